@@ -1,0 +1,1 @@
+//! Heddle: an embeddable scripting VM with green threads.
