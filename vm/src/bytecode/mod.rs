@@ -1,0 +1,10 @@
+//! The bytecode format: instructions, modules as data, their verification and their listing.
+
+pub mod module;
+pub mod ops;
+
+pub use module::{
+    CaptureSource, CodeSpan, Const, GlobalDef, HandlerRange, ModuleCode, ModuleRef, ProtoCode,
+    TypeDef, TypeShape, VarDef,
+};
+pub use ops::{MAX_REGISTERS, Op, Operand, Word};
