@@ -71,6 +71,7 @@ macro_rules! for_each_op {
             GetVar [Dst None None Var] 0 "R[a] := V[imm]; unset: run its initialiser, else NameError/ShareError",
             SetVar [Src None None Var] 0 "V[imm] := R[a]",
             GetImportVar [Dst None None Const] 0 "R[a] := the variable that K[imm] (import of a `var`) names",
+            SetImportVar [Src None None Const] 0 "the variable that K[imm] (import of a `var`) names := R[a] (the REPL)",
             GetCapture [Dst None None Capture] 0 "R[a] := captures[imm]",
             GetCaptureCell [Dst None None Capture] 0 "R[a] := captures[imm].cell; NameError if unset",
             SetCaptureCell [Src None None Capture] 0 "captures[imm].cell := R[a]",
