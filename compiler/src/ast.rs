@@ -1,15 +1,20 @@
 //! The syntax tree: what the parser hands to name resolution and code generation.
 //!
 //! Nodes live in arenas and name each other by id, so a deep tree is dropped and copied without
-//! recursion. The parser caps nesting (`MAX_NESTING`), so walking a tree may recurse; long left-associative
-//! chains (`1 + 1 + …`) count against that cap only once per level of brackets and are walked in a loop.
+//! recursion. The parser caps the nesting of brackets (`MAX_NESTING`) and the depth of the tree (`MAX_DEPTH`,
+//! which long chains such as `1 + 1 + …`, `a.b.c…` and `else if` count against too), so walking a tree may
+//! recurse, on a stack that `stack::with_stack` has made sure of.
 //!
 //! Every node carries its byte span in the source file.
 
 use std::ops::Range;
 
-/// How deeply expressions, patterns and blocks may nest before the parser refuses the file.
+/// How many brackets of all kinds may be open at once before the parser refuses the file.
 pub const MAX_NESTING: usize = 500;
+
+/// The most nodes (expressions, patterns, statements, functions) on any way from the root to a leaf. Large enough for
+/// a generated sum of a thousand terms or a chain of two thousand `else if`.
+pub const MAX_DEPTH: usize = 3000;
 
 /// A byte range of the source file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Hash)]
@@ -520,6 +525,10 @@ impl Names {
     pub fn text(&self, name: Name) -> &str {
         &self.texts[name.0 as usize]
     }
+    /// The name for `text`, if it occurs in the file.
+    pub fn get(&self, text: &str) -> Option<Name> {
+        self.ids.get(text).copied()
+    }
 }
 
 /// A parsed file.
@@ -532,6 +541,8 @@ pub struct Ast {
     pub fns: Vec<Func>,
     /// The file's statements in order.
     pub root: Block,
+    /// The most nodes on a way from the root to a leaf, at most `MAX_DEPTH`.
+    pub depth: u32,
 }
 
 impl Ast {
