@@ -21,15 +21,8 @@ pub(crate) struct Chain {
 
 #[derive(Clone, Copy, Debug)]
 enum Pending {
-    Binary {
-        op: Op,
-        left: ExprId,
-        span: Span,
-    },
-    Prefix {
-        op: UnaryOp,
-        start: u32,
-    },
+    Binary { op: Op, left: ExprId, span: Span },
+    Prefix { op: UnaryOp, start: u32 },
 }
 
 /// `pub`, `let`, … in front of a declaration.
@@ -359,9 +352,7 @@ impl<'s> Builder<'s> {
                 })
                 .max()
                 .unwrap_or(0),
-            ExprKind::Spawn { options, what, .. } => {
-                self.d_args(options).max(self.d_started(what))
-            }
+            ExprKind::Spawn { options, what, .. } => self.d_args(options).max(self.d_started(what)),
             ExprKind::Return(value) | ExprKind::Break(value) | ExprKind::Yield(value) => {
                 self.d_opt(*value)
             }
@@ -650,11 +641,18 @@ impl<'s> Builder<'s> {
     pub(crate) fn prefix(&mut self, base: u32, op: UnaryOp, start: u32, end: u32) -> u32 {
         if op == UnaryOp::Not
             && self.pending.len() as u32 > base
-            && self.pending.last().is_some_and(|top| top.precedence() > NOT)
+            && self
+                .pending
+                .last()
+                .is_some_and(|top| top.precedence() > NOT)
         {
             self.report(
-                Diagnostic::error("E0104", "`not` binds more loosely than the operator before it", span(start, end))
-                    .help("put it in parentheses: `(not x)`"),
+                Diagnostic::error(
+                    "E0104",
+                    "`not` binds more loosely than the operator before it",
+                    span(start, end),
+                )
+                .help("put it in parentheses: `(not x)`"),
             );
         }
         self.pending.push(Pending::Prefix { op, start });
@@ -692,7 +690,9 @@ impl<'s> Builder<'s> {
 
     fn chained(&mut self, first: Pending, middle: ExprId, op: Op, at: Span) {
         let Pending::Binary {
-            op: first_op, span: first_span, ..
+            op: first_op,
+            span: first_span,
+            ..
         } = first
         else {
             return;
@@ -768,8 +768,9 @@ impl<'s> Builder<'s> {
         }
         let at = self.ast.expr(ty).span;
         self.report(
-            Diagnostic::error("E0105", "expected a type behind `is`", at)
-                .help("`is` takes the name of a type, a variant, a trait or `nil`; `==` compares values"),
+            Diagnostic::error("E0105", "expected a type behind `is`", at).help(
+                "`is` takes the name of a type, a variant, a trait or `nil`; `==` compares values",
+            ),
         );
         let kind = &mut self.ast.exprs[ty.0 as usize].kind;
         *kind = ExprKind::Error;
@@ -932,9 +933,13 @@ impl<'s> Builder<'s> {
                 ParamItem::Param(param, at) => {
                     if let Some(rest) = rest {
                         self.report(
-                            Diagnostic::error("E0109", "a parameter behind the one that collects the rest", at)
-                                .related(rest.span, "this one takes all that are left")
-                                .help("move `..name` to the end"),
+                            Diagnostic::error(
+                                "E0109",
+                                "a parameter behind the one that collects the rest",
+                                at,
+                            )
+                            .related(rest.span, "this one takes all that are left")
+                            .help("move `..name` to the end"),
                         );
                     }
                     params.push(param);
@@ -942,15 +947,23 @@ impl<'s> Builder<'s> {
                 ParamItem::Rest(name) => {
                     if let Some(first) = rest {
                         self.report(
-                            Diagnostic::error("E0109", "two parameters that collect the rest", name.span)
-                                .related(first.span, "the first one"),
+                            Diagnostic::error(
+                                "E0109",
+                                "two parameters that collect the rest",
+                                name.span,
+                            )
+                            .related(first.span, "the first one"),
                         );
                     }
                     rest = Some(name);
                 }
             }
         }
-        let doc = if kind == FnKind::Fn { self.doc(at.start) } else { None };
+        let doc = if kind == FnKind::Fn {
+            self.doc(at.start)
+        } else {
+            None
+        };
         self.func(Func {
             kind,
             is_gen,

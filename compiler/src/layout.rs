@@ -374,7 +374,9 @@ impl Pass<'_> {
                 self.emit(Tok::Op(Op::NotIn), start, self.raw[index + 1].end);
                 return index + 2;
             }
-            Tok::Op(Op::Add | Op::Mul | Op::Div | Op::FloorDiv | Op::Mod | Op::Pow | Op::Eq | Op::Lt)
+            Tok::Op(
+                Op::Add | Op::Mul | Op::Div | Op::FloorDiv | Op::Mod | Op::Pow | Op::Eq | Op::Lt,
+            )
             | Tok::Minus
                 if prev == Some(Tok::Fn) =>
             {
@@ -449,14 +451,20 @@ impl Pass<'_> {
                     b'!' => (Op::Ne, "`!=` compares by value, without conversions"),
                     _ => (Op::Eq, "`==` compares by value, without conversions"),
                 };
-                self.habit(start, end, "there is no operator of three characters here", help);
+                self.habit(
+                    start,
+                    end,
+                    "there is no operator of three characters here",
+                    help,
+                );
                 self.emit(Tok::Op(op), start, end);
             }
             Tok::PlusPlus => {
                 self.habit(start, end, "there is no operator `++`", "write `x += 1`");
                 // Dropped: what is around it parses without it.
                 let next = self.significant(index + 1).and_then(|i| self.raw_tok(i));
-                if can_end(prev) && matches!(next, Some(Tok::Ident | Tok::Number | Tok::LParen))
+                if can_end(prev)
+                    && matches!(next, Some(Tok::Ident | Tok::Number | Tok::LParen))
                     && self.raw_tok(index + 1) != Some(Tok::Newline)
                 {
                     self.emit(Tok::Op(Op::Add), start, end);
@@ -664,7 +672,13 @@ impl Pass<'_> {
         self.report(
             Diagnostic::error("E0010", format!("unclosed `{open}`"), frame.open.span())
                 .label(format!("the closing `{close}` is missing"))
-                .related(Span { start: at, end: at + 1 }, format!("`{close}` is expected here")),
+                .related(
+                    Span {
+                        start: at,
+                        end: at + 1,
+                    },
+                    format!("`{close}` is expected here"),
+                ),
         );
     }
 
@@ -704,7 +718,10 @@ impl Pass<'_> {
     /// Closes what is open at the end of the text.
     fn finish(&mut self, lexer_is_incomplete: bool) {
         let at = self.out.stopped_at.unwrap_or(self.source.len() as u32);
-        if self.frames.last().is_some_and(|frame| frame.kind != Kind::Bars)
+        if self
+            .frames
+            .last()
+            .is_some_and(|frame| frame.kind != Kind::Bars)
             && self.out.stopped_at.is_none()
         {
             self.out.is_incomplete = true;
@@ -723,7 +740,12 @@ impl Pass<'_> {
     /// Points at the bracket that is most likely the one left open: the innermost, unless a block further in
     /// was closed by a `}` that stands where an outer one's would.
     fn report_unclosed(&mut self) {
-        let Some(frame) = self.frames.iter().rev().find(|frame| frame.kind != Kind::Bars) else {
+        let Some(frame) = self
+            .frames
+            .iter()
+            .rev()
+            .find(|frame| frame.kind != Kind::Bars)
+        else {
             return;
         };
         let (open, close) = bracket_texts(frame.kind);
@@ -733,7 +755,10 @@ impl Pass<'_> {
         if let Some((opened, closed)) = self.suspicious_pair() {
             diagnostic = diagnostic
                 .related(opened.span(), "perhaps it is this `{` that is not closed")
-                .related(closed.span(), "…since this `}` is indented like another one's");
+                .related(
+                    closed.span(),
+                    "…since this `}` is indented like another one's",
+                );
         }
         self.report(diagnostic);
     }
@@ -742,8 +767,14 @@ impl Pass<'_> {
     fn suspicious_pair(&self) -> Option<(Token, Token)> {
         let bytes = self.source.as_bytes();
         let indent = |at: u32| {
-            let line = bytes[..at as usize].iter().rposition(|&b| b == b'\n').map_or(0, |p| p + 1);
-            let width = bytes[line..].iter().take_while(|b| matches!(b, b' ' | b'\t')).count();
+            let line = bytes[..at as usize]
+                .iter()
+                .rposition(|&b| b == b'\n')
+                .map_or(0, |p| p + 1);
+            let width = bytes[line..]
+                .iter()
+                .take_while(|b| matches!(b, b' ' | b'\t'))
+                .count();
             (width, line + width == at as usize)
         };
         let mut open = Vec::new();

@@ -384,7 +384,9 @@ fn scan_text(bytes: &[u8], mut at: usize, quote: Quote) -> TextEnd {
             b'\\' if !quote.is_raw => {
                 // What is escaped is judged later; a newline ends the string all the same.
                 at += 1;
-                if at < bytes.len() && bytes[at] != b'\n' {
+                if bytes[at..].starts_with(b"u{") {
+                    at += 2;
+                } else if at < bytes.len() && bytes[at] != b'\n' {
                     at += 1;
                 }
                 continue;

@@ -10,7 +10,9 @@ pub mod lexer;
 mod literal;
 mod messages;
 pub mod parser;
+pub mod stack;
 
 pub use compile::{Options, ReplName};
 pub use diagnostics::{Diagnostic, Severity};
 pub use parser::{Completeness, completeness, decode, parse};
+pub use stack::with_stack;

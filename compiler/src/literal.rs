@@ -51,7 +51,11 @@ fn number_slow(text: &str) -> Result<ExprKind, Wrong> {
         ));
     }
     let lower = clean.to_ascii_lowercase();
-    for (prefix, radix, name) in [("0x", 16, "hexadecimal"), ("0b", 2, "binary"), ("0o", 8, "octal")] {
+    for (prefix, radix, name) in [
+        ("0x", 16, "hexadecimal"),
+        ("0b", 2, "binary"),
+        ("0o", 8, "octal"),
+    ] {
         if let Some(digits) = lower.strip_prefix(prefix) {
             if digits.is_empty() || !digits.chars().all(|c| c.is_digit(radix)) {
                 return Err((format!("`{}` is not a {name} number", shown(text)), None));
@@ -69,14 +73,20 @@ fn number_slow(text: &str) -> Result<ExprKind, Wrong> {
     if at < bytes.len() && bytes[at] == b'.' {
         is_float = true;
         at += 1;
-        at += bytes[at..].iter().take_while(|b| b.is_ascii_digit()).count();
+        at += bytes[at..]
+            .iter()
+            .take_while(|b| b.is_ascii_digit())
+            .count();
     }
     if at < bytes.len() && bytes[at] == b'e' {
         let mut end = at + 1;
         if end < bytes.len() && matches!(bytes[end], b'+' | b'-') {
             end += 1;
         }
-        let digits = bytes[end..].iter().take_while(|b| b.is_ascii_digit()).count();
+        let digits = bytes[end..]
+            .iter()
+            .take_while(|b| b.is_ascii_digit())
+            .count();
         if digits > 0 {
             is_float = true;
             at = end + digits;
@@ -87,10 +97,7 @@ fn number_slow(text: &str) -> Result<ExprKind, Wrong> {
         if is_float {
             return match digits.parse::<f64>() {
                 Ok(value) if value.is_finite() => Ok(ExprKind::Float(value)),
-                _ => Err((
-                    format!("`{}` is too large for a float", shown(text)),
-                    None,
-                )),
+                _ => Err((format!("`{}` is too large for a float", shown(text)), None)),
             };
         }
         return Ok(match digits.parse::<i64>() {
@@ -103,7 +110,10 @@ fn number_slow(text: &str) -> Result<ExprKind, Wrong> {
             .map(ExprKind::Duration)
             .ok_or_else(|| {
                 (
-                    format!("`{}` is no whole number of nanoseconds that fits 64 bits", shown(text)),
+                    format!(
+                        "`{}` is no whole number of nanoseconds that fits 64 bits",
+                        shown(text)
+                    ),
                     None,
                 )
             });
@@ -123,7 +133,9 @@ fn number_slow(text: &str) -> Result<ExprKind, Wrong> {
     }
     Err((
         format!("unknown unit `{}` behind a number", shown(unit)),
-        Some("units are ns us ms s m h for durations, kb mb gb for sizes; a name cannot begin with a digit"),
+        Some(
+            "units are ns us ms s m h for durations, kb mb gb for sizes; a name cannot begin with a digit",
+        ),
     ))
 }
 
@@ -160,7 +172,11 @@ fn duration(digits: &str, scale: i128) -> Option<i64> {
         .parse::<i128>()
         .ok()?
         .checked_mul(unit)?
-        .checked_add(if fraction.is_empty() { 0 } else { fraction.parse().ok()? })?
+        .checked_add(if fraction.is_empty() {
+            0
+        } else {
+            fraction.parse().ok()?
+        })?
         .checked_mul(scale)?;
     (value % unit == 0)
         .then(|| i64::try_from(value / unit).ok())
@@ -188,12 +204,17 @@ pub(crate) fn check_escapes(
                 (Some(b'x'), false) => "in a string write \\u{…}; \\x is for b\"…\"",
                 (Some(b'u'), false) => "one to six hexadecimal digits in braces: \\u{1F600}",
                 (_, true) => "known are \\n \\t \\r \\0 \\\\ \\\" \\x00",
-                _ => "known are \\n \\t \\r \\0 \\\\ \\\" \\' \\{ \\u{…}; write \\\\ for a backslash, or r'…'",
+                _ => {
+                    "known are \\n \\t \\r \\0 \\\\ \\\" \\' \\{ \\u{…}; write \\\\ for a backslash, or r'…'"
+                }
             };
             diagnostics.push(
                 Diagnostic::error(
                     "E0005",
-                    format!("unknown escape `{}`", shown.escape_default().to_string().replace("\\\\", "\\")),
+                    format!(
+                        "unknown escape `{}`",
+                        shown.escape_default().to_string().replace("\\\\", "\\")
+                    ),
                     Span::new(at, at + used),
                 )
                 .help(help),
@@ -287,7 +308,8 @@ pub(crate) fn dedent(pieces: &[&str]) -> Vec<String> {
         for line in piece.split('\n').skip(1) {
             let body = line.trim_start_matches([' ', '\t', '\r']);
             // A line that goes on behind an interpolation is not blank; the last one ends at the quotes.
-            let is_last_of_piece = line.as_bytes().as_ptr_range().end == piece.as_bytes().as_ptr_range().end;
+            let is_last_of_piece =
+                line.as_bytes().as_ptr_range().end == piece.as_bytes().as_ptr_range().end;
             if body.is_empty() && !(is_last_of_piece && index + 1 < pieces.len()) {
                 continue;
             }
@@ -312,7 +334,8 @@ pub(crate) fn dedent(pieces: &[&str]) -> Vec<String> {
         .map(|(index, piece)| {
             let mut out = String::with_capacity(piece.len());
             for (number, line) in piece.split('\n').enumerate() {
-                let is_last_of_piece = line.as_bytes().as_ptr_range().end == piece.as_bytes().as_ptr_range().end;
+                let is_last_of_piece =
+                    line.as_bytes().as_ptr_range().end == piece.as_bytes().as_ptr_range().end;
                 let goes_on = is_last_of_piece && index + 1 < pieces.len();
                 let is_blank = !goes_on && line.trim_start_matches([' ', '\t', '\r']).is_empty();
                 let line = if is_last_of_piece {
@@ -359,7 +382,12 @@ pub(crate) fn check_spec(spec: &str) -> Result<(), &'static str> {
     if matches!(chars.get(at), Some('+' | '-' | ' ')) {
         at += 1;
     }
-    let digits = |at: usize| chars[at..].iter().take_while(|c| c.is_ascii_digit()).count();
+    let digits = |at: usize| {
+        chars[at..]
+            .iter()
+            .take_while(|c| c.is_ascii_digit())
+            .count()
+    };
     let width = digits(at);
     if width > 6 {
         return Err("the width is too large");
@@ -380,7 +408,9 @@ pub(crate) fn check_spec(spec: &str) -> Result<(), &'static str> {
         at += 1;
     }
     if at < chars.len() {
-        return Err("the order is fill, align `<^>`, sign, width, `,`, `.precision`, type `x b o e %`");
+        return Err(
+            "the order is fill, align `<^>`, sign, width, `,`, `.precision`, type `x b o e %`",
+        );
     }
     Ok(())
 }

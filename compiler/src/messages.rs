@@ -32,7 +32,9 @@ impl Place<'_> {
         self.tokens.get(at).map(|token| token.tok)
     }
     fn text(&self, at: usize) -> &str {
-        self.tokens.get(at).map_or("", |token| &self.source[token.span().range()])
+        self.tokens
+            .get(at)
+            .map_or("", |token| &self.source[token.span().range()])
     }
     fn found(&self) -> Option<Tok> {
         self.tok(self.at)
@@ -40,11 +42,10 @@ impl Place<'_> {
     fn prev(&self) -> Option<Tok> {
         self.at.checked_sub(1).and_then(|at| self.tok(at))
     }
-    fn prev_text(&self) -> &str {
-        self.at.checked_sub(1).map_or("", |at| self.text(at))
-    }
     fn expects(&self, what: &str) -> bool {
-        self.expected.iter().any(|name| name.trim_matches('"') == what)
+        self.expected
+            .iter()
+            .any(|name| name.trim_matches('"') == what)
     }
     fn expects_expression(&self) -> bool {
         self.expects("number") && self.expects("identifier") && self.expects("match")
@@ -74,7 +75,11 @@ impl Place<'_> {
         if !wanted.is_empty() {
             message = format!("expected {wanted}, found {found}");
         }
-        let code = if self.found().is_none() { "E0101" } else { "E0100" };
+        let code = if self.found().is_none() {
+            "E0101"
+        } else {
+            "E0100"
+        };
         Diagnostic::error(code, message, self.span())
     }
 
@@ -131,7 +136,12 @@ impl Place<'_> {
         for at in (0..self.at.min(self.tokens.len())).rev() {
             match self.tokens[at].tok {
                 Tok::RParen | Tok::RBracket | Tok::RBrace | Tok::StrTail => depth += 1,
-                Tok::LParen | Tok::LBracket | Tok::LBrace | Tok::MapOpen | Tok::StrHead | Tok::OptionsOpen => {
+                Tok::LParen
+                | Tok::LBracket
+                | Tok::LBrace
+                | Tok::MapOpen
+                | Tok::StrHead
+                | Tok::OptionsOpen => {
                     if depth == 0 {
                         return self.tok(at + 1);
                     }
@@ -164,7 +174,10 @@ impl Place<'_> {
             }
             (Some(Tok::Let | Tok::Var | Tok::Const), Some(tok)) if is_word(tok) => {
                 let word = self.text(self.at).to_string();
-                error("E0122", format!("`{word}` is a keyword and cannot be a name"))
+                error(
+                    "E0122",
+                    format!("`{word}` is a keyword and cannot be a name"),
+                )
             }
             (Some(Tok::Let | Tok::Var | Tok::Const), Some(Tok::Key)) => with(
                 "E0123",
@@ -200,37 +213,53 @@ impl Place<'_> {
             {
                 with("E0126", "there is no operator `--`", "write `x -= 1`")
             }
-            (Some(Tok::StrHead | Tok::StrMid), Some(Tok::StrMid | Tok::StrTail | Tok::Spec)) => with(
-                "E0127",
-                "nothing stands between the braces of this interpolation",
-                "write `\\{` for a brace that is text",
-            ),
+            (Some(Tok::StrHead | Tok::StrMid), Some(Tok::StrMid | Tok::StrTail | Tok::Spec)) => {
+                with(
+                    "E0127",
+                    "nothing stands between the braces of this interpolation",
+                    "write `\\{` for a brace that is text",
+                )
+            }
             (_, Some(Tok::Op(Op::FloorDiv | Op::Div | Op::Mul)))
                 if self.expects_expression() || matches!(self.prev(), None | Some(Tok::Sep)) =>
             {
-                with("E0100", "expected an expression, found an operator", "a comment begins with `#`")
+                with(
+                    "E0100",
+                    "expected an expression, found an operator",
+                    "a comment begins with `#`",
+                )
             }
-            (Some(Tok::RBrace), Some(Tok::Else)) | (Some(Tok::Sep) | None, Some(Tok::Else)) => with(
-                "E0100",
-                "`else` without an `if` before it",
-                "`else` follows the `}` of an `if`",
-            ),
-            (_, Some(Tok::LBrace)) if self.prev() == Some(Tok::Ident) && !self.expects("{") => with(
-                "E0100",
-                "unexpected `{` behind a name",
-                "an instance is made by a call: `Point(1, y: 2)`",
-            ),
+            (Some(Tok::RBrace), Some(Tok::Else)) | (Some(Tok::Sep) | None, Some(Tok::Else)) => {
+                with(
+                    "E0100",
+                    "`else` without an `if` before it",
+                    "`else` follows the `}` of an `if`",
+                )
+            }
+            (_, Some(Tok::LBrace)) if self.prev() == Some(Tok::Ident) && !self.expects("{") => {
+                with(
+                    "E0100",
+                    "unexpected `{` behind a name",
+                    "an instance is made by a call: `Point(1, y: 2)`",
+                )
+            }
             (Some(prev), Some(Tok::Ident | Tok::Number | Tok::Str)) if may_end(prev) => {
                 let found = describe(self.found().unwrap_or(Tok::Error), self.text(self.at));
                 let diagnostic = error("E0100", format!("unexpected {found}"));
-                let wanted = if self.expects(",") { "a comma or an operator" } else { "an operator or a newline" };
+                let wanted = if self.expects(",") {
+                    "a comma or an operator"
+                } else {
+                    "an operator or a newline"
+                };
                 diagnostic.map(|found| found.label(format!("{wanted} is missing before this")))
             }
-            (Some(Tok::Ident), Some(Tok::Sep) | None) if self.expects("=") && self.is_binding() => with(
-                "E0128",
-                "a variable needs a value",
-                "write `var name = nil` if there is none yet",
-            ),
+            (Some(Tok::Ident), Some(Tok::Sep) | None) if self.expects("=") && self.is_binding() => {
+                with(
+                    "E0128",
+                    "a variable needs a value",
+                    "write `var name = nil` if there is none yet",
+                )
+            }
             _ => None,
         }
     }
@@ -269,11 +298,21 @@ impl Place<'_> {
             let help = match word {
                 "elif" | "elsif" | "elseif" | "elsewhen" if is_start => "write `else if`",
                 "function" | "def" | "func" | "fun" | "proc" | "sub"
-                    if at != self.at || is_start => "functions are declared with `fn`",
-                "mut" if matches!(at.checked_sub(1).and_then(|at| self.tok(at)), Some(Tok::Let)) => {
+                    if at != self.at || is_start =>
+                {
+                    "functions are declared with `fn`"
+                }
+                "mut"
+                    if matches!(
+                        at.checked_sub(1).and_then(|at| self.tok(at)),
+                        Some(Tok::Let)
+                    ) =>
+                {
                     "a variable that changes is declared with `var`"
                 }
-                "class" | "interface" | "record" if is_start => "types are declared with `struct`, `enum` and `trait`",
+                "class" | "interface" | "record" if is_start => {
+                    "types are declared with `struct`, `enum` and `trait`"
+                }
                 "switch" | "case" | "when" if is_start => "write `match x { 1 => …, _ => … }`",
                 "except" | "rescue" | "finally" | "ensure" if is_start => {
                     "errors are caught by `try { … } catch e { … }`; `defer` runs code at the end"
@@ -284,9 +323,13 @@ impl Place<'_> {
                 "async" | "await" | "go" if is_start => "write `spawn f(x)` and `.join()`",
                 "lambda" => "a closure is written `|x| x + 1`",
                 "new" => "an instance is made by a call: `Point(1, 2)`",
-                "use" | "require" | "include" | "using" if is_start => "write `import name` or `import \"./file.hd\"`",
+                "use" | "require" | "include" | "using" if is_start => {
+                    "write `import name` or `import \"./file.hd\"`"
+                }
                 "export" | "public" if is_start => "what a module exports is marked with `pub`",
-                "private" | "static" | "val" | "auto" if is_start => "write `let`, `var` or `const`",
+                "private" | "static" | "val" | "auto" if is_start => {
+                    "write `let`, `var` or `const`"
+                }
                 "del" | "delete" if is_start => "`m.remove(key)` removes an entry",
                 "pass" if is_start => "an empty block is `{}`",
                 "then" | "begin" | "end" => "blocks are written in braces",
@@ -294,7 +337,10 @@ impl Place<'_> {
                 _ => continue,
             };
             let span = self.tokens[at].span();
-            return Some(((format!("`{word}` is not a word of the language"), help), span));
+            return Some((
+                (format!("`{word}` is not a word of the language"), help),
+                span,
+            ));
         }
         None
     }

@@ -72,7 +72,8 @@ struct Parsed {
 
 fn run(source: &str) -> Parsed {
     if source.len() > MAX_SOURCE {
-        let diagnostic = Diagnostic::error("E0014", "the file is larger than 1 GiB", Span::new(0, 0));
+        let diagnostic =
+            Diagnostic::error("E0014", "the file is larger than 1 GiB", Span::new(0, 0));
         return Parsed {
             ast: Ast::default(),
             diagnostics: vec![diagnostic],
@@ -89,6 +90,7 @@ fn run(source: &str) -> Parsed {
         diagnostics: Vec::new(),
         is_incomplete,
     };
+    let lexical = diagnostics.len();
     let layout = layout(source, &lexed, &mut diagnostics);
     drop(lexed);
     let early = diagnostics.len();
@@ -107,18 +109,35 @@ fn run(source: &str) -> Parsed {
         ended,
         ..
     } = driver;
-    // A slip of the lexer's or the layout pass's makes the line it is in unreadable: one finding is enough.
-    let is_new = |found: &Diagnostic| {
-        layout.stopped_at.is_none_or(|at| found.span.start < at)
-            && !diagnostics[..early].iter().any(|other| same_line(source, other.span, found.span))
-    };
-    let syntax: Vec<Diagnostic> = syntax.into_iter().filter(is_new).collect();
-    let others = diagnostics.len() - usize::from(layout.is_incomplete && !diagnostics.is_empty());
+    let others = early - usize::from(layout.is_incomplete && early > 0);
     let ends_early = (layout.is_incomplete || ended)
         && layout.stopped_at.is_none()
         && others == 0
         && builder.diagnostics.is_empty()
-        && syntax.iter().all(|found| found.span.end as usize >= source.trim_end().len());
+        && syntax
+            .iter()
+            .all(|found| found.span.end as usize >= source.trim_end().len());
+    // A slip of the lexer's makes its line unreadable, and a `(` that is open all that follows: one finding is
+    // enough.
+    let is_new = |found: &Diagnostic, others: &[Diagnostic]| {
+        layout.stopped_at.is_none_or(|at| found.span.start < at)
+            && !others.iter().any(|other| {
+                same_line(source, other.span, found.span)
+                    || other.code == "E0010"
+                        && other.span.start < found.span.start
+                        && !source[other.span.range()].starts_with('{')
+            })
+    };
+    let (lexical, brackets) = diagnostics.split_at(lexical);
+    let brackets = brackets
+        .iter()
+        .filter(|found| is_new(found, lexical))
+        .cloned();
+    diagnostics = lexical.iter().cloned().chain(brackets).collect();
+    let syntax: Vec<Diagnostic> = syntax
+        .into_iter()
+        .filter(|found| is_new(found, &diagnostics))
+        .collect();
     diagnostics.extend(syntax);
     diagnostics.append(&mut builder.diagnostics);
     diagnostics.sort_by_key(|found| found.span.start);
@@ -152,7 +171,12 @@ impl Driver<'_> {
         let tokens = &self.layout.tokens;
         let mut stmts = Vec::with_capacity(self.layout.tops.len() + 1);
         let mut start = 0;
-        let ends = self.layout.tops.iter().map(|&at| at as usize).chain([tokens.len()]);
+        let ends = self
+            .layout
+            .tops
+            .iter()
+            .map(|&at| at as usize)
+            .chain([tokens.len()]);
         for end in ends {
             if start < end {
                 stmts.extend(self.statement(&tokens[start..end]));
@@ -218,7 +242,9 @@ impl Driver<'_> {
 
     fn report(&mut self, tokens: &[Token], at: usize, expected: &[String], end: u32) {
         let found = tokens.get(at).map(|token| token.tok);
-        if at >= tokens.len() && end as usize >= self.layout.tokens.last().map_or(0, |t| t.end as usize) {
+        if at >= tokens.len()
+            && end as usize >= self.layout.tokens.last().map_or(0, |t| t.end as usize)
+        {
             self.ended = true;
         }
         // The error is about what stands in for an error, or about a bracket that was made up: said already.
@@ -267,8 +293,7 @@ fn region(tokens: &[Token], at: usize) -> Option<(usize, usize)> {
             }
             Tok::LBrace | Tok::MapOpen => {
                 let follow = entries_follow.last_mut();
-                let has_entries =
-                    token.tok == Tok::MapOpen || follow.is_some_and(std::mem::take);
+                let has_entries = token.tok == Tok::MapOpen || follow.is_some_and(std::mem::take);
                 frames.push(Frame {
                     is_brace: true,
                     has_entries,
@@ -309,8 +334,8 @@ fn region(tokens: &[Token], at: usize) -> Option<(usize, usize)> {
             continue;
         }
         let end = entry_end(tokens, frame.start, at, frame.has_entries);
-        let is_new = end > frame.start
-            && !(end == frame.start + 1 && tokens[frame.start].tok == Tok::Bad);
+        let is_new =
+            end > frame.start && !(end == frame.start + 1 && tokens[frame.start].tok == Tok::Bad);
         if is_new {
             return Some((frame.start, end));
         }
@@ -339,7 +364,8 @@ fn entry_end(tokens: &[Token], start: usize, at: usize, has_entries: bool) -> us
             Tok::Comma if depth == 0 && has_entries && index >= at => return index,
             Tok::Sep if depth == 0 && index >= at => {
                 // `if x` with its `{` in the next line: the block belongs to what was replaced.
-                if tokens.get(index + 1).map(|token| token.tok) == Some(Tok::MapOpen) && index == at {
+                if tokens.get(index + 1).map(|token| token.tok) == Some(Tok::MapOpen) && index == at
+                {
                     index += 1;
                     continue;
                 }
