@@ -1,9 +1,408 @@
-//! A thread's heap.
+//! A thread's heap: everything mutable of a thread, and everything not yet shared.
+//!
+//! | file | |
+//! | --- | --- |
+//! | `mod` | the interface: allocation, buffers, limits |
+//! | `nursery` | bump spaces: where objects are born |
+//! | `large` | objects over 4 KiB |
+//! | `evacuate` | copying collections |
+//! | `bundle` | shared objects: freeze, bundles, the arena of permanent ones |
+//! | `copy`, `graph` | deep copies; the walk that freeze and copy share |
+//! | `hosts` | Rust objects |
+//!
+//! # Protocol
+//!
+//! **Allocation never collects.** A collection happens only when the interpreter calls `collect` at a safepoint, with all live
+//! values among the roots. Between safepoints raw values and pointers stay good. What does not fit gets a further chunk and sets
+//! `collect_wanted`, which the interpreter polls.
+//!
+//! **Whoever allocates fills the body** before it does anything else with the heap: the collector trusts every header it can reach.
+//!
+//! **A buffer has one owner**, which links it at once. How much of a buffer is looked at is what its owner says is in use (a list's
+//! `len`, a map's `used`), so the rest need not be cleared.
+//!
+//! **Stores.** After an object value is stored into an object or its buffer, `barrier` (fields), `barrier_at` (elements of a list,
+//! entries of a map). After elements were moved inside a buffer (insert, remove, sort, reverse, rehash), and after a buffer from
+//! `alloc_buffer` was linked to an owner that existed before, `elements_moved`. Filling a fresh object needs none.
+//!
+//! **Limit.** Counted are blocks, chunks and the room a collection needs to copy. Small allocations succeed beyond the limit and set
+//! `is_over_limit`, for which `collect` tries a full collection; if it is still set after that: `LimitError`. Natives call
+//! `reserve` before any side effect.
+//!
+//! Contract of this folder's unsafe code: pointers to headers that come in from outside lead to live objects of this heap (or shared
+//! ones where said), whose bodies are initialised; only the thread that owns the heap uses it.
 
+mod bundle;
+mod copy;
+mod evacuate;
+mod graph;
+mod hosts;
+mod large;
+mod nursery;
+#[cfg(test)]
+mod tests;
+
+pub use bundle::{FreezeError, SharedArena, SharedRef};
+pub use copy::CopyError;
+pub use graph::{GraphError, Step};
+pub use hosts::HostTable;
+
+use crate::object::size::{buffer_data, buffer_of, object_room};
+use crate::object::*;
 use crate::value::Value;
+use bundle::BundleTable;
+use large::LargeSpace;
+use nursery::{ChunkPool, NURSERY_BYTES, Space};
+use std::any::Any;
+
+/// Objects above this have an allocation of their own.
+pub(crate) const MAX_SMALL_BYTES: usize = 4080;
+/// A fresh heap is first collected when it holds this much.
+const FIRST_TRIGGER_BYTES: usize = 4096;
+/// Fills memory that was left, so that a stale pointer shows.
+const POISON: u8 = 0xDB;
 
 /// What the collector starts from. The implementor calls `visit` with every run of values that is live.
 pub trait Roots {
     /// `visit(first, count)`: the collector reads and may rewrite the values.
     fn visit(&mut self, visit: &mut dyn FnMut(*mut Value, usize));
+}
+
+/// How thorough a collection is to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Collect {
+    /// What is due: the young objects, and a step of the old space's mark or sweep.
+    Minor,
+    /// Everything, at once.
+    Full,
+    /// Everything; all that can move moves, and what was left is poisoned in debug builds.
+    Stress,
+}
+
+/// There is no room under the limit before a collection; after a full one it is a `LimitError`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NeedsCollection;
+
+/// Counters of a heap.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct HeapStats {
+    /// Collections of young objects (in a small heap: of all).
+    pub minor: u64,
+    /// Collections of everything.
+    pub full: u64,
+    /// Time in collections.
+    pub pause_ns: u64,
+    pub longest_pause_ns: u64,
+    /// Bytes that survived the collections of young objects.
+    pub survived_bytes: u64,
+}
+
+/// The part of a heap that exists from its first allocation on.
+#[derive(Default)]
+pub(crate) struct Inner {
+    young: Space,
+    pool: ChunkPool,
+    /// Young bytes at which a collection is wanted.
+    trigger: usize,
+    large: LargeSpace,
+    hosts: HostTable,
+    bundles: BundleTable,
+    stats: HeapStats,
+    /// Objects that wait to be scanned; empty between collections.
+    work: Vec<*mut Header>,
+}
+
+/// A thread's heap; see the head of the file.
+#[repr(C)]
+pub struct Heap {
+    pub(crate) bump: *mut u8,
+    pub(crate) bump_end: *mut u8,
+    /// A collection is due: the interpreter calls `collect` at the next safepoint.
+    pub(crate) collect_wanted: bool,
+    is_over_limit: bool,
+    limit: usize,
+    inner: Option<Box<Inner>>,
+}
+
+// SAFETY: a heap is used by one OS thread at a time; all that it points to is its own, or shared and immutable.
+unsafe impl Send for Heap {}
+
+impl Heap {
+    /// A heap that costs nothing until the first allocation.
+    pub fn new(limit_bytes: usize) -> Heap {
+        Heap {
+            bump: std::ptr::null_mut(),
+            bump_end: std::ptr::null_mut(),
+            collect_wanted: false,
+            is_over_limit: false,
+            limit: limit_bytes,
+            inner: None,
+        }
+    }
+
+    pub(crate) fn inner(&mut self) -> &mut Inner {
+        self.inner.get_or_insert_with(|| {
+            Box::new(Inner {
+                trigger: FIRST_TRIGGER_BYTES,
+                ..Inner::default()
+            })
+        })
+    }
+
+    /// An object of `bytes` (its header included), whose body the caller fills before it does anything else. Never collects.
+    #[inline(always)]
+    pub(crate) fn alloc(&mut self, header: Header, bytes: usize) -> *mut Header {
+        let bytes = object_room(bytes);
+        if bytes > MAX_SMALL_BYTES || (self.bump_end as usize) - (self.bump as usize) < bytes {
+            return self.alloc_slow(header, bytes);
+        }
+        let object: *mut Header = self.bump.cast();
+        self.bump = self.bump.wrapping_add(bytes);
+        // SAFETY: the room was checked; chunks are ours and aligned.
+        unsafe { object.write(header) };
+        object
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn alloc_slow(&mut self, header: Header, bytes: usize) -> *mut Header {
+        if bytes > MAX_SMALL_BYTES {
+            return self.alloc_large(header, bytes);
+        }
+        self.new_chunk(bytes);
+        self.alloc(header, bytes)
+    }
+
+    /// Gives the bump pointer a chunk with at least `bytes`.
+    fn new_chunk(&mut self, bytes: usize) {
+        let (bump, limit) = (self.bump, self.limit);
+        let inner = self.inner();
+        let young = inner.young.used(bump);
+        let mut is_wanted = young + bytes > inner.trigger;
+        let mut chunk = inner.young.next_chunk_bytes().max(bytes);
+        if is_wanted {
+            // Room to reach the safepoint.
+            chunk = chunk.min(NURSERY_BYTES / 8).max(bytes);
+        }
+        let mut is_over = false;
+        let used = inner.used_bytes(bump);
+        if used + 2 * chunk > limit {
+            is_wanted = true;
+            chunk = chunk.min(1024).max(bytes);
+            is_over = used + 2 * chunk > limit;
+        }
+        inner.young.retire(bump);
+        let (bump, bump_end) = inner.young.add_chunk(&mut inner.pool, chunk);
+        self.bump = bump;
+        self.bump_end = bump_end;
+        self.collect_wanted |= is_wanted;
+        self.is_over_limit |= is_over;
+    }
+
+    fn alloc_large(&mut self, mut header: Header, bytes: usize) -> *mut Header {
+        header.flags |= FLAG_LARGE;
+        let is_raw = header.kind == Kind::RawBuffer;
+        let object = self.inner().large.alloc(bytes, is_raw);
+        // SAFETY: fresh memory of this size.
+        unsafe { object.write(header) };
+        self.after_large();
+        object
+    }
+
+    /// Large memory was taken: is a collection due, is it too much?
+    fn after_large(&mut self) {
+        let (bump, limit) = (self.bump, self.limit);
+        let inner = self.inner();
+        let is_over = inner.used_bytes(bump) > limit;
+        let due = inner.large_trigger();
+        self.collect_wanted |= is_over || inner.large.new_bytes > due;
+        self.is_over_limit |= is_over;
+    }
+
+    /// Bundles came in; they are freed by full collections only, so many of them make one due.
+    pub(crate) fn note_bundle_bytes(&mut self) {
+        let inner = self.inner();
+        if inner.bundles.entered > inner.large_trigger() {
+            self.collect_wanted = true;
+        }
+    }
+
+    /// Would `bytes` more stay under the limit? To be asked before any side effect.
+    pub fn reserve(&mut self, bytes: usize) -> Result<(), NeedsCollection> {
+        if bytes.saturating_add(self.used_bytes()) <= self.limit {
+            return Ok(());
+        }
+        self.collect_wanted = true;
+        self.is_over_limit = true;
+        Err(NeedsCollection)
+    }
+
+    /// More is in use than the limit allows, even after the last collection.
+    pub fn is_over_limit(&self) -> bool {
+        self.is_over_limit
+    }
+    /// A collection is due.
+    pub fn is_collect_wanted(&self) -> bool {
+        self.collect_wanted
+    }
+    /// Bytes that count against the limit: blocks, chunks, and the room needed to copy.
+    pub fn used_bytes(&self) -> usize {
+        match &self.inner {
+            Some(inner) => inner.used_bytes(self.bump),
+            None => 0,
+        }
+    }
+    pub fn limit(&self) -> usize {
+        self.limit
+    }
+    pub fn set_limit(&mut self, bytes: usize) {
+        self.limit = bytes;
+        if self.used_bytes() > bytes {
+            self.collect_wanted = true;
+            self.is_over_limit = true;
+        }
+    }
+    pub fn stats(&self) -> HeapStats {
+        match &self.inner {
+            Some(inner) => inner.stats,
+            None => HeapStats::default(),
+        }
+    }
+
+    /// Data of a fresh buffer of `bytes` bytes, which the owner links at once. A `RawBuffer` is zeroed.
+    pub(crate) fn alloc_buffer(&mut self, kind: Kind, bytes: usize) -> *mut u8 {
+        debug_assert!(matches!(kind, Kind::ValueBuffer | Kind::RawBuffer));
+        let whole = align_up(size_of::<Buffer>() + bytes);
+        let object = self.alloc(Header::new(kind, type_id::INTERNAL, 0), whole);
+        // SAFETY: `whole` has room for the head and the data.
+        unsafe {
+            let buffer = object.cast::<Buffer>();
+            let bytes = whole - size_of::<Buffer>();
+            (*buffer).bytes = bytes as u64;
+            let data = buffer_data(buffer);
+            if kind == Kind::RawBuffer && !(*object).has(FLAG_LARGE) {
+                std::ptr::write_bytes(data, 0, bytes);
+            }
+            data
+        }
+    }
+
+    /// Gives the buffer with this data room for `new_bytes` (more or fewer) and returns where its data is now; the owner links it
+    /// at once. `data` may be null. What is added is zero in a `RawBuffer`, undefined in a `ValueBuffer`.
+    pub(crate) fn grow_buffer(
+        &mut self,
+        owner: *mut Header,
+        data: *mut u8,
+        kind: Kind,
+        new_bytes: usize,
+    ) -> *mut u8 {
+        if data.is_null() {
+            let fresh = self.alloc_buffer(kind, new_bytes);
+            self.buffer_linked(owner, fresh);
+            return fresh;
+        }
+        let new_bytes = align_up(new_bytes);
+        let whole = size_of::<Buffer>() + new_bytes;
+        // SAFETY: `data` belongs to a buffer of this heap; sizes are as its header says.
+        unsafe {
+            let buffer = buffer_of(data);
+            let object: *mut Header = buffer.cast();
+            let old_bytes = (*buffer).bytes as usize;
+            debug_assert!((*object).kind == kind);
+            if (*object).has(FLAG_LARGE) && whole > MAX_SMALL_BYTES {
+                let moved = self.inner().large.resize(object, whole).cast::<Buffer>();
+                (*moved).bytes = new_bytes as u64;
+                let data = buffer_data(moved);
+                if kind == Kind::RawBuffer && new_bytes > old_bytes {
+                    std::ptr::write_bytes(data.add(old_bytes), 0, new_bytes - old_bytes);
+                }
+                self.after_large();
+                return data;
+            }
+            // The object that was allocated last grows where it is.
+            if data.wrapping_add(old_bytes) == self.bump
+                && new_bytes > old_bytes
+                && whole <= MAX_SMALL_BYTES
+                && self.bump_end as usize - self.bump as usize >= new_bytes - old_bytes
+            {
+                self.bump = self.bump.wrapping_add(new_bytes - old_bytes);
+                (*buffer).bytes = new_bytes as u64;
+                if kind == Kind::RawBuffer {
+                    std::ptr::write_bytes(data.add(old_bytes), 0, new_bytes - old_bytes);
+                }
+                return data;
+            }
+            let fresh = self.alloc_buffer(kind, new_bytes);
+            std::ptr::copy_nonoverlapping(data, fresh, old_bytes.min(new_bytes));
+            self.buffer_linked(owner, fresh);
+            fresh
+        }
+    }
+
+    /// `owner` (old or young) is about to refer to this fresh buffer.
+    fn buffer_linked(&mut self, owner: *mut Header, _data: *mut u8) {
+        self.elements_moved(owner);
+    }
+
+    /// After `value` was stored into a field of `owner`. Elements of lists and entries of maps: `barrier_at`.
+    #[inline(always)]
+    pub(crate) fn barrier(&mut self, owner: *mut Header, value: Value) {
+        // SAFETY: the owner is alive.
+        if value.is_object() && unsafe { (*owner).has(FLAG_BARRIER) } {
+            self.barrier_slow(owner, std::ptr::null_mut(), value);
+        }
+    }
+
+    /// After `value` was stored into `slot` of `owner`'s buffer.
+    #[inline(always)]
+    pub(crate) fn barrier_at(&mut self, owner: *mut Header, slot: *mut Value, value: Value) {
+        // SAFETY: the owner is alive.
+        if value.is_object() && unsafe { (*owner).has(FLAG_BARRIER) } {
+            self.barrier_slow(owner, slot, value);
+        }
+    }
+
+    /// After values of `owner` moved inside its buffer, or it got another buffer.
+    #[inline(always)]
+    pub(crate) fn elements_moved(&mut self, owner: *mut Header) {
+        // SAFETY: the owner is alive.
+        if unsafe { (*owner).has(FLAG_BARRIER) } {
+            self.barrier_slow(owner, std::ptr::null_mut(), Value::NIL);
+        }
+    }
+
+    /// What the barriers do for an old owner; `slot` null: any value of it may have changed.
+    #[cold]
+    #[inline(never)]
+    pub(crate) fn barrier_slow(&mut self, owner: *mut Header, slot: *mut Value, value: Value) {
+        let _ = (owner, slot, value);
+    }
+
+    /// A script object for a Rust object, which is dropped when the script object dies.
+    pub(crate) fn alloc_host(&mut self, type_id: u32, value: Box<dyn Any + Send>) -> *mut Header {
+        let object = self.alloc(Header::new(Kind::Host, type_id, 0), size_of::<HostObject>());
+        let index = self.inner().hosts.insert(object, value);
+        // SAFETY: allocated with the size of a host object.
+        unsafe { (*object.cast::<HostObject>()).index = index };
+        object
+    }
+    /// The table of Rust objects.
+    pub fn host_objects(&mut self) -> &mut HostTable {
+        &mut self.inner().hosts
+    }
+    /// How many bundles of shared objects this heap refers to.
+    pub fn bundles(&self) -> usize {
+        self.inner.as_ref().map_or(0, |inner| inner.bundles.len())
+    }
+}
+
+impl Inner {
+    fn used_bytes(&self, bump: *mut u8) -> usize {
+        let reserve = self.young.used(bump).max(self.pool.bytes);
+        self.young.capacity + reserve + self.large.bytes + self.bundles.charged
+    }
+    /// New large bytes at which a collection is wanted.
+    fn large_trigger(&self) -> usize {
+        (self.large.bytes / 2).max(NURSERY_BYTES)
+    }
 }

@@ -7,6 +7,9 @@
 
 use crate::value::Value;
 
+pub mod size;
+pub mod trace;
+
 /// The kind of an object: its layout.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]

@@ -1,0 +1,174 @@
+//! Objects over 4 KiB: each has an allocation of its own, which never moves except when its only owner grows it.
+//!
+//! | allocation | |
+//! | --- | --- |
+//! | word 0 | index in the table of large objects |
+//! | word 1 | unused (keeps the object 16-aligned) |
+//! | from word 2 | the object |
+//!
+//! A large object is *young* until the first collection that reaches it, listed in `young`. Young ones that are not reached are
+//! freed at once, old ones by the sweep. A large `ValueBuffer` of an old owner has a card table (one bit per `CARD_BYTES` of data):
+//! the write barrier marks the card of the slot, and a minor collection looks at marked cards only.
+//!
+//! Contract: object pointers passed in here lead to objects with `FLAG_LARGE` of this heap.
+
+use crate::object::size::object_room;
+use crate::object::*;
+use std::alloc::{Layout, alloc, alloc_zeroed, dealloc, handle_alloc_error, realloc};
+
+/// Bytes in front of a large object.
+const PREFIX_BYTES: usize = 16;
+/// One card: 64 values.
+pub(crate) const CARD_BYTES: usize = 512;
+
+pub(crate) struct LargeEntry {
+    /// Null: a free entry.
+    pub(crate) object: *mut Header,
+    /// Bytes of the allocation.
+    bytes: usize,
+    /// Set bit: values of this card may be young, or were stored during the running mark.
+    pub(crate) cards: Vec<u64>,
+}
+
+#[derive(Default)]
+pub(crate) struct LargeSpace {
+    pub(crate) entries: Vec<LargeEntry>,
+    free: Vec<u32>,
+    /// Indices of objects not yet reached by a collection.
+    pub(crate) young: Vec<u32>,
+    /// Bytes of all allocations.
+    pub(crate) bytes: usize,
+    /// Bytes allocated or grown since the last collection.
+    pub(crate) new_bytes: usize,
+}
+
+fn layout(bytes: usize) -> Layout {
+    Layout::from_size_align(bytes, 16).expect("a large object's size was checked against the limit")
+}
+
+impl LargeSpace {
+    /// Allocates an object of `bytes`, header not yet written.
+    pub(crate) fn alloc(&mut self, bytes: usize, zeroed: bool) -> *mut Header {
+        let bytes = object_room(bytes) + PREFIX_BYTES;
+        let layout = layout(bytes);
+        // SAFETY: the size is not 0.
+        let base = unsafe {
+            if zeroed {
+                alloc_zeroed(layout)
+            } else {
+                alloc(layout)
+            }
+        };
+        if base.is_null() {
+            handle_alloc_error(layout);
+        }
+        let object: *mut Header = base.wrapping_add(PREFIX_BYTES).cast();
+        let entry = LargeEntry {
+            object,
+            bytes,
+            cards: Vec::new(),
+        };
+        let index = match self.free.pop() {
+            Some(index) => {
+                self.entries[index as usize] = entry;
+                index
+            }
+            None => {
+                self.entries.push(entry);
+                (self.entries.len() - 1) as u32
+            }
+        };
+        // SAFETY: the first word of the allocation.
+        unsafe { base.cast::<u64>().write(index as u64) };
+        self.young.push(index);
+        self.bytes += bytes;
+        self.new_bytes += bytes;
+        object
+    }
+
+    /// The index of a large object.
+    pub(crate) fn index_of(&self, object: *mut Header) -> u32 {
+        // SAFETY: the contract: a word with the index lies in front.
+        let index = unsafe { object.cast::<u64>().sub(2).read() } as u32;
+        debug_assert!(self.entries[index as usize].object == object);
+        index
+    }
+
+    pub(crate) fn entry(&mut self, object: *mut Header) -> &mut LargeEntry {
+        let index = self.index_of(object);
+        &mut self.entries[index as usize]
+    }
+
+    /// Bytes of a large object's allocation.
+    pub(crate) fn bytes_of(&self, object: *mut Header) -> usize {
+        self.entries[self.index_of(object) as usize].bytes
+    }
+
+    /// Gives the object room for `bytes`, in place where the allocator can; returns where it is now.
+    pub(crate) fn resize(&mut self, object: *mut Header, bytes: usize) -> *mut Header {
+        let index = self.index_of(object) as usize;
+        let old_bytes = self.entries[index].bytes;
+        let bytes = object_room(bytes) + PREFIX_BYTES;
+        let base = object.cast::<u8>().wrapping_sub(PREFIX_BYTES);
+        // SAFETY: base was allocated with this layout; the caller is the only owner and takes the new place.
+        let base = unsafe { realloc(base, layout(old_bytes), bytes) };
+        if base.is_null() {
+            handle_alloc_error(layout(bytes));
+        }
+        let object: *mut Header = base.wrapping_add(PREFIX_BYTES).cast();
+        let entry = &mut self.entries[index];
+        entry.object = object;
+        entry.bytes = bytes;
+        if !entry.cards.is_empty() {
+            entry.cards.resize(card_words(bytes), 0);
+        }
+        self.bytes = self.bytes - old_bytes + bytes;
+        self.new_bytes += bytes.saturating_sub(old_bytes);
+        object
+    }
+
+    /// Frees an object; its entry is used again.
+    pub(crate) fn free(&mut self, index: u32) {
+        let entry = &mut self.entries[index as usize];
+        let base = entry.object.cast::<u8>().wrapping_sub(PREFIX_BYTES);
+        // SAFETY: allocated with this layout; nobody reaches the object any more.
+        unsafe { dealloc(base, layout(entry.bytes)) };
+        self.bytes -= entry.bytes;
+        entry.object = std::ptr::null_mut();
+        entry.cards = Vec::new();
+        self.free.push(index);
+    }
+}
+
+/// Words of the card table of an allocation of `bytes`.
+pub(crate) fn card_words(bytes: usize) -> usize {
+    bytes.div_ceil(CARD_BYTES).div_ceil(64)
+}
+
+impl LargeEntry {
+    /// Marks every card.
+    pub(crate) fn mark_all_cards(&mut self) {
+        self.cards.clear();
+        self.cards.resize(card_words(self.bytes), !0);
+    }
+    /// Marks the card of the byte at `offset` behind the buffer's header.
+    pub(crate) fn mark_card(&mut self, offset: usize) {
+        if self.cards.is_empty() {
+            self.cards.resize(card_words(self.bytes), 0);
+        }
+        let card = offset / CARD_BYTES;
+        self.cards[card / 64] |= 1 << (card % 64);
+    }
+}
+
+impl Drop for LargeSpace {
+    fn drop(&mut self) {
+        for entry in &self.entries {
+            if !entry.object.is_null() {
+                let base = entry.object.cast::<u8>().wrapping_sub(PREFIX_BYTES);
+                // SAFETY: allocated with this layout; the heap goes, and with it all who might reach the object.
+                unsafe { dealloc(base, layout(entry.bytes)) };
+            }
+        }
+    }
+}
