@@ -1,0 +1,283 @@
+//! The command line: how programs are given to `heddle`, what it prints where, and its exit codes.
+
+use std::fs;
+use std::io::{Read, Write};
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+mod support;
+use support::{Outcome, Program, finish};
+
+/// Writes a program into a file of its own and gives the path.
+fn program(name: &str, text: &str) -> PathBuf {
+    let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("cli");
+    fs::create_dir_all(&folder).expect("the folder for generated files can be made");
+    let path = folder.join(format!("{name}.hd"));
+    fs::write(&path, text).expect("a program can be written");
+    path
+}
+
+fn heddle(arguments: &[&str]) -> Outcome {
+    Program::heddle().args(arguments.iter().copied()).run()
+}
+
+/// The program ended with this code and wrote this to standard output.
+#[track_caller]
+fn expect(outcome: &Outcome, code: i32, stdout: &str) {
+    let mut faults = String::new();
+    outcome.check_exit(code, &mut faults);
+    assert!(
+        faults.is_empty() && outcome.stdout == stdout,
+        "{faults}$ {}\n--- standard output\n{}\n--- expected\n{stdout}\n--- standard error\n{}",
+        outcome.command,
+        outcome.stdout,
+        outcome.stderr
+    );
+}
+
+#[test]
+fn code_on_the_command_line() {
+    expect(&heddle(&["-e", "print(1 + 2)"]), 0, "3\n");
+    expect(&heddle(&["-e", "let a = 1\nfor i in 0..2 { print(i + a) }"]), 0, "1\n2\n");
+}
+
+#[test]
+fn code_on_the_command_line_gets_arguments() {
+    let outcome = heddle(&["-e", "import os; print(os.args)", "a", "-b", "--c"]);
+    expect(&outcome, 0, "[\"a\", \"-b\", \"--c\"]\n");
+}
+
+#[test]
+fn program_from_standard_input() {
+    let outcome = Program::heddle().arg("-").stdin(b"print('from stdin')\n").run();
+    expect(&outcome, 0, "from stdin\n");
+}
+
+#[test]
+fn run_a_file_with_arguments() {
+    let file = program("arguments", "import os\nprint(os.args)\n");
+    let outcome = Program::heddle().arg("run").arg(&file).args(["x", "--memory=1", "-e", "y"]).run();
+    expect(&outcome, 0, "[\"x\", \"--memory=1\", \"-e\", \"y\"]\n");
+    let outcome = Program::heddle().arg(&file).args(["x", "-y"]).run();
+    expect(&outcome, 0, "[\"x\", \"-y\"]\n");
+}
+
+#[test]
+fn a_file_named_like_a_command_is_given_with_its_folder() {
+    let file = program("check", "print('a file')\n");
+    expect(&Program::heddle().arg(&file).run(), 0, "a file\n");
+}
+
+#[test]
+fn missing_file() {
+    let outcome = heddle(&["run", "no/such/file.hd"]);
+    assert!(matches!(outcome.code(), Some(1 | 2)), "{}", outcome.status);
+    assert!(outcome.stderr.contains("no/such/file.hd"), "{}", outcome.stderr);
+    assert!(!outcome.stderr.contains("panicked"), "{}", outcome.stderr);
+}
+
+#[test]
+fn wrong_usage_exits_with_2() {
+    for arguments in [&["run"][..], &["--no-such-flag"], &["run", "--no-such-flag", "x.hd"], &["run", "--memory=lots", "x.hd"]] {
+        let outcome = heddle(arguments);
+        assert_eq!(outcome.code(), Some(2), "{}: {}", outcome.command, outcome.stderr);
+        assert!(!outcome.stderr.is_empty());
+        assert!(outcome.stdout.is_empty());
+    }
+}
+
+#[test]
+fn help_and_version() {
+    let help = heddle(&["--help"]);
+    assert_eq!(help.code(), Some(0));
+    for word in ["run", "check", "test", "dis", "-e"] {
+        assert!(help.stdout.contains(word), "the help lacks `{word}`: {}", help.stdout);
+    }
+    let version = heddle(&["--version"]);
+    assert_eq!(version.code(), Some(0));
+    assert_eq!(version.stdout.lines().count(), 1, "{}", version.stdout);
+    assert!(version.stdout.starts_with("heddle "), "{}", version.stdout);
+}
+
+#[test]
+fn uncaught_error_report() {
+    let file = program("uncaught", "print('before')\nfn f(x) { x + 1 }\nf('a')\n");
+    let outcome = Program::heddle().arg(&file).run();
+    expect(&outcome, 1, "before\n");
+    let mut lines = outcome.stderr.lines();
+    let first = lines.next().unwrap_or_default();
+    assert!(first.starts_with("error: uncaught TypeError: "), "{}", outcome.stderr);
+    let place = lines.next().unwrap_or_default();
+    assert!(place.starts_with("  --> ") && place.contains("uncaught.hd:2:"), "{}", outcome.stderr);
+}
+
+#[test]
+fn compile_error_report() {
+    let file = program("compile_error", "print('before')\nlet a = nope\n");
+    for command in ["run", "check"] {
+        let outcome = Program::heddle().arg(command).arg(&file).run();
+        expect(&outcome, 1, "");
+        let first = outcome.stderr.lines().next().unwrap_or_default();
+        assert!(first.starts_with("error[E") && first.contains("nope"), "{}", outcome.stderr);
+        assert!(outcome.stderr.contains("compile_error.hd:2:9"), "{}", outcome.stderr);
+    }
+}
+
+#[test]
+fn check_runs_nothing() {
+    let file = program("check_only", "print('side effect')\nthrow Error('x')\n");
+    expect(&Program::heddle().arg("check").arg(&file).run(), 0, "");
+}
+
+#[test]
+fn test_command() {
+    let good = program("tests_good", "print('module runs')\nfn f() { 1 }\ntest \"f is one\" { assert f() == 1 }\n");
+    let outcome = Program::heddle().arg("test").arg(&good).run();
+    assert_eq!(outcome.code(), Some(0), "{}{}", outcome.stdout, outcome.stderr);
+    assert!(outcome.stdout.contains("f is one"), "{}", outcome.stdout);
+    let bad = program("tests_bad", "test \"good\" { assert true }\ntest \"bad\" { assert 1 == 2 }\n");
+    let outcome = Program::heddle().arg("test").arg(&bad).run();
+    assert_eq!(outcome.code(), Some(1), "{}{}", outcome.stdout, outcome.stderr);
+    let both = Program::heddle().arg("test").arg(&good).arg(&bad).run();
+    assert_eq!(both.code(), Some(1), "{}{}", both.stdout, both.stderr);
+    assert!(both.stdout.contains("f is one") && both.stdout.contains("bad"), "{}", both.stdout);
+}
+
+#[test]
+fn disassembly() {
+    let file = program("disassembled", "fn add(a, b) { a + b }\nprint(add(1, 2))\n");
+    let outcome = Program::heddle().arg("dis").arg(&file).run();
+    assert_eq!(outcome.code(), Some(0), "{}", outcome.stderr);
+    assert!(outcome.stdout.contains("add"), "{}", outcome.stdout);
+    assert!(outcome.stdout.lines().count() > 4, "{}", outcome.stdout);
+}
+
+#[test]
+fn exit_code_of_the_program() {
+    expect(&heddle(&["-e", "import os; print('out'); os.exit(7)"]), 7, "out\n");
+    expect(&heddle(&["-e", "import os; os.exit(0); throw 1"]), 0, "");
+}
+
+#[test]
+fn output_is_flushed_at_an_error() {
+    let text = "for i in 0..5000 { print(i) }\nthrow Error('end')\n";
+    let outcome = heddle(&["-e", text]);
+    let expected: String = (0..5000).map(|i| format!("{i}\n")).collect();
+    expect(&outcome, 1, &expected);
+    assert!(outcome.stderr.contains("uncaught Error: end"), "{}", outcome.stderr);
+}
+
+#[test]
+fn output_is_flushed_at_exit() {
+    let outcome = heddle(&["-e", "import os\nfor i in 0..5000 { print(i) }\nos.exit(3)"]);
+    let expected: String = (0..5000).map(|i| format!("{i}\n")).collect();
+    expect(&outcome, 3, &expected);
+}
+
+#[test]
+fn standard_error_is_apart() {
+    let outcome = heddle(&["-e", "print('out'); eprint('err')"]);
+    expect(&outcome, 0, "out\n");
+    assert_eq!(outcome.stderr, "err\n");
+}
+
+#[test]
+fn broken_pipe_ends_silently() {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_heddle"))
+        .args(["-e", "var i = 0\nwhile i < 100000000 { print(i); i += 1 }"])
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("heddle can be started");
+    // Read a little, then close the pipe, as `head` does.
+    let mut stdout = child.stdout.take().expect("stdout is a pipe");
+    let mut start = [0; 4];
+    stdout.read_exact(&mut start).expect("the program prints");
+    assert_eq!(&start, b"0\n1\n");
+    drop(stdout);
+    let outcome = finish(child, "heddle … | head".to_owned(), Duration::from_secs(20));
+    assert!(outcome.limit.is_none(), "still running with nobody reading");
+    assert_eq!(outcome.stderr, "", "nothing is said about the broken pipe");
+}
+
+#[cfg(unix)]
+#[test]
+fn interrupt_ends_a_busy_loop_with_130() {
+    for code in ["print('ready')\nloop { }", "fn f() { var n = 0; while true { n += 1 } }\nprint('ready')\nf()"] {
+        let mut child = Program::heddle().arg("-e").arg(code).start();
+        // Output to a pipe is not line-buffered, so the sign of life is the process itself: interrupt until it ends.
+        drop(child.stdin.take());
+        let id = child.id().to_string();
+        let mut waited = Duration::ZERO;
+        let step = Duration::from_millis(100);
+        while waited < Duration::from_secs(20) && child.try_wait().expect("a child can be waited for").is_none() {
+            std::thread::sleep(step);
+            waited += step;
+            if waited >= Duration::from_millis(500) {
+                let status = Command::new("kill").args(["-INT", &id]).stderr(Stdio::null()).status();
+                assert!(status.is_ok(), "kill can be started");
+            }
+        }
+        let outcome = finish(child, format!("heddle -e '{code}'"), Duration::from_secs(1));
+        expect(&outcome, 130, "ready\n");
+    }
+}
+
+#[test]
+fn memory_limit() {
+    let text = "let xs = []\nloop { xs.push('x' * 1000) }\n";
+    let file = program("memory", text);
+    let outcome = Program::heddle().args(["run", "--memory=64mb"]).arg(&file).run();
+    expect(&outcome, 1, "");
+    assert!(outcome.stderr.starts_with("error: uncaught LimitError"), "{}", outcome.stderr);
+    let enough = heddle(&["--memory=64mb", "-e", "let xs = []\nfor i in 0..1000 { xs.push('x' * 1000) }\nprint(xs.len())"]);
+    expect(&enough, 0, "1000\n");
+}
+
+#[test]
+fn depth_limit() {
+    let text = "fn f(n) { 1 + f(n + 1) }\nprint(try { f(0) } catch e { e.kind })";
+    expect(&heddle(&["--depth=100", "-e", text]), 0, "StackOverflow\n");
+    let text = "fn f(n) { if n == 0 { 0 } else { 1 + f(n - 1) } }\nprint(f(90), try { f(200) } catch e { e.kind })";
+    expect(&heddle(&["--depth=100", "-e", text]), 0, "90 StackOverflow\n");
+}
+
+#[test]
+fn shebang_line() {
+    let file = program("shebang", "#!/usr/bin/env heddle\nprint('ran')\n");
+    expect(&Program::heddle().arg(&file).run(), 0, "ran\n");
+}
+
+#[test]
+fn standard_input_belongs_to_the_program() {
+    let outcome = Program::heddle()
+        .args(["-e", "import io\nprint(io.read_line(), io.read_all())"])
+        .stdin(b"first\nrest")
+        .run();
+    expect(&outcome, 0, "first rest\n");
+}
+
+#[test]
+fn no_colours_in_a_pipe() {
+    let outcome = heddle(&["-e", "let a = nope"]);
+    assert!(!outcome.stderr.contains('\u{1b}'), "{}", outcome.stderr);
+}
+
+#[test]
+fn empty_programs() {
+    expect(&heddle(&["-e", ""]), 0, "");
+    expect(&Program::heddle().arg("-").run(), 0, "");
+}
+
+#[test]
+fn output_without_a_reader_of_input() {
+    // A program that reads nothing ends although its input is still open.
+    let mut child = Program::heddle().args(["-e", "print(1)"]).start();
+    let mut stdin = child.stdin.take().expect("stdin is a pipe");
+    let _ = stdin.write_all(b"not read\n");
+    let outcome = finish(child, "heddle -e 'print(1)'".to_owned(), Duration::from_secs(20));
+    drop(stdin);
+    expect(&outcome, 0, "1\n");
+}
