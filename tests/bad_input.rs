@@ -77,16 +77,52 @@ fn inputs() -> Vec<(&'static str, Vec<u8>, Verdict)> {
     add("open braces", repeat("{"), Wrong);
     add("closing parentheses", repeat(")"), Wrong);
     add("closing braces", repeat("}"), Wrong);
-    add("matched parentheses", nested("(", "1", ")", MEGABYTE / 2), Wrong);
-    add("matched brackets", nested("[", "1", "]", MEGABYTE / 2), Wrong);
-    add("nested blocks", nested("do {", "1", "}", MEGABYTE / 5), Wrong);
-    add("nested ifs", nested("if 1 { ", "1", "}", MEGABYTE / 8), Wrong);
-    add("nested functions", nested("fn f() { ", "1", "}", MEGABYTE / 10), Wrong);
-    add("nested closures", nested("|x| ", "1", "", MEGABYTE / 4), Wrong);
+    add(
+        "matched parentheses",
+        nested("(", "1", ")", MEGABYTE / 2),
+        Wrong,
+    );
+    add(
+        "matched brackets",
+        nested("[", "1", "]", MEGABYTE / 2),
+        Wrong,
+    );
+    add(
+        "nested blocks",
+        nested("do {", "1", "}", MEGABYTE / 5),
+        Wrong,
+    );
+    add(
+        "nested ifs",
+        nested("if 1 { ", "1", "}", MEGABYTE / 8),
+        Wrong,
+    );
+    add(
+        "nested functions",
+        nested("fn f() { ", "1", "}", MEGABYTE / 10),
+        Wrong,
+    );
+    add(
+        "nested closures",
+        nested("|x| ", "1", "", MEGABYTE / 4),
+        Wrong,
+    );
     add("nested calls", nested("f(", "1", ")", MEGABYTE / 3), Wrong);
-    add("nested patterns", wrapped("let ", nested("[", "a", "]", MEGABYTE / 2), " = 1"), Wrong);
-    add("nested interpolations", nested("\"{", "1", "}\"", MEGABYTE / 4), Wrong);
-    add("modest nesting", wrapped("print(", nested("(", "1", ")", 100), ")"), Valid);
+    add(
+        "nested patterns",
+        wrapped("let ", nested("[", "a", "]", MEGABYTE / 2), " = 1"),
+        Wrong,
+    );
+    add(
+        "nested interpolations",
+        nested("\"{", "1", "}\"", MEGABYTE / 4),
+        Wrong,
+    );
+    add(
+        "modest nesting",
+        wrapped("print(", nested("(", "1", ")", 100), ")"),
+        Valid,
+    );
     add("bars", repeat("|"), Wrong);
     add("dots", repeat("."), Wrong);
     add("question marks", repeat("?"), Wrong);
@@ -107,47 +143,171 @@ fn inputs() -> Vec<(&'static str, Vec<u8>, Verdict)> {
 
     // Long chains are no nesting: they are programs like others.
     add("a long sum", chain("print(", "1", "+1", ")"), Valid);
-    add("a long product of names", chain("let a = 1\nprint(", "a", "*a", ")"), Valid);
-    add("a long comparison chain", chain("print(", "1", "<1", ")"), Wrong);
+    add(
+        "a long product of names",
+        chain("let a = 1\nprint(", "a", "*a", ")"),
+        Valid,
+    );
+    add(
+        "a long comparison chain",
+        chain("print(", "1", "<1", ")"),
+        Wrong,
+    );
     add("a long or", chain("print(", "nil", " or nil", ")"), Valid);
-    add("a long coalescing chain", chain("print(", "nil", " ?? nil", ")"), Any);
+    add(
+        "a long coalescing chain",
+        chain("print(", "nil", " ?? nil", ")"),
+        Any,
+    );
     add("a long power chain", chain("print(", "1", "**1", ")"), Any);
-    add("a long chain of minus signs", chain("print(", "", "-", "1)"), Any);
-    add("a long chain of nots", chain("print(", "", "not ", "1)"), Any);
-    add("a long chain of fields", chain("let m = {}\nm", "", ".a", ""), Any);
-    add("a long chain of safe fields", chain("let m = nil\nm", "", "?.a", ""), Any);
-    add("a long chain of calls", chain("fn f() { f }\nf", "", "()", ""), Any);
-    add("a long chain of indexes", chain("let xs = [1]\nxs", "", "[0]", ""), Any);
-    add("a long else if chain", chain("if nil { 1 }", "", " else if nil { 2 }", ""), Any);
-    add("a long list", chain("let xs = [", "1", ", 1", "]\nprint(xs.len())"), Valid);
-    add("a long map", chain("let m = {", "a: 1", ", a: 1", "}\nprint(m.len())"), Valid);
-    add("a long argument list", chain("print(", "1", ", 1", ")"), Any);
+    add(
+        "a long chain of minus signs",
+        chain("print(", "", "-", "1)"),
+        Any,
+    );
+    add(
+        "a long chain of nots",
+        chain("print(", "", "not ", "1)"),
+        Any,
+    );
+    add(
+        "a long chain of fields",
+        chain("let m = {}\nm", "", ".a", ""),
+        Any,
+    );
+    add(
+        "a long chain of safe fields",
+        chain("let m = nil\nm", "", "?.a", ""),
+        Any,
+    );
+    add(
+        "a long chain of calls",
+        chain("fn f() { f }\nf", "", "()", ""),
+        Any,
+    );
+    add(
+        "a long chain of indexes",
+        chain("let xs = [1]\nxs", "", "[0]", ""),
+        Any,
+    );
+    add(
+        "a long else if chain",
+        chain("if nil { 1 }", "", " else if nil { 2 }", ""),
+        Any,
+    );
+    add(
+        "a long list",
+        chain("let xs = [", "1", ", 1", "]\nprint(xs.len())"),
+        Valid,
+    );
+    add(
+        "a long map",
+        chain("let m = {", "a: 1", ", a: 1", "}\nprint(m.len())"),
+        Valid,
+    );
+    add(
+        "a long argument list",
+        chain("print(", "1", ", 1", ")"),
+        Any,
+    );
     add("many statements", repeat("print\n"), Valid);
     add("many variables", numbered("let a{} = 1\n", 40_000), Valid);
-    add("many functions", numbered("fn f{}(x) { x }\n", 20_000), Valid);
-    add("many parameters", wrapped("fn f(", numbered("a{}, ", 20_000), ") { 1 }"), Any);
-    add("many match arms", wrapped("match 1 {\n", numbered("-{}5 => 1\n", 20_000), "_ => 2 }"), Valid);
+    add(
+        "many functions",
+        numbered("fn f{}(x) { x }\n", 20_000),
+        Valid,
+    );
+    add(
+        "many parameters",
+        wrapped("fn f(", numbered("a{}, ", 20_000), ") { 1 }"),
+        Any,
+    );
+    add(
+        "many match arms",
+        wrapped("match 1 {\n", numbered("-{}5 => 1\n", 20_000), "_ => 2 }"),
+        Valid,
+    );
     add("many undefined names", numbered("nope{}\n", 20_000), Wrong);
     add("many syntax errors", repeat("let = \n"), Wrong);
 
     // Long tokens.
     add("a long name", wrapped("let ", repeat("a"), " = 1"), Valid);
-    add("a long number", wrapped("print(", repeat("9")[..100_000].to_vec(), " > 1)"), Valid);
-    add("a long hexadecimal number", wrapped("print(0x", repeat("f")[..100_000].to_vec(), " > 1)"), Valid);
-    add("a long fraction", wrapped("print(1.", repeat("3"), " > 1)"), Valid);
+    add(
+        "a long number",
+        wrapped("print(", repeat("9")[..100_000].to_vec(), " > 1)"),
+        Valid,
+    );
+    add(
+        "a long hexadecimal number",
+        wrapped("print(0x", repeat("f")[..100_000].to_vec(), " > 1)"),
+        Valid,
+    );
+    add(
+        "a long fraction",
+        wrapped("print(1.", repeat("3"), " > 1)"),
+        Valid,
+    );
     add("a huge exponent", b"print(1e999999999 > 1)".to_vec(), Any);
-    add("a huge duration", b"print(99999999999999999999h)".to_vec(), Wrong);
-    add("a huge size", b"print(99999999999999999999gb > 1)".to_vec(), Any);
-    add("a long string", wrapped("print(\"", repeat("x"), "\".len())"), Valid);
-    add("a string of escapes", wrapped("print(\"", repeat("\\n"), "\".len())"), Valid);
-    add("a string of code point escapes", wrapped("print(\"", repeat("\\u{1F600}"), "\".len())"), Valid);
-    add("a string of bad escapes", wrapped("print(\"", repeat("\\q"), "\")"), Wrong);
-    add("a string of interpolations", wrapped("print(\"", repeat("{1}"), "\".len())"), Valid);
-    add("a string of open interpolations", wrapped("print(\"", repeat("{"), "\")"), Wrong);
-    add("a string of closing braces", wrapped("print(\"", repeat("}"), "\".len())"), Valid);
-    add("a long triple-quoted string", wrapped("print(\"\"\"", repeat("   x\n"), "\"\"\".len())"), Valid);
-    add("a long format spec", wrapped("print(\"{1:", repeat(">"), "}\")"), Any);
-    add("long bytes", wrapped("print(b\"", repeat("\\xff"), "\".len())"), Valid);
+    add(
+        "a huge duration",
+        b"print(99999999999999999999h)".to_vec(),
+        Wrong,
+    );
+    add(
+        "a huge size",
+        b"print(99999999999999999999gb > 1)".to_vec(),
+        Any,
+    );
+    add(
+        "a long string",
+        wrapped("print(\"", repeat("x"), "\".len())"),
+        Valid,
+    );
+    add(
+        "a string of escapes",
+        wrapped("print(\"", repeat("\\n"), "\".len())"),
+        Valid,
+    );
+    add(
+        "a string of code point escapes",
+        wrapped("print(\"", repeat("\\u{1F600}"), "\".len())"),
+        Valid,
+    );
+    add(
+        "a string of bad escapes",
+        wrapped("print(\"", repeat("\\q"), "\")"),
+        Wrong,
+    );
+    add(
+        "a string of interpolations",
+        wrapped("print(\"", repeat("{1}"), "\".len())"),
+        Valid,
+    );
+    add(
+        "a string of open interpolations",
+        wrapped("print(\"", repeat("{"), "\")"),
+        Wrong,
+    );
+    add(
+        "a string of closing braces",
+        wrapped("print(\"", repeat("}"), "\".len())"),
+        Valid,
+    );
+    add(
+        "a long triple-quoted string",
+        wrapped("print(\"\"\"", repeat("   x\n"), "\"\"\".len())"),
+        Valid,
+    );
+    add(
+        "a long format spec",
+        wrapped("print(\"{1:", repeat(">"), "}\")"),
+        Any,
+    );
+    add(
+        "long bytes",
+        wrapped("print(b\"", repeat("\\xff"), "\".len())"),
+        Valid,
+    );
 
     // What never ends.
     for (name, text) in [
@@ -188,25 +348,56 @@ fn inputs() -> Vec<(&'static str, Vec<u8>, Verdict)> {
     add("nuls", repeat("\0"), Wrong);
     add("a nul in a string", b"print(\"a\0b\".len())".to_vec(), Any);
     add("invalid utf-8", b"let a = \xff\xfe\n".to_vec(), Wrong);
-    add("invalid utf-8 in a string", b"print(\"\xc3\x28\")".to_vec(), Wrong);
-    add("invalid utf-8 in a comment", b"# \xff\nprint(1)".to_vec(), Wrong);
+    add(
+        "invalid utf-8 in a string",
+        b"print(\"\xc3\x28\")".to_vec(),
+        Wrong,
+    );
+    add(
+        "invalid utf-8 in a comment",
+        b"# \xff\nprint(1)".to_vec(),
+        Wrong,
+    );
     add("cut off utf-8", b"let a = \"\xe6\x97".to_vec(), Wrong);
     add("utf-16", b"\xff\xfel\0e\0t\0 \0a\0".to_vec(), Wrong);
     add("a byte order mark", b"\xef\xbb\xbfprint(1)\n".to_vec(), Any);
     add("control characters", (1..32).collect(), Any);
-    add("right to left marks", "let a\u{202e} = 1".as_bytes().to_vec(), Wrong);
+    add(
+        "right to left marks",
+        "let a\u{202e} = 1".as_bytes().to_vec(),
+        Wrong,
+    );
     add("combining characters", repeat("e\u{301}"), Any);
 
     // Random bytes, and random sequences of tokens, the same in every run.
     let mut random = Random(0x5eed_1234_abcd_0001);
-    add("random bytes", (0..MEGABYTE).map(|_| random.next() as u8).collect(), Wrong);
-    add("random ascii", (0..MEGABYTE).map(|_| 32 + (random.next() % 95) as u8).collect(), Any);
-    for name in ["random tokens 1", "random tokens 2", "random tokens 3", "random tokens 4"] {
+    add(
+        "random bytes",
+        (0..MEGABYTE).map(|_| random.next() as u8).collect(),
+        Wrong,
+    );
+    add(
+        "random ascii",
+        (0..MEGABYTE)
+            .map(|_| 32 + (random.next() % 95) as u8)
+            .collect(),
+        Any,
+    );
+    for name in [
+        "random tokens 1",
+        "random tokens 2",
+        "random tokens 3",
+        "random tokens 4",
+    ] {
         let mut text = String::new();
         while text.len() < 20_000 {
             let index = random.next() as usize % TOKENS.len();
             text.push_str(TOKENS[index]);
-            text.push(if random.next().is_multiple_of(8) { '\n' } else { ' ' });
+            text.push(if random.next().is_multiple_of(8) {
+                '\n'
+            } else {
+                ' '
+            });
         }
         // A program of random tokens may be valid and may loop: it must not be run for long.
         add(name, text.into_bytes(), Any);
@@ -216,11 +407,83 @@ fn inputs() -> Vec<(&'static str, Vec<u8>, Verdict)> {
 
 /// Pieces of programs for the random ones; no `while` and `loop`, so that none can run for ever.
 const TOKENS: &[&str] = &[
-    "let", "var", "const", "fn", "gen", "return", "if", "else", "for", "in", "break", "continue", "match", "struct",
-    "enum", "trait", "import", "from", "as", "pub", "true", "false", "nil", "and", "or", "not", "is", "try", "catch",
-    "throw", "defer", "spawn", "thread", "threadlet", "scope", "select", "after", "yield", "local", "assert", "test",
-    "do", "(", ")", "[", "]", "{", "}", "|", "=", "==", "=>", "+", "-", "*", "**", "..", "..=", "?.", "??", ".", ",",
-    ":", ";", "1", "2.5", "5s", "a", "b", "f", "\"x\"", "\"{a}\"", "'y'", "b\"z\"", "_", "# c\n", "\"\"\"t\"\"\"",
+    "let",
+    "var",
+    "const",
+    "fn",
+    "gen",
+    "return",
+    "if",
+    "else",
+    "for",
+    "in",
+    "break",
+    "continue",
+    "match",
+    "struct",
+    "enum",
+    "trait",
+    "import",
+    "from",
+    "as",
+    "pub",
+    "true",
+    "false",
+    "nil",
+    "and",
+    "or",
+    "not",
+    "is",
+    "try",
+    "catch",
+    "throw",
+    "defer",
+    "spawn",
+    "thread",
+    "threadlet",
+    "scope",
+    "select",
+    "after",
+    "yield",
+    "local",
+    "assert",
+    "test",
+    "do",
+    "(",
+    ")",
+    "[",
+    "]",
+    "{",
+    "}",
+    "|",
+    "=",
+    "==",
+    "=>",
+    "+",
+    "-",
+    "*",
+    "**",
+    "..",
+    "..=",
+    "?.",
+    "??",
+    ".",
+    ",",
+    ":",
+    ";",
+    "1",
+    "2.5",
+    "5s",
+    "a",
+    "b",
+    "f",
+    "\"x\"",
+    "\"{a}\"",
+    "'y'",
+    "b\"z\"",
+    "_",
+    "# c\n",
+    "\"\"\"t\"\"\"",
 ];
 
 fn repeat(text: &str) -> Vec<u8> {

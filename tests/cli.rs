@@ -39,7 +39,11 @@ fn expect(outcome: &Outcome, code: i32, stdout: &str) {
 #[test]
 fn code_on_the_command_line() {
     expect(&heddle(&["-e", "print(1 + 2)"]), 0, "3\n");
-    expect(&heddle(&["-e", "let a = 1\nfor i in 0..2 { print(i + a) }"]), 0, "1\n2\n");
+    expect(
+        &heddle(&["-e", "let a = 1\nfor i in 0..2 { print(i + a) }"]),
+        0,
+        "1\n2\n",
+    );
 }
 
 #[test]
@@ -50,14 +54,21 @@ fn code_on_the_command_line_gets_arguments() {
 
 #[test]
 fn program_from_standard_input() {
-    let outcome = Program::heddle().arg("-").stdin(b"print('from stdin')\n").run();
+    let outcome = Program::heddle()
+        .arg("-")
+        .stdin(b"print('from stdin')\n")
+        .run();
     expect(&outcome, 0, "from stdin\n");
 }
 
 #[test]
 fn run_a_file_with_arguments() {
     let file = program("arguments", "import os\nprint(os.args)\n");
-    let outcome = Program::heddle().arg("run").arg(&file).args(["x", "--memory=1", "-e", "y"]).run();
+    let outcome = Program::heddle()
+        .arg("run")
+        .arg(&file)
+        .args(["x", "--memory=1", "-e", "y"])
+        .run();
     expect(&outcome, 0, "[\"x\", \"--memory=1\", \"-e\", \"y\"]\n");
     let outcome = Program::heddle().arg(&file).args(["x", "-y"]).run();
     expect(&outcome, 0, "[\"x\", \"-y\"]\n");
@@ -73,15 +84,30 @@ fn a_file_named_like_a_command_is_given_with_its_folder() {
 fn missing_file() {
     let outcome = heddle(&["run", "no/such/file.hd"]);
     assert!(matches!(outcome.code(), Some(1 | 2)), "{}", outcome.status);
-    assert!(outcome.stderr.contains("no/such/file.hd"), "{}", outcome.stderr);
+    assert!(
+        outcome.stderr.contains("no/such/file.hd"),
+        "{}",
+        outcome.stderr
+    );
     assert!(!outcome.stderr.contains("panicked"), "{}", outcome.stderr);
 }
 
 #[test]
 fn wrong_usage_exits_with_2() {
-    for arguments in [&["run"][..], &["--no-such-flag"], &["run", "--no-such-flag", "x.hd"], &["run", "--memory=lots", "x.hd"]] {
+    for arguments in [
+        &["run"][..],
+        &["--no-such-flag"],
+        &["run", "--no-such-flag", "x.hd"],
+        &["run", "--memory=lots", "x.hd"],
+    ] {
         let outcome = heddle(arguments);
-        assert_eq!(outcome.code(), Some(2), "{}: {}", outcome.command, outcome.stderr);
+        assert_eq!(
+            outcome.code(),
+            Some(2),
+            "{}: {}",
+            outcome.command,
+            outcome.stderr
+        );
         assert!(!outcome.stderr.is_empty());
         assert!(outcome.stdout.is_empty());
     }
@@ -92,7 +118,11 @@ fn help_and_version() {
     let help = heddle(&["--help"]);
     assert_eq!(help.code(), Some(0));
     for word in ["run", "check", "test", "dis", "-e"] {
-        assert!(help.stdout.contains(word), "the help lacks `{word}`: {}", help.stdout);
+        assert!(
+            help.stdout.contains(word),
+            "the help lacks `{word}`: {}",
+            help.stdout
+        );
     }
     let version = heddle(&["--version"]);
     assert_eq!(version.code(), Some(0));
@@ -107,9 +137,17 @@ fn uncaught_error_report() {
     expect(&outcome, 1, "before\n");
     let mut lines = outcome.stderr.lines();
     let first = lines.next().unwrap_or_default();
-    assert!(first.starts_with("error: uncaught TypeError: "), "{}", outcome.stderr);
+    assert!(
+        first.starts_with("error: uncaught TypeError: "),
+        "{}",
+        outcome.stderr
+    );
     let place = lines.next().unwrap_or_default();
-    assert!(place.starts_with("  --> ") && place.contains("uncaught.hd:2:"), "{}", outcome.stderr);
+    assert!(
+        place.starts_with("  --> ") && place.contains("uncaught.hd:2:"),
+        "{}",
+        outcome.stderr
+    );
 }
 
 #[test]
@@ -119,8 +157,16 @@ fn compile_error_report() {
         let outcome = Program::heddle().arg(command).arg(&file).run();
         expect(&outcome, 1, "");
         let first = outcome.stderr.lines().next().unwrap_or_default();
-        assert!(first.starts_with("error[E") && first.contains("nope"), "{}", outcome.stderr);
-        assert!(outcome.stderr.contains("compile_error.hd:2:9"), "{}", outcome.stderr);
+        assert!(
+            first.starts_with("error[E") && first.contains("nope"),
+            "{}",
+            outcome.stderr
+        );
+        assert!(
+            outcome.stderr.contains("compile_error.hd:2:9"),
+            "{}",
+            outcome.stderr
+        );
     }
 }
 
@@ -132,16 +178,38 @@ fn check_runs_nothing() {
 
 #[test]
 fn test_command() {
-    let good = program("tests_good", "print('module runs')\nfn f() { 1 }\ntest \"f is one\" { assert f() == 1 }\n");
+    let good = program(
+        "tests_good",
+        "print('module runs')\nfn f() { 1 }\ntest \"f is one\" { assert f() == 1 }\n",
+    );
     let outcome = Program::heddle().arg("test").arg(&good).run();
-    assert_eq!(outcome.code(), Some(0), "{}{}", outcome.stdout, outcome.stderr);
+    assert_eq!(
+        outcome.code(),
+        Some(0),
+        "{}{}",
+        outcome.stdout,
+        outcome.stderr
+    );
     assert!(outcome.stdout.contains("f is one"), "{}", outcome.stdout);
-    let bad = program("tests_bad", "test \"good\" { assert true }\ntest \"bad\" { assert 1 == 2 }\n");
+    let bad = program(
+        "tests_bad",
+        "test \"good\" { assert true }\ntest \"bad\" { assert 1 == 2 }\n",
+    );
     let outcome = Program::heddle().arg("test").arg(&bad).run();
-    assert_eq!(outcome.code(), Some(1), "{}{}", outcome.stdout, outcome.stderr);
+    assert_eq!(
+        outcome.code(),
+        Some(1),
+        "{}{}",
+        outcome.stdout,
+        outcome.stderr
+    );
     let both = Program::heddle().arg("test").arg(&good).arg(&bad).run();
     assert_eq!(both.code(), Some(1), "{}{}", both.stdout, both.stderr);
-    assert!(both.stdout.contains("f is one") && both.stdout.contains("bad"), "{}", both.stdout);
+    assert!(
+        both.stdout.contains("f is one") && both.stdout.contains("bad"),
+        "{}",
+        both.stdout
+    );
 }
 
 #[test]
@@ -155,7 +223,11 @@ fn disassembly() {
 
 #[test]
 fn exit_code_of_the_program() {
-    expect(&heddle(&["-e", "import os; print('out'); os.exit(7)"]), 7, "out\n");
+    expect(
+        &heddle(&["-e", "import os; print('out'); os.exit(7)"]),
+        7,
+        "out\n",
+    );
     expect(&heddle(&["-e", "import os; os.exit(0); throw 1"]), 0, "");
 }
 
@@ -165,7 +237,11 @@ fn output_is_flushed_at_an_error() {
     let outcome = heddle(&["-e", text]);
     let expected: String = (0..5000).map(|i| format!("{i}\n")).collect();
     expect(&outcome, 1, &expected);
-    assert!(outcome.stderr.contains("uncaught Error: end"), "{}", outcome.stderr);
+    assert!(
+        outcome.stderr.contains("uncaught Error: end"),
+        "{}",
+        outcome.stderr
+    );
 }
 
 #[test]
@@ -205,18 +281,29 @@ fn broken_pipe_ends_silently() {
 #[cfg(unix)]
 #[test]
 fn interrupt_ends_a_busy_loop_with_130() {
-    for code in ["print('ready')\nloop { }", "fn f() { var n = 0; while true { n += 1 } }\nprint('ready')\nf()"] {
+    for code in [
+        "print('ready')\nloop { }",
+        "fn f() { var n = 0; while true { n += 1 } }\nprint('ready')\nf()",
+    ] {
         let mut child = Program::heddle().arg("-e").arg(code).start();
         // Output to a pipe is not line-buffered, so the sign of life is the process itself: interrupt until it ends.
         drop(child.stdin.take());
         let id = child.id().to_string();
         let mut waited = Duration::ZERO;
         let step = Duration::from_millis(100);
-        while waited < Duration::from_secs(20) && child.try_wait().expect("a child can be waited for").is_none() {
+        while waited < Duration::from_secs(20)
+            && child
+                .try_wait()
+                .expect("a child can be waited for")
+                .is_none()
+        {
             std::thread::sleep(step);
             waited += step;
             if waited >= Duration::from_millis(500) {
-                let status = Command::new("kill").args(["-INT", &id]).stderr(Stdio::null()).status();
+                let status = Command::new("kill")
+                    .args(["-INT", &id])
+                    .stderr(Stdio::null())
+                    .status();
                 assert!(status.is_ok(), "kill can be started");
             }
         }
@@ -229,10 +316,21 @@ fn interrupt_ends_a_busy_loop_with_130() {
 fn memory_limit() {
     let text = "let xs = []\nloop { xs.push('x' * 1000) }\n";
     let file = program("memory", text);
-    let outcome = Program::heddle().args(["run", "--memory=64mb"]).arg(&file).run();
+    let outcome = Program::heddle()
+        .args(["run", "--memory=64mb"])
+        .arg(&file)
+        .run();
     expect(&outcome, 1, "");
-    assert!(outcome.stderr.starts_with("error: uncaught LimitError"), "{}", outcome.stderr);
-    let enough = heddle(&["--memory=64mb", "-e", "let xs = []\nfor i in 0..1000 { xs.push('x' * 1000) }\nprint(xs.len())"]);
+    assert!(
+        outcome.stderr.starts_with("error: uncaught LimitError"),
+        "{}",
+        outcome.stderr
+    );
+    let enough = heddle(&[
+        "--memory=64mb",
+        "-e",
+        "let xs = []\nfor i in 0..1000 { xs.push('x' * 1000) }\nprint(xs.len())",
+    ]);
     expect(&enough, 0, "1000\n");
 }
 
@@ -241,7 +339,11 @@ fn depth_limit() {
     let text = "fn f(n) { 1 + f(n + 1) }\nprint(try { f(0) } catch e { e.kind })";
     expect(&heddle(&["--depth=100", "-e", text]), 0, "StackOverflow\n");
     let text = "fn f(n) { if n == 0 { 0 } else { 1 + f(n - 1) } }\nprint(f(90), try { f(200) } catch e { e.kind })";
-    expect(&heddle(&["--depth=100", "-e", text]), 0, "90 StackOverflow\n");
+    expect(
+        &heddle(&["--depth=100", "-e", text]),
+        0,
+        "90 StackOverflow\n",
+    );
 }
 
 #[test]
@@ -277,7 +379,11 @@ fn output_without_a_reader_of_input() {
     let mut child = Program::heddle().args(["-e", "print(1)"]).start();
     let mut stdin = child.stdin.take().expect("stdin is a pipe");
     let _ = stdin.write_all(b"not read\n");
-    let outcome = finish(child, "heddle -e 'print(1)'".to_owned(), Duration::from_secs(20));
+    let outcome = finish(
+        child,
+        "heddle -e 'print(1)'".to_owned(),
+        Duration::from_secs(20),
+    );
     drop(stdin);
     expect(&outcome, 0, "1\n");
 }

@@ -283,7 +283,7 @@ impl Script {
             .program(&self.command)
             .args(self.flags.iter().map(String::as_str))
             .args(mode_flags.iter().copied())
-            .arg(&self.file_name())
+            .arg(self.file_name())
             .args(self.arguments.iter().map(String::as_str))
             .stdin(self.stdin.as_bytes())
             .run();
@@ -377,7 +377,7 @@ impl Script {
 
     /// Compares what `heddle check` reports with the expected compile errors and warnings.
     fn check(&self) -> Result<(), Failed> {
-        let outcome = self.program("check").arg(&self.file_name()).run();
+        let outcome = self.program("check").arg(self.file_name()).run();
         let mut faults = String::new();
         let reported = diagnostics(&outcome.stderr, &self.file_name());
         for (severity, expected) in [("error", &self.compile_errors), ("warning", &self.warnings)] {
