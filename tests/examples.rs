@@ -59,7 +59,7 @@ const EXAMPLES: &[Example] = &[
     example(
         "search_files",
         &[
-            "th(read|ird)",
+            "thread",
             "examples/data/notes/garden.txt",
             "examples/data/notes/missing.txt",
             "examples/data/notes/workshop.txt",
