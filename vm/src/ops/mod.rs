@@ -1,0 +1,255 @@
+//! What values can do: the slow paths of arithmetic, comparison, hashing and printing, and the algorithms of ints, strings,
+//! lists and maps.
+//!
+//! Invariants: nothing here collects garbage, calls script code, recurses natively by the depth of data, or runs for long.
+//! What would need one of these is handed back as an `OpFail` (collect and try again; run it in steps) or as a step to be
+//! driven by the caller (`compare`, `hash`, `show`). So values may be held as they are in all of these functions.
+
+pub mod arith;
+pub mod compare;
+pub mod duration;
+pub mod float;
+pub mod hash;
+pub mod int;
+pub mod int_text;
+pub mod list;
+pub mod map;
+mod memory;
+pub mod text;
+
+use crate::object::{Instance, Kind, Range, type_id};
+use crate::types::{ERROR_KINDS, ErrorKind, Shape, Sym, TypeInfo};
+use crate::value::Value;
+
+/// What the engine knows of types and names.
+pub trait TypeLookup {
+    /// The type of this id; `None` for ids that are not in use.
+    fn info(&self, id: u32) -> Option<&TypeInfo>;
+    /// The text of a name.
+    fn symbol(&self, sym: Sym) -> &str;
+    /// The names of the operators that a struct may define.
+    fn operators(&self) -> &OperatorNames;
+    /// The engine's seed of hashes.
+    fn seed(&self) -> u64;
+}
+
+/// Names of methods by which a struct defines how it is compared, hashed and printed.
+#[derive(Clone, Copy, Debug)]
+pub struct OperatorNames {
+    /// `==`
+    pub eq: Sym,
+    /// `<`
+    pub lt: Sym,
+    /// `hash`
+    pub hash: Sym,
+    /// `str`
+    pub str: Sym,
+}
+
+/// The method of a struct or variant value with this name.
+pub(crate) fn method(types: &dyn TypeLookup, value: Value, name: Sym) -> Option<Value> {
+    let info = types.info(value.type_id())?;
+    if let Some(method) = info.method(name) {
+        return Some(method.function);
+    }
+    // A variant has the methods of its enum.
+    let parent = types.info(info.parent.filter(|_| info.shape == Shape::Variant)?)?;
+    parent.method(name).map(|method| method.function)
+}
+
+/// The fields of a struct or variant, of which the caller knows that it is one. Valid until a collection.
+#[inline]
+pub(crate) fn fields_of<'a>(value: Value) -> &'a [Value] {
+    debug_assert!(value.is_kind(Kind::Struct) || value.is_kind(Kind::Variant));
+    let object = value.as_object().cast::<Instance>();
+    // SAFETY: by the layout `aux` values follow the header.
+    unsafe { std::slice::from_raw_parts(object.add(1).cast(), (*object).header.aux as usize) }
+}
+
+/// An error to be thrown.
+#[derive(Debug, Clone, PartialEq)]
+pub struct OpError {
+    /// What to throw.
+    pub kind: ErrorKind,
+    /// `{0}` and `{1}` stand for the names of `types`.
+    text: String,
+    types: [u32; 2],
+}
+
+impl OpError {
+    /// An error with this text.
+    pub fn new(kind: ErrorKind, text: impl Into<String>) -> OpError {
+        OpError {
+            kind,
+            text: text.into(),
+            types: [0; 2],
+        }
+    }
+    /// An error about the types of values: `{0}` and `{1}` in the text become their names.
+    pub fn typed(kind: ErrorKind, text: impl Into<String>, a: Value, b: Value) -> OpError {
+        OpError {
+            kind,
+            text: text.into(),
+            types: [a.type_id(), b.type_id()],
+        }
+    }
+    /// The text, names of types filled in.
+    pub fn message(&self, types: &dyn TypeLookup) -> String {
+        if self.types == [0; 2] {
+            return self.text.clone();
+        }
+        let name = |id: u32| match builtin_type_name(id) {
+            Some(name) => name,
+            None => types.info(id).map_or("object", |info| &info.name),
+        };
+        self.text
+            .replace("{0}", name(self.types[0]))
+            .replace("{1}", name(self.types[1]))
+    }
+}
+
+/// Why an operation has no result.
+#[derive(Debug, Clone, PartialEq)]
+pub enum OpFail {
+    /// Throw this.
+    Error(Box<OpError>),
+    /// Nothing has happened yet: collect garbage, so that this many bytes fit the limit, and try again.
+    NeedsCollection(usize),
+    /// It would take long: call this function of the prelude with the same operands instead.
+    NeedsSteps(&'static str),
+}
+
+impl OpFail {
+    /// An error with this text.
+    pub fn error(kind: ErrorKind, text: impl Into<String>) -> OpFail {
+        OpFail::Error(Box::new(OpError::new(kind, text)))
+    }
+    /// An error about the types of values: `{0}` and `{1}` in the text become their names.
+    pub fn typed(kind: ErrorKind, text: impl Into<String>, a: Value, b: Value) -> OpFail {
+        OpFail::Error(Box::new(OpError::typed(kind, text, a, b)))
+    }
+    /// A `TypeError` about one value: `{0}` in the text becomes its type's name.
+    pub fn wrong_type(text: impl Into<String>, value: Value) -> OpFail {
+        OpFail::typed(ErrorKind::Type, text, value, value)
+    }
+}
+
+/// The outcome of an operation.
+pub type OpResult<T = Value> = Result<T, OpFail>;
+
+/// The name of a built-in type, as `type(x)` gives it.
+pub fn builtin_type_name(id: u32) -> Option<&'static str> {
+    Some(match id {
+        type_id::NIL => "nil",
+        type_id::BOOL => "bool",
+        type_id::INT => "int",
+        type_id::FLOAT => "float",
+        type_id::STRING => "string",
+        type_id::BYTES => "bytes",
+        type_id::DURATION => "duration",
+        type_id::RANGE => "range",
+        type_id::TUPLE => "tuple",
+        type_id::LIST => "list",
+        type_id::MAP => "map",
+        type_id::SET => "set",
+        type_id::FUNCTION => "function",
+        type_id::TYPE => "type",
+        type_id::MODULE => "module",
+        type_id::GENERATOR => "generator",
+        type_id::ITERATOR => "iterator",
+        type_id::TASK => "Task",
+        id => {
+            return ERROR_KINDS
+                .get(id.checked_sub(type_id::ERROR)? as usize)
+                .copied();
+        }
+    })
+}
+
+/// The name of a value's type, `None` for those that only a `TypeLookup` knows.
+pub fn type_name(value: Value) -> Option<&'static str> {
+    builtin_type_name(value.type_id())
+}
+
+/// The position that an index means in something of `len` parts; negative ones count from the end.
+pub(crate) fn checked_index(position: Value, len: usize, what: &str) -> OpResult<usize> {
+    let at = match int::view(position) {
+        Some(int::Int::Small(i)) => i,
+        Some(int::Int::Big { is_negative, .. }) => {
+            if is_negative {
+                i64::MIN
+            } else {
+                i64::MAX
+            }
+        }
+        None => {
+            return Err(OpFail::wrong_type(
+                format!("{what} index must be an int, not {{0}}"),
+                position,
+            ));
+        }
+    };
+    let from_start = if at < 0 {
+        at.saturating_add(len as i64)
+    } else {
+        at
+    };
+    if (0..len as i64).contains(&from_start) {
+        return Ok(from_start as usize);
+    }
+    Err(OpFail::error(
+        ErrorKind::Index,
+        format!("{what} index {at} is out of range (length {len})"),
+    ))
+}
+
+/// Bits of a range's `aux`.
+pub mod range_form {
+    pub const INCLUSIVE: u16 = 1;
+    pub const STEP: u16 = 2;
+    pub const OPEN_START: u16 = 4;
+    pub const OPEN_END: u16 = 8;
+}
+
+/// The part that `x[range]` means of something of `len` parts: clamped, negative positions from the end.
+pub(crate) fn slice_bounds(range: Value, len: usize) -> OpResult<(usize, usize)> {
+    let object = range.as_object().cast::<Range>();
+    // SAFETY: the callers know that it is a range.
+    let (start, end, form) = unsafe { ((*object).start, (*object).end, (*object).header.aux) };
+    if form & range_form::STEP != 0 {
+        return Err(OpFail::error(
+            ErrorKind::Type,
+            "cannot take a slice by a range with a step",
+        ));
+    }
+    let bound = |value: Value, is_open: bool, open: usize, extra: usize| -> OpResult<usize> {
+        if is_open || value.is_nil() {
+            return Ok(open);
+        }
+        match int::view(value) {
+            Some(int::Int::Small(i)) if i < 0 => {
+                let from_end = (len as i64).saturating_add(i) + extra as i64;
+                Ok(from_end.clamp(0, len as i64) as usize)
+            }
+            Some(int::Int::Small(i)) => {
+                Ok((i as u64).saturating_add(extra as u64).min(len as u64) as usize)
+            }
+            Some(int::Int::Big { is_negative, .. }) => Ok(if is_negative { 0 } else { len }),
+            None => Err(OpFail::wrong_type(
+                "slice position must be an int, not {0}",
+                value,
+            )),
+        }
+    };
+    let from = bound(start, form & range_form::OPEN_START != 0, 0, 0)?;
+    let to = bound(
+        end,
+        form & range_form::OPEN_END != 0,
+        len,
+        (form & range_form::INCLUSIVE) as usize,
+    )?;
+    Ok((from, to.max(from)))
+}
+
+#[cfg(test)]
+mod tests;
