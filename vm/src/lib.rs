@@ -1,5 +1,5 @@
 //! Heddle's virtual machine. Reading order: `bytecode` (what runs), `value` and `object` (what it works on), `heap`
-//! (where objects live), `types` and `module` (what is linked), `interp` (the loop), `task` (what is suspended and resumed),
+//! (where objects live), `ops` (what values can do), `types` and `module` (what is linked), `interp` (the loop), `task` (what is suspended and resumed),
 //! `native` (Rust functions).
 
 pub mod bytecode;
@@ -7,6 +7,7 @@ pub mod heap;
 pub mod module;
 pub mod native;
 pub mod object;
+pub mod ops;
 pub mod types;
 pub mod value;
 
