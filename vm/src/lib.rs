@@ -3,12 +3,22 @@
 //! `native` (Rust functions).
 
 pub mod bytecode;
+pub mod engine;
+pub mod error;
 pub mod heap;
+mod interp;
+mod link;
 pub mod module;
 pub mod native;
 pub mod object;
 pub mod ops;
+pub mod task;
+pub mod thread;
 pub mod types;
 pub mod value;
 
+pub use engine::Engine;
+pub use interp::access;
+pub use link::LinkError;
+pub use thread::Thread;
 pub use value::Value;

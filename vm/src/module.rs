@@ -1,30 +1,65 @@
 //! Modules that are linked to an engine: code with its constants made, ready to run.
 
 use crate::bytecode::{CaptureSource, CodeSpan, HandlerRange};
+use crate::types::Sym;
 use crate::value::Value;
+use std::collections::HashMap;
 use std::sync::Arc;
 
 /// A linked function. Never moves and lives as long as its engine, so that code, closures and return words may point into it.
 pub struct Proto {
+    /// `params` if a call with exactly so many positional arguments needs no binding, else `u32::MAX`.
+    pub exact_arity: u32,
+    /// Registers of a frame (a generator's last one holds the generator itself).
+    pub registers: u32,
+    pub code_start: *const u64,
+    /// `K[0]`.
+    pub consts_start: *const Value,
     /// Instructions; inline caches in them are written by relaxed stores.
     pub code: Box<[u64]>,
     /// Constants, behind one word that points to the module's globals: `consts[0]` is that word, `K[i]` is `consts[i + 1]`.
     pub consts: Box<[Value]>,
-    pub registers: u32,
     pub params: u32,
     pub required: u32,
     pub has_rest: bool,
     pub is_generator: bool,
     pub is_internal: bool,
+    /// Has cleanup handlers: a generator of it must be closed, not just dropped.
     pub has_cleanup: bool,
     pub name: Box<str>,
-    pub param_names: Vec<crate::types::Sym>,
+    pub param_names: Vec<Sym>,
     pub handlers: Vec<HandlerRange>,
     pub captures: Vec<CaptureSource>,
     pub spans: Vec<(u32, CodeSpan)>,
     pub span: CodeSpan,
     pub module: *const Module,
     pub doc: Option<Box<str>>,
+    /// What constants stand for that are resolved or used by slow paths only, by index of the constant.
+    pub links: HashMap<u32, Link>,
+}
+
+/// The meaning of a constant that is no plain value.
+#[derive(Clone, Debug)]
+pub enum Link {
+    /// An export of another module.
+    Import(Arc<Module>, Sym),
+    /// A prototype of the same module, for `Closure`.
+    Proto(Arc<Proto>),
+    /// Names of arguments.
+    Names(Box<[Sym]>),
+    /// For `SetMethod`: type, name.
+    Method(u32, Sym),
+}
+
+impl std::fmt::Debug for Proto {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "<{}>", self.name)
+    }
+}
+impl std::fmt::Debug for Module {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "<module {}>", self.name)
+    }
 }
 
 // SAFETY: constants are shared values; code is changed by relaxed atomic stores only.
@@ -32,10 +67,83 @@ unsafe impl Send for Proto {}
 // SAFETY: as above.
 unsafe impl Sync for Proto {}
 
+impl Proto {
+    /// The stub that ends a run of the loop.
+    pub(crate) fn is_stub(&self) -> bool {
+        self.module.is_null()
+    }
+    /// The place in the source that the word at `index` came from.
+    pub fn span_at(&self, index: u32) -> CodeSpan {
+        match self.spans.partition_point(|(start, _)| *start <= index) {
+            0 => self.span,
+            n => self.spans[n - 1].1,
+        }
+    }
+}
+
+/// What a module's name stands for, seen from outside.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Slot {
+    /// Index into `globals`.
+    Global(u32),
+    /// Index into the variables of the owning thread.
+    Var(u32),
+}
+
 /// A linked module.
 pub struct Module {
     pub name: String,
     pub path: String,
     pub source: Arc<str>,
-    pub protos: Vec<Arc<Proto>>,
+    /// Write-once slots. Written by the thread that runs the module, through `set_global`.
+    pub globals: Box<[std::cell::UnsafeCell<Value>]>,
+    /// Top-level names: slot, is `pub`.
+    pub names: HashMap<Sym, (Slot, bool)>,
+    /// Indices of globals that are frozen when set.
+    pub const_globals: Vec<u32>,
+    /// First of its variables in a thread's table, and their number.
+    pub var_base: u32,
+    pub var_count: u32,
+    /// `local var`s: initialiser by index within the module.
+    pub initialisers: std::sync::OnceLock<HashMap<u32, Arc<Proto>>>,
+    pub imports: Vec<Arc<Module>>,
+    pub protos: std::sync::OnceLock<Vec<Arc<Proto>>>,
+    pub tests: Vec<(String, u32)>,
+    /// The module as a value; permanent.
+    pub value: std::sync::OnceLock<Value>,
+    /// The body has been started.
+    pub has_run: std::sync::atomic::AtomicBool,
+}
+
+// SAFETY: globals are written by the running thread before others can see the module's names; values in them are published by it.
+unsafe impl Send for Module {}
+// SAFETY: as above.
+unsafe impl Sync for Module {}
+
+impl Module {
+    pub(crate) fn global(&self, index: u32) -> Value {
+        // SAFETY: slots are words; only the owning thread writes them, between reads of its own.
+        unsafe { *self.globals[index as usize].get() }
+    }
+    pub(crate) fn set_global(&self, index: u32, value: Value) {
+        // SAFETY: as in `global`.
+        unsafe { *self.globals[index as usize].get() = value }
+    }
+    /// The function whose code is the module's body.
+    pub(crate) fn body(&self) -> Arc<Proto> {
+        self.protos.get().expect("linked modules have code")[0].clone()
+    }
+    /// Line and column (both from 1, column in characters) of a byte offset.
+    pub fn position(&self, offset: u32) -> (usize, usize) {
+        let before = &self.source.as_bytes()[..(offset as usize).min(self.source.len())];
+        let line = before.iter().filter(|b| **b == b'\n').count() + 1;
+        let start = before
+            .iter()
+            .rposition(|b| *b == b'\n')
+            .map_or(0, |p| p + 1);
+        (
+            line,
+            String::from_utf8_lossy(&before[start..]).chars().count() + 1,
+        )
+    }
 }

@@ -213,6 +213,8 @@ macro_rules! for_each_op {
 
             // --- tasks
             Spawn [Window Dst Num Const] 0 "R[b] := new task running R[a](c arguments); K[imm]: its name or nil",
+            LoadSlot [Dst None None Const] 0 "(the VM turns LoadImport into it) R[a] := the global slot at address K[imm]",
+            Exit [Src None None None] 0 "(the VM's own stubs only) leave the loop with R[a]",
             TaskYield [Dst None None None] 0 "let other tasks run; R[a] := nil",
         }
     };

@@ -5,12 +5,7 @@
 //! | `mod` | the interface: allocation, buffers, limits |
 //! | `nursery` | bump spaces: where objects are born |
 //! | `large` | objects over 4 KiB |
-//! | `collect` | when and how much is collected |
-//! | `evacuate` | moving collections of young objects |
-//! | `barrier` | stores into old objects |
-//! | `old` | size-class blocks of old objects, their sweep |
-//! | `mark` | the mark of old objects, in steps |
-//! | `verify` | checks of a whole heap, for tests |
+//! | `evacuate` | copying collections |
 //! | `bundle` | shared objects: freeze, bundles, the arena of permanent ones |
 //! | `copy`, `graph` | deep copies; the walk that freeze and copy share |
 //! | `hosts` | Rust objects |
@@ -37,22 +32,15 @@
 //! Contract of this folder's unsafe code: pointers to headers that come in from outside lead to live objects of this heap (or shared
 //! ones where said), whose bodies are initialised; only the thread that owns the heap uses it.
 
-mod barrier;
 mod bundle;
-mod collect;
 mod copy;
 mod evacuate;
 mod graph;
 mod hosts;
 mod large;
-mod mark;
-#[cfg(test)]
-mod model_tests;
 mod nursery;
-mod old;
 #[cfg(test)]
 mod tests;
-mod verify;
 
 pub use bundle::{FreezeError, SharedArena, SharedRef};
 pub use copy::CopyError;
@@ -63,7 +51,6 @@ use crate::object::size::{buffer_data, buffer_of, object_room};
 use crate::object::*;
 use crate::value::Value;
 use bundle::BundleTable;
-use collect::Generations;
 use large::LargeSpace;
 use nursery::{ChunkPool, NURSERY_BYTES, Space};
 use std::any::Any;
@@ -72,8 +59,6 @@ use std::any::Any;
 pub(crate) const MAX_SMALL_BYTES: usize = 4080;
 /// A fresh heap is first collected when it holds this much.
 const FIRST_TRIGGER_BYTES: usize = 4096;
-/// Under the limit's pressure chunks become as small as this.
-const MIN_CHUNK_BYTES: usize = 1024;
 /// Fills memory that was left, so that a stale pointer shows.
 const POISON: u8 = 0xDB;
 
@@ -108,18 +93,14 @@ pub struct HeapStats {
     /// Time in collections.
     pub pause_ns: u64,
     pub longest_pause_ns: u64,
-    /// Bytes that survived the collections of young objects, and how many of them moved to the old space.
+    /// Bytes that survived the collections of young objects.
     pub survived_bytes: u64,
-    pub promoted_bytes: u64,
 }
 
 /// The part of a heap that exists from its first allocation on.
+#[derive(Default)]
 pub(crate) struct Inner {
     young: Space,
-    /// Bump pointer and end of the young space after a collection.
-    young_ends: (*mut u8, *mut u8),
-    /// Young bytes after the last collection.
-    survived: usize,
     pool: ChunkPool,
     /// Young bytes at which a collection is wanted.
     trigger: usize,
@@ -129,8 +110,6 @@ pub(crate) struct Inner {
     stats: HeapStats,
     /// Objects that wait to be scanned; empty between collections.
     work: Vec<*mut Header>,
-    /// What comes with an old space; a small heap has none.
-    generations: Option<Box<Generations>>,
 }
 
 /// A thread's heap; see the head of the file.
@@ -164,17 +143,8 @@ impl Heap {
     pub(crate) fn inner(&mut self) -> &mut Inner {
         self.inner.get_or_insert_with(|| {
             Box::new(Inner {
-                young: Space::default(),
-                young_ends: (std::ptr::null_mut(), std::ptr::null_mut()),
-                survived: 0,
-                pool: ChunkPool::default(),
                 trigger: FIRST_TRIGGER_BYTES,
-                large: LargeSpace::default(),
-                hosts: HostTable::default(),
-                bundles: BundleTable::default(),
-                stats: HeapStats::default(),
-                work: Vec::new(),
-                generations: None,
+                ..Inner::default()
             })
         })
     }
@@ -209,21 +179,18 @@ impl Heap {
         let inner = self.inner();
         let young = inner.young.used(bump);
         let mut is_wanted = young + bytes > inner.trigger;
-        let mut chunk = inner.young.next_chunk_bytes();
+        let mut chunk = inner.young.next_chunk_bytes().max(bytes);
         if is_wanted {
             // Room to reach the safepoint.
-            chunk = chunk.min(NURSERY_BYTES / 8);
-        } else if inner.generations.is_some() {
-            chunk = inner.trigger - young;
+            chunk = chunk.min(NURSERY_BYTES / 8).max(bytes);
         }
-        // The chunk, and room to copy what will be in it.
-        let room = limit.saturating_sub(inner.used_bytes(bump)) / 2;
-        let is_over = room < bytes.max(MIN_CHUNK_BYTES);
-        if chunk > room {
-            chunk = MIN_CHUNK_BYTES.max(room / 2);
+        let mut is_over = false;
+        let used = inner.used_bytes(bump);
+        if used + 2 * chunk > limit {
             is_wanted = true;
+            chunk = chunk.min(1024).max(bytes);
+            is_over = used + 2 * chunk > limit;
         }
-        let chunk = chunk.max(bytes);
         inner.young.retire(bump);
         let (bump, bump_end) = inner.young.add_chunk(&mut inner.pool, chunk);
         self.bump = bump;
@@ -331,7 +298,7 @@ impl Heap {
     ) -> *mut u8 {
         if data.is_null() {
             let fresh = self.alloc_buffer(kind, new_bytes);
-            self.buffer_linked(owner);
+            self.buffer_linked(owner, fresh);
             return fresh;
         }
         let new_bytes = align_up(new_bytes);
@@ -367,17 +334,14 @@ impl Heap {
             }
             let fresh = self.alloc_buffer(kind, new_bytes);
             std::ptr::copy_nonoverlapping(data, fresh, old_bytes.min(new_bytes));
-            self.buffer_linked(owner);
+            self.buffer_linked(owner, fresh);
             fresh
         }
     }
 
-    /// `owner` is about to refer to a fresh buffer.
-    fn buffer_linked(&mut self, owner: *mut Header) {
-        // SAFETY: the owner is alive.
-        if unsafe { (*owner).has(FLAG_OLD) } {
-            self.remember(owner);
-        }
+    /// `owner` (old or young) is about to refer to this fresh buffer.
+    fn buffer_linked(&mut self, owner: *mut Header, _data: *mut u8) {
+        self.elements_moved(owner);
     }
 
     /// After `value` was stored into a field of `owner`. Elements of lists and entries of maps: `barrier_at`.
@@ -396,6 +360,22 @@ impl Heap {
         if value.is_object() && unsafe { (*owner).has(FLAG_BARRIER) } {
             self.barrier_slow(owner, slot, value);
         }
+    }
+
+    /// After values of `owner` moved inside its buffer, or it got another buffer.
+    #[inline(always)]
+    pub(crate) fn elements_moved(&mut self, owner: *mut Header) {
+        // SAFETY: the owner is alive.
+        if unsafe { (*owner).has(FLAG_BARRIER) } {
+            self.barrier_slow(owner, std::ptr::null_mut(), Value::NIL);
+        }
+    }
+
+    /// What the barriers do for an old owner; `slot` null: any value of it may have changed.
+    #[cold]
+    #[inline(never)]
+    pub(crate) fn barrier_slow(&mut self, owner: *mut Header, slot: *mut Value, value: Value) {
+        let _ = (owner, slot, value);
     }
 
     /// A script object for a Rust object, which is dropped when the script object dies.
@@ -419,11 +399,7 @@ impl Heap {
 impl Inner {
     fn used_bytes(&self, bump: *mut u8) -> usize {
         let reserve = self.young.used(bump).max(self.pool.bytes);
-        let old = match self.generations.as_deref() {
-            Some(generations) => generations.space.block_bytes,
-            None => 0,
-        };
-        self.young.capacity + reserve + old + self.large.bytes + self.bundles.charged
+        self.young.capacity + reserve + self.large.bytes + self.bundles.charged
     }
     /// New large bytes at which a collection is wanted.
     fn large_trigger(&self) -> usize {

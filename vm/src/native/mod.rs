@@ -1,6 +1,154 @@
-//! Rust functions that scripts call.
+//! Rust functions that scripts call: how they are declared, and what they may do (`Ctx`).
+//!
+//! A native runs to its end without a collection, so it may hold values for the whole call. There is no way to call script and come
+//! back: one that must, is written in Heddle over smaller natives, or ends in a tail call (`Ctx::tail_call`). So nothing in
+//! the standard library pins a task or recurses natively. A host's function may call back (`HostCtx`), and pins.
 
-/// A native function as it is registered.
+mod ctx;
+mod host;
+
+pub use ctx::Ctx;
+pub(crate) use ctx::with_article;
+pub use host::{HostCtx, HostFn};
+
+use crate::value::Value;
+
+/// Why a native (or a slow path) does not simply return a value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Trap {
+    /// An error is thrown; it is in `Thread::thrown`.
+    Throw,
+    /// Nothing has been done yet: collect, and run the operation again.
+    Collect,
+    /// Call `Thread::pending_call` instead; its result is the native's.
+    Call,
+    /// The task waits (`Thread::pending_wait`).
+    Suspend,
+    /// Out of fuel: `Thread::pc` is at the instruction, which is run again after the safepoint.
+    Safepoint,
+    /// The program ends now (`os.exit`): the code is in `Thread::exit_code`.
+    Exit,
+}
+
+/// What a native returns.
+pub type NativeResult = Result<Value, Trap>;
+/// The Rust side of a native.
+pub type NativeFn = for<'c> fn(&mut Ctx<'c>) -> NativeResult;
+
+/// What a native does to the OS thread it runs on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Class {
+    /// Never waits.
+    Plain,
+    /// Parks the task and frees the carrier.
+    Suspending,
+    /// Holds an OS thread while it waits for the system.
+    Blocking,
+}
+
+/// A native function as it is declared.
 pub struct NativeDef {
+    /// `print`, `list.push`, `fs.read`.
     pub name: &'static str,
+    /// Names of the parameters: `x?` is optional, `..xs` takes the rest.
+    pub params: &'static [&'static str],
+    pub class: Class,
+    pub func: NativeFn,
+    /// What it does, in a line or two.
+    pub doc: &'static str,
+    /// A host's closure instead of `func`.
+    pub host: Option<Box<HostFn>>,
+}
+
+impl NativeDef {
+    /// For tables; see `natives!`.
+    pub const fn new(
+        name: &'static str,
+        params: &'static [&'static str],
+        class: Class,
+        func: NativeFn,
+        doc: &'static str,
+    ) -> NativeDef {
+        NativeDef {
+            name,
+            params,
+            class,
+            func,
+            doc,
+            host: None,
+        }
+    }
+    /// How many arguments must be given.
+    pub fn required(&self) -> usize {
+        self.params
+            .iter()
+            .take_while(|p| !p.ends_with('?') && !p.starts_with(".."))
+            .count()
+    }
+    /// How many parameters there are besides the rest.
+    pub fn fixed(&self) -> usize {
+        self.params.len() - self.has_rest() as usize
+    }
+    /// Whether the last parameter takes what is left over.
+    pub fn has_rest(&self) -> bool {
+        self.params.last().is_some_and(|p| p.starts_with(".."))
+    }
+    /// The method or function name without the type or module in front.
+    pub fn short_name(&self) -> &'static str {
+        match self.name.rsplit_once('.') {
+            Some((_, short)) if !short.is_empty() => short,
+            _ => self.name,
+        }
+    }
+}
+
+/// Makes a table of natives: `natives! { /// doc⏎ plain "list.push" (self, value) => list_push; … }`. Parameters are string
+/// literals where they are no identifiers: `("x?", "..rest")`.
+#[macro_export]
+macro_rules! natives {
+    ($($(#[doc = $doc:literal])* $class:ident $name:literal ($($param:tt),* $(,)?) => $func:expr;)*) => {
+        &[$($crate::native::NativeDef::new(
+            $name,
+            &[$($crate::natives!(@param $param)),*],
+            $crate::natives!(@class $class),
+            $func,
+            concat!($($doc, "\n"),*),
+        )),*]
+    };
+    (@param $param:literal) => { $param };
+    (@param $param:tt) => { stringify!($param) };
+    (@class plain) => { $crate::native::Class::Plain };
+    (@class suspending) => { $crate::native::Class::Suspending };
+    (@class blocking) => { $crate::native::Class::Blocking };
+}
+
+/// A module of the standard library.
+pub struct NativeModule {
+    pub name: &'static str,
+    /// Named `module.function`; those whose function begins with `__` are seen only by the module's own source.
+    pub functions: &'static [NativeDef],
+    /// Values that are not functions: `math.pi`.
+    pub constants: fn(&mut ModuleBuilder<'_>),
+    /// Heddle code whose `pub` names are exports, too.
+    pub source: Option<&'static str>,
+}
+
+/// Receives a native module's constants.
+pub struct ModuleBuilder<'a> {
+    pub(crate) engine: &'a crate::engine::Engine,
+    pub(crate) constants: Vec<(String, Value)>,
+}
+
+impl ModuleBuilder<'_> {
+    pub fn float(&mut self, name: &str, value: f64) {
+        self.constants.push((name.into(), Value::float(value)));
+    }
+    /// `value` must fit 48 bits.
+    pub fn int(&mut self, name: &str, value: i64) {
+        self.constants.push((name.into(), Value::small_int(value)));
+    }
+    pub fn str(&mut self, name: &str, value: &str) {
+        let value = self.engine.permanent_str(value);
+        self.constants.push((name.into(), value));
+    }
 }

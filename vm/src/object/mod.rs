@@ -260,6 +260,8 @@ pub struct Cell {
 pub struct TypeObject {
     pub header: Header,
     pub info: *const crate::types::TypeInfo,
+    /// The header of the type's instances.
+    pub template: Header,
 }
 
 #[repr(C)]

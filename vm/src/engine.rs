@@ -1,0 +1,419 @@
+//! What all threads of an engine share: symbols, types, methods, modules, constants. Append-only; read without locks on hot paths.
+//!
+//! Several engines live in one process; nothing here is global.
+
+use crate::bytecode::ModuleRef;
+use crate::heap::SharedArena;
+use crate::module::Module;
+use crate::object::{FIRST_USER_TYPE, Header, Kind, TypeObject, type_id};
+use crate::types::{ERROR_KINDS, Field, Method, Shape, Sym, TypeInfo};
+use crate::value::Value;
+use parking_lot::{Mutex, RwLock};
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, Ordering};
+
+/// Types are kept in chunks of this many, so that their addresses never change.
+const TYPE_CHUNK: usize = 1024;
+const TYPE_CHUNKS: usize = 4096;
+/// How many methods an engine can hold; the memory is touched only as it is used.
+const MAX_METHODS: usize = 1 << 20;
+
+/// Symbols with a fixed number: operators and what the VM itself looks up.
+macro_rules! known_symbols {
+    ($($id:ident = $text:literal),* $(,)?) => {
+        /// Names the VM looks up by itself.
+        pub mod sym {
+            use super::Sym;
+            #[allow(non_camel_case_types, clippy::upper_case_acronyms, reason = "only used to count")]
+            enum Number { $($id),* }
+            $(pub const $id: Sym = Sym(Number::$id as u32);)*
+        }
+        const KNOWN_SYMBOLS: &[&str] = &[$($text),*];
+    };
+}
+known_symbols! {
+    ADD = "+", SUB = "-", MUL = "*", DIV = "/", FLOOR_DIV = "//", MOD = "%", POW = "**",
+    BIT_AND = "&", BIT_OR = "|", BIT_XOR = "^", SHL = "<<", SHR = ">>",
+    EQ = "==", LT = "<", GET_INDEX = "[]", SET_INDEX = "[]=", NEG = "neg", BIT_NOT = "~",
+    CALL = "call", STR = "str", REPR = "repr", HASH = "hash", ITER = "iter", NEXT = "next", IN = "in",
+    MESSAGE = "message", KIND = "kind", DATA = "data", CAUSE = "cause", TRACE = "trace", WITH = "with",
+}
+
+#[derive(Default)]
+struct Symbols {
+    texts: Vec<&'static str>,
+    ids: HashMap<&'static str, Sym>,
+}
+
+/// What threads share. Made once, used through an `Arc`.
+pub struct Engine {
+    symbols: RwLock<Symbols>,
+    type_chunks: Box<[AtomicPtr<TypeInfo>]>,
+    type_count: AtomicU32,
+    /// Makes hashes differ from engine to engine.
+    hash_seed: u64,
+    methods: Box<[AtomicU64]>,
+    method_count: AtomicU32,
+    pub(crate) arena: SharedArena,
+    pub(crate) modules: RwLock<HashMap<ModuleRef, Arc<Module>>>,
+    /// Every module ever linked, so that code stays alive as long as the engine.
+    pub(crate) all_modules: Mutex<Vec<Arc<Module>>>,
+    pub(crate) prelude: RwLock<HashMap<Box<str>, Value>>,
+    /// Values of the prelude that the interpreter itself calls.
+    pub(crate) hooks: RwLock<Hooks>,
+    /// Set by a host (Ctrl-C): running threads throw `Cancelled` at their next safepoint.
+    pub interrupt: AtomicU32,
+    pub(crate) stub: std::sync::OnceLock<Value>,
+    pub(crate) next_var: AtomicU32,
+}
+
+/// Prelude functions that slow paths call (see `interp::slow`).
+#[derive(Clone, Copy)]
+pub(crate) struct Hooks {
+    pub(crate) values: [Value; Hook::COUNT],
+}
+
+/// A prelude function that the interpreter calls.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(usize)]
+pub enum Hook {
+    Eq,
+    Ne,
+    Lt,
+    Le,
+    EqJump,
+    LtJump,
+    LeJump,
+    In,
+    Str,
+    Format,
+    IterNext,
+    IterNew,
+    GetIndex,
+    SetIndex,
+    JNoKey,
+    Concat,
+    BigMul,
+    BigDivMod,
+    BigPow,
+    Hash,
+    BigStr,
+}
+
+impl Hook {
+    const COUNT: usize = Hook::BigStr as usize + 1;
+    /// The prelude's names of the hooks, in order.
+    pub const NAMES: [&'static str; Hook::COUNT] = [
+        "__eq",
+        "__ne",
+        "__lt",
+        "__le",
+        "__eq_jump",
+        "__lt_jump",
+        "__le_jump",
+        "__in",
+        "__str",
+        "__format",
+        "__iter_next",
+        "__iter_new",
+        "__get_index",
+        "__set_index",
+        "__no_key",
+        "__concat",
+        "__big_mul",
+        "__big_div_mod",
+        "__big_pow",
+        "__hash",
+        "__big_str",
+    ];
+}
+
+// SAFETY: what is reachable from here is shared (values) or behind locks and atomics.
+unsafe impl Send for Engine {}
+// SAFETY: as above.
+unsafe impl Sync for Engine {}
+
+impl Engine {
+    /// An engine with the built-in types and no modules.
+    pub fn new() -> Arc<Engine> {
+        let engine = Engine {
+            symbols: RwLock::default(),
+            type_chunks: (0..TYPE_CHUNKS)
+                .map(|_| AtomicPtr::new(std::ptr::null_mut()))
+                .collect(),
+            type_count: AtomicU32::new(0),
+            hash_seed: fresh_seed(),
+            methods: lazily_zeroed(MAX_METHODS),
+            method_count: AtomicU32::new(0),
+            arena: SharedArena::new(),
+            modules: RwLock::default(),
+            all_modules: Mutex::default(),
+            prelude: RwLock::default(),
+            hooks: RwLock::new(Hooks {
+                values: [Value::UNSET; Hook::COUNT],
+            }),
+            interrupt: AtomicU32::new(0),
+            stub: std::sync::OnceLock::new(),
+            next_var: AtomicU32::new(0),
+        };
+        for text in KNOWN_SYMBOLS {
+            engine.symbol(text);
+        }
+        let builtin = |engine: &Engine, id: u32, name: &str| {
+            engine.add_type(id, TypeInfo::new(id, name, Shape::Builtin));
+        };
+        for id in 0..FIRST_USER_TYPE {
+            let name = match id {
+                type_id::NIL => "nil",
+                type_id::BOOL => "bool",
+                type_id::INT => "int",
+                type_id::FLOAT => "float",
+                type_id::STRING => "string",
+                type_id::BYTES => "bytes",
+                type_id::DURATION => "duration",
+                type_id::RANGE => "range",
+                type_id::TUPLE => "tuple",
+                type_id::LIST => "list",
+                type_id::MAP => "map",
+                type_id::SET => "set",
+                type_id::FUNCTION => "function",
+                type_id::TYPE => "type",
+                type_id::MODULE => "module",
+                type_id::GENERATOR => "generator",
+                type_id::ITERATOR => "iterator",
+                type_id::TASK => "Task",
+                type_id::HOST => "host object",
+                type_id::INTERNAL => "internal object",
+                _ => "reserved",
+            };
+            match ERROR_KINDS.get((id as usize).wrapping_sub(type_id::ERROR as usize)) {
+                Some(kind) => {
+                    let mut info = TypeInfo::new(id, kind, Shape::Struct);
+                    info.is_error = true;
+                    info.parent = (id != type_id::ERROR).then_some(type_id::ERROR);
+                    info.fields = Engine::error_fields();
+                    engine.add_type(id, info);
+                }
+                None => builtin(&engine, id, name),
+            }
+        }
+        engine.type_count.store(FIRST_USER_TYPE, Ordering::Relaxed);
+        Arc::new(engine)
+    }
+
+    /// The fields in front of those of every error.
+    pub(crate) fn error_fields() -> Vec<Field> {
+        [sym::MESSAGE, sym::KIND, sym::DATA, sym::CAUSE, sym::TRACE]
+            .map(|name| Field { name, is_var: true })
+            .to_vec()
+    }
+
+    /// The symbol of a text, made if it is new.
+    pub fn symbol(&self, text: &str) -> Sym {
+        if let Some(&sym) = self.symbols.read().ids.get(text) {
+            return sym;
+        }
+        let mut symbols = self.symbols.write();
+        if let Some(&sym) = symbols.ids.get(text) {
+            return sym;
+        }
+        let sym = Sym(symbols.texts.len() as u32);
+        // Symbols live as long as the engine; `Drop` frees their texts.
+        let text: &'static str = Box::leak(text.to_string().into_boxed_str());
+        symbols.texts.push(text);
+        symbols.ids.insert(text, sym);
+        sym
+    }
+    /// The text of a symbol.
+    pub fn symbol_text(&self, sym: Sym) -> &str {
+        self.symbols.read().texts[sym.0 as usize]
+    }
+
+    /// Reserves an id for a new type.
+    pub(crate) fn new_type_id(&self) -> u32 {
+        self.type_count.fetch_add(1, Ordering::Relaxed)
+    }
+    /// Publishes a type under its id and makes the value that stands for it.
+    pub(crate) fn add_type(&self, id: u32, info: TypeInfo) {
+        let chunk = &self.type_chunks[id as usize / TYPE_CHUNK];
+        let mut base = chunk.load(Ordering::Acquire);
+        if base.is_null() {
+            let mut fresh: Vec<TypeInfo> = Vec::with_capacity(TYPE_CHUNK);
+            base = fresh.as_mut_ptr();
+            std::mem::forget(fresh);
+            chunk.store(base, Ordering::Release);
+        }
+        let kind = if info.shape == Shape::Variant {
+            Kind::Variant
+        } else {
+            Kind::Struct
+        };
+        let template = Header::new(kind, id, info.fields.len() as u16);
+        // SAFETY: the slot of a reserved id is written once, before anybody else knows the id.
+        let slot = unsafe {
+            let slot = base.add(id as usize % TYPE_CHUNK);
+            slot.write(info);
+            &*slot
+        };
+        let is_exact = matches!(slot.shape, Shape::Struct | Shape::Variant) && !slot.is_error;
+        let object = self
+            .arena
+            .alloc(
+                Header::new(Kind::Type, type_id::TYPE, is_exact as u16),
+                size_of::<TypeObject>(),
+            )
+            .cast::<TypeObject>();
+        // SAFETY: `alloc` returned room for a `TypeObject`.
+        unsafe {
+            (*object).info = slot;
+            (*object).template = template;
+        }
+        *slot.value.write() = Value::shared(object.cast());
+    }
+    /// The type of an id that occurs in a live object or value.
+    #[inline]
+    pub fn type_info(&self, id: u32) -> &TypeInfo {
+        let base = self.type_chunks[id as usize / TYPE_CHUNK].load(Ordering::Acquire);
+        assert!(!base.is_null(), "type id {id} was never made");
+        // SAFETY: ids are made by `new_type_id` and published by `add_type` before they get into objects.
+        unsafe { &*base.add(id as usize % TYPE_CHUNK) }
+    }
+    /// The value that stands for a type.
+    pub fn type_value(&self, id: u32) -> Value {
+        *self.type_info(id).value.read()
+    }
+
+    /// Adds a method to a type; replaces one of the same name.
+    pub(crate) fn add_method(&self, type_id: u32, name: Sym, function: Value, has_self: bool) {
+        let index = self.method_count.fetch_add(1, Ordering::Relaxed);
+        assert!(
+            (index as usize) < MAX_METHODS,
+            "an engine holds at most {MAX_METHODS} methods"
+        );
+        self.methods[index as usize].store(function.bits(), Ordering::Release);
+        self.type_info(type_id).methods.write().insert(
+            name,
+            Method {
+                function,
+                index,
+                has_self,
+            },
+        );
+    }
+    pub(crate) fn methods_base(&self) -> *const Value {
+        self.methods.as_ptr().cast()
+    }
+
+    /// A name of the prelude.
+    pub fn prelude_value(&self, name: &str) -> Option<Value> {
+        self.prelude.read().get(name).copied()
+    }
+    /// All names of the prelude that programs may use.
+    pub fn prelude_names(&self) -> Vec<String> {
+        self.prelude.read().keys().map(|k| k.to_string()).collect()
+    }
+    /// Makes a name of the prelude (or sets a hook of the interpreter).
+    pub(crate) fn set_prelude(&self, name: &str, value: Value) {
+        if let Some(i) = Hook::NAMES.iter().position(|n| *n == name) {
+            self.hooks.write().values[i] = value;
+        }
+        self.prelude.write().insert(name.into(), value);
+    }
+    /// A permanent string.
+    pub fn permanent_str(&self, text: &str) -> Value {
+        let mut scratch = crate::heap::Heap::new(usize::MAX / 4);
+        let local = crate::ops::text::new_reserved(&mut scratch, text);
+        self.arena.freeze(local).expect("a string can be frozen")
+    }
+    /// Asks every running thread to stop what it does (Ctrl-C).
+    pub fn request_interrupt(&self) {
+        self.interrupt.store(1, Ordering::Release);
+    }
+    /// Whether a module of this name is loaded.
+    pub fn module(&self, key: &ModuleRef) -> Option<Arc<Module>> {
+        self.modules.read().get(key).cloned()
+    }
+}
+
+impl crate::ops::TypeLookup for Engine {
+    fn info(&self, id: u32) -> Option<&TypeInfo> {
+        Some(self.type_info(id))
+    }
+    fn operators(&self) -> &crate::ops::OperatorNames {
+        const NAMES: crate::ops::OperatorNames = crate::ops::OperatorNames {
+            eq: sym::EQ,
+            lt: sym::LT,
+            hash: sym::HASH,
+            str: sym::STR,
+        };
+        &NAMES
+    }
+    fn seed(&self) -> u64 {
+        self.hash_seed
+    }
+    fn symbol(&self, sym: Sym) -> &str {
+        self.symbol_text(sym)
+    }
+}
+
+impl Drop for Engine {
+    fn drop(&mut self) {
+        for text in self.symbols.get_mut().texts.drain(..) {
+            // SAFETY: each text was leaked by `symbol` once, and nobody keeps one beyond the engine.
+            drop(unsafe { Box::from_raw(std::ptr::from_ref(text).cast_mut()) });
+        }
+        let count = *self.type_count.get_mut() as usize;
+        for (i, chunk) in self.type_chunks.iter_mut().enumerate() {
+            let base = *chunk.get_mut();
+            if base.is_null() {
+                continue;
+            }
+            let filled = count.saturating_sub(i * TYPE_CHUNK).min(TYPE_CHUNK);
+            // SAFETY: the chunk was made by `add_type` as a vector of this capacity; every id below the count is published.
+            drop(unsafe { Vec::from_raw_parts(base, filled, TYPE_CHUNK) });
+        }
+    }
+}
+
+impl TypeInfo {
+    pub(crate) fn new(id: u32, name: &str, shape: Shape) -> TypeInfo {
+        TypeInfo {
+            id,
+            name: name.into(),
+            shape,
+            parent: None,
+            traits: Vec::new(),
+            fields: Vec::new(),
+            is_error: false,
+            is_mutable: false,
+            variants: Vec::new(),
+            is_unit: false,
+            methods: RwLock::default(),
+            value: RwLock::new(Value::UNSET),
+            constructor: RwLock::new(Value::UNSET),
+            unit: RwLock::new(Value::UNSET),
+        }
+    }
+}
+
+/// A seed that cannot be guessed.
+fn fresh_seed() -> u64 {
+    use std::hash::{BuildHasher, Hasher};
+    std::collections::hash_map::RandomState::new()
+        .build_hasher()
+        .finish()
+}
+
+/// Zeroed memory that the operating system provides page by page as it is touched.
+fn lazily_zeroed(count: usize) -> Box<[AtomicU64]> {
+    let layout = std::alloc::Layout::array::<AtomicU64>(count).expect("a small constant");
+    // SAFETY: all-zero bits are a valid AtomicU64; the box frees with the same layout.
+    unsafe {
+        let memory = std::alloc::alloc_zeroed(layout).cast::<AtomicU64>();
+        if memory.is_null() {
+            std::alloc::handle_alloc_error(layout);
+        }
+        Box::from_raw(std::ptr::slice_from_raw_parts_mut(memory, count))
+    }
+}

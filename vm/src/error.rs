@@ -1,0 +1,215 @@
+//! Uncaught errors as text: kind, message, snippet of the failing line, script frames newest first, causes.
+
+use crate::module::Proto;
+use crate::object::Kind;
+use crate::thread::Thread;
+use crate::value::Value;
+use std::fmt::Write;
+
+/// `; did you mean 'length'?` if one of the known names is close to the one that is not.
+pub(crate) fn did_you_mean<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> String {
+    let most = (name.chars().count() / 3).max(1);
+    let best = known
+        .filter(|k| !k.starts_with("__") && !k.is_empty())
+        .map(|k| (distance(name, k, most + 1), k))
+        .min();
+    match best {
+        Some((d, k)) if d <= most && k != name => format!("; did you mean '{k}'?"),
+        _ => String::new(),
+    }
+}
+
+/// Edit distance with transpositions (Damerau-Levenshtein, optimal string alignment), `cap` if it is at least that.
+fn distance(a: &str, b: &str, cap: usize) -> usize {
+    let (a, b): (Vec<char>, Vec<char>) = (a.chars().collect(), b.chars().collect());
+    if a.len().abs_diff(b.len()) >= cap {
+        return cap;
+    }
+    let mut before: Vec<usize> = Vec::new();
+    let mut last: Vec<usize> = (0..=b.len()).collect();
+    for i in 1..=a.len() {
+        let mut row = vec![i];
+        for j in 1..=b.len() {
+            let same = a[i - 1] == b[j - 1];
+            let mut d = (last[j] + 1)
+                .min(row[j - 1] + 1)
+                .min(last[j - 1] + !same as usize);
+            if i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] {
+                d = d.min(before[j - 2] + 1);
+            }
+            row.push(d);
+        }
+        before = std::mem::replace(&mut last, row);
+    }
+    last[b.len()].min(cap)
+}
+
+/// The text of a value for messages, cut to `most` characters.
+pub(crate) fn short(engine: &crate::engine::Engine, v: Value, quoted: bool, most: usize) -> String {
+    let _ = engine;
+    let text = match crate::ops::text::as_str(v) {
+        Some(s) if quoted => format!("{s:?}"),
+        Some(s) => s.to_string(),
+        None => match crate::ops::int::to_i64(v) {
+            Some(i) => i.to_string(),
+            None => format!("{v:?}"),
+        },
+    };
+    text.chars().take(most).collect()
+}
+
+/// One line of a trace.
+struct Place {
+    function: String,
+    path: String,
+    line: usize,
+    column: usize,
+    text: String,
+    width: usize,
+}
+
+fn place(proto: *const Proto, word: u64) -> Place {
+    // SAFETY: prototypes in traces live as long as the engine.
+    let proto = unsafe { &*proto };
+    // SAFETY: so do modules.
+    let module = unsafe { &*proto.module };
+    let span = proto.span_at(word as u32);
+    let (line, column) = module.position(span.start);
+    let start = module.source[..(span.start as usize).min(module.source.len())]
+        .rfind('\n')
+        .map_or(0, |p| p + 1);
+    let text: String = module.source[start..]
+        .lines()
+        .next()
+        .unwrap_or("")
+        .chars()
+        .take(200)
+        .collect();
+    let marked = module
+        .source
+        .get(span.start as usize..span.end as usize)
+        .unwrap_or("");
+    let width = marked.lines().next().unwrap_or("").chars().count().max(1);
+    Place {
+        function: proto.name.to_string(),
+        path: module.path.clone(),
+        line,
+        column,
+        text,
+        width,
+    }
+}
+
+/// The lines of an error's trace, newest first, repeated ones folded.
+pub(crate) fn trace_lines(thread: &Thread, error: Value) -> Vec<String> {
+    let mut lines: Vec<(String, u64)> = Vec::new();
+    for (proto, word) in thread.trace_of(error) {
+        let line = if proto.is_null() {
+            format!("… {word} more frames …")
+        } else {
+            let p = place(proto, word);
+            format!("{} ({}:{}:{})", p.function, p.path, p.line, p.column)
+        };
+        match lines.last_mut() {
+            Some((last, count)) if *last == line => *count += 1,
+            _ => lines.push((line, 1)),
+        }
+    }
+    lines
+        .into_iter()
+        .map(|(line, count)| {
+            if count > 1 {
+                format!("{line} × {count}")
+            } else {
+                line
+            }
+        })
+        .collect()
+}
+
+/// `ValueError: bad n`, or the text of a thrown value that is no error.
+fn headline(thread: &mut Thread, error: Value) -> String {
+    if !thread.is_error(error) {
+        return format!("uncaught {}", thread.repr_short(error));
+    }
+    // SAFETY: an error has its five fields.
+    let (message, kind) = unsafe {
+        let fields = error.as_object().cast::<Value>().add(1);
+        (*fields, *fields.add(1))
+    };
+    let kind = if kind.is_kind(Kind::Str) {
+        thread.show_short(kind)
+    } else {
+        thread.type_name(error)
+    };
+    let message = if message.is_nil() {
+        String::new()
+    } else {
+        thread.show_short(message)
+    };
+    if message.is_empty() {
+        format!("uncaught {kind}")
+    } else {
+        format!("uncaught {kind}: {message}")
+    }
+}
+
+/// An uncaught error as it is reported, causes included.
+pub fn report(thread: &mut Thread, error: Value) -> String {
+    let mut out = String::new();
+    let mut error = error;
+    let mut seen = Vec::new();
+    loop {
+        let title = headline(thread, error);
+        let word = if seen.is_empty() {
+            "error: "
+        } else {
+            "caused by: "
+        };
+        let _ = writeln!(
+            out,
+            "{word}{}",
+            title
+                .strip_prefix("uncaught ")
+                .filter(|_| !seen.is_empty())
+                .unwrap_or(&title)
+        );
+        let trace = thread.trace_of(error);
+        if let Some((proto, word)) = trace.iter().find(|(p, _)| !p.is_null()) {
+            let p = place(*proto, *word);
+            let number = p.line.to_string();
+            let pad = " ".repeat(number.len());
+            let indent: String = p
+                .text
+                .chars()
+                .take(p.column - 1)
+                .map(|c| if c == '\t' { '\t' } else { ' ' })
+                .collect();
+            let _ = writeln!(out, "{pad} --> {}:{}:{}", p.path, p.line, p.column);
+            let _ = writeln!(
+                out,
+                "{pad} |\n{number} | {}\n{pad} | {indent}{}",
+                p.text,
+                "^".repeat(p.width.min(p.text.chars().count().max(1)))
+            );
+        }
+        let lines = trace_lines(thread, error);
+        if lines.len() > 1 || lines.first().is_some_and(|l| l.contains('×')) {
+            out.push_str("trace, newest first:\n");
+            for line in lines {
+                let _ = writeln!(out, "  {line}");
+            }
+        }
+        if !thread.is_error(error) {
+            break;
+        }
+        seen.push(error);
+        // SAFETY: as in `headline`.
+        let cause = unsafe { *error.as_object().cast::<Value>().add(1 + 3) };
+        if cause.is_nil() || seen.contains(&cause) || seen.len() > 20 {
+            break;
+        }
+        error = cause;
+    }
+    out
+}

@@ -1,0 +1,621 @@
+//! Calls beyond the fast path: every kind of callee, binding of arguments, natives, frames pushed by the VM itself.
+//!
+//! A call window `at` is `R[at]` callee, `R[at+1]` return word, `R[at+2..]` arguments. The register stack always has `SLACK` slots
+//! behind its limit, so that binding may spread arguments beyond the caller's registers without checking.
+
+use super::frame::{self, return_word};
+use super::unwind::{generator_state, resumed_by};
+use crate::engine::{Hook, sym};
+use crate::module::{Link, Proto};
+use crate::native::{Ctx, HostCtx, NativeDef, Trap};
+use crate::object::{
+    BoundMethod, Closure, FLAG_FROZEN, Generator, Header, Kind, NativeFunction, type_id,
+};
+use crate::ops;
+use crate::thread::Thread;
+use crate::types::{ErrorKind, Shape, Sym};
+use crate::value::Value;
+
+impl Thread {
+    /// Counts a call against the fuel; at the end of it the instruction is run again after a safepoint.
+    #[inline]
+    pub(crate) fn charge_call(&mut self) -> Result<(), Trap> {
+        self.fuel -= 1;
+        if self.fuel < 0 {
+            // SAFETY: `pc` is behind the word of the calling instruction.
+            self.pc = unsafe { self.pc.sub(1) };
+            return Err(Trap::Safepoint);
+        }
+        Ok(())
+    }
+
+    /// Calls whatever is in `R[at]` with `argc` arguments, the last ones named; the result goes to `R[dest]`. `pc` must be where
+    /// execution goes on.
+    pub(crate) fn call_window(
+        &mut self,
+        at: usize,
+        mut argc: usize,
+        dest: usize,
+        names: &[Sym],
+    ) -> Result<(), Trap> {
+        loop {
+            let callee = self.reg(at);
+            match callee.kind() {
+                Some(Kind::Closure) => return self.call_closure(callee, at, argc, dest, names),
+                Some(Kind::Native) => {
+                    // SAFETY: a native function object points to its definition, which lives as long as the engine.
+                    let def = unsafe { &*(*callee.as_object().cast::<NativeFunction>()).def };
+                    return self.call_native(def, at, argc, dest, names);
+                }
+                Some(Kind::BoundMethod) => {
+                    // SAFETY: its layout.
+                    let bound = unsafe { &*callee.as_object().cast::<BoundMethod>() };
+                    self.insert_argument(at, argc, bound.receiver);
+                    self.set_reg(at, bound.function);
+                    argc += 1;
+                }
+                Some(Kind::Type) => {
+                    // SAFETY: types live as long as the engine.
+                    let info = unsafe { &*self.type_info_of(callee) };
+                    let constructor = *info.constructor.read();
+                    if constructor.is_unset() {
+                        let hint = match info.shape {
+                            Shape::Variant if info.is_unit => format!(
+                                "{} is a value and takes no arguments",
+                                self.qualified_name(info.id)
+                            ),
+                            Shape::Enum => format!(
+                                "enum {} cannot be called; name one of its variants",
+                                info.name
+                            ),
+                            Shape::Trait => format!("trait {} cannot be called", info.name),
+                            _ => format!("type {} cannot be called", info.name),
+                        };
+                        return Err(self.throw_new(ErrorKind::Type, &hint));
+                    }
+                    self.set_reg(at, constructor);
+                }
+                Some(Kind::Generator) => {
+                    return self.resume_generator(callee, at, dest, None, resumed_by::CALL);
+                }
+                Some(_) => {
+                    if let Some(method) =
+                        self.engine().type_info(callee.type_id()).method(sym::CALL)
+                    {
+                        self.insert_argument(at, argc, callee);
+                        self.set_reg(at, method.function);
+                        argc += 1;
+                        continue;
+                    }
+                    return Err(self.not_callable(callee));
+                }
+                None => return Err(self.not_callable(callee)),
+            }
+        }
+    }
+
+    fn not_callable(&mut self, callee: Value) -> Trap {
+        let message = if callee.is_nil() {
+            "nil cannot be called".to_string()
+        } else {
+            format!(
+                "{} cannot be called: {}",
+                crate::native::with_article(&self.type_name(callee)),
+                self.repr_short(callee)
+            )
+        };
+        self.throw_new(ErrorKind::Type, &message)
+    }
+
+    /// Makes room for one more argument in front.
+    fn insert_argument(&mut self, at: usize, argc: usize, value: Value) {
+        // SAFETY: the slack behind the stack limit has room for one more.
+        unsafe {
+            let args = self.base.add(at + 2);
+            std::ptr::copy(args, args.add(1), argc);
+            *args = value;
+        }
+    }
+
+    fn call_closure(
+        &mut self,
+        callee: Value,
+        at: usize,
+        argc: usize,
+        dest: usize,
+        names: &[Sym],
+    ) -> Result<(), Trap> {
+        // SAFETY: prototypes live as long as the engine.
+        let proto: &Proto = unsafe { &*(*callee.as_object().cast::<Closure>()).proto };
+        self.ensure_stack(at + 2 + argc.max(proto.registers as usize) + 1)?;
+        if proto.exact_arity as usize != argc || !names.is_empty() {
+            self.bind(proto, at, argc, names)?;
+        }
+        // SAFETY: room was ensured; the window is inside the frame.
+        unsafe {
+            let base = self.base.add(at + 2);
+            *base.sub(2) = callee;
+            *base.sub(1) = Value(return_word(self.pc, at, dest));
+            self.base = base;
+            self.pc = proto.code_start;
+        }
+        Ok(())
+    }
+
+    /// Puts arguments where the parameters are: missing optional ones are unset, what is left over goes into a list.
+    fn bind(&mut self, proto: &Proto, at: usize, argc: usize, names: &[Sym]) -> Result<(), Trap> {
+        let params = proto.params as usize;
+        let positional = argc - names.len();
+        if positional > params && !proto.has_rest {
+            let message = format!(
+                "{}() takes {}, got {positional}",
+                proto.name,
+                count_of(proto.required as usize, params)
+            );
+            return Err(self.throw_new(ErrorKind::Type, &message));
+        }
+        // SAFETY: `ensure_stack` made room for all parameters and arguments.
+        let args = unsafe { self.base.add(at + 2) };
+        let named: Vec<Value> = (positional..argc)
+            .map(|i| unsafe { *args.add(i) })
+            .collect();
+        if proto.has_rest {
+            let extra: Vec<Value> = (params..positional.max(params))
+                .map(|i| unsafe { *args.add(i) })
+                .collect();
+            let rest = ops::list::new(&mut self.heap, &extra);
+            let rest = self.checked(rest)?;
+            // SAFETY: the rest's register follows the parameters.
+            unsafe { *args.add(params) = rest };
+        }
+        for i in positional.min(params)..params {
+            // SAFETY: as above.
+            unsafe { *args.add(i) = Value::UNSET };
+        }
+        for (name, value) in names.iter().zip(named) {
+            let Some(i) = proto.param_names.iter().position(|p| p == name) else {
+                let text = self.engine().symbol_text(*name).to_string();
+                let known = proto
+                    .param_names
+                    .iter()
+                    .map(|p| self.engine().symbol_text(*p));
+                let hint = crate::error::did_you_mean(&text, known);
+                return Err(self.throw_new(
+                    ErrorKind::Type,
+                    &format!("{}() has no parameter '{text}'{hint}", proto.name),
+                ));
+            };
+            // SAFETY: `i` is a parameter's position.
+            unsafe {
+                if !(*args.add(i)).is_unset() {
+                    let text = self.engine().symbol_text(*name).to_string();
+                    return Err(self.throw_new(
+                        ErrorKind::Type,
+                        &format!("{}() got two values for '{text}'", proto.name),
+                    ));
+                }
+                *args.add(i) = value;
+            }
+        }
+        for i in 0..proto.required as usize {
+            // SAFETY: as above.
+            if unsafe { (*args.add(i)).is_unset() } {
+                let text = self.engine().symbol_text(proto.param_names[i]).to_string();
+                let what = if text.is_empty() {
+                    format!("argument {}", i + 1)
+                } else {
+                    format!("argument '{text}'")
+                };
+                let message = if names.is_empty() {
+                    format!(
+                        "{}() takes {}, got {positional}",
+                        proto.name,
+                        count_of(proto.required as usize, params)
+                    )
+                } else {
+                    format!("{}() is missing {what}", proto.name)
+                };
+                return Err(self.throw_new(ErrorKind::Type, &message));
+            }
+        }
+        Ok(())
+    }
+
+    fn call_native(
+        &mut self,
+        def: &'static NativeDef,
+        at: usize,
+        mut argc: usize,
+        dest: usize,
+        names: &[Sym],
+    ) -> Result<(), Trap> {
+        let fixed = def.fixed();
+        if argc != fixed || !names.is_empty() {
+            argc = self.bind_native(def, at, argc, names)?;
+        }
+        if self.collects_always() {
+            self.scan_extra = at + 2 + argc;
+            self.collect_stress();
+        }
+        let mut retried = false;
+        loop {
+            // SAFETY: the window is on the stack, which no native moves without `HostCtx`.
+            let args = unsafe { self.base.add(at + 2) };
+            let result = match &def.host {
+                None => {
+                    let mut ctx = Ctx {
+                        thread: self,
+                        args,
+                        argc,
+                        def,
+                    };
+                    guarded(|| (def.func)(&mut ctx))
+                }
+                Some(host) => {
+                    let args = self.stack_index(args);
+                    let mut ctx = HostCtx {
+                        thread: self,
+                        args,
+                        argc,
+                    };
+                    guarded(|| host(&mut ctx))
+                }
+            };
+            match result {
+                Ok(Ok(value)) => {
+                    self.scan_extra = 0;
+                    self.set_reg(dest, value);
+                    if self.heap.collect_wanted {
+                        self.fuel = 0;
+                    }
+                    return Ok(());
+                }
+                Ok(Err(Trap::Collect)) if !retried => {
+                    self.scan_extra = at + 2 + argc;
+                    self.collect_full();
+                    retried = true;
+                }
+                Ok(Err(trap)) => {
+                    self.scan_extra = 0;
+                    return match trap {
+                        Trap::Collect => Err(self.throw_limit()),
+                        Trap::Call => {
+                            let (function, args) =
+                                std::mem::replace(&mut self.pending_call, (Value::NIL, Vec::new()));
+                            self.call_into(dest, function, &args)
+                        }
+                        Trap::Suspend => {
+                            self.wait_dest = dest;
+                            Err(trap)
+                        }
+                        _ => Err(trap),
+                    };
+                }
+                Err(panic) => {
+                    self.scan_extra = 0;
+                    let message = format!("{}: internal error: {panic}", def.name);
+                    return Err(self.throw_new(ErrorKind::Error, &message));
+                }
+            }
+        }
+    }
+
+    fn bind_native(
+        &mut self,
+        def: &'static NativeDef,
+        at: usize,
+        argc: usize,
+        names: &[Sym],
+    ) -> Result<usize, Trap> {
+        let (fixed, required) = (def.fixed(), def.required());
+        let positional = argc - names.len();
+        let is_method = def.params.first() == Some(&"self");
+        let shown = |n: usize| if is_method { n.saturating_sub(1) } else { n };
+        if positional > fixed && !def.has_rest() {
+            let message = format!(
+                "{}() takes {}, got {}",
+                def.name,
+                count_of(shown(required), shown(fixed)),
+                shown(positional)
+            );
+            return Err(self.throw_new(ErrorKind::Type, &message));
+        }
+        self.ensure_stack(at + 2 + argc.max(fixed) + 1)?;
+        // SAFETY: room was ensured.
+        let args = unsafe { self.base.add(at + 2) };
+        let named: Vec<Value> = (positional..argc)
+            .map(|i| unsafe { *args.add(i) })
+            .collect();
+        for i in positional..fixed {
+            // SAFETY: as above.
+            unsafe { *args.add(i) = Value::UNSET };
+        }
+        for (name, value) in names.iter().zip(named) {
+            let text = self.engine().symbol_text(*name).to_string();
+            let known = def.params[..fixed].iter().map(|p| p.trim_end_matches('?'));
+            match known.clone().position(|p| p == text) {
+                // SAFETY: a fixed parameter's register.
+                Some(i) if unsafe { (*args.add(i)).is_unset() } => unsafe { *args.add(i) = value },
+                Some(_) => {
+                    return Err(self.throw_new(
+                        ErrorKind::Type,
+                        &format!("{}() got two values for '{text}'", def.name),
+                    ));
+                }
+                None => {
+                    let hint = crate::error::did_you_mean(&text, known);
+                    return Err(self.throw_new(
+                        ErrorKind::Type,
+                        &format!("{}() has no parameter '{text}'{hint}", def.name),
+                    ));
+                }
+            }
+        }
+        for i in 0..required {
+            // SAFETY: as above.
+            if unsafe { (*args.add(i)).is_unset() } {
+                let message = if names.is_empty() {
+                    format!(
+                        "{}() takes {}, got {}",
+                        def.name,
+                        count_of(shown(required), shown(fixed)),
+                        shown(positional)
+                    )
+                } else {
+                    format!("{}() is missing argument '{}'", def.name, def.params[i])
+                };
+                return Err(self.throw_new(ErrorKind::Type, &message));
+            }
+        }
+        Ok(positional.max(fixed))
+    }
+
+    /// Calls a function from a slow path, as if the running instruction were a call: the result goes to `R[dest]` and execution goes on at `pc`.
+    pub(crate) fn call_into(
+        &mut self,
+        dest: usize,
+        function: Value,
+        args: &[Value],
+    ) -> Result<(), Trap> {
+        // SAFETY: `base` is a frame's base.
+        let at = unsafe { (*frame::proto(self.base)).registers as usize };
+        self.ensure_stack(at + 2 + args.len() + 1)?;
+        self.set_reg(at, function);
+        for (i, arg) in args.iter().enumerate() {
+            self.set_reg(at + 2 + i, *arg);
+        }
+        self.call_window(at, args.len(), dest, &[])
+    }
+
+    /// Calls a function of the prelude that finishes what the running instruction began.
+    pub(crate) fn call_hook(
+        &mut self,
+        hook: Hook,
+        dest: usize,
+        args: &[Value],
+    ) -> Result<(), Trap> {
+        let function = self.hooks.values[hook as usize];
+        if function.is_unset() {
+            return Err(self.throw_new(
+                ErrorKind::Error,
+                &format!("the prelude lacks {}", Hook::NAMES[hook as usize]),
+            ));
+        }
+        self.call_into(dest, function, args)
+    }
+
+    /// Method call: a method of the receiver's type, else what the receiver's field, entry or export of that name holds.
+    pub(crate) fn invoke(
+        &mut self,
+        at: usize,
+        argc: usize,
+        dest: usize,
+        name: Sym,
+        names: &[Sym],
+        cache: Option<*mut u64>,
+    ) -> Result<(), Trap> {
+        let receiver = self.reg(at + 2);
+        let engine = self.engine();
+        let info = engine.type_info(receiver.type_id());
+        if let Some(method) = info.method(name) {
+            if method.has_self {
+                if let Some(cache) = cache
+                    && receiver.is_object()
+                {
+                    // SAFETY: verified: a cache word follows the instruction; carriers write it whole.
+                    unsafe {
+                        (*cache.cast::<std::sync::atomic::AtomicU64>()).store(
+                            info.id as u64 | (method.index as u64) << 32,
+                            std::sync::atomic::Ordering::Relaxed,
+                        )
+                    };
+                }
+                self.set_reg(at, method.function);
+                return self.call_window(at, argc, dest, names);
+            }
+            let message = format!(
+                "{}() of {} takes no self: call {}.{}()",
+                engine.symbol_text(name),
+                info.name,
+                info.name,
+                engine.symbol_text(name)
+            );
+            return Err(self.throw_new(ErrorKind::Type, &message));
+        }
+        if let Some(method) = self.common_method(receiver, name) {
+            self.set_reg(at, method);
+            return self.call_window(at, argc, dest, names);
+        }
+        let member = self.get_field(receiver, name, true)?;
+        self.set_reg(at, member);
+        // The receiver is no argument.
+        // SAFETY: arguments lie behind it in the window.
+        unsafe {
+            let args = self.base.add(at + 2);
+            std::ptr::copy(args.add(1), args, argc - 1);
+        }
+        self.call_window(at, argc - 1, dest, names)
+    }
+
+    /// Methods that every struct has (`with`), or every error.
+    fn common_method(&self, receiver: Value, name: Sym) -> Option<Value> {
+        if name == sym::WITH && receiver.is_kind(Kind::Struct) {
+            return self.engine().prelude_value("__struct_with");
+        }
+        None
+    }
+
+    /// The named arguments of a call instruction.
+    pub(crate) fn names_of(&self, index: i32) -> &'static [Sym] {
+        // SAFETY: verified: the constant is `Names`; prototypes live as long as the engine.
+        match unsafe { (*frame::proto(self.base)).links.get(&(index as u32)) } {
+            Some(Link::Names(names)) => unsafe { &*std::ptr::from_ref::<[Sym]>(names) },
+            _ => unreachable!("verified: the constant is a list of names"),
+        }
+    }
+
+    // --- generators
+
+    /// `GenBegin`: makes the generator of the running frame, whose arguments are bound, and returns it to the caller.
+    pub(crate) fn begin_generator(&mut self) {
+        // SAFETY: the running frame is that of a generator function.
+        unsafe {
+            let proto = &*frame::proto(self.base);
+            let capacity = proto.registers as usize - 1;
+            let live = (proto.params as usize + proto.has_rest as usize).min(capacity);
+            let bytes = size_of::<Generator>() + capacity * size_of::<Value>();
+            let generator = self
+                .heap
+                .alloc(
+                    Header::new(Kind::Generator, type_id::GENERATOR, live as u16),
+                    bytes,
+                )
+                .cast::<Generator>();
+            (*generator).state = generator_state::STARTED;
+            (*generator).closure = *self.base.sub(2);
+            (*generator).pc = 1;
+            (*generator).capacity = capacity as u64;
+            let saved = generator.add(1).cast::<Value>();
+            for i in 0..capacity {
+                *saved.add(i) = if i < live {
+                    *self.base.add(i)
+                } else {
+                    Value::NIL
+                };
+            }
+            self.pop_frame(Value::local(generator.cast()));
+        }
+    }
+
+    /// Leaves the running frame; `value` is the call's result.
+    pub(crate) fn pop_frame(&mut self, value: Value) {
+        // SAFETY: the return word leads to the caller.
+        unsafe {
+            let ret = frame::ret(self.base);
+            self.base = self.base.sub(frame::return_distance(ret) + 2);
+            self.pc = frame::return_pc(ret);
+            *self.base.add(frame::return_destination(ret)) = value;
+        }
+    }
+
+    /// `Yield`: copies the frame's live registers back into the generator and hands `value` to the consumer.
+    pub(crate) fn yield_value(&mut self, value: Value, live: usize) {
+        // SAFETY: the running frame is a generator's; its last register holds the generator.
+        unsafe {
+            let proto = &*frame::proto(self.base);
+            let object = *self.base.add(proto.registers as usize - 1);
+            let generator = object.as_object().cast::<Generator>();
+            let live = live.min((*generator).capacity as usize);
+            let saved = generator.add(1).cast::<Value>();
+            for i in 0..live {
+                *saved.add(i) = *self.base.add(i);
+            }
+            (*generator).header.aux = live as u16;
+            (*generator).pc = self.pc.offset_from(proto.code_start) as u64;
+            (*generator).state = generator_state::SUSPENDED;
+            self.heap.elements_moved(object.as_object());
+            self.pop_frame(value);
+        }
+    }
+
+    /// Pushes a generator's frame; its next value goes to `R[dest]` and execution goes on at `pc` (or, at its end, where `GenReturn` says).
+    /// With `thrown`, that is thrown at the place where it waits (unset: it is closed).
+    pub(crate) fn resume_generator(
+        &mut self,
+        object: Value,
+        at: usize,
+        dest: usize,
+        thrown: Option<Value>,
+        reason: u64,
+    ) -> Result<(), Trap> {
+        let generator = object.as_object().cast::<Generator>();
+        // SAFETY: the layout of a generator; its registers fit the frame that `ensure_stack` makes room for.
+        unsafe {
+            match (*generator).state {
+                generator_state::RUNNING => {
+                    return Err(
+                        self.throw_new(ErrorKind::Value, "this generator is already running")
+                    );
+                }
+                generator_state::DONE => {
+                    let message = Value::NIL;
+                    let error = self.new_error(ErrorKind::StopIteration, message);
+                    return Err(self.throw_value(error));
+                }
+                _ => {}
+            }
+            let closure = (*generator).closure;
+            let proto: &Proto = &*(*closure.as_object().cast::<Closure>()).proto;
+            self.ensure_stack(at + 2 + proto.registers as usize)?;
+            let base = self.base.add(at + 2);
+            *base.sub(2) = closure;
+            *base.sub(1) = Value(return_word(self.pc, at, dest));
+            let saved = generator.add(1).cast::<Value>();
+            for i in 0..(*generator).header.aux as usize {
+                *base.add(i) = *saved.add(i);
+            }
+            *base.add(proto.registers as usize - 1) = object;
+            let started = (*generator).state == generator_state::SUSPENDED;
+            (*generator).state = generator_state::RUNNING;
+            self.base = base;
+            self.pc = proto.code_start.add((*generator).pc as usize);
+            (*generator).pc = reason;
+            if started {
+                let word = crate::bytecode::Word(*self.pc.sub(1));
+                *base.add(word.a()) = Value::NIL;
+            }
+            if let Some(thrown) = thrown {
+                self.thrown = thrown;
+                return Err(Trap::Throw);
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether a value may not be changed.
+    pub(crate) fn is_frozen_object(&self, v: Value) -> bool {
+        // SAFETY: a live object.
+        v.is_object() && unsafe { (*v.as_object()).has(FLAG_FROZEN) }
+    }
+}
+
+/// `2 arguments`, `at least 1 argument`, `1 to 3 arguments`.
+fn count_of(required: usize, most: usize) -> String {
+    let plural = |n: usize| if n == 1 { "argument" } else { "arguments" };
+    if required == most {
+        format!("{most} {}", plural(most))
+    } else {
+        format!("{required} to {most} arguments")
+    }
+}
+
+/// Runs a native; a panic becomes a text.
+fn guarded<R>(f: impl FnOnce() -> R) -> Result<R, String> {
+    std::panic::catch_unwind(std::panic::AssertUnwindSafe(f)).map_err(|panic| {
+        panic
+            .downcast_ref::<&str>()
+            .map(|s| s.to_string())
+            .or_else(|| panic.downcast_ref::<String>().cloned())
+            .unwrap_or_else(|| "panic".into())
+    })
+}

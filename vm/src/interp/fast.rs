@@ -1,0 +1,744 @@
+//! Fast bodies of the operations. Each either does the whole instruction or changes nothing and asks for the slow path.
+//!
+//! Contract of every function here: `s` describes a running frame of verified code and `w` is the instruction before `s.pc`; register
+//! numbers in `w` are inside the frame, constants inside the prototype. Nothing here allocates except by bumping, calls out or drops.
+
+use super::frame::{constants, return_destination, return_distance, return_pc, return_word};
+use super::{Next, State};
+use crate::bytecode::{Op, Word};
+use crate::module::Proto;
+use crate::object::{
+    Cell, Closure, FLAG_BARRIER, FLAG_FROZEN, Header, Instance, Kind, List, Tuple, TypeObject,
+    type_id,
+};
+use crate::value::{TAG_INT, Value};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use Next::{Go, Jump as Taken, Slow};
+
+macro_rules! op {
+    ($name:ident($s:ident, $w:ident) $body:block) => {
+        #[inline(always)]
+        pub(crate) unsafe fn $name($s: &mut State, $w: Word) -> Next {
+            // SAFETY: the contract at the head of this file.
+            #[allow(unused_unsafe, reason = "some bodies need none")]
+            unsafe {
+                $body
+            }
+        }
+    };
+}
+/// Operations that are slow paths only.
+macro_rules! slow_only {
+    ($($name:ident)*) => {$(
+        #[inline(always)]
+        pub(crate) unsafe fn $name(_: &mut State, _: Word) -> Next {
+            Slow
+        }
+    )*};
+}
+macro_rules! reg {
+    ($s:ident, $i:expr) => {
+        *$s.base.add($i)
+    };
+}
+macro_rules! jump {
+    ($s:ident, $w:ident) => {{
+        $s.pc = $s.pc.offset($w.imm() as isize);
+        Taken
+    }};
+}
+
+#[inline(always)]
+fn both_ints(x: Value, y: Value) -> bool {
+    x.0 & y.0 >= TAG_INT
+}
+#[inline(always)]
+fn both_floats(x: Value, y: Value) -> bool {
+    x.is_float() && y.is_float()
+}
+/// An int's payload in the upper 48 bits: overflow of 64-bit arithmetic on these is overflow of the inline form.
+#[inline(always)]
+fn shifted(x: Value) -> i64 {
+    (x.0 << 16) as i64
+}
+#[inline(always)]
+fn unshift(i: i64) -> Value {
+    Value(TAG_INT | (i as u64 >> 16))
+}
+/// Reads a register again as a float: the compiler then loads it straight into a float register.
+#[inline(always)]
+unsafe fn load_float(p: *const Value) -> f64 {
+    // SAFETY: `p` is a register that holds a float.
+    unsafe { std::ptr::read_volatile(p.cast::<f64>()) }
+}
+/// Exchanges the operation of the instruction before `pc`. Code is shared by carriers: one relaxed store of a whole word.
+#[inline(always)]
+unsafe fn quicken(s: &State, w: Word, op: Op) {
+    // SAFETY: the word before `pc` is the running instruction.
+    unsafe { (*s.pc.sub(1).cast::<AtomicU64>()).store(w.with_op(op).0, Ordering::Relaxed) }
+}
+
+slow_only! {
+    LoadImport GetImportVar SetImportVar SetVar SetGlobal Closure CheckSet NewCell
+    Pow Shl Shr Neg BitNot DivI RSubK RDivK ToStr Format Concat In Is
+    JNotIn JNoKey CallNamed InvokeNamed ReturnJump ReturnEnd CheckArg
+    GenBegin Yield GenReturn IterNew ForNext2 IterClose ForPrep
+    NewList ListAppend ListToTuple NewTuple NewMap MapInsert NewRange SetMethod Unpack SliceRest
+    Throw Rethrow MatchFail AssertFail DeferPush DeferPop NotBuilt Spawn TaskYield Exit
+}
+
+op!(Nop(s, w) { let _ = (s, w); Go });
+op!(Move(s, w) { reg!(s, w.a()) = reg!(s, w.b()); Go });
+op!(LoadK(s, w) { reg!(s, w.a()) = *s.k.add(w.imm() as usize); Go });
+op!(LoadSlot(s, w) {
+    // K holds the slot's address as a small int.
+    let slot = (*s.k.add(w.imm() as usize)).as_small_int() as *const Value;
+    let v = *slot;
+    if v.is_unset() { return Slow; }
+    reg!(s, w.a()) = v;
+    Go
+});
+op!(LoadInt(s, w) { reg!(s, w.a()) = Value::small_int(w.imm() as i64); Go });
+op!(LoadNil(s, w) {
+    for i in w.a()..=w.a() + w.b() {
+        reg!(s, i) = Value::NIL;
+    }
+    Go
+});
+op!(LoadBool(s, w) { reg!(s, w.a()) = Value::bool(w.b() != 0); Go });
+op!(LoadUnset(s, w) { reg!(s, w.a()) = Value::UNSET; Go });
+op!(GetGlobal(s, w) {
+    let globals = (*s.k.sub(1)).bits() as *const Value;
+    let v = *globals.add(w.imm() as usize);
+    if v.is_unset() { return Slow; }
+    reg!(s, w.a()) = v;
+    Go
+});
+op!(GetVar(s, w) {
+    let v = *(*s.thread).vars.add(w.imm() as usize);
+    if v.is_unset() { return Slow; }
+    reg!(s, w.a()) = v;
+    Go
+});
+op!(GetCapture(s, w) {
+    let closure = (*s.base.sub(2)).as_object().cast::<Closure>();
+    reg!(s, w.a()) = *closure.add(1).cast::<Value>().add(w.imm() as usize);
+    Go
+});
+op!(GetCaptureCell(s, w) {
+    let closure = (*s.base.sub(2)).as_object().cast::<Closure>();
+    let cell = (*closure.add(1).cast::<Value>().add(w.imm() as usize)).as_object().cast::<Cell>();
+    let v = (*cell).value;
+    if v.is_unset() { return Slow; }
+    reg!(s, w.a()) = v;
+    Go
+});
+op!(SetCaptureCell(s, w) {
+    let closure = (*s.base.sub(2)).as_object().cast::<Closure>();
+    let cell = (*closure.add(1).cast::<Value>().add(w.imm() as usize)).as_object().cast::<Cell>();
+    let v = reg!(s, w.a());
+    if (*cell).header.has(FLAG_BARRIER) && v.is_object() { return Slow; }
+    (*cell).value = v;
+    Go
+});
+op!(GetCell(s, w) {
+    let cell = reg!(s, w.b());
+    if !cell.is_kind(Kind::Cell) { return Slow; }
+    let v = (*cell.as_object().cast::<Cell>()).value;
+    if v.is_unset() { return Slow; }
+    reg!(s, w.a()) = v;
+    Go
+});
+op!(SetCell(s, w) {
+    let cell = reg!(s, w.a());
+    let v = reg!(s, w.b());
+    if !cell.is_kind(Kind::Cell) { return Slow; }
+    let cell = cell.as_object().cast::<Cell>();
+    if (*cell).header.has(FLAG_BARRIER) && v.is_object() { return Slow; }
+    (*cell).value = v;
+    Go
+});
+
+// --- arithmetic
+
+macro_rules! add_sub {
+    ($name:ident, $fname:ident, $method:ident, $sign:tt) => {
+        op!($name(s, w) {
+            let (x, y) = (reg!(s, w.b()), reg!(s, w.c()));
+            if both_ints(x, y) {
+                let (r, overflow) = shifted(x).$method(shifted(y));
+                if overflow { return Slow; }
+                reg!(s, w.a()) = unshift(r);
+                Go
+            } else if both_floats(x, y) {
+                quicken(s, w, Op::$fname);
+                reg!(s, w.a()) = Value::float_result(x.as_float() $sign y.as_float());
+                Go
+            } else {
+                Slow
+            }
+        });
+    };
+}
+add_sub!(Add, AddF, overflowing_add, +);
+add_sub!(Sub, SubF, overflowing_sub, -);
+op!(Mul(s, w) {
+    let (x, y) = (reg!(s, w.b()), reg!(s, w.c()));
+    if both_ints(x, y) {
+        let (r, overflow) = x.as_small_int().overflowing_mul(shifted(y));
+        if overflow { return Slow; }
+        reg!(s, w.a()) = unshift(r);
+        Go
+    } else if both_floats(x, y) {
+        quicken(s, w, Op::MulF);
+        reg!(s, w.a()) = Value::float_result(x.as_float() * y.as_float());
+        Go
+    } else {
+        Slow
+    }
+});
+op!(Div(s, w) {
+    let (x, y) = (reg!(s, w.b()), reg!(s, w.c()));
+    if both_floats(x, y) {
+        quicken(s, w, Op::DivF);
+        reg!(s, w.a()) = Value::float_result(x.as_float() / y.as_float());
+        Go
+    } else if both_ints(x, y) {
+        let d = y.as_small_int();
+        if d == 0 { return Slow; }
+        reg!(s, w.a()) = Value::float_result(x.as_small_int() as f64 / d as f64);
+        Go
+    } else {
+        mixed_float(s, w, |x, y| x / y)
+    }
+});
+/// One operand a float, the other an inline int.
+#[inline(always)]
+unsafe fn mixed_float(s: &mut State, w: Word, f: impl Fn(f64, f64) -> f64) -> Next {
+    // SAFETY: the contract at the head of this file.
+    unsafe {
+        let (x, y) = (reg!(s, w.b()), reg!(s, w.c()));
+        let (x, y) = if x.is_float() && y.is_small_int() {
+            (x.as_float(), y.as_small_int() as f64)
+        } else if x.is_small_int() && y.is_float() {
+            if x.as_small_int() == 0 {
+                (0.0, y.as_float())
+            } else {
+                (x.as_small_int() as f64, y.as_float())
+            }
+        } else {
+            return Slow;
+        };
+        reg!(s, w.a()) = Value::float_result(f(x, y));
+        Go
+    }
+}
+macro_rules! float_op {
+    ($name:ident, $generic:ident, $sign:tt) => {
+        op!($name(s, w) {
+            let (x, y) = (s.base.add(w.b()), s.base.add(w.c()));
+            if both_floats(*x, *y) {
+                reg!(s, w.a()) = Value::float_result(load_float(x) $sign load_float(y));
+                Go
+            } else if both_ints(*x, *y) {
+                quicken(s, w, Op::$generic);
+                $generic(s, w)
+            } else {
+                mixed_float(s, w, |x, y| x $sign y)
+            }
+        });
+    };
+}
+float_op!(AddF, Add, +);
+float_op!(SubF, Sub, -);
+float_op!(MulF, Mul, *);
+float_op!(DivF, Div, /);
+
+/// Floored remainder of inline ints, `m` > 0.
+#[inline(always)]
+fn floor_mod(x: i64, m: i64) -> i64 {
+    let r = if (x | m) >> 32 == 0 {
+        (x as u32 % m as u32) as i64
+    } else {
+        x % m
+    };
+    if r < 0 { r + m } else { r }
+}
+#[inline(always)]
+fn floor_div(x: i64, m: i64) -> i64 {
+    if (x | m) >> 32 == 0 {
+        (x as u32 / m as u32) as i64
+    } else {
+        x.div_euclid(m)
+    }
+}
+op!(Mod(s, w) {
+    let (x, y) = (reg!(s, w.b()), reg!(s, w.c()));
+    if !both_ints(x, y) || y.as_small_int() <= 0 { return Slow; }
+    reg!(s, w.a()) = Value::small_int(floor_mod(x.as_small_int(), y.as_small_int()));
+    Go
+});
+op!(FloorDiv(s, w) {
+    let (x, y) = (reg!(s, w.b()), reg!(s, w.c()));
+    if !both_ints(x, y) || y.as_small_int() <= 0 { return Slow; }
+    reg!(s, w.a()) = Value::small_int(floor_div(x.as_small_int(), y.as_small_int()));
+    Go
+});
+op!(ModI(s, w) {
+    let x = reg!(s, w.b());
+    if !x.is_small_int() || w.imm() <= 0 { return Slow; }
+    reg!(s, w.a()) = Value::small_int(floor_mod(x.as_small_int(), w.imm() as i64));
+    Go
+});
+op!(FloorDivI(s, w) {
+    let x = reg!(s, w.b());
+    if !x.is_small_int() || w.imm() <= 0 { return Slow; }
+    reg!(s, w.a()) = Value::small_int(floor_div(x.as_small_int(), w.imm() as i64));
+    Go
+});
+macro_rules! bit_op {
+    ($name:ident, $sign:tt) => {
+        op!($name(s, w) {
+            let (x, y) = (reg!(s, w.b()), reg!(s, w.c()));
+            if !both_ints(x, y) { return Slow; }
+            reg!(s, w.a()) = Value::small_int(x.as_small_int() $sign y.as_small_int());
+            Go
+        });
+    };
+}
+bit_op!(BitAnd, &);
+bit_op!(BitOr, |);
+bit_op!(BitXor, ^);
+macro_rules! add_sub_i {
+    ($name:ident, $method:ident, $sign:tt) => {
+        op!($name(s, w) {
+            let x = reg!(s, w.b());
+            if x.is_small_int() {
+                let (r, overflow) = shifted(x).$method((w.imm() as i64) << 16);
+                if overflow { return Slow; }
+                reg!(s, w.a()) = unshift(r);
+                Go
+            } else if x.is_float() {
+                reg!(s, w.a()) = Value::float_result(x.as_float() $sign w.imm() as f64);
+                Go
+            } else {
+                Slow
+            }
+        });
+    };
+}
+add_sub_i!(AddI, overflowing_add, +);
+add_sub_i!(SubI, overflowing_sub, -);
+op!(MulI(s, w) {
+    let x = reg!(s, w.b());
+    if x.is_small_int() {
+        let (r, overflow) = shifted(x).overflowing_mul(w.imm() as i64);
+        if overflow { return Slow; }
+        reg!(s, w.a()) = unshift(r);
+        Go
+    } else if x.is_float() {
+        reg!(s, w.a()) = Value::float_result(x.as_float() * w.imm() as f64);
+        Go
+    } else {
+        Slow
+    }
+});
+macro_rules! const_op {
+    ($name:ident, $left:expr) => {
+        op!($name(s, w) {
+            let x = s.base.add(w.b());
+            let y = *s.k.add(w.imm() as usize);
+            if (*x).is_float() && y.is_float() {
+                let f: fn(f64, f64) -> f64 = $left;
+                reg!(s, w.a()) = Value::float_result(f(load_float(x), y.as_float()));
+                Go
+            } else if (*x).is_small_int() && y.is_float() {
+                let f: fn(f64, f64) -> f64 = $left;
+                reg!(s, w.a()) = Value::float_result(f((*x).as_small_int() as f64, y.as_float()));
+                Go
+            } else {
+                Slow
+            }
+        });
+    };
+}
+const_op!(AddK, |x, k| x + k);
+const_op!(SubK, |x, k| x - k);
+const_op!(MulK, |x, k| x * k);
+const_op!(DivK, |x, k| x / k);
+const_op!(RMulK, |x, k| k * x);
+
+op!(Not(s, w) { reg!(s, w.a()) = Value::bool(!reg!(s, w.b()).is_truthy()); Go });
+
+// --- comparison
+
+/// Equality where it needs no look at objects.
+#[inline(always)]
+fn quick_eq(x: Value, y: Value) -> Option<bool> {
+    if both_ints(x, y) {
+        Some(x.0 == y.0)
+    } else if both_floats(x, y) {
+        Some(x.as_float() == y.as_float())
+    } else if x.0 == y.0 {
+        Some(true)
+    } else if x.is_object() && y.is_object() || x.is_float() || y.is_float() {
+        None
+    } else if x.is_object() || y.is_object() {
+        // An object against nil or a bool; an inline int is never equal to an object, but a float might be.
+        Some(false)
+    } else {
+        Some(false)
+    }
+}
+#[inline(always)]
+fn quick_lt(x: Value, y: Value) -> Option<bool> {
+    if both_ints(x, y) {
+        Some(shifted(x) < shifted(y))
+    } else if both_floats(x, y) {
+        Some(x.as_float() < y.as_float())
+    } else {
+        None
+    }
+}
+#[inline(always)]
+fn quick_le(x: Value, y: Value) -> Option<bool> {
+    if both_ints(x, y) {
+        Some(shifted(x) <= shifted(y))
+    } else if both_floats(x, y) {
+        Some(x.as_float() <= y.as_float())
+    } else {
+        None
+    }
+}
+macro_rules! compare {
+    ($name:ident, $jump:ident, $jump_not:ident, $quick:ident) => {
+        op!($name(s, w) {
+            match $quick(reg!(s, w.b()), reg!(s, w.c())) {
+                Some(b) => { reg!(s, w.a()) = Value::bool(b); Go }
+                None => Slow,
+            }
+        });
+        op!($jump(s, w) {
+            match $quick(reg!(s, w.a()), reg!(s, w.b())) {
+                Some(true) => jump!(s, w),
+                Some(false) => Go,
+                None => Slow,
+            }
+        });
+        op!($jump_not(s, w) {
+            match $quick(reg!(s, w.a()), reg!(s, w.b())) {
+                Some(false) => jump!(s, w),
+                Some(true) => Go,
+                None => Slow,
+            }
+        });
+    };
+}
+compare!(Lt, JLt, JNLt, quick_lt);
+compare!(Le, JLe, JNLe, quick_le);
+compare!(Eq, JEq, JNe, quick_eq);
+op!(Ne(s, w) {
+    match quick_eq(reg!(s, w.b()), reg!(s, w.c())) {
+        Some(b) => { reg!(s, w.a()) = Value::bool(!b); Go }
+        None => Slow,
+    }
+});
+macro_rules! compare_i {
+    ($name:ident, $cond:ident, $sign:tt, $want:literal) => {
+        op!($name(s, w) {
+            let x = reg!(s, w.a());
+            let n = w.pair() as i16 as i64;
+            let holds = if x.is_small_int() {
+                shifted(x) $sign (n << 16)
+            } else if x.is_float() {
+                x.as_float() $sign n as f64
+            } else {
+                return Slow;
+            };
+            if holds == $want { jump!(s, w) } else { Go }
+        });
+    };
+}
+compare_i!(JLtI, lt, <, true);
+compare_i!(JLeI, le, <=, true);
+compare_i!(JGtI, gt, >, true);
+compare_i!(JGeI, ge, >=, true);
+compare_i!(JNLtI, lt, <, false);
+compare_i!(JNLeI, le, <=, false);
+compare_i!(JNGtI, gt, >, false);
+compare_i!(JNGeI, ge, >=, false);
+compare_i!(JEqI, eq, ==, true);
+compare_i!(JNeI, eq, ==, false);
+
+// --- jumps
+
+op!(Jump(s, w) { s.pc = s.pc.offset(w.imm() as isize); Go });
+op!(Loop(s, w) {
+    let t = s.thread;
+    (*t).fuel -= 1;
+    if (*t).fuel < 0 { return Slow; }
+    s.pc = s.pc.offset(w.imm() as isize);
+    Go
+});
+op!(JumpIf(s, w) { if reg!(s, w.a()).is_truthy() { jump!(s, w) } else { Go } });
+op!(JumpIfNot(s, w) { if !reg!(s, w.a()).is_truthy() { jump!(s, w) } else { Go } });
+op!(JumpIfNil(s, w) { if reg!(s, w.a()).is_nil() { jump!(s, w) } else { Go } });
+op!(JumpIfNotNil(s, w) { if !reg!(s, w.a()).is_nil() { jump!(s, w) } else { Go } });
+op!(JumpIfSet(s, w) { if !reg!(s, w.a()).is_unset() { jump!(s, w) } else { Go } });
+op!(JNotType(s, w) {
+    let x = reg!(s, w.a());
+    let ty = *s.k.add(w.pair() as usize);
+    if !ty.is_kind(Kind::Type) { return Slow; }
+    let wanted = (*ty.as_object().cast::<TypeObject>()).template.type_id;
+    if x.is_object() && (*x.as_object()).type_id == wanted {
+        Go
+    } else if (*ty.as_object()).aux != 0 {
+        jump!(s, w)
+    } else {
+        Slow
+    }
+});
+op!(JNotKind(s, w) {
+    let kind = match w.b() { 0 => Kind::Tuple, 1 => Kind::List, _ => Kind::Map };
+    if reg!(s, w.a()).is_kind(kind) { Go } else { jump!(s, w) }
+});
+op!(JNotLen(s, w) {
+    let x = reg!(s, w.a());
+    let len = match x.kind() {
+        Some(Kind::Tuple) => (*x.as_object().cast::<Tuple>()).len as usize,
+        Some(Kind::List) => (*x.as_object().cast::<List>()).len as usize,
+        _ => return Slow,
+    };
+    let fits = if w.c() == 0 { len == w.b() } else { len >= w.b() };
+    if fits { Go } else { jump!(s, w) }
+});
+
+// --- calls
+
+/// Pushes the frame of a closure whose arguments fit exactly; `at` is the window, `after` the word to return to.
+#[inline(always)]
+unsafe fn push(
+    s: &mut State,
+    closure: *mut Header,
+    at: usize,
+    after: *const u64,
+    destination: usize,
+    argc: usize,
+) -> Next {
+    // SAFETY: the contract at the head of this file; `closure` is a closure.
+    unsafe {
+        let proto: *const Proto = (*closure.cast::<Closure>()).proto;
+        let base = s.base.add(at + 2);
+        let t = s.thread;
+        if (*proto).exact_arity as usize != argc
+            || base.add((*proto).registers as usize) > (*t).stack_limit
+        {
+            return Slow;
+        }
+        (*t).fuel -= 1;
+        if (*t).fuel < 0 {
+            return Slow;
+        }
+        *base.sub(1) = Value(return_word(after, at, destination));
+        s.base = base;
+        s.pc = (*proto).code_start;
+        s.k = (*proto).consts_start;
+        Go
+    }
+}
+op!(Call(s, w) {
+    let callee = reg!(s, w.a());
+    if !callee.is_kind(Kind::Closure) { return Slow; }
+    push(s, callee.as_object(), w.a(), s.pc, w.b(), w.c())
+});
+op!(CallK(s, w) {
+    let callee = *s.k.add(w.imm() as usize);
+    if !callee.is_kind(Kind::Closure) { return Slow; }
+    let next = push(s, callee.as_object(), w.a(), s.pc, w.b(), w.c());
+    if next == Go { *s.base.sub(2) = callee; }
+    next
+});
+op!(CallFn(s, w) {
+    let callee = *s.k.add(w.imm() as usize);
+    let next = push(s, callee.as_object(), w.a(), s.pc, w.b(), w.c());
+    if next == Go { *s.base.sub(2) = callee; }
+    next
+});
+op!(CallGlobal(s, w) {
+    let globals = (*s.k.sub(1)).bits() as *const Value;
+    let callee = *globals.add(w.imm() as usize);
+    if !callee.is_kind(Kind::Closure) { return Slow; }
+    let next = push(s, callee.as_object(), w.a(), s.pc, w.b(), w.c());
+    if next == Go { *s.base.sub(2) = callee; }
+    next
+});
+op!(Invoke(s, w) {
+    let receiver = reg!(s, w.a() + 2);
+    let cache = *s.pc;
+    if !receiver.is_object() || (*receiver.as_object()).type_id != cache as u32 { return Slow; }
+    let method = *(*s.thread).methods.add((cache >> 32) as usize);
+    let object = method.as_object();
+    if (*object).kind != Kind::Closure { return Slow; }
+    let next = push(s, object, w.a(), s.pc.add(1), w.b(), w.c());
+    if next == Go { *s.base.sub(2) = method; }
+    next
+});
+op!(Return(s, w) {
+    let value = reg!(s, w.a());
+    let ret = (*s.base.sub(1)).0;
+    let base = s.base.sub(return_distance(ret) + 2);
+    *base.add(return_destination(ret)) = value;
+    s.base = base;
+    s.pc = return_pc(ret);
+    s.k = constants(base);
+    Go
+});
+op!(ReturnNil(s, w) {
+    let _ = w;
+    let ret = (*s.base.sub(1)).0;
+    let base = s.base.sub(return_distance(ret) + 2);
+    *base.add(return_destination(ret)) = Value::NIL;
+    s.base = base;
+    s.pc = return_pc(ret);
+    s.k = constants(base);
+    Go
+});
+
+// --- loops
+
+op!(ForLoop(s, w) {
+    let (i, end) = (reg!(s, w.a()), reg!(s, w.a() + 1));
+    if !both_ints(i, end) { return Slow; }
+    let next = shifted(i).wrapping_add(1 << 16);
+    if next < shifted(end) && next > shifted(i) {
+        let t = s.thread;
+        (*t).fuel -= 1;
+        if (*t).fuel < 0 { return Slow; }
+        reg!(s, w.a()) = unshift(next);
+        jump!(s, w)
+    } else if next >= shifted(end) {
+        Go
+    } else {
+        Slow
+    }
+});
+op!(ForNext(s, w) {
+    let x = reg!(s, w.a());
+    if !x.is_kind(Kind::List) { return Slow; }
+    let list = x.as_object().cast::<List>();
+    let position = reg!(s, w.a() + 1).as_small_int();
+    if (*list).len as i64 != reg!(s, w.a() + 2).as_small_int() { return Slow; }
+    if position < (*list).len as i64 {
+        reg!(s, w.b()) = *(*list).items.add(position as usize);
+        reg!(s, w.a() + 1) = Value::small_int(position + 1);
+        Go
+    } else {
+        jump!(s, w)
+    }
+});
+
+// --- objects
+
+op!(NewStruct(s, w) {
+    let ty = *s.k.add(w.imm() as usize);
+    let template = (*ty.as_object().cast::<TypeObject>()).template;
+    let bytes = size_of::<Instance>() + w.c() * size_of::<Value>();
+    let heap = &raw mut (*s.thread).heap;
+    let object = (*heap).bump;
+    let end = object.wrapping_add(bytes);
+    if end > (*heap).bump_end || object.is_null() { return Slow; }
+    (*heap).bump = end;
+    object.cast::<Header>().write(template);
+    let fields = object.cast::<Value>().add(1);
+    for i in 0..w.c() {
+        *fields.add(i) = reg!(s, w.b() + i);
+    }
+    reg!(s, w.a()) = Value::local(object.cast());
+    Go
+});
+op!(GetField(s, w) {
+    let x = reg!(s, w.b());
+    let cache = *s.pc;
+    if !x.is_object() { return Slow; }
+    let object = x.as_object();
+    if (*object).type_id != cache as u32 { return Slow; }
+    reg!(s, w.a()) = *object.cast::<Value>().add(1 + (cache >> 32) as usize);
+    s.pc = s.pc.add(1);
+    Go
+});
+op!(SetField(s, w) {
+    let x = reg!(s, w.a());
+    let cache = *s.pc;
+    if !x.is_object() { return Slow; }
+    let object = x.as_object();
+    let v = reg!(s, w.b());
+    if (*object).type_id != cache as u32 || (*object).has(FLAG_FROZEN) { return Slow; }
+    if (*object).has(FLAG_BARRIER) && v.is_object() { return Slow; }
+    *object.cast::<Value>().add(1 + (cache >> 32) as usize) = v;
+    s.pc = s.pc.add(1);
+    Go
+});
+op!(GetSlot(s, w) {
+    let x = reg!(s, w.b());
+    if !(x.is_kind(Kind::Struct) || x.is_kind(Kind::Variant)) { return Slow; }
+    let object = x.as_object();
+    if w.c() >= (*object).aux as usize { return Slow; }
+    reg!(s, w.a()) = *object.cast::<Value>().add(1 + w.c());
+    Go
+});
+#[inline(always)]
+unsafe fn element(x: Value, i: i64) -> Option<Value> {
+    // SAFETY: `x` is live; the layouts are those of its type.
+    unsafe {
+        if !x.is_object() {
+            return None;
+        }
+        let object = x.as_object();
+        match (*object).type_id {
+            type_id::LIST => {
+                let list = object.cast::<List>();
+                if (i as u64) < (*list).len as u64 {
+                    Some(*(*list).items.add(i as usize))
+                } else {
+                    None
+                }
+            }
+            type_id::TUPLE => {
+                let tuple = object.cast::<Tuple>();
+                if (i as u64) < (*tuple).len as u64 {
+                    Some(*tuple.add(1).cast::<Value>().add(i as usize))
+                } else {
+                    None
+                }
+            }
+            _ => None,
+        }
+    }
+}
+op!(GetIndex(s, w) {
+    let i = reg!(s, w.c());
+    if !i.is_small_int() { return Slow; }
+    match element(reg!(s, w.b()), i.as_small_int()) {
+        Some(v) => { reg!(s, w.a()) = v; Go }
+        None => Slow,
+    }
+});
+op!(GetIndexI(s, w) {
+    match element(reg!(s, w.b()), w.imm() as i64) {
+        Some(v) => { reg!(s, w.a()) = v; Go }
+        None => Slow,
+    }
+});
+op!(SetIndex(s, w) {
+    let x = reg!(s, w.a());
+    let i = reg!(s, w.b());
+    if !x.is_kind(Kind::List) || !i.is_small_int() { return Slow; }
+    let list = x.as_object().cast::<List>();
+    let i = i.as_small_int();
+    let v = reg!(s, w.c());
+    if (i as u64) >= (*list).len as u64 || (*list).header.has(FLAG_FROZEN) { return Slow; }
+    if (*list).header.has(FLAG_BARRIER) && v.is_object() { return Slow; }
+    *(*list).items.add(i as usize) = v;
+    Go
+});

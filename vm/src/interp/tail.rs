@@ -1,0 +1,90 @@
+//! Dispatch by sibling calls: one function per operation, each ending in a call of the next operation's function.
+//!
+//! CI disassembles this module's functions and fails if one of them contains a call that is not on the allow-list.
+
+use super::{Exit, Next, State, after_slow, fast, slow};
+use crate::bytecode::Word;
+use crate::for_each_op;
+use crate::thread::Thread;
+use crate::value::Value;
+
+/// Five arguments, all in registers.
+type Handler = unsafe extern "C" fn(*const u64, *mut Value, *mut Thread, *const Value, u64) -> u64;
+
+macro_rules! dispatch {
+    ($s:expr) => {{
+        let word = *$s.pc;
+        return HANDLERS[(word & 0xff) as usize]($s.pc.add(1), $s.base, $s.thread, $s.k, word);
+    }};
+}
+
+macro_rules! handlers {
+    ($($name:ident [$($operand:ident)*] $cache:literal $doc:literal),* $(,)?) => {
+        #[allow(non_snake_case, reason = "named like the operations")]
+        mod fast_handlers {
+            use super::*;
+            $(
+                // SAFETY (all): called only with the state of a running frame of verified code.
+                pub(super) unsafe extern "C" fn $name(pc: *const u64, base: *mut Value, thread: *mut Thread, k: *const Value, word: u64) -> u64 {
+                    // SAFETY: as above.
+                    unsafe {
+                        let mut s = State { pc, base, thread, k };
+                        match fast::$name(&mut s, Word(word)) {
+                            Next::Go => dispatch!(s),
+                            Next::Jump => {
+                                // Different text from the other arm, so that the two are not merged.
+                                std::arch::asm!("/* taken */", options(nomem, nostack, preserves_flags));
+                                dispatch!(s)
+                            }
+                            Next::Slow => return slow_handlers::$name(pc, base, thread, k, word),
+                        }
+                    }
+                }
+            )*
+        }
+        #[allow(non_snake_case, reason = "named like the operations")]
+        mod slow_handlers {
+            use super::*;
+            $(
+                #[cold]
+                #[inline(never)]
+                pub(super) unsafe extern "C" fn $name(pc: *const u64, base: *mut Value, thread: *mut Thread, _k: *const Value, word: u64) -> u64 {
+                    // SAFETY: as for the fast handler; the thread is not otherwise borrowed while the loop runs.
+                    unsafe {
+                        (*thread).pc = pc;
+                        (*thread).base = base;
+                        let result = slow::$name(&mut *thread, Word(word));
+                        if let Some(exit) = after_slow(&mut *thread, result) {
+                            return exit as u64;
+                        }
+                        let base = (*thread).base;
+                        let s = State { pc: (*thread).pc, base, thread, k: super::super::frame::constants(base) };
+                        dispatch!(s)
+                    }
+                }
+            )*
+        }
+        static HANDLERS: [Handler; 256] = {
+            let mut table: [Handler; 256] = [fast_handlers::Nop; 256];
+            let mut i = 0;
+            $(
+                table[i] = fast_handlers::$name;
+                i += 1;
+            )*
+            let _ = i;
+            table
+        };
+    };
+}
+for_each_op!(handlers);
+
+/// # Safety
+/// `s` must describe a frame of verified code on the thread's current stack.
+pub(super) unsafe fn run(s: State) -> Exit {
+    // SAFETY: passed on; what handlers return are `Exit`s.
+    unsafe {
+        let word = *s.pc;
+        let code = HANDLERS[(word & 0xff) as usize](s.pc.add(1), s.base, s.thread, s.k, word);
+        std::mem::transmute::<u64, Exit>(code)
+    }
+}

@@ -1,0 +1,270 @@
+//! Throwing: traces, and the search for a handler.
+
+use super::Exit;
+use super::frame::{self, Frames};
+use crate::module::Proto;
+use crate::native::Trap;
+use crate::object::{Generator, Header, Kind, Trace, type_id};
+use crate::thread::Thread;
+use crate::types::ErrorKind;
+use crate::value::Value;
+
+/// Traces keep this many of the innermost and of the outermost frames.
+const TRACE_HALF: usize = 50;
+/// Position of an error's trace among its fields.
+pub(crate) const TRACE_FIELD: usize = 4;
+
+/// States of a generator object.
+pub(crate) mod generator_state {
+    pub(crate) const STARTED: u64 = 0;
+    pub(crate) const SUSPENDED: u64 = 1;
+    pub(crate) const RUNNING: u64 = 2;
+    pub(crate) const DONE: u64 = 3;
+}
+
+/// Who resumed a running generator: kept in its `pc` field meanwhile.
+pub(crate) mod resumed_by {
+    /// A call (`next`): its end throws `StopIteration`.
+    pub(crate) const CALL: u64 = 0;
+    /// A loop: its end ends the loop.
+    pub(crate) const LOOP: u64 = 1;
+    /// `IterClose`.
+    pub(crate) const CLOSE: u64 = 2;
+}
+
+impl Thread {
+    /// Acts on what a slow path could not finish. `Some`: leave the loop.
+    pub(crate) fn handle_trap(&mut self, trap: Trap) -> Option<Exit> {
+        match trap {
+            Trap::Throw => self.unwind(),
+            Trap::Collect => {
+                // SAFETY: `pc` is behind the instruction's word.
+                self.pc = unsafe { self.pc.sub(1) };
+                if self.retry_pc == self.pc {
+                    self.retry_pc = std::ptr::null();
+                    // SAFETY: as above, undoing it so that the trace names the instruction.
+                    self.pc = unsafe { self.pc.add(1) };
+                    self.throw_limit();
+                    return self.unwind();
+                }
+                self.retry_pc = self.pc;
+                self.collect_full();
+                None
+            }
+            Trap::Safepoint => self.safepoint(),
+            Trap::Suspend if self.yielded => {
+                self.yielded = false;
+                // Under a host's function other tasks cannot run on this stack: `yield` does nothing there.
+                if self.nesting > 0 {
+                    None
+                } else {
+                    Some(Exit::Yielded)
+                }
+            }
+            Trap::Exit if self.returned => {
+                self.returned = false;
+                Some(Exit::Returned)
+            }
+            Trap::Suspend if self.nesting > 0 => {
+                self.pending_wait = None;
+                self.throw_new(
+                    ErrorKind::Error,
+                    "cannot wait here: a native function of the host is on the stack",
+                );
+                self.unwind()
+            }
+            Trap::Suspend => Some(Exit::Parked),
+            Trap::Exit => Some(Exit::Ended),
+            Trap::Call => unreachable!("tail calls are made where natives are called"),
+        }
+    }
+
+    /// Looks for a handler of `self.thrown`, leaving frames on the way. An unset `thrown` closes a generator: only cleanups see it,
+    /// and it ends with the generator's frame.
+    pub(crate) fn unwind(&mut self) -> Option<Exit> {
+        self.retry_pc = std::ptr::null();
+        let closing = self.thrown.is_unset();
+        loop {
+            // SAFETY: `base` and `pc` are those of the top frame.
+            let (proto, word) = unsafe {
+                let top = frame::Frame {
+                    proto: frame::proto(self.base),
+                    base: self.base,
+                    pc: self.pc,
+                };
+                (&*top.proto, top.word())
+            };
+            if proto.is_stub() {
+                return Some(Exit::Threw);
+            }
+            if let Some(handler) = proto
+                .handlers
+                .iter()
+                .find(|h| h.start <= word && word < h.end && (!closing || h.is_cleanup))
+            {
+                // SAFETY: verified: the register is inside the frame, the target inside the code.
+                unsafe {
+                    *self.base.add(handler.reg as usize) = self.thrown;
+                    self.pc = proto.code_start.add(handler.target as usize);
+                }
+                return None;
+            }
+            if proto.is_generator {
+                self.finish_generator(proto);
+            }
+            // SAFETY: the return word leads to the caller.
+            unsafe {
+                let ret = frame::ret(self.base);
+                self.base = self.base.sub(frame::return_distance(ret) + 2);
+                self.pc = frame::return_pc(ret);
+            }
+            if closing && proto.is_generator {
+                self.thrown = Value::NIL;
+                return None;
+            }
+        }
+    }
+
+    /// The generator that runs in the top frame is exhausted. Gives who resumed it.
+    pub(crate) fn finish_generator(&mut self, proto: &Proto) -> u64 {
+        // SAFETY: the last register of a generator's frame holds the generator; before `GenBegin` it may hold anything.
+        unsafe {
+            let generator = *self.base.add(proto.registers as usize - 1);
+            if generator.is_kind(Kind::Generator) {
+                let generator = generator.as_object().cast::<Generator>();
+                if (*generator).closure == *self.base.sub(2)
+                    && (*generator).state == generator_state::RUNNING
+                {
+                    (*generator).state = generator_state::DONE;
+                    (*generator).header.aux = 0;
+                    return (*generator).pc;
+                }
+            }
+        }
+        resumed_by::CALL
+    }
+
+    /// Makes `value` the thrown one, with a trace if it has none.
+    pub(crate) fn throw_value(&mut self, value: Value) -> Trap {
+        self.thrown = value;
+        self.add_trace(value);
+        Trap::Throw
+    }
+
+    /// Throws a new error of a built-in kind.
+    pub fn throw_new(&mut self, kind: ErrorKind, message: &str) -> Trap {
+        let message = crate::ops::text::new_reserved(&mut self.heap, message);
+        let error = self.new_error(kind, message);
+        self.throw_value(error)
+    }
+
+    /// An error object without a trace.
+    pub(crate) fn new_error(&mut self, kind: ErrorKind, message: Value) -> Value {
+        let template = Header::new(Kind::Struct, kind.type_id(), 5);
+        let object = self
+            .heap
+            .alloc(template, size_of::<Header>() + 5 * size_of::<Value>());
+        // SAFETY: there is room for five fields.
+        unsafe {
+            let fields = object.cast::<Value>().add(1);
+            *fields = message;
+            for i in 1..5 {
+                *fields.add(i) = Value::NIL;
+            }
+        }
+        Value::local(object)
+    }
+
+    /// Whether a value is an instance of an error type.
+    pub(crate) fn is_error(&self, v: Value) -> bool {
+        v.is_kind(Kind::Struct) && self.engine.type_info(v.type_id()).is_error
+    }
+
+    /// Records where `error` is thrown, unless it says so already or is of the kind that ends iterations.
+    fn add_trace(&mut self, error: Value) {
+        if !self.is_error(error) {
+            self.loose_trace = self.collect_trace();
+            return;
+        }
+        let object = error.as_object();
+        // SAFETY: an error has five fields in front of its own.
+        let slot = unsafe { object.cast::<Value>().add(1 + TRACE_FIELD) };
+        // SAFETY: as above.
+        if unsafe { !(*slot).is_nil() }
+            || error.is_shared()
+            || error.type_id() == ErrorKind::StopIteration.type_id()
+        {
+            return;
+        }
+        let entries = self.collect_trace();
+        let bytes = size_of::<Trace>() + entries.len() * 16;
+        let trace = self
+            .heap
+            .alloc(Header::new(Kind::Trace, type_id::INTERNAL, 0), bytes)
+            .cast::<Trace>();
+        // SAFETY: room for the header, the length and two words for each entry.
+        unsafe {
+            (*trace).len = entries.len() as u64;
+            let words = trace.add(1).cast::<u64>();
+            for (i, (proto, word)) in entries.iter().enumerate() {
+                *words.add(2 * i) = *proto as u64;
+                *words.add(2 * i + 1) = *word as u64;
+            }
+            *slot = Value::local(trace.cast());
+            self.heap.barrier(object, *slot);
+        }
+    }
+
+    /// (prototype, word) of each frame, newest first; a null prototype stands for as many frames left out.
+    pub(crate) fn collect_trace(&self) -> Vec<(*const Proto, u64)> {
+        let mut inner = Vec::new();
+        let mut outer: std::collections::VecDeque<(*const Proto, u64)> =
+            std::collections::VecDeque::new();
+        let mut left_out = 0u64;
+        if self.base.is_null() {
+            return inner;
+        }
+        // SAFETY: `base` and `pc` are those of the top frame.
+        for frame in unsafe { Frames::new(self.base, self.pc) } {
+            // SAFETY: prototypes live as long as the engine.
+            let proto = unsafe { &*frame.proto };
+            if proto.is_stub() || proto.is_internal {
+                continue;
+            }
+            let entry = (frame.proto, frame.word() as u64);
+            if inner.len() < TRACE_HALF {
+                inner.push(entry);
+            } else {
+                if outer.len() == TRACE_HALF {
+                    outer.pop_front();
+                    left_out += 1;
+                }
+                outer.push_back(entry);
+            }
+        }
+        if left_out > 0 {
+            inner.push((std::ptr::null(), left_out));
+        }
+        inner.extend(outer);
+        inner
+    }
+
+    /// The trace that an error carries, as `collect_trace` made it.
+    pub(crate) fn trace_of(&self, error: Value) -> Vec<(*const Proto, u64)> {
+        if !self.is_error(error) {
+            return self.loose_trace.clone();
+        }
+        // SAFETY: an error's fifth field is nil or a trace.
+        unsafe {
+            let slot = *error.as_object().cast::<Value>().add(1 + TRACE_FIELD);
+            if !slot.is_kind(Kind::Trace) {
+                return Vec::new();
+            }
+            let trace = slot.as_object().cast::<Trace>();
+            let words = trace.add(1).cast::<u64>();
+            (0..(*trace).len as usize)
+                .map(|i| (*words.add(2 * i) as *const Proto, *words.add(2 * i + 1)))
+                .collect()
+        }
+    }
+}

@@ -1,0 +1,52 @@
+//! A register stack: one block of slots, owned by one task.
+
+use crate::value::Value;
+use std::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
+
+/// Slots `start..start + capacity`. Fresh slots are zero, which reads as a float.
+pub(crate) struct Stack {
+    pub(crate) start: *mut Value,
+    pub(crate) capacity: usize,
+}
+
+impl Stack {
+    pub(crate) fn empty() -> Stack {
+        Stack {
+            start: std::ptr::null_mut(),
+            capacity: 0,
+        }
+    }
+    fn layout(capacity: usize) -> Layout {
+        Layout::array::<Value>(capacity).expect("stacks are bounded by the memory limit")
+    }
+    /// Moves the slots to a new block of `capacity` slots (at least the old capacity); the old one is poisoned in debug builds and freed.
+    pub(crate) fn resize(&mut self, capacity: usize) {
+        debug_assert!(capacity >= self.capacity && capacity > 0);
+        let layout = Stack::layout(capacity);
+        // SAFETY: the layout is not empty; both blocks hold the old capacity.
+        unsafe {
+            let start = alloc_zeroed(layout).cast::<Value>();
+            if start.is_null() {
+                handle_alloc_error(layout);
+            }
+            if self.capacity > 0 {
+                std::ptr::copy_nonoverlapping(self.start, start, self.capacity);
+                if cfg!(debug_assertions) {
+                    std::ptr::write_bytes(self.start, 0xDB, self.capacity);
+                }
+                dealloc(self.start.cast(), Stack::layout(self.capacity));
+            }
+            self.start = start;
+        }
+        self.capacity = capacity;
+    }
+}
+
+impl Drop for Stack {
+    fn drop(&mut self) {
+        if self.capacity > 0 {
+            // SAFETY: made by `resize` with this layout.
+            unsafe { dealloc(self.start.cast(), Stack::layout(self.capacity)) }
+        }
+    }
+}

@@ -1,0 +1,1197 @@
+//! A thread of the language: one heap, its tasks, and the machine state of the task that is mounted.
+//!
+//! While the interpreter runs, the mounted task's registers are `pc`, `base` and the `stack_*` fields here; when the task is left they are in its
+//! `Task`. Everything that a suspended task needs is data in `Task` and in its register stack, so a thread may be resumed on
+//! another OS thread (`--stress=suspend` does that at every safepoint).
+
+use crate::engine::{Engine, Hooks};
+use crate::heap::{Collect, Heap, Roots};
+use crate::interp::frame::{self, Frames};
+use crate::interp::{self, Exit};
+use crate::module::{Link, Module, Proto, Slot};
+use crate::native::Trap;
+use crate::object::{
+    Closure, Header, HostObject, Kind, List, TaskObject, Tuple, TypeObject, type_id,
+};
+use crate::ops::{self, OpFail};
+use crate::task::{Stack, Task, TaskState};
+use crate::types::{ErrorKind, Shape, Sym, TypeInfo};
+use crate::value::Value;
+use std::any::Any;
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+/// Slots behind the stack limit that binding of arguments may use without asking.
+pub(crate) const SLACK: usize = 512;
+/// Fuel of one slice: about 100 µs.
+const SLICE_FUEL: i64 = 20_000;
+/// After a collection, slots above the top are known to be clear up to the soft limit: this far above the top.
+const SOFT_SLOTS: usize = 16 * 1024;
+/// How deep calls may nest unless the host says otherwise.
+pub const DEFAULT_DEPTH: usize = 1_000_000;
+
+/// What a task waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wait {
+    /// The end of another task of the thread.
+    Join(u64),
+}
+
+/// How tests strain the VM.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Stress {
+    #[default]
+    None,
+    /// Collect at every allocation.
+    Collect,
+    /// At every safepoint leave the task, move its registers, collect, resume it on another OS thread.
+    Suspend,
+}
+
+/// How a thread is made.
+pub struct Options {
+    /// Bytes its heap and stacks may take.
+    pub memory: usize,
+    /// Frames a task may nest.
+    pub depth: usize,
+    pub stress: Stress,
+    pub output: Box<dyn std::io::Write + Send>,
+    /// `os.args`.
+    pub script_args: Vec<String>,
+}
+
+impl Default for Options {
+    fn default() -> Options {
+        Options {
+            memory: usize::MAX / 4,
+            depth: DEFAULT_DEPTH,
+            stress: Stress::None,
+            output: Box::new(std::io::BufWriter::new(std::io::stdout())),
+            script_args: Vec::new(),
+        }
+    }
+}
+
+/// An error that nobody caught.
+#[derive(Debug)]
+pub enum Failure {
+    /// An uncaught value: the thread's `thrown`.
+    Thrown,
+    /// `os.exit(code)`.
+    Exit(i32),
+}
+
+/// See the head of this file.
+#[repr(C)]
+pub struct Thread {
+    pub(crate) fuel: i64,
+    /// Frames may not reach beyond this slot; `ensure_stack` moves it.
+    pub(crate) stack_limit: *mut Value,
+    pub(crate) heap: Heap,
+    pub(crate) methods: *const Value,
+    pub(crate) vars: *mut Value,
+    pub(crate) pc: *const u64,
+    pub(crate) base: *mut Value,
+    pub(crate) stack: Stack,
+    pub(crate) vars_store: Vec<Value>,
+    pub(crate) engine: Arc<Engine>,
+    pub(crate) hooks: Hooks,
+    /// What is being thrown; unset: a generator is being closed.
+    pub(crate) thrown: Value,
+    /// The trace of a thrown value that is no error.
+    pub(crate) loose_trace: Vec<(*const Proto, u64)>,
+    pub(crate) result: Value,
+    pub(crate) returned: bool,
+    pub(crate) yielded: bool,
+    /// Where `Trap::Collect` was last answered.
+    pub(crate) retry_pc: *const u64,
+    pub(crate) pending_call: (Value, Vec<Value>),
+    pub(crate) pending_wait: Option<Wait>,
+    /// Register of the top frame that gets the result of a wait.
+    pub(crate) wait_dest: usize,
+    /// Registers of the top frame that are live beyond its own (arguments of a native).
+    pub(crate) scan_extra: usize,
+    pub(crate) exit_code: i32,
+    /// Host functions on the native stack that have called back.
+    pub(crate) nesting: usize,
+    pub(crate) output: Box<dyn std::io::Write + Send>,
+    pub(crate) script_args: Vec<String>,
+    stress: Stress,
+    depth_limit: usize,
+    /// Bytes of grown register stacks.
+    stack_bytes: usize,
+    memory_limit: usize,
+    /// Frames below `depth_base` of the current stack, counted when the soft limit was last moved.
+    depth_counted: usize,
+    depth_base: usize,
+    tasks: HashMap<u64, Box<Task>>,
+    ready: VecDeque<u64>,
+    current: u64,
+    next_task: u64,
+    /// Values that hosts hold.
+    handles: Vec<Value>,
+    free_handles: Vec<usize>,
+    /// Methods of local types that capture variables.
+    local_methods: HashMap<(u32, Sym), usize>,
+    hopper: Option<crate::task::Hopper>,
+    /// Constants for strings of symbols, made when first needed.
+    symbol_values: HashMap<Sym, Value>,
+}
+
+// SAFETY: a thread owns what its pointers lead to; it is used by one OS thread at a time.
+unsafe impl Send for Thread {}
+
+struct ThreadRoots<'a> {
+    thread: &'a mut ThreadParts,
+}
+/// The thread without its heap, as the collector's roots see it.
+struct ThreadParts {
+    thread: *mut Thread,
+}
+
+impl Roots for ThreadRoots<'_> {
+    fn visit(&mut self, visit: &mut dyn FnMut(*mut Value, usize)) {
+        // SAFETY: the collector runs on behalf of this thread and touches only the heap; the fields visited here are others.
+        unsafe {
+            let t = self.thread.thread;
+            if !(*t).base.is_null() {
+                visit_stack((*t).base, (*t).pc, (*t).scan_extra, visit);
+            }
+            for task in (*t).tasks.values_mut() {
+                visit(&raw mut task.result, 1);
+                if !task.base.is_null() {
+                    visit_stack(task.base, task.pc, task.extra(), visit);
+                }
+            }
+            visit(&raw mut (*t).thrown, 1);
+            visit(&raw mut (*t).result, 1);
+            visit(&raw mut (*t).pending_call.0, 1);
+            let pending = &mut (*t).pending_call.1;
+            visit(pending.as_mut_ptr(), pending.len());
+            let handles = &mut (*t).handles;
+            visit(handles.as_mut_ptr(), handles.len());
+            let vars = &mut (*t).vars_store;
+            visit(vars.as_mut_ptr(), vars.len());
+            let engine: &Engine = &(*t).engine;
+            for module in engine.all_modules.lock().iter() {
+                for global in &module.globals {
+                    visit(global.get(), 1);
+                }
+            }
+        }
+    }
+}
+
+/// Visits the registers of every frame of a stack.
+///
+/// # Safety
+/// `base` and `pc` must be those of the stack's top frame.
+unsafe fn visit_stack(
+    base: *mut Value,
+    pc: *const u64,
+    extra: usize,
+    visit: &mut dyn FnMut(*mut Value, usize),
+) {
+    let mut above: Option<*mut Value> = None;
+    // SAFETY: promised by the caller; each frame's closure slot lies two below its base.
+    unsafe {
+        for frame in Frames::new(base, pc) {
+            let live = match above {
+                // What lies above the callee's closure slot belongs to the callee.
+                Some(callee) => callee.sub(2).offset_from(frame.base) as usize,
+                None => ((*frame.proto).registers as usize).max(extra),
+            };
+            visit(frame.base.sub(2), 1);
+            visit(frame.base, live);
+            above = Some(frame.base);
+        }
+    }
+}
+
+impl Thread {
+    /// A thread without tasks.
+    pub fn new(engine: Arc<Engine>, options: Options) -> Box<Thread> {
+        let heap = Heap::new(options.memory);
+        let methods = engine.methods_base();
+        let hooks = *engine.hooks.read();
+        Box::new(Thread {
+            fuel: if options.stress == Stress::None {
+                SLICE_FUEL
+            } else {
+                1
+            },
+            stack_limit: std::ptr::null_mut(),
+            heap,
+            methods,
+            vars: std::ptr::null_mut(),
+            pc: std::ptr::null(),
+            base: std::ptr::null_mut(),
+            stack: Stack::empty(),
+            vars_store: Vec::new(),
+            engine,
+            hooks,
+            thrown: Value::NIL,
+            loose_trace: Vec::new(),
+            result: Value::NIL,
+            returned: false,
+            yielded: false,
+            retry_pc: std::ptr::null(),
+            pending_call: (Value::NIL, Vec::new()),
+            pending_wait: None,
+            wait_dest: 0,
+            scan_extra: 0,
+            exit_code: 0,
+            nesting: 0,
+            output: options.output,
+            script_args: options.script_args,
+            stress: options.stress,
+            depth_limit: options.depth.max(1),
+            stack_bytes: 0,
+            memory_limit: options.memory,
+            depth_counted: 0,
+            depth_base: 0,
+            tasks: HashMap::new(),
+            ready: VecDeque::new(),
+            current: 0,
+            next_task: 1,
+            handles: Vec::new(),
+            free_handles: Vec::new(),
+            local_methods: HashMap::new(),
+            hopper: None,
+            symbol_values: HashMap::new(),
+        })
+    }
+
+    #[inline]
+    pub fn engine(&self) -> &'static Engine {
+        // SAFETY: the `Arc` is held as long as the thread; the reference is used only while the thread is.
+        unsafe { &*Arc::as_ptr(&self.engine) }
+    }
+    pub fn engine_arc(&self) -> Arc<Engine> {
+        self.engine.clone()
+    }
+    pub(crate) fn types(&self) -> &'static Engine {
+        self.engine()
+    }
+
+    // --- registers of the top frame
+
+    #[inline]
+    pub(crate) fn reg(&self, i: usize) -> Value {
+        // SAFETY: callers pass registers of the running frame or its call windows, which lie inside the stack and its slack.
+        unsafe { *self.base.add(i) }
+    }
+    #[inline]
+    pub(crate) fn set_reg(&mut self, i: usize, value: Value) {
+        // SAFETY: as in `reg`.
+        unsafe { *self.base.add(i) = value }
+    }
+    #[inline]
+    pub(crate) fn constant(&self, index: i32) -> Value {
+        // SAFETY: verified: the constant exists.
+        unsafe { *frame::constants(self.base).add(index as usize) }
+    }
+    pub(crate) fn running_module(&self) -> &'static Module {
+        // SAFETY: modules live as long as the engine.
+        unsafe { &*(*frame::proto(self.base)).module }
+    }
+    pub(crate) fn stack_index(&self, p: *mut Value) -> usize {
+        // SAFETY: `p` points into the stack.
+        unsafe { p.offset_from(self.stack.start) as usize }
+    }
+    pub(crate) fn stack_slot(&self, index: usize) -> Value {
+        // SAFETY: made by `stack_index`.
+        unsafe { *self.stack.start.add(index) }
+    }
+
+    // --- names
+
+    /// Operand symbols are those of the engine once a module is linked.
+    pub(crate) fn engine_symbol(&self, imm: i32) -> Sym {
+        Sym(imm as u32)
+    }
+    pub(crate) fn symbol_text(&self, imm: i32) -> String {
+        self.engine().symbol_text(Sym(imm as u32)).to_string()
+    }
+    /// The text of a symbol as a (permanent) string.
+    pub(crate) fn symbol_value(&mut self, name: Sym) -> Value {
+        if let Some(v) = self.symbol_values.get(&name) {
+            return *v;
+        }
+        let v = self.engine().permanent_str(self.engine().symbol_text(name));
+        self.symbol_values.insert(name, v);
+        v
+    }
+    pub(crate) fn text_value(&mut self, text: &str) -> Value {
+        ops::text::new_reserved(&mut self.heap, text)
+    }
+    pub(crate) fn global(&self, index: u32) -> Value {
+        self.running_module().global(index)
+    }
+    pub(crate) fn set_global(&mut self, index: u32, value: Value) -> Result<(), Trap> {
+        let module = self.running_module();
+        let value = if module.const_globals.contains(&index) {
+            self.freeze(value)?
+        } else {
+            value
+        };
+        module.set_global(index, value);
+        Ok(())
+    }
+    pub(crate) fn global_name(&self, index: u32) -> String {
+        self.slot_name(self.running_module(), Slot::Global(index))
+    }
+    pub(crate) fn var_name(&self, index: u32) -> String {
+        let module = self.running_module();
+        self.slot_name(module, Slot::Var(index - module.var_base))
+    }
+    fn slot_name(&self, module: &Module, slot: Slot) -> String {
+        let name = module
+            .names
+            .iter()
+            .find(|(_, (s, _))| *s == slot)
+            .map(|(n, _)| *n);
+        name.map_or("a name".into(), |n| {
+            self.engine().symbol_text(n).to_string()
+        })
+    }
+    pub(crate) fn var(&mut self, index: u32) -> Value {
+        self.ensure_vars(index + 1);
+        self.vars_store[index as usize]
+    }
+    pub(crate) fn set_var(&mut self, index: u32, value: Value) {
+        self.ensure_vars(index + 1);
+        self.vars_store[index as usize] = value;
+    }
+    /// Makes room in the variable table; new slots are unset.
+    pub(crate) fn ensure_vars(&mut self, count: u32) {
+        if self.vars_store.len() < count as usize {
+            self.vars_store.resize(count as usize, Value::UNSET);
+        }
+        self.vars = self.vars_store.as_mut_ptr();
+    }
+    /// The function that gives a `local var` its first value.
+    pub(crate) fn var_initialiser(&mut self, index: u32) -> Option<Value> {
+        let module = self.running_module();
+        let proto = module
+            .initialisers
+            .get()?
+            .get(&(index - module.var_base))?
+            .clone();
+        Some(self.closure_of(&proto))
+    }
+
+    /// A closure without captures.
+    pub(crate) fn closure_of(&mut self, proto: &Arc<Proto>) -> Value {
+        let object = self
+            .heap
+            .alloc(
+                Header::new(Kind::Closure, type_id::FUNCTION, 0),
+                size_of::<Closure>(),
+            )
+            .cast::<Closure>();
+        // SAFETY: `alloc` made room; prototypes live as long as the engine.
+        unsafe { (*object).proto = Arc::as_ptr(proto) };
+        Value::local(object.cast())
+    }
+
+    // --- types
+
+    pub(crate) fn type_info_of(&self, ty: Value) -> *const TypeInfo {
+        // SAFETY: the caller knows it is a type.
+        unsafe { (*ty.as_object().cast::<TypeObject>()).info }
+    }
+    /// `Shape.Circle`, `Point`.
+    pub(crate) fn qualified_name(&self, id: u32) -> String {
+        let info = self.engine().type_info(id);
+        match info.parent {
+            Some(parent) if info.shape == Shape::Variant => {
+                format!("{}.{}", self.engine().type_info(parent).name, info.name)
+            }
+            _ => info.name.to_string(),
+        }
+    }
+    pub(crate) fn type_name(&self, v: Value) -> String {
+        if v.is_kind(Kind::Variant) {
+            let info = self.engine().type_info(v.type_id());
+            return info.parent.map_or_else(
+                || info.name.to_string(),
+                |p| self.engine().type_info(p).name.to_string(),
+            );
+        }
+        self.engine().type_info(v.type_id()).name.to_string()
+    }
+    /// Whether `v` is an instance of the type, of a kind or variant of it, or has the trait.
+    pub(crate) fn is_instance(&self, v: Value, ty: u32) -> bool {
+        let mut id = v.type_id();
+        if id == ty {
+            return true;
+        }
+        loop {
+            let info = self.engine().type_info(id);
+            if info.traits.contains(&ty) {
+                return true;
+            }
+            match info.parent {
+                Some(parent) if parent == ty => return true,
+                Some(parent) => id = parent,
+                None => return false,
+            }
+        }
+    }
+    /// The elements of a list or tuple.
+    pub(crate) fn elements(&self, v: Value) -> Option<&'static [Value]> {
+        match v.kind() {
+            // SAFETY: the slice is used before anything can change or collect the object.
+            Some(Kind::List) => Some(unsafe {
+                let list = v.as_object().cast::<List>();
+                if (*list).len == 0 {
+                    &[]
+                } else {
+                    std::slice::from_raw_parts((*list).items, (*list).len as usize)
+                }
+            }),
+            // SAFETY: as above.
+            Some(Kind::Tuple) => Some(unsafe {
+                let tuple = v.as_object().cast::<Tuple>();
+                std::slice::from_raw_parts(tuple.add(1).cast::<Value>(), (*tuple).len as usize)
+            }),
+            _ => None,
+        }
+    }
+    pub(crate) fn map_string_keys(&self, map: Value) -> Vec<String> {
+        let map = map.as_object().cast::<crate::object::Map>();
+        // SAFETY: the caller knows it is a map.
+        unsafe {
+            let entries = if (*map).used == 0 {
+                &[]
+            } else {
+                std::slice::from_raw_parts((*map).entries, (*map).used as usize)
+            };
+            entries
+                .iter()
+                .take(1000)
+                .filter(|e| e.key.is_kind(Kind::Str))
+                .map(|e| ops::text::str_of(e.key).to_string())
+                .collect()
+        }
+    }
+    pub(crate) fn set_local_method(&mut self, ty: u32, name: Sym, function: Value) {
+        // The engine's table is no root: the closure is kept alive by a handle and frozen in place by promotion.
+        let function = self.freeze(function).unwrap_or(function);
+        if let Some(&handle) = self.local_methods.get(&(ty, name)) {
+            self.handles[handle] = function;
+        } else {
+            let handle = self.new_handle(function);
+            self.local_methods.insert((ty, name), handle);
+        }
+        self.engine().add_method(ty, name, function, true);
+    }
+
+    // --- errors of operations
+
+    /// Turns the failure of an operation into a trap.
+    pub(crate) fn trap(&mut self, fail: OpFail) -> Trap {
+        match fail {
+            OpFail::Error(error) => {
+                let message = error.message(self.engine());
+                self.throw_new(error.kind, &message)
+            }
+            OpFail::NeedsCollection(_) => Trap::Collect,
+            OpFail::NeedsSteps(function) => {
+                self.throw_new(ErrorKind::Error, &format!("{function} is needed here"))
+            }
+        }
+    }
+    pub(crate) fn checked<T>(&mut self, result: Result<T, OpFail>) -> Result<T, Trap> {
+        result.map_err(|fail| self.trap(fail))
+    }
+    pub(crate) fn throw_limit(&mut self) -> Trap {
+        let limit = self.memory_limit;
+        self.throw_new(
+            ErrorKind::Limit,
+            &format!("out of memory: the limit is {limit} bytes"),
+        )
+    }
+    pub(crate) fn reserve(&mut self, bytes: usize) -> Result<(), Trap> {
+        self.heap.reserve(bytes).map_err(|_| Trap::Collect)
+    }
+    /// Calls a function of the prelude by name.
+    pub(crate) fn call_prelude(
+        &mut self,
+        name: &str,
+        dest: usize,
+        args: &[Value],
+    ) -> Result<(), Trap> {
+        match self.engine().prelude_value(name) {
+            Some(function) => self.call_into(dest, function, args),
+            None => Err(self.throw_new(ErrorKind::Error, &format!("the prelude lacks {name}"))),
+        }
+    }
+    /// A deeply immutable version.
+    pub fn freeze(&mut self, value: Value) -> Result<Value, Trap> {
+        match self.heap.freeze(value) {
+            Ok(v) => Ok(v),
+            Err(crate::heap::GraphError::NeedsCollection) => Err(Trap::Collect),
+            Err(crate::heap::GraphError::Refused { value, .. }) => {
+                let text = format!(
+                    "{} cannot be frozen: {}",
+                    crate::native::with_article(&self.type_name(value)),
+                    self.repr_short(value)
+                );
+                Err(self.throw_new(ErrorKind::Type, &text))
+            }
+        }
+    }
+    /// `repr` for messages: cut to 60 characters, never calling script.
+    pub(crate) fn repr_short(&mut self, v: Value) -> String {
+        crate::error::short(self.engine(), v, true, 60)
+    }
+    /// `str` for messages.
+    pub(crate) fn show_short(&mut self, v: Value) -> String {
+        crate::error::short(self.engine(), v, false, 2000)
+    }
+    pub(crate) fn format_value(&mut self, x: Value, spec: Value) -> Result<Value, Trap> {
+        // SAFETY: both are live.
+        let spec = unsafe { ops::text::str_of(spec) };
+        let _ = spec;
+        let result = ops::text::concat(&mut self.heap, &[x]);
+        self.checked(result)
+    }
+    pub(crate) fn new_host(
+        &mut self,
+        object: Box<dyn Any + Send>,
+        type_name: &'static str,
+    ) -> Value {
+        let id = self.engine().host_type(type_name);
+        Value::local(self.heap.alloc_host(id, object))
+    }
+    pub(crate) fn trace_value(&mut self, error: Value) -> Value {
+        let lines = crate::error::trace_lines(self, error);
+        let items: Vec<Value> = lines
+            .iter()
+            .map(|l| ops::text::new_reserved(&mut self.heap, l))
+            .collect();
+        ops::list::new(&mut self.heap, &items).unwrap_or(Value::NIL)
+    }
+
+    // --- collection
+
+    /// `--stress=gc`.
+    #[inline]
+    pub(crate) fn collects_always(&self) -> bool {
+        self.stress == Stress::Collect
+    }
+
+    /// Before an operation that allocates: all values are in registers, so this may collect.
+    #[inline]
+    pub(crate) fn poll(&mut self) {
+        if self.heap.collect_wanted || self.collects_always() {
+            self.collect_now(Collect::Minor);
+        }
+    }
+    /// After an operation that allocated: the next safepoint collects if need be.
+    #[inline]
+    pub(crate) fn after_alloc(&mut self) {
+        if self.heap.collect_wanted {
+            self.fuel = 0;
+        }
+    }
+    pub(crate) fn collect_stress(&mut self) {
+        self.collect_now(Collect::Stress);
+    }
+    pub(crate) fn collect_full(&mut self) {
+        self.collect_now(Collect::Full);
+    }
+    fn collect_now(&mut self, how: Collect) {
+        let how = if self.stress == Stress::None {
+            how
+        } else {
+            Collect::Stress
+        };
+        let mut parts = ThreadParts { thread: self };
+        self.heap
+            .collect(&mut ThreadRoots { thread: &mut parts }, how);
+        self.clear_above_top();
+    }
+    /// Registers above the top frame hold values of frames that are gone: what the collector did not see must not be seen later.
+    fn clear_above_top(&mut self) {
+        if self.base.is_null() {
+            return;
+        }
+        // SAFETY: the range lies in the stack.
+        unsafe {
+            let top = self
+                .base
+                .add(((*frame::proto(self.base)).registers as usize).max(self.scan_extra));
+            let end = self
+                .stack_limit
+                .add(SLACK)
+                .min(self.stack.start.add(self.stack.capacity));
+            if top < end {
+                std::ptr::write_bytes(top, 0, end.offset_from(top) as usize);
+            }
+        }
+        self.set_soft_limit();
+    }
+
+    /// A point at which the task may be left: collects if wanted, sees requests from outside.
+    pub(crate) fn safepoint(&mut self) -> Option<Exit> {
+        self.fuel = if self.stress == Stress::None {
+            SLICE_FUEL
+        } else {
+            1
+        };
+        if self.heap.collect_wanted || self.stress == Stress::Collect {
+            self.collect_now(Collect::Minor);
+        }
+        if self.heap.is_over_limit() {
+            self.collect_now(Collect::Full);
+            if self.heap.is_over_limit() {
+                // The instruction is not run again: step behind it so that the trace names it.
+                // SAFETY: `pc` is at the instruction's word.
+                self.pc = unsafe { self.pc.add(1) };
+                self.throw_limit();
+                return self.unwind();
+            }
+        }
+        if self.engine.interrupt.load(Ordering::Acquire) != 0
+            && self.engine.interrupt.swap(0, Ordering::AcqRel) != 0
+        {
+            // SAFETY: as above.
+            self.pc = unsafe { self.pc.add(1) };
+            self.throw_new(ErrorKind::Cancelled, "interrupted");
+            return self.unwind();
+        }
+        if self.stress == Stress::Suspend && self.nesting == 0 {
+            Some(Exit::Preempted)
+        } else {
+            None
+        }
+    }
+
+    // --- the register stack
+
+    /// Makes sure that `slots` slots above the running frame's base may be used by a frame.
+    pub(crate) fn ensure_stack(&mut self, slots: usize) -> Result<(), Trap> {
+        // SAFETY: only compared.
+        let end = self.base.wrapping_add(slots);
+        if end <= self.stack_limit {
+            Ok(())
+        } else {
+            self.move_stack_limit(slots)
+        }
+    }
+
+    fn move_stack_limit(&mut self, slots: usize) -> Result<(), Trap> {
+        // Frames since the last count: exact depth, at a cost that is shared by many calls.
+        let mut frames = 0;
+        let mut reached_base = false;
+        // SAFETY: the top frame's.
+        for frame in unsafe { Frames::new(self.base, self.pc) } {
+            // SAFETY: into the same stack.
+            let at = unsafe { frame.base.offset_from(self.stack.start) } as usize;
+            if at <= self.depth_base {
+                reached_base = at == self.depth_base;
+                break;
+            }
+            frames += 1;
+        }
+        let depth = if reached_base {
+            self.depth_counted + frames
+        } else {
+            self.count_all_frames()
+        };
+        self.depth_counted = depth;
+        self.depth_base = self.stack_index(self.base);
+        if depth >= self.depth_limit {
+            let limit = self.depth_limit;
+            return Err(self.throw_overflow(&format!("calls nest more than {limit} deep")));
+        }
+        let used = self.stack_index(self.base) + slots;
+        let wanted = used + SLACK;
+        if wanted + SLACK > self.stack.capacity {
+            let capacity = (self.stack.capacity * 2)
+                .max(wanted + SLACK)
+                .next_multiple_of(64);
+            let bytes = (capacity - self.stack.capacity) * size_of::<Value>();
+            if self.heap.reserve(self.stack_bytes + bytes).is_err() {
+                self.scan_extra = self.scan_extra.max(slots);
+                self.collect_full();
+                self.scan_extra = 0;
+                if self.heap.reserve(self.stack_bytes + bytes).is_err() {
+                    return Err(self.throw_overflow("calls nest too deep for the memory limit"));
+                }
+            }
+            self.stack_bytes += bytes;
+            self.grow_stack(capacity);
+        }
+        self.set_soft_limit_for(slots);
+        Ok(())
+    }
+    fn throw_overflow(&mut self, message: &str) -> Trap {
+        self.throw_new(ErrorKind::StackOverflow, message)
+    }
+    fn count_all_frames(&self) -> usize {
+        // SAFETY: the top frame's.
+        unsafe { Frames::new(self.base, self.pc) }.count()
+    }
+    fn set_soft_limit(&mut self) {
+        // SAFETY: the running frame's prototype.
+        let registers = unsafe { (*frame::proto(self.base)).registers as usize };
+        self.set_soft_limit_for(registers.max(self.scan_extra));
+    }
+    /// The soft limit: no further than the stack, than what was cleared, and than the depth that is left allows.
+    fn set_soft_limit_for(&mut self, slots: usize) {
+        let used = self.stack_index(self.base) + slots;
+        let depth_left = if self.depth_base <= self.stack_index(self.base) {
+            self.depth_limit.saturating_sub(self.depth_counted)
+        } else {
+            0
+        };
+        // The smallest frame takes three slots.
+        let limit = used + SOFT_SLOTS.min(depth_left.max(1) * 3);
+        let limit = limit.min(self.stack.capacity - SLACK);
+        self.stack_limit = self.stack.start.wrapping_add(limit.max(used));
+    }
+    /// Moves the registers to a larger block; return words are relative, so only `base` changes.
+    fn grow_stack(&mut self, capacity: usize) {
+        let offset = self.stack_index(self.base);
+        self.stack.resize(capacity);
+        self.base = self.stack.start.wrapping_add(offset);
+    }
+
+    // --- handles of hosts
+
+    /// Keeps a value alive until `free_handle`.
+    pub fn new_handle(&mut self, value: Value) -> usize {
+        match self.free_handles.pop() {
+            Some(i) => {
+                self.handles[i] = value;
+                i
+            }
+            None => {
+                self.handles.push(value);
+                self.handles.len() - 1
+            }
+        }
+    }
+    /// The value of a handle as it is now.
+    pub fn handle(&self, index: usize) -> Value {
+        self.handles[index]
+    }
+    pub fn free_handle(&mut self, index: usize) {
+        self.handles[index] = Value::NIL;
+        self.free_handles.push(index);
+    }
+
+    // --- running
+
+    /// Runs `function` as the main task and then every task that it started; the result is the main task's.
+    pub fn run(&mut self, function: Value, args: &[Value]) -> Result<Value, Failure> {
+        let handle = self
+            .spawn(function, args, Value::NIL)
+            .map_err(|_| Failure::Thrown)?;
+        // SAFETY: `spawn` returns a task object.
+        let main = unsafe { (*handle.as_object().cast::<TaskObject>()).id };
+        let result = self.schedule(main);
+        self.drop_stack();
+        result
+    }
+
+    fn schedule(&mut self, main: u64) -> Result<Value, Failure> {
+        loop {
+            let Some(id) = self.ready.pop_front() else {
+                if self.tasks.values().all(|t| t.is_done()) {
+                    break;
+                }
+                self.report_deadlock();
+                return Err(Failure::Thrown);
+            };
+            self.mount(id);
+            let exit = self.run_mounted();
+            self.unmount(id, exit);
+            match exit {
+                Exit::Ended => return Err(Failure::Exit(self.exit_code)),
+                Exit::Threw if id == main => {
+                    // The program ends; tasks that still run are cut off.
+                    self.forget_tasks();
+                    return Err(Failure::Thrown);
+                }
+                _ => {}
+            }
+        }
+        let result = self.tasks.get(&main).map_or(Value::NIL, |t| t.result);
+        let failed = self
+            .tasks
+            .values()
+            .filter(|t| t.state == TaskState::Failed && !t.is_joined)
+            .map(|t| t.id)
+            .min();
+        if let Some(id) = failed {
+            let task = &self.tasks[&id];
+            self.thrown = task.result;
+            self.loose_trace = task.loose_trace.clone();
+            self.forget_tasks();
+            return Err(Failure::Thrown);
+        }
+        self.tasks.clear();
+        Ok(result)
+    }
+
+    fn forget_tasks(&mut self) {
+        self.ready.clear();
+        self.tasks.clear();
+    }
+
+    fn report_deadlock(&mut self) {
+        let mut waiting: Vec<&Task> = self
+            .tasks
+            .values()
+            .map(|t| &**t)
+            .filter(|t| !t.is_done())
+            .collect();
+        waiting.sort_by_key(|t| t.id);
+        let mut text = String::from("every task waits and nothing can wake them");
+        for task in waiting {
+            let Some(Wait::Join(other)) = task.wait else {
+                continue;
+            };
+            text.push_str(&format!(
+                "\n  task {} waits for task {other} to end",
+                task.id
+            ));
+        }
+        self.forget_tasks();
+        self.throw_new(ErrorKind::Deadlock, &text);
+    }
+
+    /// Makes a task that will call `function`; gives its handle.
+    pub(crate) fn spawn(
+        &mut self,
+        function: Value,
+        args: &[Value],
+        name: Value,
+    ) -> Result<Value, Trap> {
+        let id = self.next_task;
+        self.next_task += 1;
+        let name = if name.is_kind(Kind::Str) {
+            // SAFETY: its kind was tested.
+            Some(unsafe { ops::text::str_of(name) }.to_string())
+        } else {
+            None
+        };
+        let mut task = Box::new(Task::new(id, name));
+        task.prepare(self.engine().stub(), function, args);
+        self.tasks.insert(id, task);
+        self.ready.push_back(id);
+        let object = self
+            .heap
+            .alloc(
+                Header::new(Kind::Task, type_id::TASK, 0),
+                size_of::<TaskObject>(),
+            )
+            .cast::<TaskObject>();
+        // SAFETY: `alloc` made room.
+        unsafe { (*object).id = id };
+        Ok(Value::local(object.cast()))
+    }
+
+    /// Takes a task's machine state.
+    fn mount(&mut self, id: u64) {
+        let task = self.tasks.get_mut(&id).expect("ready tasks exist");
+        self.current = id;
+        self.stack = std::mem::replace(&mut task.stack, Stack::empty());
+        self.base = std::mem::replace(&mut task.base, std::ptr::null_mut());
+        self.pc = task.pc;
+        task.state = TaskState::Running;
+        self.depth_counted = 0;
+        self.depth_base = usize::MAX;
+        self.depth_counted = self.count_all_frames();
+        self.depth_base = self.stack_index(self.base);
+        self.set_soft_limit();
+    }
+
+    /// Runs the mounted task until it ends, waits or yields.
+    fn run_mounted(&mut self) -> Exit {
+        let id = self.current;
+        let task = self.tasks.get_mut(&id).expect("the mounted task exists");
+        if let Some(argc) = task.first_call.take() {
+            // The stub's frame is on top: call what its window holds.
+            if let Err(trap) = self.call_window(0, argc, 0, &[])
+                && let Some(exit) = self.handle_trap(trap)
+            {
+                return exit;
+            }
+        } else if let Some(wait) = task.wait.take() {
+            let dest = task.wait_dest;
+            let Wait::Join(other) = wait;
+            if let Some(exit) = self.finish_join(other, dest) {
+                return exit;
+            }
+        }
+        loop {
+            let exit = if self.stress == Stress::Suspend {
+                self.run_elsewhere()
+            } else {
+                interp::run(self)
+            };
+            if exit != Exit::Preempted {
+                return exit;
+            }
+            self.leave_and_move();
+        }
+    }
+
+    /// `--stress=suspend`: the registers move to a new block, the heap is collected; what is left is checked to be data.
+    fn leave_and_move(&mut self) {
+        #[cfg(debug_assertions)]
+        self.check_suspended();
+        let capacity = self.stack.capacity;
+        self.grow_stack(capacity);
+        self.set_soft_limit();
+        self.collect_now(Collect::Stress);
+    }
+
+    /// Runs the next slice on another OS thread than the last one.
+    fn run_elsewhere(&mut self) -> Exit {
+        let mut hopper = self.hopper.take().unwrap_or_default();
+        let thread: *mut Thread = self;
+        let exit = hopper.run(thread);
+        self.hopper = Some(hopper);
+        exit
+    }
+
+    /// Walks the suspended task: every frame's closure, code position and registers must be values and data.
+    #[cfg(debug_assertions)]
+    fn check_suspended(&self) {
+        // SAFETY: the top frame's.
+        for frame in unsafe { Frames::new(self.base, self.pc) } {
+            // SAFETY: prototypes live as long as the engine; the closure slot is below the base.
+            unsafe {
+                let closure = *frame.base.sub(2);
+                assert!(
+                    closure.is_kind(Kind::Closure),
+                    "a frame's callee is a closure"
+                );
+                let proto = &*frame.proto;
+                let offset = frame.pc.offset_from(proto.code_start);
+                assert!(
+                    (0..=proto.code.len() as isize).contains(&offset),
+                    "{} is left inside its code",
+                    proto.name
+                );
+                for i in 0..proto.registers as usize {
+                    let v = *frame.base.add(i);
+                    if v.is_object() {
+                        assert!(!v.as_object().is_null(), "a register holds a value");
+                    }
+                }
+            }
+        }
+        assert_eq!(
+            self.nesting, 0,
+            "no native frame is part of a suspended task"
+        );
+    }
+
+    /// Puts the machine state back and acts on why the task was left.
+    fn unmount(&mut self, id: u64, exit: Exit) {
+        let (stack, base, pc) = (
+            std::mem::replace(&mut self.stack, Stack::empty()),
+            self.base,
+            self.pc,
+        );
+        self.base = std::ptr::null_mut();
+        self.stack_limit = std::ptr::null_mut();
+        let pending_wait = self.pending_wait.take();
+        let wait_dest = self.wait_dest;
+        let Some(task) = self.tasks.get_mut(&id) else {
+            return;
+        };
+        let ends = |task: &mut Task, result: Value, state: TaskState| {
+            task.result = result;
+            task.state = state;
+            std::mem::take(&mut task.joiners)
+        };
+        let joiners = match exit {
+            Exit::Returned => {
+                let result = std::mem::replace(&mut self.result, Value::NIL);
+                ends(task, result, TaskState::Ended)
+            }
+            Exit::Threw | Exit::Ended => {
+                task.loose_trace = std::mem::take(&mut self.loose_trace);
+                if exit == Exit::Threw {
+                    self.loose_trace = task.loose_trace.clone();
+                }
+                ends(task, self.thrown, TaskState::Failed)
+            }
+            Exit::Yielded | Exit::Preempted => {
+                task.stack = stack;
+                task.base = base;
+                task.pc = pc;
+                task.state = TaskState::Ready;
+                self.ready.push_back(id);
+                return;
+            }
+            Exit::Parked => {
+                task.stack = stack;
+                task.base = base;
+                task.pc = pc;
+                task.state = TaskState::Waiting;
+                task.wait = pending_wait;
+                task.wait_dest = wait_dest;
+                if let Some(Wait::Join(other)) = pending_wait {
+                    match self.tasks.get_mut(&other) {
+                        Some(other) if !other.is_done() => other.joiners.push(id),
+                        _ => self.ready.push_back(id),
+                    }
+                }
+                return;
+            }
+        };
+        self.stack_bytes = self
+            .stack_bytes
+            .saturating_sub(stack.capacity * size_of::<Value>());
+        drop(stack);
+        if !joiners.is_empty() {
+            self.tasks.get_mut(&id).expect("it just ended").is_joined = true;
+        }
+        for joiner in joiners {
+            self.ready.push_back(joiner);
+        }
+    }
+
+    /// Delivers another task's outcome to the mounted one.
+    fn finish_join(&mut self, other: u64, dest: usize) -> Option<Exit> {
+        let (result, failed, trace) = match self.tasks.get_mut(&other) {
+            Some(task) => {
+                task.is_joined = true;
+                (
+                    task.result,
+                    task.state == TaskState::Failed,
+                    task.loose_trace.clone(),
+                )
+            }
+            None => (Value::NIL, false, Vec::new()),
+        };
+        if failed {
+            self.thrown = result;
+            self.loose_trace = trace;
+            return self.unwind();
+        }
+        self.set_reg(dest, result);
+        None
+    }
+
+    /// The state of a task by its id: for `state`, `done`, `join`.
+    pub fn task(&self, id: u64) -> Option<&Task> {
+        self.tasks.get(&id).map(|t| &**t)
+    }
+    pub fn task_mut(&mut self, id: u64) -> Option<&mut Task> {
+        self.tasks.get_mut(&id).map(|t| &mut **t)
+    }
+    /// The id of the task that runs.
+    pub fn current_task(&self) -> u64 {
+        self.current
+    }
+
+    fn drop_stack(&mut self) {
+        self.stack = Stack::empty();
+        self.base = std::ptr::null_mut();
+        self.stack_limit = std::ptr::null_mut();
+    }
+
+    /// Calls script from a native of the host and waits for the result, on the native stack.
+    pub fn call_nested(&mut self, function: Value, args: &[Value]) -> Result<Value, Trap> {
+        if self.base.is_null() {
+            // Called from outside any task.
+            return self.run(function, args).map_err(|failure| match failure {
+                Failure::Thrown => Trap::Throw,
+                Failure::Exit(code) => {
+                    self.exit_code = code;
+                    Trap::Exit
+                }
+            });
+        }
+        if self.nesting >= 100 {
+            return Err(self.throw_new(
+                ErrorKind::StackOverflow,
+                "native functions call back more than 100 deep",
+            ));
+        }
+        let (saved_pc, saved_base, saved_dest) =
+            (self.pc, self.stack_index(self.base), self.wait_dest);
+        let saved_extra = self.scan_extra;
+        // SAFETY: the running prototype.
+        let at = unsafe { (*frame::proto(self.base)).registers as usize }
+            .max(saved_extra)
+            .min(SLACK / 2);
+        self.ensure_stack(at + 2 + 16 + args.len())?;
+        // A stub frame whose window holds the call: its `Exit` ends the nested loop.
+        let stub = self.engine().stub();
+        self.set_reg(at, stub);
+        // SAFETY: inside the stack.
+        unsafe {
+            let base = self.base.add(at + 2);
+            *base.sub(1) = Value::from_bits(frame::return_word(self.pc, at, 0));
+            self.base = base;
+            self.pc = (*frame::proto(base)).code_start;
+        }
+        self.set_reg(0, function);
+        for (i, arg) in args.iter().enumerate() {
+            self.set_reg(2 + i, *arg);
+        }
+        self.scan_extra = 0;
+        self.nesting += 1;
+        let exit = match self.call_window(0, args.len(), 0, &[]) {
+            Ok(()) => interp::run(self),
+            Err(trap) => self.handle_trap(trap).unwrap_or_else(|| interp::run(self)),
+        };
+        self.nesting -= 1;
+        self.base = self.stack.start.wrapping_add(saved_base);
+        self.pc = saved_pc;
+        self.wait_dest = saved_dest;
+        self.scan_extra = saved_extra;
+        match exit {
+            Exit::Returned => Ok(self.result),
+            Exit::Ended => Err(Trap::Exit),
+            _ => Err(Trap::Throw),
+        }
+    }
+
+    /// What was thrown last and not caught.
+    pub fn thrown(&self) -> Value {
+        self.thrown
+    }
+    pub fn heap(&mut self) -> &mut Heap {
+        &mut self.heap
+    }
+    /// Writes out what the program printed.
+    pub fn flush(&mut self) -> std::io::Result<()> {
+        self.output.flush()
+    }
+    /// Runs a module's body once; its imports must have run.
+    pub fn run_module(&mut self, module: &Arc<Module>) -> Result<Value, Failure> {
+        if module.has_run.swap(true, Ordering::AcqRel) {
+            return Ok(Value::NIL);
+        }
+        self.hooks = *self.engine.hooks.read();
+        self.ensure_vars(module.var_base + module.var_count);
+        let body = self.closure_of(&module.body());
+        self.run(body, &[])
+    }
+    /// The link of a constant of the running function.
+    #[expect(dead_code, reason = "for debuggers")]
+    pub(crate) fn link(&self, index: u32) -> Option<&'static Link> {
+        // SAFETY: prototypes live as long as the engine.
+        unsafe { (*frame::proto(self.base)).links.get(&index) }
+    }
+}
+
+impl Drop for Thread {
+    fn drop(&mut self) {
+        let _ = self.output.flush();
+    }
+}
