@@ -1,5 +1,12 @@
 //! The door of the crate: one source text in, one module of bytecode and its diagnostics out.
 
+use crate::ast::{Ast, ImportPath, StmtKind};
+use crate::codegen::generate;
+use crate::diagnostics::Diagnostic;
+use crate::parser::parse;
+use crate::resolve::resolve;
+use heddle_vm::bytecode::ModuleCode;
+
 /// What the compiler must know about a file besides its text.
 pub struct Options<'a> {
     /// The file as shown in messages; `<string>`, `<stdin>`, `<repl>` … otherwise.
@@ -27,4 +34,58 @@ pub struct ReplName {
     pub module: String,
     /// Declared by `var`.
     pub is_var: bool,
+}
+
+/// How many errors a file may have before the rest is left out; warnings do not count.
+const MAX_ERRORS: usize = 20;
+
+/// Compiles a file. There is no module if there are errors; what the file has of errors and warnings comes in the
+/// order of the text.
+pub fn compile(source: &str, options: &Options) -> (Option<ModuleCode>, Vec<Diagnostic>) {
+    let (mut ast, mut diagnostics) = parse(source);
+    if diagnostics.iter().any(Diagnostic::is_error) {
+        // Names are not looked up in what could not be read: every second finding would be false.
+        return (None, diagnostics);
+    }
+    intern_module_names(&mut ast);
+    let (resolution, found) = resolve(&ast, options);
+    diagnostics.extend(found);
+    let mut module = None;
+    if !diagnostics.iter().any(Diagnostic::is_error) {
+        let (code, found) = generate(&ast, &resolution, options, source);
+        let is_whole = found.is_empty();
+        diagnostics.extend(found);
+        module = is_whole.then_some(code);
+    }
+    diagnostics.sort_by_key(|diagnostic| (diagnostic.span.start, diagnostic.span.end));
+    let mut errors = 0;
+    diagnostics.retain(|diagnostic| {
+        errors += usize::from(diagnostic.is_error());
+        !diagnostic.is_error() || errors <= MAX_ERRORS
+    });
+    (module, diagnostics)
+}
+
+/// `import "./lib/util.hd"` declares `util`, which need not occur as a name in the file.
+fn intern_module_names(ast: &mut Ast) {
+    let mut stems: Vec<String> = Vec::new();
+    for stmt in &ast.stmts {
+        let StmtKind::Import(items) = &stmt.kind else {
+            continue;
+        };
+        for item in items {
+            if let ImportPath::File(path, _) = &item.path {
+                stems.extend(module_stem(path).map(String::from));
+            }
+        }
+    }
+    for stem in stems {
+        ast.names.intern(&stem);
+    }
+}
+
+/// What an import without `as` calls the module: `util` for `./lib/util.hd`.
+pub fn module_stem(path: &str) -> Option<&str> {
+    let file = path.rsplit(['/', '\\']).next()?;
+    Some(file.strip_suffix(".hd").unwrap_or(file))
 }

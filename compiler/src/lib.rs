@@ -2,6 +2,7 @@
 
 pub mod ast;
 mod builder;
+mod codegen;
 pub mod compile;
 pub mod diagnostics;
 pub mod dump;
@@ -10,9 +11,10 @@ pub mod lexer;
 mod literal;
 mod messages;
 pub mod parser;
+mod resolve;
 pub mod stack;
 
-pub use compile::{Options, ReplName};
+pub use compile::{Options, ReplName, compile};
 pub use diagnostics::{Diagnostic, Severity};
 pub use parser::{Completeness, completeness, decode, parse};
 pub use stack::with_stack;

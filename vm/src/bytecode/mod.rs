@@ -1,5 +1,6 @@
 //! The bytecode format: instructions, modules as data, their verification and their listing.
 
+pub mod dis;
 pub mod module;
 pub mod ops;
 

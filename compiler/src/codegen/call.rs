@@ -1,0 +1,535 @@
+//! Calls: of known functions, of values, of methods; construction of structs; `spawn` and what `defer` keeps.
+//!
+//! A call window starts in the destination itself where that is the last register taken, so that nested calls need
+//! no moves: the arguments of the outer call are the results of the inner ones.
+
+use super::Generator;
+use super::function::{Dest, Function};
+use crate::ast::*;
+use crate::resolve::{BindingKind, Family, Target};
+use heddle_vm::bytecode::{CaptureSource, Const, Op, TypeShape};
+
+/// Registers of a window in front of the arguments.
+const WINDOW_HEAD: usize = 2;
+
+/// What is called, as far as it is known.
+enum Callee {
+    /// A function of this module that takes exactly these arguments.
+    Exact {
+        constant: Const,
+        slots: Vec<usize>,
+        count: usize,
+    },
+    Const(Const),
+    Global(u32),
+    Method {
+        object: ExprId,
+        name: Ident,
+        safe: bool,
+    },
+    Value(ExprId),
+}
+
+impl Generator<'_> {
+    pub(super) fn call(&mut self, id: ExprId, callee: ExprId, args: &[Arg], dest: Dest) {
+        let span = self.ast.expr(id).span;
+        if self.intrinsic(callee, args, span) || self.construction(callee, args, span, dest) {
+            return;
+        }
+        let mark = self.f.top;
+        let callee = self.callee(callee, args);
+        let base = match dest {
+            Dest::Fresh(dst) if usize::from(dst) + 1 == self.f.top => {
+                self.f.alloc();
+                dst
+            }
+            _ => self.f.alloc_run(WINDOW_HEAD),
+        };
+        let result = match dest {
+            Dest::Fresh(dst) | Dest::Keep(dst) => dst,
+            Dest::Discard | Dest::Return => base,
+        };
+        self.call_window(callee, args, base, result, span);
+        self.f.top = mark;
+        if dest == Dest::Return {
+            self.emit_return(span, Some(result));
+        }
+    }
+
+    fn callee(&mut self, callee: ExprId, args: &[Arg]) -> Callee {
+        let ast = self.ast;
+        match &ast.expr(callee).kind {
+            ExprKind::Name(name) => {
+                let target = self.res.target(callee);
+                if let Target::Binding(binding) = target {
+                    match self.res.binding(binding).kind {
+                        BindingKind::Fn(function) if self.res.binding(binding).is_static => {
+                            return self.known_callee(function, args);
+                        }
+                        _ => {}
+                    }
+                }
+                match self.constant_of(target, ast.name(*name)) {
+                    Some(constant) => Callee::Const(constant),
+                    None => match target {
+                        Target::Binding(binding)
+                            if !self.f.places.contains_key(&binding)
+                                && matches!(
+                                    self.root_places.get(&binding),
+                                    Some(super::function::Place::Global(_))
+                                ) =>
+                        {
+                            let Some(&super::function::Place::Global(global)) =
+                                self.root_places.get(&binding)
+                            else {
+                                return Callee::Value(callee);
+                            };
+                            Callee::Global(global)
+                        }
+                        _ => Callee::Value(callee),
+                    },
+                }
+            }
+            ExprKind::Field { object, name, safe } => {
+                if let Some(constant) = self.import_member(callee) {
+                    return Callee::Const(constant);
+                }
+                if let Some(index) = self.res.static_type(ast, *object) {
+                    let info = self.res.type_info(index);
+                    let method = info.methods.iter().find(|method| method.name == name.name);
+                    if let Some(method) = method
+                        && !method.has_self
+                        && !method.is_required
+                        && self.captures_nothing(method.function)
+                    {
+                        return self.known_callee(method.function, args);
+                    }
+                }
+                Callee::Method {
+                    object: *object,
+                    name: *name,
+                    safe: *safe,
+                }
+            }
+            _ => Callee::Value(callee),
+        }
+    }
+
+    pub(super) fn captures_nothing(&self, function: FnId) -> bool {
+        let owner = self.res.fn_owners[function.0 as usize];
+        self.res.captures(owner).next().is_none()
+    }
+
+    fn known_callee(&mut self, function: FnId, args: &[Arg]) -> Callee {
+        let constant = Const::Fn(self.proto_of(function));
+        let func = self.ast.func(function);
+        if func.is_gen || func.rest.is_some() || func.params.len() > 200 {
+            return Callee::Const(constant);
+        }
+        let names: Vec<Option<Name>> = func
+            .params
+            .iter()
+            .map(|param| match self.ast.pat(param.pat).kind {
+                PatKind::Bind(name) => Some(name),
+                _ => None,
+            })
+            .collect();
+        let optional: Vec<bool> = func
+            .params
+            .iter()
+            .map(|param| param.default.is_some())
+            .collect();
+        match arrange(args, &names, &optional) {
+            Some(slots) => Callee::Exact {
+                constant,
+                slots,
+                count: names.len(),
+            },
+            None => Callee::Const(constant),
+        }
+    }
+
+    /// Fills the window at `base` and calls. The window's head is taken already.
+    fn call_window(&mut self, callee: Callee, args: &[Arg], base: u8, result: u8, span: Span) {
+        match callee {
+            Callee::Exact {
+                constant,
+                slots,
+                count,
+            } => {
+                let args: Vec<ExprId> = args.iter().map(|arg| arg.value).collect();
+                self.fill_slots(&args, &slots, count, span);
+                let constant = self.f.constant(constant);
+                self.emit(span, Op::CallFn, base, result, count as u8, constant);
+            }
+            Callee::Const(constant) => {
+                if args.iter().any(|arg| arg.name.is_some()) {
+                    match constant {
+                        Const::Import { .. } => {
+                            let index = self.f.constant(constant);
+                            self.emit(span, Op::LoadImport, base, 0, 0, index);
+                        }
+                        constant => self.load_const(span, base, constant),
+                    }
+                    self.call_value(args, base, result, span);
+                } else {
+                    self.arguments(args);
+                    let constant = self.f.constant(constant);
+                    self.emit(span, Op::CallK, base, result, args.len() as u8, constant);
+                }
+            }
+            Callee::Global(global) => {
+                if args.iter().any(|arg| arg.name.is_some()) {
+                    self.emit(span, Op::GetGlobal, base, 0, 0, global as i32);
+                    self.call_value(args, base, result, span);
+                } else {
+                    self.arguments(args);
+                    self.emit(
+                        span,
+                        Op::CallGlobal,
+                        base,
+                        result,
+                        args.len() as u8,
+                        global as i32,
+                    );
+                }
+            }
+            Callee::Method { object, name, safe } => {
+                let receiver = self.f.alloc();
+                self.chain_into(object, receiver);
+                self.safe_exit(safe, receiver, self.ast.expr(object).span);
+                self.arguments(args);
+                self.invoke(name.name, args, base, result, span);
+            }
+            Callee::Value(callee) => {
+                self.chain_into(callee, base);
+                self.call_value(args, base, result, span);
+            }
+        }
+    }
+
+    fn invoke(&mut self, name: Name, args: &[Arg], base: u8, result: u8, span: Span) {
+        let count = args.len() as u8 + 1;
+        let mut names = self.argument_names(args);
+        let symbol = self.symbol_of(name);
+        if names.is_empty() {
+            self.emit(span, Op::Invoke, base, result, count, symbol as i32);
+        } else {
+            names.insert(0, symbol);
+            let names = self.f.constant(Const::Names(names));
+            self.emit(span, Op::InvokeNamed, base, result, count, names);
+        }
+    }
+
+    /// Calls what lies at `base`.
+    fn call_value(&mut self, args: &[Arg], base: u8, result: u8, span: Span) {
+        self.arguments(args);
+        self.emit_call(args, base, result, span);
+    }
+
+    fn emit_call(&mut self, args: &[Arg], base: u8, result: u8, span: Span) {
+        let names = self.argument_names(args);
+        if names.is_empty() {
+            self.emit(span, Op::Call, base, result, args.len() as u8, 0);
+        } else {
+            let names = self.f.constant(Const::Names(names));
+            self.emit(span, Op::CallNamed, base, result, args.len() as u8, names);
+        }
+    }
+
+    fn argument_names(&mut self, args: &[Arg]) -> Vec<u32> {
+        let names: Vec<Name> = args
+            .iter()
+            .filter_map(|arg| arg.name.map(|name| name.name))
+            .collect();
+        names.into_iter().map(|name| self.symbol_of(name)).collect()
+    }
+
+    fn arguments(&mut self, args: &[Arg]) {
+        for arg in args {
+            let slot = self.f.alloc();
+            self.expr(arg.value, Dest::Fresh(slot));
+        }
+    }
+
+    /// Evaluates `args` in order, each into its slot of the next `count` registers; what is not given is unset.
+    fn fill_slots(&mut self, args: &[ExprId], slots: &[usize], count: usize, span: Span) {
+        if slots.iter().enumerate().all(|(index, &slot)| index == slot) {
+            for &arg in args {
+                let slot = self.f.alloc();
+                self.expr(arg, Dest::Fresh(slot));
+            }
+            for _ in args.len()..count {
+                let slot = self.f.alloc();
+                self.emit(span, Op::LoadUnset, slot, 0, 0, 0);
+            }
+            return;
+        }
+        let first = usize::from(self.f.alloc_run(count));
+        for (&arg, &slot) in args.iter().zip(slots) {
+            self.expr(arg, Dest::Fresh((first + slot) as u8));
+        }
+        for slot in (0..count).filter(|slot| !slots.contains(slot)) {
+            self.emit(span, Op::LoadUnset, (first + slot) as u8, 0, 0, 0);
+        }
+    }
+
+    /// `Point(1, 2)` of a type declared here, if all its fields are known at the call.
+    fn construction(&mut self, callee: ExprId, args: &[Arg], span: Span, dest: Dest) -> bool {
+        let Some(index) = self.res.static_type(self.ast, callee) else {
+            return false;
+        };
+        let info = self.res.type_info(index);
+        let is_plain = matches!(info.shape, TypeShape::Struct | TypeShape::Variant)
+            && !info.is_unit
+            && self.res.family(self.ast, index) == Family::Plain
+            && info.fields.len() <= 100;
+        if !is_plain {
+            return false;
+        }
+        let names: Vec<Option<Name>> = info
+            .fields
+            .iter()
+            .map(|field| Some(field.name.name))
+            .collect();
+        // Only defaults that are literals may be evaluated here: others belong to the scope of the declaration.
+        let optional: Vec<bool> = info
+            .fields
+            .iter()
+            .map(|field| {
+                field
+                    .default
+                    .is_some_and(|default| self.is_literal(default))
+            })
+            .collect();
+        let Some(slots) = arrange(args, &names, &optional) else {
+            return false;
+        };
+        let count = names.len();
+        let mark = self.f.top;
+        self.produce(span, dest, |this, dst| {
+            let is_last = usize::from(dst) + 1 == this.f.top && !matches!(dest, Dest::Keep(_));
+            let first = if is_last && count > 0 {
+                this.f.alloc_run(count - 1);
+                dst
+            } else {
+                this.f.alloc_run(count)
+            };
+            let is_in_order = slots.iter().enumerate().all(|(index, &slot)| index == slot);
+            for (arg, &slot) in args.iter().zip(&slots) {
+                if is_in_order {
+                    // Later fields' registers are free for temporaries until they are reached.
+                    this.f.top = usize::from(first) + slot + 1;
+                }
+                this.expr(arg.value, Dest::Fresh((usize::from(first) + slot) as u8));
+            }
+            this.f.top = usize::from(first) + count;
+            for slot in (0..count).filter(|slot| !slots.contains(slot)) {
+                let default = this.res.type_info(index).fields[slot].default;
+                if let Some(default) = default {
+                    this.expr(default, Dest::Fresh((usize::from(first) + slot) as u8));
+                }
+            }
+            let first = if count == 0 { dst } else { first };
+            let constant = this.f.constant(Const::Type(index));
+            this.emit(span, Op::NewStruct, dst, first, count as u8, constant);
+        });
+        self.f.top = mark;
+        true
+    }
+
+    fn is_literal(&self, id: ExprId) -> bool {
+        match &self.ast.expr(id).kind {
+            ExprKind::Nil
+            | ExprKind::Bool(_)
+            | ExprKind::Str(_)
+            | ExprKind::Duration(_)
+            | ExprKind::BigInt(_)
+            | ExprKind::Bytes(_) => true,
+            ExprKind::Name(_) => false,
+            _ => self.res.folded.contains_key(&id),
+        }
+    }
+
+    /// What only the prelude may say: returning into a fused instruction.
+    fn intrinsic(&mut self, callee: ExprId, args: &[Arg], span: Span) -> bool {
+        if !self.options.is_prelude || self.res.target(callee) != Target::Prelude {
+            return false;
+        }
+        let ExprKind::Name(name) = self.ast.expr(callee).kind else {
+            return false;
+        };
+        match (self.ast.name(name), args) {
+            ("__return_jump", [value]) => {
+                let mark = self.f.top;
+                let value = self.operand(value.value);
+                self.emit(span, Op::ReturnJump, value, 0, 0, 0);
+                self.f.top = mark;
+                true
+            }
+            ("__for_end", []) => {
+                self.emit(span, Op::ReturnEnd, 0, 0, 0, 0);
+                true
+            }
+            _ => false,
+        }
+    }
+
+    pub(super) fn spawn(
+        &mut self,
+        kind: SpawnKind,
+        options: &[Arg],
+        what: &Started,
+        span: Span,
+        dest: Dest,
+    ) {
+        match kind {
+            SpawnKind::Spawn => {}
+            SpawnKind::Thread | SpawnKind::Threadlet => {
+                let word = if kind == SpawnKind::Thread {
+                    "thread"
+                } else {
+                    "threadlet"
+                };
+                let word = self.f.constant(Const::Str(word.into()));
+                self.emit(span, Op::NotBuilt, 0, 0, 0, word);
+                return;
+            }
+        }
+        self.produce(span, dest, |this, dst| {
+            let base = this.f.alloc_run(WINDOW_HEAD);
+            let mut name = None;
+            for option in options {
+                // Other options than a name are checked by the task that does not know them: there is none yet.
+                match &this.ast.expr(option.value).kind {
+                    ExprKind::Str(text) => name = Some(this.f.constant(Const::Str(text.clone()))),
+                    _ => {
+                        this.expr(option.value, Dest::Fresh(base + 1));
+                        name = Some(-1);
+                    }
+                }
+            }
+            let name = name.unwrap_or_else(|| this.f.constant(Const::Nil));
+            let count = match what {
+                Started::Block(block) => {
+                    this.closure(*block, span, base);
+                    0
+                }
+                Started::Call(call) => this.started_call(*call, base),
+            };
+            this.emit(span, Op::Spawn, base, dst, count, name);
+        });
+    }
+
+    /// Puts the function and the arguments of a call into a window; the number of arguments.
+    fn started_call(&mut self, call: ExprId, base: u8) -> u8 {
+        let ast = self.ast;
+        let ExprKind::Call { callee, args } = &ast.expr(call).kind else {
+            self.expr(call, Dest::Fresh(base));
+            return 0;
+        };
+        if args.iter().any(|arg| arg.name.is_some()) || self.res.static_type(ast, *callee).is_some()
+        {
+            self.kept_call(call, base);
+            return 0;
+        }
+        self.expr(*callee, Dest::Fresh(base));
+        self.arguments(args);
+        args.len() as u8
+    }
+
+    /// `defer f(x)`: a closure over the function and the arguments, which are evaluated now.
+    pub(super) fn kept_call(&mut self, call: ExprId, dst: u8) {
+        let ast = self.ast;
+        let span = ast.expr(call).span;
+        let ExprKind::Call { callee, args } = &ast.expr(call).kind else {
+            self.expr(call, Dest::Fresh(dst));
+            return;
+        };
+        let mark = self.f.top;
+        let known = match self.callee(*callee, &[]) {
+            Callee::Exact { constant, .. } => Callee::Const(constant),
+            other => other,
+        };
+        let first = self.f.top;
+        match &known {
+            Callee::Method { object, .. } => {
+                self.run(&[*object]);
+            }
+            Callee::Value(value) => {
+                self.run(&[*value]);
+            }
+            Callee::Global(_) => {
+                self.run(&[*callee]);
+            }
+            Callee::Const(_) | Callee::Exact { .. } => {}
+        }
+        let values: Vec<ExprId> = args.iter().map(|arg| arg.value).collect();
+        self.run(&values);
+        let kept = self.f.top - first;
+        let proto = self.new_proto();
+        let mut function = Function::new(proto, self.f.owner, false);
+        function.captures = (first..first + kept)
+            .map(|register| CaptureSource::Register(register as u8))
+            .collect();
+        self.enter(function);
+        let base = self.f.alloc_run(WINDOW_HEAD);
+        let is_method = matches!(known, Callee::Method { .. });
+        let mut capture = 0;
+        let mut next = |this: &mut Self, dst: u8| {
+            this.emit(span, Op::GetCapture, dst, 0, 0, capture);
+            capture += 1;
+        };
+        match &known {
+            Callee::Const(constant) => match constant {
+                Const::Import { .. } => {
+                    let index = self.f.constant(constant.clone());
+                    self.emit(span, Op::LoadImport, base, 0, 0, index);
+                }
+                constant => self.load_const(span, base, constant.clone()),
+            },
+            Callee::Method { .. } => {
+                let receiver = self.f.alloc();
+                next(self, receiver);
+            }
+            _ => next(self, base),
+        }
+        for _ in args {
+            let slot = self.f.alloc();
+            next(self, slot);
+        }
+        match &known {
+            Callee::Method { name, .. } if is_method => {
+                self.invoke(name.name, args, base, base, span)
+            }
+            _ => self.emit_call(args, base, base, span),
+        }
+        self.emit(span, Op::Return, base, 0, 0, 0);
+        self.leave("<deferred call>".into(), span);
+        let constant = self.f.constant(Const::Proto(proto));
+        self.emit(span, Op::Closure, dst, 0, 0, constant);
+        self.f.top = mark;
+    }
+}
+
+/// Which parameter each argument is for; `None` if the call does not fit and must be left to run time.
+fn arrange(args: &[Arg], names: &[Option<Name>], optional: &[bool]) -> Option<Vec<usize>> {
+    let mut given = vec![false; names.len()];
+    let mut slots = Vec::with_capacity(args.len());
+    for (position, arg) in args.iter().enumerate() {
+        let slot = match arg.name {
+            None => position,
+            Some(ident) => names.iter().position(|&name| name == Some(ident.name))?,
+        };
+        if *given.get(slot)? {
+            return None;
+        }
+        given[slot] = true;
+        slots.push(slot);
+    }
+    let is_complete = given
+        .iter()
+        .zip(optional)
+        .all(|(given, optional)| *given || *optional);
+    is_complete.then_some(slots)
+}

@@ -1,0 +1,327 @@
+//! One function while its code is being made: words, constants, registers, handlers.
+//!
+//! Registers follow a stack: `top` is the next free one; variables lie below temporaries. Nothing is emitted where
+//! control cannot come (`is_reachable`), so no code can fall off the end of a function.
+
+use std::collections::{HashMap, HashSet};
+
+use crate::ast::Span;
+use crate::resolve::{BindingId, Owner};
+use heddle_vm::bytecode::{
+    CaptureSource, CodeSpan, Const, HandlerRange, MAX_REGISTERS, Op, ProtoCode, Word,
+};
+
+/// Where a variable is, seen from the running function.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Place {
+    Register(u8),
+    /// The register holds a cell.
+    Cell(u8),
+    Capture(u32),
+    CaptureCell(u32),
+    Global(u32),
+    Var(u32),
+}
+
+/// Where the value of an expression goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Dest {
+    /// A register that nobody reads yet: it may hold parts of the value in between.
+    Fresh(u8),
+    /// The register of a variable, which the expression may read: only the final value may go there.
+    Keep(u8),
+    Discard,
+    /// The function returns it.
+    Return,
+}
+
+/// A jump whose target is not known yet; `NONE` where nothing was emitted.
+pub(super) type Jumps = Vec<usize>;
+const NONE: usize = usize::MAX;
+
+/// A loop around the place.
+pub(super) struct Loop {
+    pub(super) dest: Dest,
+    pub(super) breaks: Jumps,
+    pub(super) continues: Jumps,
+    /// The state of a generic `for`, which must be closed on leaving early.
+    pub(super) iterator: Option<u8>,
+}
+
+/// The registers of a function that contains `defer`.
+pub(super) struct Defers {
+    pub(super) list: u8,
+    /// The value to be returned, or the error on its way.
+    pub(super) result: u8,
+    /// To the code that runs what was deferred.
+    pub(super) exits: Jumps,
+    pub(super) start: usize,
+}
+
+/// A constant as a key: floats by their bits.
+#[derive(PartialEq, Eq, Hash)]
+enum ConstKey {
+    Nil,
+    Int(i64),
+    Float(u64),
+    Duration(i64),
+    Str(Box<str>),
+    Fn(u32),
+    Proto(u32),
+    Type(u32),
+    Module(u32),
+    Import(u32, Box<str>),
+    Prelude(Box<str>),
+    Names(Vec<u32>),
+}
+
+fn key_of(constant: &Const) -> Option<ConstKey> {
+    Some(match constant {
+        Const::Nil => ConstKey::Nil,
+        Const::Int(value) => ConstKey::Int(*value),
+        Const::Float(value) => ConstKey::Float(value.to_bits()),
+        Const::Duration(value) => ConstKey::Duration(*value),
+        Const::Str(text) => ConstKey::Str(text.clone()),
+        Const::Fn(proto) => ConstKey::Fn(*proto),
+        Const::Proto(proto) => ConstKey::Proto(*proto),
+        Const::Type(index) => ConstKey::Type(*index),
+        Const::Module(index) => ConstKey::Module(*index),
+        Const::Import { module, name } => ConstKey::Import(*module, name.clone()),
+        Const::Prelude(name) => ConstKey::Prelude(name.clone()),
+        Const::Names(names) => ConstKey::Names(names.clone()),
+        _ => return None,
+    })
+}
+
+pub(super) struct Function {
+    pub(super) proto: u32,
+    pub(super) owner: Owner,
+    pub(super) is_gen: bool,
+    pub(super) code: Vec<u64>,
+    consts: Vec<Const>,
+    known_consts: HashMap<ConstKey, u32>,
+    spans: Vec<(u32, CodeSpan)>,
+    pub(super) handlers: Vec<HandlerRange>,
+    pub(super) captures: Vec<CaptureSource>,
+    pub(super) top: usize,
+    registers: usize,
+    pub(super) places: HashMap<BindingId, Place>,
+    /// Local functions whose declaration has not been passed: reading them checks.
+    pub(super) unset: HashSet<BindingId>,
+    pub(super) loops: Vec<Loop>,
+    pub(super) defers: Option<Defers>,
+    pub(super) is_reachable: bool,
+    /// More registers or constants than the format can name.
+    pub(super) has_overflown: bool,
+}
+
+impl Function {
+    pub(super) fn new(proto: u32, owner: Owner, is_gen: bool) -> Function {
+        Function {
+            proto,
+            owner,
+            is_gen,
+            code: Vec::new(),
+            consts: Vec::new(),
+            known_consts: HashMap::new(),
+            spans: Vec::new(),
+            handlers: Vec::new(),
+            captures: Vec::new(),
+            top: 0,
+            registers: 0,
+            places: HashMap::new(),
+            unset: HashSet::new(),
+            loops: Vec::new(),
+            defers: None,
+            is_reachable: true,
+            has_overflown: false,
+        }
+    }
+
+    /// Takes the next register.
+    pub(super) fn alloc(&mut self) -> u8 {
+        self.alloc_run(1)
+    }
+
+    /// Takes the next `count` registers and gives the first.
+    pub(super) fn alloc_run(&mut self, count: usize) -> u8 {
+        let first = self.top;
+        self.top += count;
+        self.registers = self.registers.max(self.top);
+        if self.top > MAX_REGISTERS {
+            self.has_overflown = true;
+            self.top = first.min(MAX_REGISTERS - 1);
+            return 0;
+        }
+        first as u8
+    }
+
+    pub(super) fn here(&self) -> usize {
+        self.code.len()
+    }
+
+    pub(super) fn emit(&mut self, span: Span, op: Op, a: u8, b: u8, c: u8, imm: i32) -> usize {
+        self.emit_word(span, Word::new(op, a, b, c, imm), op)
+    }
+
+    /// Emits an instruction whose `b` and `c` are one number.
+    pub(super) fn emit_pair(&mut self, span: Span, op: Op, a: u8, pair: u16, imm: i32) -> usize {
+        self.emit_word(span, Word::with_pair(op, a, pair, imm), op)
+    }
+
+    fn emit_word(&mut self, span: Span, word: Word, op: Op) -> usize {
+        if !self.is_reachable {
+            return NONE;
+        }
+        let at = self.code.len();
+        let place = CodeSpan {
+            start: span.start,
+            end: span.end,
+        };
+        if self.spans.last().is_none_or(|(_, last)| *last != place) {
+            self.spans.push((at as u32, place));
+        }
+        self.code.push(word.0);
+        self.code.extend(std::iter::repeat_n(0, op.cache_words()));
+        if never_falls_through(op) {
+            self.is_reachable = false;
+        }
+        at
+    }
+
+    pub(super) fn jump(&mut self, span: Span) -> usize {
+        self.emit(span, Op::Jump, 0, 0, 0, 0)
+    }
+
+    /// Makes a jump go to the next instruction.
+    pub(super) fn patch(&mut self, at: usize) {
+        if at == NONE {
+            return;
+        }
+        let distance = self.code.len() - (at + 1);
+        self.code[at] = Word(self.code[at]).with_imm(distance as i32).0;
+        self.is_reachable = true;
+    }
+
+    pub(super) fn patch_all(&mut self, jumps: &[usize]) {
+        for &jump in jumps {
+            self.patch(jump);
+        }
+    }
+
+    /// A jump back (`Loop`, `ForLoop`).
+    pub(super) fn emit_back(&mut self, span: Span, op: Op, a: u8, target: usize) {
+        let distance = target as i64 - (self.code.len() as i64 + 1);
+        self.emit(span, op, a, 0, 0, distance as i32);
+    }
+
+    pub(super) fn constant(&mut self, constant: Const) -> i32 {
+        let key = key_of(&constant);
+        if let Some(key) = &key
+            && let Some(&index) = self.known_consts.get(key)
+        {
+            return index as i32;
+        }
+        let index = self.consts.len() as u32;
+        self.consts.push(constant);
+        if let Some(key) = key {
+            self.known_consts.insert(key, index);
+        }
+        index as i32
+    }
+
+    /// A constant whose index must fit 16 bits.
+    pub(super) fn constant16(&mut self, constant: Const) -> u16 {
+        let index = self.constant(constant);
+        u16::try_from(index).unwrap_or_else(|_| {
+            self.has_overflown = true;
+            0
+        })
+    }
+
+    /// Protects the code from `start` to here.
+    pub(super) fn protect(
+        &mut self,
+        start: usize,
+        end: usize,
+        target: usize,
+        reg: u8,
+        is_cleanup: bool,
+    ) {
+        if start < end {
+            self.handlers.push(HandlerRange {
+                start: start as u32,
+                end: end as u32,
+                target: target as u32,
+                reg,
+                is_cleanup,
+            });
+        }
+    }
+
+    /// Hands out what is finished; the caller fills in what it knows of the declaration.
+    pub(super) fn finish(mut self) -> ProtoCode {
+        thread_jumps(&mut self.code);
+        ProtoCode {
+            is_generator: self.is_gen,
+            registers: self.registers.max(1) as u32,
+            code: self.code,
+            consts: self.consts,
+            handlers: self.handlers,
+            captures: self.captures,
+            spans: self.spans,
+            ..ProtoCode::default()
+        }
+    }
+}
+
+fn never_falls_through(op: Op) -> bool {
+    matches!(
+        op,
+        Op::Jump
+            | Op::Loop
+            | Op::Return
+            | Op::ReturnNil
+            | Op::ReturnJump
+            | Op::ReturnEnd
+            | Op::GenReturn
+            | Op::Throw
+            | Op::Rethrow
+            | Op::MatchFail
+            | Op::AssertFail
+            | Op::NotBuilt
+    )
+}
+
+/// Jumps to jumps go to the end of the chain; a jump to a `Loop` or a return becomes one.
+fn thread_jumps(code: &mut [u64]) {
+    let mut at = 0;
+    // Backwards, so that the second jump of a chain is final when the first looks at it.
+    let mut starts = Vec::new();
+    while at < code.len() {
+        let op = Word(code[at]).op().expect("emitted words are instructions");
+        starts.push(at);
+        at += 1 + op.cache_words();
+    }
+    for &at in starts.iter().rev() {
+        let word = Word(code[at]);
+        let op = word.op().expect("emitted words are instructions");
+        if !op.operands().contains(&heddle_vm::bytecode::Operand::Jump) || word.imm() < 0 {
+            continue;
+        }
+        let target = at + 1 + word.imm() as usize;
+        let Some(&next) = code.get(target) else {
+            continue;
+        };
+        let next = Word(next);
+        match (op, next.op().expect("jumps go to instructions")) {
+            (_, Op::Jump) => code[at] = word.with_imm(word.imm() + 1 + next.imm()).0,
+            (Op::Jump, Op::Loop) => {
+                let distance = word.imm() + 1 + next.imm();
+                code[at] = Word::new(Op::Loop, 0, 0, 0, distance).0;
+            }
+            (Op::Jump, Op::Return | Op::ReturnNil | Op::GenReturn) => code[at] = next.0,
+            _ => {}
+        }
+    }
+}

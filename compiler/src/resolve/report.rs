@@ -1,0 +1,197 @@
+//! The diagnostics of name resolution. Codes: E02xx are errors, W02xx warnings; the catalogue is in `codes.rs`.
+
+use super::walk::Resolver;
+use super::{BindingId, BindingKind};
+use crate::ast::{Name, Span};
+use crate::diagnostics::Diagnostic;
+
+impl Resolver<'_> {
+    pub(super) fn error(&mut self, diagnostic: Diagnostic) {
+        self.diagnostics.push(diagnostic);
+    }
+
+    pub(super) fn report_undefined(&mut self, name: Name, span: Span) {
+        let text = self.ast.name(name);
+        let mut diagnostic = Diagnostic::error("E0201", format!("`{text}` is not defined"), span)
+            .label("no such name in scope");
+        if text == "self" {
+            diagnostic =
+                diagnostic.help("only a method that lists `self` as its first parameter has it");
+        } else if let Some(near) = self.nearest(text) {
+            diagnostic = diagnostic.help(format!("did you mean `{near}`?"));
+        }
+        self.error(diagnostic);
+    }
+
+    pub(super) fn report_too_early(&mut self, id: BindingId, span: Span) {
+        let binding = self.out.binding(id);
+        let text = self.ast.name(binding.name);
+        let declared = binding.span;
+        self.error(
+            Diagnostic::error(
+                "E0201",
+                format!("`{text}` is used before it is declared"),
+                span,
+            )
+            .label("not set yet")
+            .related(declared, "declared here"),
+        );
+    }
+
+    pub(super) fn report_redeclared(&mut self, name: Name, span: Span, first: BindingId) {
+        let text = self.ast.name(name);
+        let place = self.out.binding(first).span;
+        self.error(
+            Diagnostic::error("E0202", format!("`{text}` is declared twice"), span)
+                .label("declared again")
+                .related(place, "first declared here")
+                .help(
+                    "an inner block may declare the name anew; here choose another or assign to it",
+                ),
+        );
+    }
+
+    pub(super) fn report_not_assignable(&mut self, id: BindingId, span: Span) {
+        let binding = self.out.binding(id);
+        let text = self.ast.name(binding.name);
+        let (what, help) = match binding.kind {
+            BindingKind::Let => (
+                "a `let`",
+                Some(format!("declare it with `var {text} = …` to change it")),
+            ),
+            BindingKind::Const => ("a `const`", None),
+            BindingKind::Param => (
+                "a parameter",
+                Some(format!("copy it first: `var copy = {text}`")),
+            ),
+            BindingKind::Pattern => (
+                "bound by a pattern",
+                Some(format!("copy it first: `var copy = {text}`")),
+            ),
+            BindingKind::Fn(_) => ("a function", None),
+            BindingKind::Type(_) => ("a type", None),
+            BindingKind::Module(_) | BindingKind::Import { .. } => ("an import", None),
+            BindingKind::Var | BindingKind::LocalVar => unreachable!("variables are assignable"),
+        };
+        let place = binding.span;
+        let mut diagnostic = Diagnostic::error(
+            "E0203",
+            format!("cannot assign to `{text}`: it is {what}"),
+            span,
+        )
+        .label("assigned here")
+        .related(place, "declared here");
+        diagnostic.help = help;
+        self.error(diagnostic);
+    }
+
+    pub(super) fn warn_if_unused(&mut self, id: BindingId) {
+        let binding = self.out.binding(id);
+        let text = self.ast.name(binding.name);
+        if binding.is_used || binding.is_pub || text.starts_with('_') {
+            return;
+        }
+        let diagnostic = match binding.kind {
+            BindingKind::Let | BindingKind::Var if !binding.is_root => {
+                Diagnostic::warning("W0201", format!("`{text}` is never used"), binding.span)
+                    .help(format!("remove it, or name it `_{text}`"))
+            }
+            BindingKind::Module(_) | BindingKind::Import { .. } => Diagnostic::warning(
+                "W0202",
+                format!("the import `{text}` is never used"),
+                binding.span,
+            )
+            .help("remove it"),
+            _ => return,
+        };
+        self.diagnostics.push(diagnostic);
+    }
+
+    /// The name in scope that is most like `text`, if any is like it.
+    fn nearest(&self, text: &str) -> Option<String> {
+        let mut best: Option<(usize, &str)> = None;
+        let scoped = self
+            .scopes
+            .iter()
+            .rev()
+            .flat_map(|scope| scope.names.keys().chain(scope.ahead.keys()))
+            .map(|&name| self.ast.name(name));
+        let prelude = self.options.prelude_names.iter().map(String::as_str);
+        let earlier = self
+            .options
+            .repl_scope
+            .unwrap_or(&[])
+            .iter()
+            .map(|name| name.name.as_str());
+        for candidate in scoped.chain(earlier).chain(prelude) {
+            if candidate.starts_with("__") {
+                continue;
+            }
+            let Some(distance) = likeness(text, candidate) else {
+                continue;
+            };
+            let is_better = match best {
+                None => true,
+                Some((least, name)) => (distance, candidate) < (least, name),
+            };
+            if is_better {
+                best = Some((distance, candidate));
+            }
+        }
+        best.map(|(_, name)| name.to_string())
+    }
+
+    /// What to suggest instead of an unknown field, parameter or the like.
+    pub(super) fn nearest_of<'n>(
+        &self,
+        text: &str,
+        names: impl Iterator<Item = &'n str>,
+    ) -> Option<String> {
+        names
+            .filter_map(|name| Some((likeness(text, name)?, name)))
+            .min()
+            .map(|(_, name)| name.to_string())
+    }
+}
+
+/// The edit distance (swapped neighbours count once), if it is small enough to suggest one for the other.
+fn likeness(typed: &str, known: &str) -> Option<usize> {
+    let (a, b): (Vec<char>, Vec<char>) = (typed.chars().collect(), known.chars().collect());
+    let limit = (a.len().max(b.len()) / 3).max(usize::from(a.len() > 1));
+    if a.len().abs_diff(b.len()) > limit {
+        return None;
+    }
+    if typed.eq_ignore_ascii_case(known) {
+        return Some(0);
+    }
+    // Rows of the Damerau-Levenshtein table: the one before last, the last, the current.
+    let mut before: Vec<usize> = Vec::new();
+    let mut last: Vec<usize> = (0..=b.len()).collect();
+    for i in 1..=a.len() {
+        let mut row = vec![i];
+        for j in 1..=b.len() {
+            let replaced = last[j - 1] + usize::from(a[i - 1] != b[j - 1]);
+            let mut cost = replaced.min(last[j] + 1).min(row[j - 1] + 1);
+            if i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] {
+                cost = cost.min(before[j - 2] + 1);
+            }
+            row.push(cost);
+        }
+        before = std::mem::replace(&mut last, row);
+    }
+    last.last().copied().filter(|&distance| distance <= limit)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::likeness;
+
+    #[test]
+    fn near_names() {
+        assert_eq!(likeness("lenght", "length"), Some(1));
+        assert_eq!(likeness("pritn", "print"), Some(1));
+        assert_eq!(likeness("error", "Error"), Some(0));
+        assert_eq!(likeness("x", "y"), None);
+        assert_eq!(likeness("total", "print"), None);
+    }
+}
