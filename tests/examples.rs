@@ -1,5 +1,6 @@
 //! Runs every program under `examples/` on its data and compares what it prints with `examples/expected/NAME.out`;
-//! then runs the `test` blocks of those that have some. A program without a row in `EXAMPLES` is a failure.
+//! then runs the `test` blocks of those that have some. A program without a row in `EXAMPLES` is a failure. The programs of
+//! `benches/` are checked, not run.
 //!
 //! `HEDDLE_BLESS=1` writes the expectations anew.
 
@@ -81,6 +82,11 @@ fn main() -> ExitCode {
         let root = root.clone();
         move || all_are_listed(&root)
     })];
+    let here = root.clone();
+    trials.push(Trial::test(
+        "benchmark programs are free of errors",
+        move || check_benchmarks(&here),
+    ));
     for example in EXAMPLES {
         let here = root.clone();
         trials.push(Trial::test(example.name, move || run(example, &here)));
@@ -119,6 +125,23 @@ fn all_are_listed(root: &Path) -> Result<(), Failed> {
     } else {
         Err(format!("without a row in EXAMPLES: {unlisted:?}").into())
     }
+}
+
+/// The programs of `benches/` take too long to run here, but must compile.
+fn check_benchmarks(root: &Path) -> Result<(), Failed> {
+    let mut heddle = Program::heddle().folder(root).arg("check");
+    for folder in ["benches/heddle", "benches/other"] {
+        for entry in fs::read_dir(root.join(folder))? {
+            let path = entry?.path();
+            if path.extension().is_some_and(|e| e == "hd") {
+                heddle = heddle.arg(path);
+            }
+        }
+    }
+    let outcome = heddle.run();
+    let mut faults = String::new();
+    outcome.check_exit(0, &mut faults);
+    outcome.verdict(faults)
 }
 
 fn run(example: &Example, root: &Path) -> Result<(), Failed> {
