@@ -1,5 +1,6 @@
 //! Runs the examples in the documentation: every block fenced as ```` ```heddle ```` in README.md and `docs/*.md` is a
-//! program of its own, whose `# prints TEXT` comments, in order, are the lines that it must write.
+//! program of its own, whose `# prints TEXT` comments, in order, are the lines that it must write. And every function of
+//! the library must have its row in docs/reference.md.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -34,6 +35,9 @@ fn main() -> ExitCode {
             }));
         }
     }
+    trials.push(Trial::test("the library is in the reference", move || {
+        library_is_documented(&root)
+    }));
     libtest_mimic::run(&arguments, trials).exit_code()
 }
 
@@ -96,4 +100,79 @@ fn run(block: &Block) -> Result<(), Failed> {
         let _ = writeln!(faults, "--- promised\n{expected}");
     }
     outcome.verdict(faults)
+}
+
+/// The names of the library's functions: `list.push`, `fs.read`, `print`. Read from the texts of the tables of natives
+/// (`plain "list.push" (self, value) => …`) and of the Heddle sources (`fn list__map(self, f)`, `pub fn join(..parts)`).
+fn library_functions(folder: &Path, found: &mut Vec<String>) -> std::io::Result<()> {
+    for entry in fs::read_dir(folder)? {
+        let path = entry?.path();
+        if path.is_dir() {
+            library_functions(&path, found)?;
+            continue;
+        }
+        let stem = path.file_stem().unwrap_or_default().to_string_lossy();
+        let is_rust = path.extension().is_some_and(|e| e == "rs");
+        for line in fs::read_to_string(&path)?.lines() {
+            let name = if is_rust {
+                ["plain \"", "suspending \"", "blocking \""]
+                    .iter()
+                    .find_map(|class| line.trim_start().strip_prefix(class))
+                    .and_then(|rest| rest.split_once('"'))
+                    .map(|(name, _)| name.to_owned())
+            } else {
+                let line = line.strip_prefix("gen ").unwrap_or(line);
+                let function = if stem == "prelude" {
+                    line.strip_prefix("fn ")
+                } else {
+                    line.strip_prefix("pub fn ")
+                };
+                function
+                    .and_then(|rest| rest.split_once('('))
+                    .filter(|(name, _)| !name.starts_with("__"))
+                    .map(|(name, _)| match stem.as_ref() {
+                        "prelude" => name.replacen("__", ".", 1),
+                        module => format!("{module}.{name}"),
+                    })
+            };
+            found.extend(name.filter(|name| !name.contains("__")));
+        }
+    }
+    Ok(())
+}
+
+fn library_is_documented(root: &Path) -> Result<(), Failed> {
+    let mut functions = Vec::new();
+    library_functions(&root.join("stdlib/src"), &mut functions)?;
+    if functions.len() < 100 {
+        return Err("the tables of the library are written in another way now".into());
+    }
+    let reference = fs::read_to_string(root.join("docs/reference.md"))?;
+    let (mut section, mut rows) = (String::new(), std::collections::HashSet::new());
+    for line in reference.lines() {
+        if let Some(title) = line.strip_prefix("## ").or(line.strip_prefix("### ")) {
+            section = title.to_lowercase();
+        } else if let Some(row) = line.strip_prefix("| `") {
+            let name = row.split(['(', '`']).next().unwrap_or_default();
+            let name = name.rsplit('.').next().unwrap_or_default();
+            rows.insert(format!("{section}.{name}"));
+        }
+    }
+    functions.retain(|name| {
+        let name = match name.split_once('.') {
+            Some((place, name)) => format!("{}.{name}", place.to_lowercase()),
+            None => format!("prelude.{name}"),
+        };
+        !rows.contains(&name)
+    });
+    if functions.is_empty() {
+        Ok(())
+    } else {
+        functions.sort();
+        Err(format!(
+            "without a row in docs/reference.md: {}",
+            functions.join(", ")
+        )
+        .into())
+    }
 }
