@@ -1,6 +1,8 @@
 //! Prints the syntax tree and the findings of files: `cargo run -p heddle-compiler --example syntax -- FILE…`
 //! With `--quiet` in front only the findings.
 
+use heddle_compiler::render::{render, render_short};
+
 fn main() {
     let mut is_quiet = false;
     for path in std::env::args().skip(1) {
@@ -20,8 +22,11 @@ fn main() {
             println!("{}", heddle_compiler::dump::dump(&ast));
         }
         for found in diagnostics {
-            let line = source[..found.span.start as usize].matches('\n').count() + 1;
-            println!("{path}:{line}: {} {}", found.code, found.message);
+            if is_quiet {
+                println!("{}", render_short(&found, &path, &source));
+            } else {
+                println!("{}", render(&found, &path, &source, false));
+            }
         }
     }
 }

@@ -578,6 +578,9 @@ impl Pass<'_> {
     }
 
     fn open(&mut self, kind: Kind, tok: Tok, start: u32, end: u32) {
+        if self.out.stopped_at.is_some() {
+            return;
+        }
         if self.frames.len() >= MAX_NESTING {
             self.report(
                 Diagnostic::error(
@@ -701,6 +704,8 @@ impl Pass<'_> {
                         .label("no bracket is open that it could close"),
                 );
             }
+            // It ends what it stands in, so that the next line is read by itself.
+            self.emit(Tok::Error, start, end);
             return;
         };
         for _ in 0..partner {
@@ -718,10 +723,7 @@ impl Pass<'_> {
     /// Closes what is open at the end of the text.
     fn finish(&mut self, lexer_is_incomplete: bool) {
         let at = self.out.stopped_at.unwrap_or(self.source.len() as u32);
-        if self
-            .frames
-            .last()
-            .is_some_and(|frame| frame.kind != Kind::Bars)
+        if self.frames.iter().any(|frame| frame.kind != Kind::Bars)
             && self.out.stopped_at.is_none()
         {
             self.out.is_incomplete = true;

@@ -482,7 +482,8 @@ impl<'s> Lexer<'s> {
         }
         if let Some(level) = self.levels.last() {
             let (brace, end) = (level.brace, self.source.len());
-            self.out.is_incomplete = true;
+            self.out.is_incomplete =
+                level.quote.is_triple || self.brackets.len() > level.base;
             self.report(unclosed_interpolation(brace));
             for _ in 0..self.levels.len() {
                 self.push(Tok::StrTail, end, end);
@@ -620,6 +621,15 @@ impl<'s> Lexer<'s> {
     /// Reports a string that ends at `end` without its quote, and closes the strings around it that cannot
     /// span lines either.
     fn unclosed(&mut self, quote: Quote, start: usize, end: usize) {
+        if let Some(level) = self.levels.last()
+            && !level.quote.is_triple
+            && !quote.is_triple
+        {
+            // The quote that seems to open this string was meant to close the one around it.
+            self.report(unclosed_interpolation(level.brace));
+            self.close_line(end);
+            return;
+        }
         let mark = quote.text();
         let mut diagnostic = Diagnostic::error(
             "E0002",

@@ -3,6 +3,7 @@
 pub mod ast;
 mod builder;
 mod codegen;
+pub mod codes;
 pub mod compile;
 pub mod diagnostics;
 pub mod dump;
@@ -11,6 +12,7 @@ pub mod lexer;
 mod literal;
 mod messages;
 pub mod parser;
+pub mod render;
 mod resolve;
 pub mod stack;
 

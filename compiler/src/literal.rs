@@ -190,6 +190,18 @@ pub(crate) fn check_escapes(
     quote: Quote,
     diagnostics: &mut Vec<Diagnostic>,
 ) {
+    if quote.is_bytes
+        && let Some((at, c)) = text.char_indices().find(|(_, c)| !c.is_ascii())
+    {
+        diagnostics.push(
+            Diagnostic::error(
+                "E0006",
+                format!("`{c}` in bytes"),
+                Span::new(offset + at, offset + at + c.len_utf8()),
+            )
+            .help("bytes hold ASCII text and \\x00; `\"…\".bytes()` encodes any"),
+        );
+    }
     if quote.is_raw || !text.contains('\\') {
         return;
     }
@@ -221,18 +233,6 @@ pub(crate) fn check_escapes(
             );
         }
         rest = &rest[found + used..];
-    }
-    if quote.is_bytes
-        && let Some((at, c)) = text.char_indices().find(|(_, c)| !c.is_ascii())
-    {
-        diagnostics.push(
-            Diagnostic::error(
-                "E0006",
-                format!("`{c}` in bytes"),
-                Span::new(offset + at, offset + at + c.len_utf8()),
-            )
-            .help("bytes hold ASCII text and \\x00; `\"…\".bytes()` encodes any"),
-        );
     }
 }
 

@@ -10,12 +10,14 @@ pub(crate) fn syntax_error(
     tokens: &[Token],
     at: usize,
     expected: &[String],
+    brace_follows: bool,
 ) -> Diagnostic {
     let place = Place {
         source,
         tokens,
         at,
         expected,
+        brace_follows,
     };
     place.known_slip().unwrap_or_else(|| place.plain())
 }
@@ -25,6 +27,8 @@ struct Place<'s> {
     tokens: &'s [Token],
     at: usize,
     expected: &'s [String],
+    /// The next line begins with `{`.
+    brace_follows: bool,
 }
 
 impl Place<'_> {
@@ -66,8 +70,13 @@ impl Place<'_> {
     }
 
     fn plain(&self) -> Diagnostic {
+        let is_end = self.found().is_none() && {
+            let rest = &self.source[(self.span().start as usize).min(self.source.len())..];
+            rest.trim().is_empty()
+        };
         let found = match self.tokens.get(self.at) {
-            None => "end of input".to_string(),
+            None if is_end => "end of input".to_string(),
+            None => "end of line".to_string(),
             Some(token) => describe(token.tok, self.text(self.at)),
         };
         let mut message = format!("unexpected {found}");
@@ -102,7 +111,7 @@ impl Place<'_> {
             add("a pattern");
             for other in [")", "]", "}", "x|"] {
                 if self.expects(other) {
-                    add(if other == "x|" { "`|`" } else { other });
+                    add(&terminal(other));
                 }
             }
         } else {
@@ -194,15 +203,18 @@ impl Place<'_> {
                 "blocks are written in braces",
                 "write `{ … }` instead of `:` and indentation",
             ),
-            (_, Some(Tok::Key)) if self.statement_start() == Some(Tok::Fn) => with(
-                "E0123",
-                "a parameter has no declared type",
-                "write just its name",
-            ),
+            (Some(Tok::LParen | Tok::Comma | Tok::BarOpen), Some(Tok::Key))
+                if self.expects("identifier") && self.expects("..") =>
+            {
+                with(
+                    "E0123",
+                    "a parameter has no declared type",
+                    "write just its name; `name = value` gives it a default",
+                )
+            }
             (_, Some(Tok::Sep) | None) if self.expects("{") && !self.expects_expression() => {
                 let diagnostic = Diagnostic::error("E0125", "expected `{`", self.span());
-                let next = self.tok(self.at + 1);
-                Some(if next == Some(Tok::MapOpen) {
+                Some(if self.brace_follows {
                     diagnostic.help("put the `{` in the same line")
                 } else {
                     diagnostic
@@ -321,6 +333,7 @@ impl Place<'_> {
                 "foreach" if is_start => "write `for x in xs { … }`",
                 "until" | "unless" if is_start => "write `while not …` or `if not …`",
                 "async" | "await" | "go" if is_start => "write `spawn f(x)` and `.join()`",
+                "of" if self.at == at && self.expects("in") => "write `for x in xs { … }`",
                 "lambda" => "a closure is written `|x| x + 1`",
                 "new" => "an instance is made by a call: `Point(1, 2)`",
                 "use" | "require" | "include" | "using" if is_start => {

@@ -31,6 +31,10 @@ pub enum Completeness {
 /// The longest text that is read; spans are 32 bits wide.
 const MAX_SOURCE: usize = 1 << 30;
 
+/// After this many statements and entries that do not parse the rest of a file is left unread. Some of them make
+/// no finding of their own, so this is more than `MAX_DIAGNOSTICS`.
+const MAX_FAILURES: usize = 3 * MAX_DIAGNOSTICS;
+
 /// Checks that a file is UTF-8. The finding's span fits the text that `String::from_utf8_lossy` makes of `bytes`.
 pub fn decode(bytes: &[u8]) -> Result<&str, Diagnostic> {
     std::str::from_utf8(bytes).map_err(|error| {
@@ -101,12 +105,16 @@ fn run(source: &str) -> Parsed {
         parser: grammar::ItemParser::new(),
         syntax: Vec::new(),
         ended: false,
+        is_wrong: false,
+        skip_next: false,
+        failures: 0,
     };
     driver.file();
     let Driver {
         mut builder,
         syntax,
         ended,
+        is_wrong,
         ..
     } = driver;
     let others = early - usize::from(layout.is_incomplete && early > 0);
@@ -114,21 +122,20 @@ fn run(source: &str) -> Parsed {
         && layout.stopped_at.is_none()
         && others == 0
         && builder.diagnostics.is_empty()
-        && syntax
-            .iter()
-            .all(|found| found.span.end as usize >= source.trim_end().len());
+        && !is_wrong;
     // A slip of the lexer's makes its line unreadable, and a `(` that is open all that follows: one finding is
     // enough.
     let is_new = |found: &Diagnostic, others: &[Diagnostic]| {
-        layout.stopped_at.is_none_or(|at| found.span.start < at)
-            && !others.iter().any(|other| {
-                same_line(source, other.span, found.span)
-                    || other.code == "E0010"
-                        && other.span.start < found.span.start
-                        && !source[other.span.range()].starts_with('{')
-            })
+        !others
+            .iter()
+            .any(|other| same_line(source, other.span, found.span))
     };
     let (lexical, brackets) = diagnostics.split_at(lexical);
+    let unclosed = brackets
+        .iter()
+        .filter(|found| found.code == "E0010" && !source[found.span.range()].starts_with('{'))
+        .map(|found| found.span.start)
+        .min();
     let brackets = brackets
         .iter()
         .filter(|found| is_new(found, lexical))
@@ -136,7 +143,10 @@ fn run(source: &str) -> Parsed {
     diagnostics = lexical.iter().cloned().chain(brackets).collect();
     let syntax: Vec<Diagnostic> = syntax
         .into_iter()
-        .filter(|found| is_new(found, &diagnostics))
+        .filter(|found| {
+            let is_before = |at: Option<u32>| at.is_none_or(|at| found.span.start < at);
+            is_before(layout.stopped_at) && is_before(unclosed) && is_new(found, &diagnostics)
+        })
         .collect();
     diagnostics.extend(syntax);
     diagnostics.append(&mut builder.diagnostics);
@@ -164,6 +174,12 @@ struct Driver<'s> {
     syntax: Vec<Diagnostic>,
     /// The last statement was cut off by the end of the file.
     ended: bool,
+    /// There is an error that no further text can mend.
+    is_wrong: bool,
+    /// The next statement is the block of the last one, on a line of its own.
+    skip_next: bool,
+    /// How often the grammar has given up.
+    failures: usize,
 }
 
 impl Driver<'_> {
@@ -178,7 +194,13 @@ impl Driver<'_> {
             .map(|&at| at as usize)
             .chain([tokens.len()]);
         for end in ends {
-            if start < end {
+            if self.failures >= MAX_FAILURES {
+                // What is behind is not even looked at: there is more than enough to mend.
+                let at = tokens.get(start).map_or(self.source.len() as u32, |token| token.start);
+                stmts.push(self.builder.stmt(StmtKind::Error, at, self.source.len() as u32));
+                break;
+            }
+            if start < end && !std::mem::take(&mut self.skip_next) {
                 stmts.extend(self.statement(&tokens[start..end]));
             }
             start = end + 1;
@@ -220,7 +242,8 @@ impl Driver<'_> {
                 end: tokens[tokens.len() - 1].end,
             };
             self.report(current, at, &expected, whole.end);
-            let is_last = self.syntax.len() >= MAX_DIAGNOSTICS;
+            self.failures += 1;
+            let is_last = self.failures >= MAX_FAILURES;
             let region = (!is_last).then(|| region(current, at)).flatten();
             match region {
                 Some((from, to)) if from > 0 || to < current.len() => {
@@ -246,6 +269,8 @@ impl Driver<'_> {
             && end as usize >= self.layout.tokens.last().map_or(0, |t| t.end as usize)
         {
             self.ended = true;
+        } else if found != Some(Tok::Bad) && tokens.get(at).is_none_or(|t| t.start < t.end) {
+            self.is_wrong = true;
         }
         // The error is about what stands in for an error, or about a bracket that was made up: said already.
         if found == Some(Tok::Bad) || found == Some(Tok::Error) {
@@ -260,10 +285,31 @@ impl Driver<'_> {
             }
             return;
         }
+        let is_end = matches!(found, None | Some(Tok::Sep));
+        let brace_follows = is_end && expected.iter().any(|name| name == "\"{\"") && {
+            let next = match tokens.get(at) {
+                Some(_) => tokens.get(at + 1).copied(),
+                None => self.behind(end),
+            };
+            next.is_some_and(|token| token.tok == Tok::MapOpen)
+        };
+        if brace_follows && found.is_none() {
+            self.skip_next = true;
+        }
         if self.syntax.len() < MAX_DIAGNOSTICS {
-            let found = messages::syntax_error(self.source, tokens, at, expected);
+            let found =
+                messages::syntax_error(self.source, tokens, at, expected, brace_follows);
             self.syntax.push(found);
         }
+    }
+}
+
+impl Driver<'_> {
+    /// The first token of the statement behind the one that ends at `end`.
+    fn behind(&self, end: u32) -> Option<Token> {
+        let tokens = &self.layout.tokens;
+        let separator = tokens.partition_point(|token| token.start < end);
+        tokens.get(separator + 1).copied()
     }
 }
 
