@@ -723,8 +723,7 @@ impl Pass<'_> {
     /// Closes what is open at the end of the text.
     fn finish(&mut self, lexer_is_incomplete: bool) {
         let at = self.out.stopped_at.unwrap_or(self.source.len() as u32);
-        if self.frames.iter().any(|frame| frame.kind != Kind::Bars)
-            && self.out.stopped_at.is_none()
+        if self.frames.iter().any(|frame| frame.kind != Kind::Bars) && self.out.stopped_at.is_none()
         {
             self.out.is_incomplete = true;
             if !lexer_is_incomplete && !self.has_bracket_error {

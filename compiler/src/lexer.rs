@@ -482,8 +482,7 @@ impl<'s> Lexer<'s> {
         }
         if let Some(level) = self.levels.last() {
             let (brace, end) = (level.brace, self.source.len());
-            self.out.is_incomplete =
-                level.quote.is_triple || self.brackets.len() > level.base;
+            self.out.is_incomplete = level.quote.is_triple || self.brackets.len() > level.base;
             self.report(unclosed_interpolation(brace));
             for _ in 0..self.levels.len() {
                 self.push(Tok::StrTail, end, end);

@@ -211,7 +211,7 @@ pub(crate) fn check_escapes(
         let (result, used) = escape(&rest[found..], quote);
         if result.is_err() && diagnostics.len() < crate::lexer::MAX_DIAGNOSTICS {
             let shown = rest[found..].chars().take(2).collect::<String>();
-            let help = match (&rest[found..].as_bytes().get(1), quote.is_bytes) {
+            let help = match (rest.as_bytes().get(found + 1), quote.is_bytes) {
                 (Some(b'x'), true) => "two hexadecimal digits follow: \\x0f",
                 (Some(b'x'), false) => "in a string write \\u{…}; \\x is for b\"…\"",
                 (Some(b'u'), false) => "one to six hexadecimal digits in braces: \\u{1F600}",

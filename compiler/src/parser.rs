@@ -36,17 +36,18 @@ const MAX_SOURCE: usize = 1 << 30;
 const MAX_FAILURES: usize = 3 * MAX_DIAGNOSTICS;
 
 /// Checks that a file is UTF-8. The finding's span fits the text that `String::from_utf8_lossy` makes of `bytes`.
-pub fn decode(bytes: &[u8]) -> Result<&str, Diagnostic> {
+pub fn decode(bytes: &[u8]) -> Result<&str, Box<Diagnostic>> {
     std::str::from_utf8(bytes).map_err(|error| {
         let at = error.valid_up_to();
         let byte = bytes.get(at).copied().unwrap_or(0);
-        Diagnostic::error(
+        let found = Diagnostic::error(
             "E0013",
             format!("invalid UTF-8 at byte {at}"),
             Span::new(at, at + '\u{FFFD}'.len_utf8()),
         )
         .label(format!("byte 0x{byte:02x} does not belong here"))
-        .help("source files are UTF-8 text")
+        .help("source files are UTF-8 text");
+        Box::new(found)
     })
 }
 
@@ -196,8 +197,13 @@ impl Driver<'_> {
         for end in ends {
             if self.failures >= MAX_FAILURES {
                 // What is behind is not even looked at: there is more than enough to mend.
-                let at = tokens.get(start).map_or(self.source.len() as u32, |token| token.start);
-                stmts.push(self.builder.stmt(StmtKind::Error, at, self.source.len() as u32));
+                let at = tokens
+                    .get(start)
+                    .map_or(self.source.len() as u32, |token| token.start);
+                stmts.push(
+                    self.builder
+                        .stmt(StmtKind::Error, at, self.source.len() as u32),
+                );
                 break;
             }
             if start < end && !std::mem::take(&mut self.skip_next) {
@@ -297,8 +303,7 @@ impl Driver<'_> {
             self.skip_next = true;
         }
         if self.syntax.len() < MAX_DIAGNOSTICS {
-            let found =
-                messages::syntax_error(self.source, tokens, at, expected, brace_follows);
+            let found = messages::syntax_error(self.source, tokens, at, expected, brace_follows);
             self.syntax.push(found);
         }
     }
@@ -347,11 +352,9 @@ fn region(tokens: &[Token], at: usize) -> Option<(usize, usize)> {
                 });
                 entries_follow.push(false);
             }
-            Tok::RParen | Tok::RBracket | Tok::RBrace | Tok::StrTail => {
-                if frames.len() > 1 {
-                    frames.pop();
-                    entries_follow.pop();
-                }
+            Tok::RParen | Tok::RBracket | Tok::RBrace | Tok::StrTail if frames.len() > 1 => {
+                frames.pop();
+                entries_follow.pop();
             }
             Tok::Match | Tok::Struct | Tok::Enum | Tok::Trait | Tok::Select => {
                 if let Some(follow) = entries_follow.last_mut() {

@@ -15,7 +15,11 @@ const LONG_LINE: usize = 2000;
 pub fn line_column(source: &str, offset: usize) -> (usize, usize) {
     let offset = floor(source, offset);
     let start = source[..offset].rfind('\n').map_or(0, |at| at + 1);
-    let line = source.as_bytes()[..offset].iter().filter(|&&b| b == b'\n').count() + 1;
+    let line = source.as_bytes()[..offset]
+        .iter()
+        .filter(|&&b| b == b'\n')
+        .count()
+        + 1;
     (line, source[start..offset].chars().count() + 1)
 }
 
@@ -25,7 +29,9 @@ pub fn render(diagnostic: &Diagnostic, path: &str, source: &str, is_coloured: bo
         Severity::Error => Level::ERROR,
         Severity::Warning => Level::WARNING,
     };
-    let title = level.primary_title(clean(&diagnostic.message)).id(diagnostic.code);
+    let title = level
+        .primary_title(clean(&diagnostic.message))
+        .id(diagnostic.code);
     let primary = clip(source, diagnostic.span);
     let related: Vec<(Range<usize>, &str)> = diagnostic
         .related
@@ -35,7 +41,10 @@ pub fn render(diagnostic: &Diagnostic, path: &str, source: &str, is_coloured: bo
 
     let mut group = title.elements(Vec::<Snippet<'_, annotate_snippets::Annotation<'_>>>::new());
     let all = related.iter().map(|(range, _)| range).chain([&primary]);
-    let start = line_start(source, all.clone().map(|range| range.start).min().unwrap_or(0));
+    let start = line_start(
+        source,
+        all.clone().map(|range| range.start).min().unwrap_or(0),
+    );
     let end = line_end(source, all.map(|range| range.end).max().unwrap_or(0));
     if end - start <= WINDOW && !has_long_line(&source[start..end]) {
         let mark = AnnotationKind::Primary
@@ -58,17 +67,31 @@ pub fn render(diagnostic: &Diagnostic, path: &str, source: &str, is_coloured: bo
         let label = diagnostic.label.as_deref();
         let places = [(primary, label, AnnotationKind::Primary)]
             .into_iter()
-            .chain(related.into_iter().map(|(range, text)| (range, Some(text), AnnotationKind::Context)));
+            .chain(
+                related
+                    .into_iter()
+                    .map(|(range, text)| (range, Some(text), AnnotationKind::Context)),
+            );
         for (range, label, kind) in places {
             let (line, column) = line_column(source, range.start);
             let window = window(source, &range);
             group = group
-                .element(Origin::path(path.to_string()).line(line).char_column(column))
                 .element(
-                    Snippet::source(&source[window.clone()]).line_start(line).fold(true).annotation(
-                        kind.span(range.start - window.start..range.end.min(window.end) - window.start)
+                    Origin::path(path.to_string())
+                        .line(line)
+                        .char_column(column),
+                )
+                .element(
+                    Snippet::source(&source[window.clone()])
+                        .line_start(line)
+                        .fold(true)
+                        .annotation(
+                            kind.span(
+                                range.start - window.start
+                                    ..range.end.min(window.end) - window.start,
+                            )
                             .label(label.map(clean)),
-                    ),
+                        ),
                 );
         }
     }
@@ -97,7 +120,13 @@ pub fn render_short(diagnostic: &Diagnostic, path: &str, source: &str) -> String
 /// Source text may hold anything; escapes of terminals are not for messages.
 fn clean(text: &str) -> String {
     text.chars()
-        .map(|c| if c.is_control() && c != '\n' { '\u{FFFD}' } else { c })
+        .map(|c| {
+            if c.is_control() && c != '\n' {
+                '\u{FFFD}'
+            } else {
+                c
+            }
+        })
         .collect()
 }
 
@@ -114,7 +143,9 @@ fn line_start(source: &str, offset: usize) -> usize {
 }
 
 fn line_end(source: &str, offset: usize) -> usize {
-    source[offset..].find('\n').map_or(source.len(), |at| offset + at)
+    source[offset..]
+        .find('\n')
+        .map_or(source.len(), |at| offset + at)
 }
 
 fn has_long_line(text: &str) -> bool {

@@ -37,7 +37,18 @@ fn check(source: String, expected: &[&str]) {
 
 #[test]
 fn open_brackets() {
-    for unit in ["(", "[", "{", "f(", "x[", "{a: ", "do {", "|| {", "if a {", "fn f() { "] {
+    for unit in [
+        "(",
+        "[",
+        "{",
+        "f(",
+        "x[",
+        "{a: ",
+        "do {",
+        "|| {",
+        "if a {",
+        "fn f() { ",
+    ] {
         check(fill(unit), &["E0009"]);
     }
 }
@@ -184,8 +195,37 @@ fn broken_programs() {
         (state % below as u64) as usize
     };
     let pieces = [
-        "{", "}", "(", ")", "[", "]", "|", "\"", "'", "\n", ";", ",", "=>", "=", "..", "{ ", " fn ", " if ",
-        " match ", " select { ", " catch ", " else ", "\"{", "\"\"\"", "#", " not ", ":", ".", "-", "0", "\u{1F600}",
+        "{",
+        "}",
+        "(",
+        ")",
+        "[",
+        "]",
+        "|",
+        "\"",
+        "'",
+        "\n",
+        ";",
+        ",",
+        "=>",
+        "=",
+        "..",
+        "{ ",
+        " fn ",
+        " if ",
+        " match ",
+        " select { ",
+        " catch ",
+        " else ",
+        "\"{",
+        "\"\"\"",
+        "#",
+        " not ",
+        ":",
+        ".",
+        "-",
+        "0",
+        "\u{1F600}",
     ];
     for entry in std::fs::read_dir(folder).expect("the tour is there") {
         let path = entry.expect("an entry").path();

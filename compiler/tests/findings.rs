@@ -26,86 +26,305 @@ fn check(source: &str, expected: &[&str]) {
 
 #[test]
 fn operators() {
-    check("a < b < c", &["1:7 E0102 comparisons cannot be chained | write `… < b and b < …`"]);
-    check("a == b is c", &["1:8 E0102 comparisons cannot be chained | join them with `and`, or put one in parentheses"]);
-    check("a..b..c", &["1:5 E0102 ranges cannot be chained | put one of them in parentheses"]);
-    check("a + not b", &["1:5 E0104 `not` binds more loosely than the operator before it | put it in parentheses: `(not x)`"]);
-    check("x is 5", &["1:6 E0105 expected a type behind `is` | `is` takes the name of a type, a variant, a trait or `nil`; `==` compares values"]);
-    check("x is P(1)", &["1:6 E0105 expected a type behind `is` | `is` takes the name of a type, a variant, a trait or `nil`; `==` compares values"]);
-    check("let f = a + |x| x", &["1:13 E0103 a closure cannot be an operand | put it in parentheses"]);
-    check("a + return", &["1:5 E0106 an expression without a value cannot be an operand | `return break continue throw yield` may stand behind `and`, `or` and `??` only"]);
-    check("1 +", &["1:4 E0101 expected an expression, found end of input"]);
-    check("let r = a..", &["1:12 E0101 expected an expression, found end of input"]);
+    check(
+        "a < b < c",
+        &["1:7 E0102 comparisons cannot be chained | write `… < b and b < …`"],
+    );
+    check(
+        "a == b is c",
+        &[
+            "1:8 E0102 comparisons cannot be chained | join them with `and`, or put one in parentheses",
+        ],
+    );
+    check(
+        "a..b..c",
+        &["1:5 E0102 ranges cannot be chained | put one of them in parentheses"],
+    );
+    check(
+        "a + not b",
+        &[
+            "1:5 E0104 `not` binds more loosely than the operator before it | put it in parentheses: `(not x)`",
+        ],
+    );
+    check(
+        "x is 5",
+        &[
+            "1:6 E0105 expected a type behind `is` | `is` takes the name of a type, a variant, a trait or `nil`; `==` compares values",
+        ],
+    );
+    check(
+        "x is P(1)",
+        &[
+            "1:6 E0105 expected a type behind `is` | `is` takes the name of a type, a variant, a trait or `nil`; `==` compares values",
+        ],
+    );
+    check(
+        "let f = a + |x| x",
+        &["1:13 E0103 a closure cannot be an operand | put it in parentheses"],
+    );
+    check(
+        "a + return",
+        &[
+            "1:5 E0106 an expression without a value cannot be an operand | `return break continue throw yield` may stand behind `and`, `or` and `??` only",
+        ],
+    );
+    check(
+        "1 +",
+        &["1:4 E0101 expected an expression, found end of input"],
+    );
+    check(
+        "let r = a..",
+        &["1:12 E0101 expected an expression, found end of input"],
+    );
 }
 
 #[test]
 fn habits() {
-    check("if x = 1 { }", &["1:6 E0121 `=` assigns, it does not compare | write `==`"]);
-    check("while f(x) = 1 { }", &["1:12 E0121 `=` assigns, it does not compare | write `==`"]);
-    check("if a { } elif b { }", &["1:10 E0120 `elif` is not a word of the language | write `else if`"]);
-    check("if a {\n}\nelsif b {\n}", &["3:1 E0120 `elsif` is not a word of the language | write `else if`"]);
-    check("def f(x):\n  x", &["1:1 E0120 `def` is not a word of the language | functions are declared with `fn`"]);
-    check("function f(x) { x }", &["1:1 E0120 `function` is not a word of the language | functions are declared with `fn`"]);
-    check("let mut x = 1", &["1:5 E0120 `mut` is not a word of the language | a variable that changes is declared with `var`"]);
-    check("a && b || !c", &[
-        "1:3 E0007 there is no operator `&&` | write `and`",
-        "1:8 E0007 there is no operator `||` | write `or`",
-        "1:11 E0007 there is no operator `!` | write `not`",
-    ]);
-    check("x++", &["1:2 E0007 there is no operator `++` | write `x += 1`"]);
-    check("x--", &["1:4 E0126 there is no operator `--` | write `x -= 1`"]);
-    check("a === b", &["1:3 E0007 there is no operator of three characters here | `==` compares by value, without conversions"]);
-    check("a::b()", &["1:2 E0007 there is no `::` | paths are written with `.`"]);
-    check("let x: int = 1", &["1:5 E0123 a variable has no declared type | write `let name = value`"]);
-    check("fn f(x: int) { }", &["1:6 E0123 a parameter has no declared type | write just its name; `name = value` gives it a default"]);
-    check("if x:\n  y", &["1:4 E0124 blocks are written in braces | write `{ … }` instead of `:` and indentation"]);
-    check("// text", &["1:1 E0100 expected an expression, found an operator | a comment begins with `#`"]);
-    check("Point { x: 1 }", &["1:7 E0100 unexpected `{` behind a name | an instance is made by a call: `Point(1, y: 2)`"]);
-    check("a ? b : c", &["1:3 E0001 unknown character `?` | there is no `?:`: write `if c { a } else { b }`"]);
-    check("print(“hi”)", &["1:7 E0001 unknown character `“` | strings are written with straight quotes: \"…\""]);
-    check("class A { }", &["1:1 E0120 `class` is not a word of the language | types are declared with `struct`, `enum` and `trait`"]);
-    check("for x of xs { }", &["1:7 E0120 `of` is not a word of the language | write `for x in xs { … }`"]);
+    check(
+        "if x = 1 { }",
+        &["1:6 E0121 `=` assigns, it does not compare | write `==`"],
+    );
+    check(
+        "while f(x) = 1 { }",
+        &["1:12 E0121 `=` assigns, it does not compare | write `==`"],
+    );
+    check(
+        "if a { } elif b { }",
+        &["1:10 E0120 `elif` is not a word of the language | write `else if`"],
+    );
+    check(
+        "if a {\n}\nelsif b {\n}",
+        &["3:1 E0120 `elsif` is not a word of the language | write `else if`"],
+    );
+    check(
+        "def f(x):\n  x",
+        &["1:1 E0120 `def` is not a word of the language | functions are declared with `fn`"],
+    );
+    check(
+        "function f(x) { x }",
+        &["1:1 E0120 `function` is not a word of the language | functions are declared with `fn`"],
+    );
+    check(
+        "let mut x = 1",
+        &[
+            "1:5 E0120 `mut` is not a word of the language | a variable that changes is declared with `var`",
+        ],
+    );
+    check(
+        "a && b || !c",
+        &[
+            "1:3 E0007 there is no operator `&&` | write `and`",
+            "1:8 E0007 there is no operator `||` | write `or`",
+            "1:11 E0007 there is no operator `!` | write `not`",
+        ],
+    );
+    check(
+        "x++",
+        &["1:2 E0007 there is no operator `++` | write `x += 1`"],
+    );
+    check(
+        "x--",
+        &["1:4 E0126 there is no operator `--` | write `x -= 1`"],
+    );
+    check(
+        "a === b",
+        &[
+            "1:3 E0007 there is no operator of three characters here | `==` compares by value, without conversions",
+        ],
+    );
+    check(
+        "a::b()",
+        &["1:2 E0007 there is no `::` | paths are written with `.`"],
+    );
+    check(
+        "let x: int = 1",
+        &["1:5 E0123 a variable has no declared type | write `let name = value`"],
+    );
+    check(
+        "fn f(x: int) { }",
+        &[
+            "1:6 E0123 a parameter has no declared type | write just its name; `name = value` gives it a default",
+        ],
+    );
+    check(
+        "if x:\n  y",
+        &["1:4 E0124 blocks are written in braces | write `{ … }` instead of `:` and indentation"],
+    );
+    check(
+        "// text",
+        &["1:1 E0100 expected an expression, found an operator | a comment begins with `#`"],
+    );
+    check(
+        "Point { x: 1 }",
+        &[
+            "1:7 E0100 unexpected `{` behind a name | an instance is made by a call: `Point(1, y: 2)`",
+        ],
+    );
+    check(
+        "a ? b : c",
+        &["1:3 E0001 unknown character `?` | there is no `?:`: write `if c { a } else { b }`"],
+    );
+    check(
+        "print(“hi”)",
+        &["1:7 E0001 unknown character `“` | strings are written with straight quotes: \"…\""],
+    );
+    check(
+        "class A { }",
+        &[
+            "1:1 E0120 `class` is not a word of the language | types are declared with `struct`, `enum` and `trait`",
+        ],
+    );
+    check(
+        "for x of xs { }",
+        &["1:7 E0120 `of` is not a word of the language | write `for x in xs { … }`"],
+    );
 }
 
 #[test]
 fn statements() {
-    check("let match = 1", &["1:5 E0122 `match` is a keyword and cannot be a name"]);
-    check("var x", &["1:6 E0128 a variable needs a value | write `var name = nil` if there is none yet"]);
+    check(
+        "let match = 1",
+        &["1:5 E0122 `match` is a keyword and cannot be a name"],
+    );
+    check(
+        "var x",
+        &["1:6 E0128 a variable needs a value | write `var name = nil` if there is none yet"],
+    );
     check("let x 1", &["1:7 E0100 unexpected number `1`"]);
     check("f(1 2)", &["1:5 E0100 unexpected number `2`"]);
-    check("if x\n{\n  y\n}", &["1:5 E0125 expected `{` | put the `{` in the same line"]);
-    check("fn f() {\n  while x\n  {\n    a b c\n  }\n}", &["2:10 E0125 expected `{` | put the `{` in the same line"]);
-    check("try { x }", &["1:10 E0101 expected `catch`, found end of input"]);
-    check("else { }", &["1:1 E0100 `else` without an `if` before it | `else` follows the `}` of an `if`"]);
-    check("spawn f(x).join()", &["1:11 E0107 nothing may follow the call behind `spawn` | `(spawn f(x)).join()` acts on the handle, `spawn { … }` starts the whole"]);
-    check("thread f", &["1:8 E0108 `thread` takes a call or a block | write `thread f(x)` or `thread { … }`"]);
-    check("defer x", &["1:7 E0108 `defer` takes a call or a block | write `defer f(x)` or `defer { … }`"]);
-    check("fn f(..a, b) { }", &["1:11 E0109 a parameter behind the one that collects the rest | move `..name` to the end"]);
-    check("f() = 1", &["1:1 E0111 this cannot be assigned to | a call's result is no place; `==` compares"]);
-    check("(a, 1) = b", &["1:5 E0111 this cannot be assigned to | names, fields, elements, and tuples or lists of these can be assigned to"]);
-    check("(a, b) += b", &["1:1 E0111 this cannot be changed in place | names, fields, elements, and tuples or lists of these can be assigned to"]);
-    check("select { sleep(1s) => 1 }", &["1:10 E0112 a select arm waits for a method call | for instance `m = inbox.recv() => …`, `out.send(x) => …`, `after 1s => …` or `else => …`"]);
-    check("let [..a, ..b] = c", &["1:11 E0113 two `..` in one pattern"]);
-    check("let P(.., x) = c", &["1:11 E0113 a part behind `..` | move `..` to the end"]);
-    check("match x { 1 => 2 3 => 4 }", &["1:18 E0100 unexpected number `3`"]);
+    check(
+        "if x\n{\n  y\n}",
+        &["1:5 E0125 expected `{` | put the `{` in the same line"],
+    );
+    check(
+        "fn f() {\n  while x\n  {\n    a b c\n  }\n}",
+        &["2:10 E0125 expected `{` | put the `{` in the same line"],
+    );
+    check(
+        "try { x }",
+        &["1:10 E0101 expected `catch`, found end of input"],
+    );
+    check(
+        "else { }",
+        &["1:1 E0100 `else` without an `if` before it | `else` follows the `}` of an `if`"],
+    );
+    check(
+        "spawn f(x).join()",
+        &[
+            "1:11 E0107 nothing may follow the call behind `spawn` | `(spawn f(x)).join()` acts on the handle, `spawn { … }` starts the whole",
+        ],
+    );
+    check(
+        "thread f",
+        &["1:8 E0108 `thread` takes a call or a block | write `thread f(x)` or `thread { … }`"],
+    );
+    check(
+        "defer x",
+        &["1:7 E0108 `defer` takes a call or a block | write `defer f(x)` or `defer { … }`"],
+    );
+    check(
+        "fn f(..a, b) { }",
+        &[
+            "1:11 E0109 a parameter behind the one that collects the rest | move `..name` to the end",
+        ],
+    );
+    check(
+        "f() = 1",
+        &["1:1 E0111 this cannot be assigned to | a call's result is no place; `==` compares"],
+    );
+    check(
+        "(a, 1) = b",
+        &[
+            "1:5 E0111 this cannot be assigned to | names, fields, elements, and tuples or lists of these can be assigned to",
+        ],
+    );
+    check(
+        "(a, b) += b",
+        &[
+            "1:1 E0111 this cannot be changed in place | names, fields, elements, and tuples or lists of these can be assigned to",
+        ],
+    );
+    check(
+        "select { sleep(1s) => 1 }",
+        &[
+            "1:10 E0112 a select arm waits for a method call | for instance `m = inbox.recv() => …`, `out.send(x) => …`, `after 1s => …` or `else => …`",
+        ],
+    );
+    check(
+        "let [..a, ..b] = c",
+        &["1:11 E0113 two `..` in one pattern"],
+    );
+    check(
+        "let P(.., x) = c",
+        &["1:11 E0113 a part behind `..` | move `..` to the end"],
+    );
+    check(
+        "match x { 1 => 2 3 => 4 }",
+        &["1:18 E0100 unexpected number `3`"],
+    );
     check("struct S { x y }", &["1:14 E0100 unexpected `y`"]);
 }
 
 #[test]
 fn strings_and_numbers() {
-    check("let s = \"abc\nlet t = 1", &["1:9 E0002 unclosed string | close it with \" on this line, or use \"\"\" for text over several lines"]);
-    check("f(\"abc)\ng()", &["1:3 E0002 unclosed string | close it with \" on this line, or use \"\"\" for text over several lines"]);
+    check(
+        "let s = \"abc\nlet t = 1",
+        &[
+            "1:9 E0002 unclosed string | close it with \" on this line, or use \"\"\" for text over several lines",
+        ],
+    );
+    check(
+        "f(\"abc)\ng()",
+        &[
+            "1:3 E0002 unclosed string | close it with \" on this line, or use \"\"\" for text over several lines",
+        ],
+    );
     check("'abc", &["1:1 E0002 unclosed string"]);
-    check("print(\"a {b\")\nc", &["1:10 E0003 unclosed `{` in a string | write `\\{` for a brace that is text"].as_slice());
-    check("\"{}\"", &["1:3 E0127 nothing stands between the braces of this interpolation | write `\\{` for a brace that is text"]);
-    check("\"{x:q}\"", &["1:4 E0012 wrong format spec `q` | `:` begins a format spec, as in `{x:>8.2}`; put an expression with a colon in parentheses"]);
-    check("\"\\q\"", &["1:2 E0005 unknown escape `\\q` | known are \\n \\t \\r \\0 \\\\ \\\" \\' \\{ \\u{…}; write \\\\ for a backslash, or r'…'"]);
-    check("\"\\u{110000}\"", &["1:2 E0005 unknown escape `\\u` | one to six hexadecimal digits in braces: \\u{1F600}"]);
-    check("b\"é\"", &["1:3 E0006 `é` in bytes | bytes hold ASCII text and \\x00; `\"…\".bytes()` encodes any"]);
+    check(
+        "print(\"a {b\")\nc",
+        &["1:10 E0003 unclosed `{` in a string | write `\\{` for a brace that is text"],
+    );
+    check(
+        "\"{}\"",
+        &[
+            "1:3 E0127 nothing stands between the braces of this interpolation | write `\\{` for a brace that is text",
+        ],
+    );
+    check(
+        "\"{x:q}\"",
+        &[
+            "1:4 E0012 wrong format spec `q` | `:` begins a format spec, as in `{x:>8.2}`; put an expression with a colon in parentheses",
+        ],
+    );
+    check(
+        "\"\\q\"",
+        &[
+            "1:2 E0005 unknown escape `\\q` | known are \\n \\t \\r \\0 \\\\ \\\" \\' \\{ \\u{…}; write \\\\ for a backslash, or r'…'",
+        ],
+    );
+    check(
+        "\"\\u{110000}\"",
+        &["1:2 E0005 unknown escape `\\u` | one to six hexadecimal digits in braces: \\u{1F600}"],
+    );
+    check(
+        "b\"é\"",
+        &["1:3 E0006 `é` in bytes | bytes hold ASCII text and \\x00; `\"…\".bytes()` encodes any"],
+    );
     check("0xfg", &["1:1 E0004 `0xfg` is not a hexadecimal number"]);
-    check("5days", &["1:1 E0004 unknown unit `days` behind a number | units are ns us ms s m h for durations, kb mb gb for sizes; a name cannot begin with a digit"]);
-    check("1.5kb", &["1:1 E0004 `1.5kb` is not a size | sizes are whole numbers: `1536kb`"]);
-    check("9999999999999h", &["1:1 E0004 `9999999999999h` is no whole number of nanoseconds that fits 64 bits"]);
+    check(
+        "5days",
+        &[
+            "1:1 E0004 unknown unit `days` behind a number | units are ns us ms s m h for durations, kb mb gb for sizes; a name cannot begin with a digit",
+        ],
+    );
+    check(
+        "1.5kb",
+        &["1:1 E0004 `1.5kb` is not a size | sizes are whole numbers: `1536kb`"],
+    );
+    check(
+        "9999999999999h",
+        &["1:1 E0004 `9999999999999h` is no whole number of nanoseconds that fits 64 bits"],
+    );
     check("1e999", &["1:1 E0004 `1e999` is too large for a float"]);
 }
 
@@ -234,20 +453,44 @@ error[E0102]: comparisons cannot be chained
 #[test]
 fn rendering_of_odd_places() {
     let source = "a\u{1b}[31mé\nb";
-    let spans = [(0, 0), (0, 4), (4, 400), (7, 8), (8, 8), (100, 50), (u32::MAX, u32::MAX)];
+    let spans = [
+        (0, 0),
+        (0, 4),
+        (4, 400),
+        (7, 8),
+        (8, 8),
+        (100, 50),
+        (u32::MAX, u32::MAX),
+    ];
     for (start, end) in spans {
-        let mut found = Diagnostic::error("E0100", "odd \u{1b}[0m", heddle_compiler::ast::Span { start, end })
-            .related(heddle_compiler::ast::Span { start: end, end: start }, "here")
-            .help("none");
+        let mut found = Diagnostic::error(
+            "E0100",
+            "odd \u{1b}[0m",
+            heddle_compiler::ast::Span { start, end },
+        )
+        .related(
+            heddle_compiler::ast::Span {
+                start: end,
+                end: start,
+            },
+            "here",
+        )
+        .help("none");
         let text = render(&found, "f.hd", source, false);
-        assert!(text.starts_with("error[E0100]") && !text.contains('\u{1b}'), "{text}");
+        assert!(
+            text.starts_with("error[E0100]") && !text.contains('\u{1b}'),
+            "{text}"
+        );
         found.label = Some("label".into());
         assert!(render(&found, "f.hd", "", false).contains("f.hd"));
     }
     let long = format!("let x = \"{}\" 1", "a".repeat(1 << 20));
     let (_, diagnostics) = parse(&long);
     let text = render(&diagnostics[0], "f.hd", &long, false);
-    assert!(text.contains("f.hd:1:1048588") && text.len() < 1000, "{text}");
+    assert!(
+        text.contains("f.hd:1:1048588") && text.len() < 1000,
+        "{text}"
+    );
 }
 
 /// Every code that the crate's sources mention is in the catalogue, and the other way round.
@@ -269,7 +512,9 @@ fn every_code_is_listed() {
             for (at, _) in text.match_indices('"') {
                 let code = text.get(at + 1..at + 7).unwrap_or("");
                 let is_code = code.starts_with(['E', 'W'])
-                    && code[1..].strip_suffix('"').is_some_and(|n| n.bytes().all(|b| b.is_ascii_digit()));
+                    && code[1..]
+                        .strip_suffix('"')
+                        .is_some_and(|n| n.bytes().all(|b| b.is_ascii_digit()));
                 if is_code {
                     used.push(code[..5].to_string());
                 }
@@ -291,7 +536,10 @@ fn every_code_is_listed() {
 #[test]
 fn every_program_parses() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
-    let mut folders: Vec<_> = ["tests", "examples", "stdlib/src"].iter().map(|name| root.join(name)).collect();
+    let mut folders: Vec<_> = ["tests", "examples", "stdlib/src"]
+        .iter()
+        .map(|name| root.join(name))
+        .collect();
     let mut count = 0;
     while let Some(folder) = folders.pop() {
         let Ok(entries) = std::fs::read_dir(&folder) else {

@@ -72,12 +72,24 @@ fn interpolation() {
     expr(r#""{x:*^+10,.3e}""#, "(str {x:*^+10,.3e})");
     expr(r#""{1234567:,}""#, "(str {1234567:,})");
     expr(r#""{f(a, k: 1):x}""#, "(str {(call f a k:1):x})");
-    expr(r#""{{"a": 1}["a"]:>4}""#, r#"(str {(index (map "a":1) "a"):>4})"#);
+    expr(
+        r#""{{"a": 1}["a"]:>4}""#,
+        r#"(str {(index (map "a":1) "a"):>4})"#,
+    );
     expr(r#""{{a: 1}}""#, r#"(str {(map "a":1)})"#);
     expr(r#""[{"ab":<5}]""#, r#"(str "[" {"ab":<5} "]")"#);
-    expr(r#""{"in {"deep {1}"}"}""#, r#"(str {(str "in " {(str "deep " {1})})})"#);
-    expr(r#""{xs.map(|x| x + 1)}""#, "(str {(call xs.map (closure(x) (+ x 1)))})");
-    expr(r#""{if a { "b" } else { "c" }}""#, r#"(str {(if a {"b"} {"c"})})"#);
+    expr(
+        r#""{"in {"deep {1}"}"}""#,
+        r#"(str {(str "in " {(str "deep " {1})})})"#,
+    );
+    expr(
+        r#""{xs.map(|x| x + 1)}""#,
+        "(str {(call xs.map (closure(x) (+ x 1)))})",
+    );
+    expr(
+        r#""{if a { "b" } else { "c" }}""#,
+        r#"(str {(if a {"b"} {"c"})})"#,
+    );
     expr(r#""{nil:>5} {true:<6}""#, r#"(str {nil:>5} " " {true:<6})"#);
     expr(r#""\{x}""#, r#""{x}""#);
     expr(r#""{x:}}""#, r#"(str {x} "}")"#);
@@ -85,7 +97,10 @@ fn interpolation() {
 
 #[test]
 fn strings_over_several_lines() {
-    expr("'''\n    a\n      b\n\n    c\n    '''", r#""a\n  b\n\nc\n""#);
+    expr(
+        "'''\n    a\n      b\n\n    c\n    '''",
+        r#""a\n  b\n\nc\n""#,
+    );
     expr("'''\n    a\n'''", r#""a\n""#);
     expr("'''a\n    b\n    c'''", r#""a\nb\nc""#);
     expr("'''one'''", r#""one""#);
@@ -94,8 +109,14 @@ fn strings_over_several_lines() {
     expr("'''\n  a\n\tb'''", r#""  a\n\tb""#);
     expr("'''\r\n  a\r\n  b\r\n'''", r#""a\nb\n""#);
     expr("'''\n   \n  a'''", r#""\na""#);
-    expr("\"\"\"\n    a {x}\n      {y} b\n    c\n\"\"\"", r#"(str "a " {x} "\n  " {y} " b\nc\n")"#);
-    expr("\"\"\"\n    {f(\n 1)}\n  \"\"\"", r#"(str {(call f 1)} "\n")"#);
+    expr(
+        "\"\"\"\n    a {x}\n      {y} b\n    c\n\"\"\"",
+        r#"(str "a " {x} "\n  " {y} " b\nc\n")"#,
+    );
+    expr(
+        "\"\"\"\n    {f(\n 1)}\n  \"\"\"",
+        r#"(str {(call f 1)} "\n")"#,
+    );
     expr("\"\"\"\n    a\\n  b\n    \"\"\"", r#""a\n  b\n""#);
     expr("b'''\n  a\n  b'''", r#"b"a\nb""#);
 }
@@ -106,7 +127,10 @@ fn precedence() {
     expr("a == b ?? c", "(== a (?? b c))");
     expr("a ?? b .. c", "(?? a (.. b c))");
     expr("a .. b | c", "(.. a (| b c))");
-    expr("a | b ^ c & d << e + f * -g ** h", "(| a (^ b (& c (<< d (+ e (* f (neg (** g h))))))))");
+    expr(
+        "a | b ^ c & d << e + f * -g ** h",
+        "(| a (^ b (& c (<< d (+ e (* f (neg (** g h))))))))",
+    );
     expr("a - b - c", "(- (- a b) c)");
     expr("a / b // c % d", "(% (// (/ a b) c) d)");
     expr("2 ** 3 ** 4", "(** 2 (** 3 4))");
@@ -171,8 +195,14 @@ fn collections() {
         r#"{"a": 1, b: 2, 3: "x", [k]: v, -1: 0, (1, 2): t, 'q': 5, "{i}": 6, 2.5: 7, b"z": 8}"#,
         r#"(map "a":1 "b":2 [3]:"x" [k]:v [(neg 1)]:0 [(tuple 1 2)]:t "q":5 [(str {i})]:6 [2.5]:7 [b"z"]:8)"#,
     );
-    expr("{if: 1, nil: 2, true: 3}", r#"(map "if":1 "nil":2 "true":3)"#);
-    expr("{\n  a: 1\n  b: 2,\n  c: 3;\n}", r#"(map "a":1 "b":2 "c":3)"#);
+    expr(
+        "{if: 1, nil: 2, true: 3}",
+        r#"(map "if":1 "nil":2 "true":3)"#,
+    );
+    expr(
+        "{\n  a: 1\n  b: 2,\n  c: 3;\n}",
+        r#"(map "a":1 "b":2 "c":3)"#,
+    );
     expr("{ a: [\n1\n,\n2\n] }", r#"(map "a":(list 1 2))"#);
 }
 
@@ -190,13 +220,22 @@ fn newlines_separate() {
     check("a\n  .b()\n  ?.c\n  # why\n\n  .d", "(call a.b)?.c.d");
     check("a\nand b\nor c\n?? d", "(or (and a b) (?? c d))");
     check("if a { b }\nelse { c }", "(if a {b} {c})");
-    check("try { a }\n# why\ncatch e { b }\ncatch { c }", "(try {a} (catch e {b}) (catch {c}))");
+    check(
+        "try { a }\n# why\ncatch e { b }\ncatch { c }",
+        "(try {a} (catch e {b}) (catch {c}))",
+    );
     check("fn f() {\n  return\n  1\n}", "(fn f(){(return); 1})");
     check("loop {\n  break\n  -1\n}", "(loop {(break); (neg 1)})");
     check("fn f() {\n  yield\n  x\n}", "(fn f(){(yield); x})");
     check("f(|| {\n a\n b\n})", "(call f (closure(){a; b}))");
-    check("f(x, {\n a: 1\n b: 2\n})", "(call f x (map \"a\":1 \"b\":2))");
-    check("{\n a: 1\n and: 2\n else: 3\n catch: 4\n}", r#"(map "a":1 "and":2 "else":3 "catch":4)"#);
+    check(
+        "f(x, {\n a: 1\n b: 2\n})",
+        "(call f x (map \"a\":1 \"b\":2))",
+    );
+    check(
+        "{\n a: 1\n and: 2\n else: 3\n catch: 4\n}",
+        r#"(map "a":1 "and":2 "else":3 "catch":4)"#,
+    );
     check("let x = 1 # one\n# two\nx", "(let x 1)\nx");
     check("#!/usr/bin/env heddle\nx", "x");
     check("\u{FEFF}x", "x");
@@ -215,19 +254,34 @@ fn blocks_and_maps() {
     check("if x {}", "(if x {})");
     check("let f = || {}", "(let f (closure(){}))");
     check("let f = || { a: 1 }", r#"(let f (closure() (map "a":1)))"#);
-    check("let f = || { 'a': 1 }", r#"(let f (closure() (map "a":1)))"#);
-    check("let f = || {\n\n # c\n a: 1 }", r#"(let f (closure() (map "a":1)))"#);
+    check(
+        "let f = || { 'a': 1 }",
+        r#"(let f (closure() (map "a":1)))"#,
+    );
+    check(
+        "let f = || {\n\n # c\n a: 1 }",
+        r#"(let f (closure() (map "a":1)))"#,
+    );
     check("let f = || { a }", "(let f (closure(){a}))");
-    check("let f = || { match: 1 }", r#"(let f (closure() (map "match":1)))"#);
+    check(
+        "let f = || { match: 1 }",
+        r#"(let f (closure() (map "match":1)))"#,
+    );
     check("return {a: 1}", r#"(return (map "a":1))"#);
     check("x = {}", "(= x (map))");
     check("f({})", "(call f (map))");
-    check("for k, v in {a: 1} { k }", r#"(for k, v in (map "a":1) {k})"#);
+    check(
+        "for k, v in {a: 1} { k }",
+        r#"(for k, v in (map "a":1) {k})"#,
+    );
     check("if x == {a: 1} { y }", r#"(if (== x (map "a":1)) {y})"#);
     check("match x { _ => {} }", "(match x (_ => {}))");
     check("match x { _ => {a: 1} }", r#"(match x (_ => (map "a":1)))"#);
     check("match {a: 1} { _ => 1 }", r#"(match (map "a":1) (_ => 1))"#);
-    check("try { {\"a\": 1}[\"b\"] } catch e { e }", r#"(try {(index (map "a":1) "b")} (catch e {e}))"#);
+    check(
+        "try { {\"a\": 1}[\"b\"] } catch e { e }",
+        r#"(try {(index (map "a":1) "b")} (catch e {e}))"#,
+    );
     check("let {a, \"b c\": d} = m", r#"(let {"a":a "b c":d} m)"#);
 }
 
@@ -256,8 +310,10 @@ fn closures() {
 
 #[test]
 fn contextual_keywords() {
-    check("let from = 1; let test = 2; let gen = 3; let local = 4; let after = 5; let as = 6; let pub = 7",
-        "(let from 1)\n(let test 2)\n(let gen 3)\n(let local 4)\n(let after 5)\n(let as 6)\n(let pub 7)");
+    check(
+        "let from = 1; let test = 2; let gen = 3; let local = 4; let after = 5; let as = 6; let pub = 7",
+        "(let from 1)\n(let test 2)\n(let gen 3)\n(let local 4)\n(let after 5)\n(let as 6)\n(let pub 7)",
+    );
     check("test.equal(1, 2)", "(call test.equal 1 2)");
     check("test(1)", "(call test 1)");
     check("from = 1", "(= from 1)");
@@ -268,9 +324,14 @@ fn contextual_keywords() {
     check("import test, fs", "(import test fs)");
     check("fn test(gen, from) { gen }", "(fn test(gen from){gen})");
     check("fn match(x) { x }", "(fn match(x){x})");
-    check("struct S { from, test, after }", "(struct S from test after)");
-    check("select { after = c.recv() => 1, after.recv() => 2, after 1s => 3 }",
-        "(select (after = (call c.recv) => 1) ((call after.recv) => 2) (after 1000000000ns => 3))");
+    check(
+        "struct S { from, test, after }",
+        "(struct S from test after)",
+    );
+    check(
+        "select { after = c.recv() => 1, after.recv() => 2, after 1s => 3 }",
+        "(select (after = (call c.recv) => 1) ((call after.recv) => 2) (after 1000000000ns => 3))",
+    );
     check("after(1)", "(call after 1)");
     check("import a as as", "(import a as as)");
 }
@@ -292,35 +353,55 @@ fn bindings() {
     check("a[0] += 1", "(+= (index a 0) 1)");
     check("(a, b) = (b, a)", "(= (tuple a b) (tuple b a))");
     check("[a, b.c] = x", "(= (list a b.c) x)");
-    for op in ["+", "-", "*", "/", "//", "%", "**", "&", "|", "^", "<<", ">>"] {
+    for op in [
+        "+", "-", "*", "/", "//", "%", "**", "&", "|", "^", "<<", ">>",
+    ] {
         check(&format!("x {op}= 1"), &format!("({op}= x 1)"));
     }
 }
 
 #[test]
 fn functions() {
-    check("fn area(w, h = w, ..more) { w * h }", "(fn area(w h=w ..more){(* w h)})");
+    check(
+        "fn area(w, h = w, ..more) { w * h }",
+        "(fn area(w h=w ..more){(* w h)})",
+    );
     check("pub fn f() {}", "(pub fn f(){})");
     check("pub gen fn f() {}", "(pub gen fn f(){})");
-    check("gen fn f() { yield 1; yield }", "(gen fn f(){(yield 1); (yield)})");
+    check(
+        "gen fn f() { yield 1; yield }",
+        "(gen fn f(){(yield 1); (yield)})",
+    );
     check("fn f((a, b), [c]) {}", "(fn f((,a b) [c]){})");
     check("fn f(\n  a,\n  b,\n) {}", "(fn f(a b){})");
-    check("fn f() { fn g() {}; g() }", "(fn f(){(fn g(){}); (call g)})");
+    check(
+        "fn f() { fn g() {}; g() }",
+        "(fn f(){(fn g(){}); (call g)})",
+    );
     check("fn f() { return }", "(fn f(){(return)})");
 }
 
 #[test]
 fn control() {
-    check("if a { 1 } else if b { 2 } else { 3 }", "(if a {1} (if b {2} {3}))");
+    check(
+        "if a { 1 } else if b { 2 } else { 3 }",
+        "(if a {1} (if b {2} {3}))",
+    );
     check("while a < 1 { b }", "(while (< a 1) {b})");
-    check("loop { break 1; continue }", "(loop {(break 1); (continue)})");
+    check(
+        "loop { break 1; continue }",
+        "(loop {(break 1); (continue)})",
+    );
     check("for (a, b) in c { d }", "(for (,a b) in c {d})");
     check("for _ in 0..3 { }", "(for _ in (.. 0 3) {})");
     check("for x in a in b { }", "(for x in (in a b) {})");
     expr("a ?? return 1", "(?? a (return 1))");
     expr("a or b and throw c", "(or a (and b (throw c)))");
     expr("a or return b or c", "(or a (return (or b c)))");
-    expr("try { a } catch e if e is B { c } catch e { d }", "(try {a} (catch e if (is e B) {c}) (catch e {d}))");
+    expr(
+        "try { a } catch e if e is B { c } catch e { d }",
+        "(try {a} (catch e if (is e B) {c}) (catch e {d}))",
+    );
     expr("do { let a = 1; a }", "{(let a 1); a}");
     check("defer f(x)", "(defer (call f x))");
     check("defer a.b().c()", "(defer (call (call a.b).c))");
@@ -355,9 +436,18 @@ fn matches() {
         "match v { 1 => x = 2, 2 => x += 1, 3 => return 4, 4 => break, 5 => |a| a, 6 => throw e, 7 => yield }",
         "(match v (1 => {(= x 2)}) (2 => {(+= x 1)}) (3 => (return 4)) (4 => (break)) (5 => (closure(a) a)) (6 => (throw e)) (7 => (yield)))",
     );
-    check("match v {\n  {\n    a\n    b: c\n  } => c\n}", r#"(match v ({"a":a "b":c} => c))"#);
-    check("match v { 1 =>\n 2\n 3 => 4 }", "(match v (1 => 2) (3 => 4))");
-    check("match v { 1 => if a { b }\n else { c }\n 2 => 3 }", "(match v (1 => (if a {b} {c})) (2 => 3))");
+    check(
+        "match v {\n  {\n    a\n    b: c\n  } => c\n}",
+        r#"(match v ({"a":a "b":c} => c))"#,
+    );
+    check(
+        "match v { 1 =>\n 2\n 3 => 4 }",
+        "(match v (1 => 2) (3 => 4))",
+    );
+    check(
+        "match v { 1 => if a { b }\n else { c }\n 2 => 3 }",
+        "(match v (1 => (if a {b} {c})) (2 => 3))",
+    );
     check("match v { }", "(match v)");
 }
 
@@ -367,14 +457,29 @@ fn structs() {
         "struct Point {\n  x, y = 0\n  fn len(self) { self.x }\n  fn +(self, o) { o }\n}",
         "(struct Point x y=0 (fn len(self){self.x}) (fn +(self o){o}))",
     );
-    check("struct C { var n = 0; fn inc(self) { self.n += 1; self } }", "(struct C var:n=0 (fn inc(self){(+= self.n 1); self}))");
+    check(
+        "struct C { var n = 0; fn inc(self) { self.n += 1; self } }",
+        "(struct C var:n=0 (fn inc(self){(+= self.n 1); self}))",
+    );
     check("struct C { var x, y }", "(struct C var:x y)");
-    check("pub struct D: Named, m.Other { }", "(pub struct D : Named m.Other)");
+    check(
+        "pub struct D: Named, m.Other { }",
+        "(pub struct D : Named m.Other)",
+    );
     check("struct E {}", "(struct E)");
-    for name in ["+", "-", "*", "/", "//", "%", "**", "==", "<", "[]", "[]=", "neg", "call", "str", "hash", "iter", "next", "in"] {
-        check(&format!("struct S {{ fn {name}(self, o) {{ o }} }}"), &format!("(struct S (fn {name}(self o){{o}}))"));
+    for name in [
+        "+", "-", "*", "/", "//", "%", "**", "==", "<", "[]", "[]=", "neg", "call", "str", "hash",
+        "iter", "next", "in",
+    ] {
+        check(
+            &format!("struct S {{ fn {name}(self, o) {{ o }} }}"),
+            &format!("(struct S (fn {name}(self o){{o}}))"),
+        );
     }
-    check("struct S { gen fn iter(self) { yield 1 } }", "(struct S (gen fn iter(self){(yield 1)}))");
+    check(
+        "struct S { gen fn iter(self) { yield 1 } }",
+        "(struct S (gen fn iter(self){(yield 1)}))",
+    );
 }
 
 #[test]
@@ -383,17 +488,32 @@ fn enums_and_traits() {
         "enum Shape { Circle(r), Rect(w, h = 1), Empty\n  fn area(self) { 0 }\n}",
         "(enum Shape Circle( r ) Rect( w h=1 ) Empty (fn area(self){0}))",
     );
-    check("pub enum E: Named { A\n B\n C }", "(pub enum E : Named A B C)");
-    check("trait Named { fn name(self); fn greet(self) { 1 } }", "(trait Named (fn name(self)) (fn greet(self){1}))");
-    check("trait T: A {\n  fn a(self)\n  gen fn b(self)\n}", "(trait T : A (fn a(self)) (gen fn b(self)))");
+    check(
+        "pub enum E: Named { A\n B\n C }",
+        "(pub enum E : Named A B C)",
+    );
+    check(
+        "trait Named { fn name(self); fn greet(self) { 1 } }",
+        "(trait Named (fn name(self)) (fn greet(self){1}))",
+    );
+    check(
+        "trait T: A {\n  fn a(self)\n  gen fn b(self)\n}",
+        "(trait T : A (fn a(self)) (gen fn b(self)))",
+    );
 }
 
 #[test]
 fn modules() {
     check("import fs, os", "(import fs os)");
     check("import \"./util.hd\"", "(import \"./util.hd\")");
-    check("import \"./util.hd\" as u, fs as f", "(import \"./util.hd\" as u fs as f)");
-    check("from \"./util.hd\" import a, b as c", "(from \"./util.hd\" a b as c)");
+    check(
+        "import \"./util.hd\" as u, fs as f",
+        "(import \"./util.hd\" as u fs as f)",
+    );
+    check(
+        "from \"./util.hd\" import a, b as c",
+        "(from \"./util.hd\" a b as c)",
+    );
     check("from fs import read", "(from fs read)");
     check("test \"name\" { assert a }", "(test \"name\" {(assert a)})");
 }
@@ -406,32 +526,65 @@ fn concurrency() {
     check("spawn (make())(x)", "(spawn (call (call make) x))");
     check("spawn { a; b }", "(spawn {a; b})");
     check("spawn(name: \"x\") f()", "(spawn name:\"x\" (call f))");
-    check("thread(name: \"x\", big: 1) { y }", "(thread name:\"x\" big:1 {y})");
-    check("let t = thread f(copy(x))", "(let t (thread (call f (call copy x))))");
+    check(
+        "thread(name: \"x\", big: 1) { y }",
+        "(thread name:\"x\" big:1 {y})",
+    );
+    check(
+        "let t = thread f(copy(x))",
+        "(let t (thread (call f (call copy x))))",
+    );
     check("(thread f(x)).join()", "(call (thread (call f x)).join)");
     check("threadlet f()", "(threadlet (call f))");
     check("threadlet { f() }", "(threadlet {(call f)})");
-    check("xs.map(|x| spawn f(x))", "(call xs.map (closure(x) (spawn (call f x))))");
+    check(
+        "xs.map(|x| spawn f(x))",
+        "(call xs.map (closure(x) (spawn (call f x))))",
+    );
     check("scope { a }", "(scope {a})");
-    check("scope(timeout: 2s) { a }", "(scope timeout:2000000000ns {a})");
+    check(
+        "scope(timeout: 2s) { a }",
+        "(scope timeout:2000000000ns {a})",
+    );
     check("let x = scope { a }.b", "(let x (scope {a}).b)");
     check("yield", "(yield)");
     check(
         "select {\n  m = inbox.recv() => handle(m)\n  out.send(x) => sent += 1\n  r = t.join() => r\n  after 1s => \"idle\"\n}",
         "(select (m = (call inbox.recv) => (call handle m)) ((call out.send x) => {(+= sent 1)}) (r = (call t.join) => r) (after 1000000000ns => \"idle\"))",
     );
-    check("select { m = c.recv() => m, else => 1 }", "(select (m = (call c.recv) => m) (else => 1))");
-    check("select { m = c.recv() => m\n else => 1 }", "(select (m = (call c.recv) => m) (else => 1))");
-    check("select { (a, [b, ..c]) = c.recv() => m }", "(select ((,a [b ..c]) = (call c.recv) => m))");
-    check("select { {a} = c.recv() => m }", "(select ({\"a\":a} = (call c.recv) => m))");
-    check("select { c.recv() => { x = 1 } }", "(select ((call c.recv) => {(= x 1)}))");
+    check(
+        "select { m = c.recv() => m, else => 1 }",
+        "(select (m = (call c.recv) => m) (else => 1))",
+    );
+    check(
+        "select { m = c.recv() => m\n else => 1 }",
+        "(select (m = (call c.recv) => m) (else => 1))",
+    );
+    check(
+        "select { (a, [b, ..c]) = c.recv() => m }",
+        "(select ((,a [b ..c]) = (call c.recv) => m))",
+    );
+    check(
+        "select { {a} = c.recv() => m }",
+        "(select ({\"a\":a} = (call c.recv) => m))",
+    );
+    check(
+        "select { c.recv() => { x = 1 } }",
+        "(select ((call c.recv) => {(= x 1)}))",
+    );
 }
 
 #[test]
 fn docs_belong_to_the_next_item() {
-    check("## One.\n##  Two.\nfn f() {}", "(##\"One.\\n Two.\" fn f(){})");
+    check(
+        "## One.\n##  Two.\nfn f() {}",
+        "(##\"One.\\n Two.\" fn f(){})",
+    );
     check("## Of x.\nlet x = 1", "##\"Of x.\" (let x 1)");
-    check("## Old.\n\n## New.\n\npub struct S { \n ## m\n fn f() {} }", "##\"New.\" (pub struct S (##\"m\" fn f(){}))");
+    check(
+        "## Old.\n\n## New.\n\npub struct S { \n ## m\n fn f() {} }",
+        "##\"New.\" (pub struct S (##\"m\" fn f(){}))",
+    );
     check("let x = 1 ## no\nlet y = 2", "(let x 1)\n(let y 2)");
     check("### banner\nlet y = 2", "(let y 2)");
 }
@@ -446,7 +599,11 @@ fn names_may_be_in_any_script() {
 fn spans_cover_what_was_written() {
     let source = "let abc = (f(1) + 2)";
     let (ast, _) = parse(source);
-    let texts: Vec<&str> = ast.exprs.iter().map(|expr| &source[expr.span.range()]).collect();
+    let texts: Vec<&str> = ast
+        .exprs
+        .iter()
+        .map(|expr| &source[expr.span.range()])
+        .collect();
     assert_eq!(texts, ["f", "1", "f(1)", "2", "f(1) + 2"]);
     let stmt = ast.stmt(ast.root.stmts[0]);
     assert_eq!(&source[stmt.span.range()], source);
