@@ -54,6 +54,42 @@ pub const CODES: &[(&str, &str)] = &[
     ("E0126", "`--`"),
     ("E0127", "an interpolation without an expression"),
     ("E0128", "a variable without a value"),
+    ("E0201", "a name that is not defined, or not yet"),
+    ("E0202", "a name declared twice in one scope"),
+    ("E0203", "an assignment to what is no `var`"),
+    (
+        "E0204",
+        "a call with the wrong number or names of arguments",
+    ),
+    (
+        "E0205",
+        "a bare name in a pattern that hides a constant, type or variant",
+    ),
+    ("E0206", "a `thread` block that captures a local `var`"),
+    ("E0207", "`break` or `continue` outside a loop"),
+    ("E0208", "`return` outside a function"),
+    ("E0209", "`yield` with a value outside a `gen fn`"),
+    ("E0210", "an import of what cannot be found or named"),
+    ("E0211", "a function that is too large"),
+    ("E0212", "a positional argument behind a named one"),
+    ("E0213", "a pattern that does not fit together"),
+    ("E0214", "an assignment that is not possible in this form"),
+    ("E0215", "a declaration that stands only at top level"),
+    ("E0216", "a field's default that uses a local variable"),
+    (
+        "E0217",
+        "a range pattern whose ends are no whole numbers of 64 bits",
+    ),
+    (
+        "E0218",
+        "something other than a trait or error kind behind `:`",
+    ),
+    ("W0201", "a variable that is never used"),
+    ("W0202", "an import that is never used"),
+    ("W0203", "code that is never reached"),
+    ("W0204", "an arm or `catch` that is never reached"),
+    ("W0205", "a field or method that the type does not have"),
+    ("W0206", "an assignment to a field that is not `var`"),
 ];
 
 /// What a code means, if there is such a code.
