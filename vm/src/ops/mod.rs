@@ -10,11 +10,14 @@ pub mod compare;
 pub mod duration;
 pub mod float;
 pub mod hash;
+pub mod index;
 pub mod int;
 pub mod int_text;
 pub mod list;
 pub mod map;
 mod memory;
+pub mod range;
+pub mod show;
 pub mod text;
 
 use crate::object::{Instance, Kind, Range, type_id};
