@@ -9,6 +9,8 @@ pub mod arith;
 pub mod compare;
 pub mod duration;
 pub mod float;
+pub mod format;
+pub mod format_spec;
 pub mod hash;
 pub mod index;
 pub mod int;

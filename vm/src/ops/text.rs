@@ -365,7 +365,7 @@ fn can_concat_object(value: Value) -> bool {
 }
 
 /// Appends the text of a value that `can_concat`, strings excepted.
-pub(crate) fn write_plain(out: &mut String, value: Value) -> OpResult<()> {
+pub fn write_plain(out: &mut String, value: Value) -> OpResult<()> {
     use std::fmt::Write;
     if value.is_small_int() {
         // Writing to a string cannot fail.

@@ -4,37 +4,141 @@ mod arith;
 mod int;
 mod list;
 mod map;
+mod show;
 mod text;
 
 use super::{OpFail, OperatorNames, TypeLookup};
 use crate::heap::Heap;
-use crate::types::{ErrorKind, Sym, TypeInfo};
+use crate::object::{FIRST_USER_TYPE, Header, Kind};
+use crate::types::{ErrorKind, Field, Method, Shape, Sym, TypeInfo};
 use crate::value::Value;
+use parking_lot::RwLock;
 
-/// Types of no engine.
-pub(crate) struct NoTypes {
+/// A few types: `Point(x, y)`, `Shape { Circle(r), Empty }`, `MyError(code)`, `Custom(v)` with methods `== < hash str`,
+/// `Counter(var n)`.
+pub(crate) struct TestTypes {
     names: OperatorNames,
+    symbols: Vec<&'static str>,
+    infos: Vec<TypeInfo>,
 }
 
-impl NoTypes {
-    pub(crate) fn new() -> NoTypes {
-        NoTypes {
+/// Without using its types.
+pub(crate) type NoTypes = TestTypes;
+
+const POINT: u32 = 0;
+const SHAPE: u32 = 1;
+const CIRCLE: u32 = 2;
+const EMPTY: u32 = 3;
+const ERROR: u32 = 4;
+const CUSTOM: u32 = 5;
+const COUNTER: u32 = 6;
+
+impl TestTypes {
+    pub(crate) fn new() -> TestTypes {
+        let info = |at: u32, name: &str, shape, parent: Option<u32>, fields: &[u32]| TypeInfo {
+            id: FIRST_USER_TYPE + at,
+            name: name.into(),
+            shape,
+            parent: parent.map(|at| FIRST_USER_TYPE + at),
+            traits: Vec::new(),
+            fields: fields
+                .iter()
+                .map(|&name| Field {
+                    name: Sym(name),
+                    is_var: at == COUNTER,
+                })
+                .collect(),
+            is_error: at == ERROR,
+            is_mutable: at == COUNTER,
+            variants: Vec::new(),
+            is_unit: at == EMPTY,
+            methods: Default::default(),
+            value: RwLock::new(Value::NIL),
+            constructor: RwLock::new(Value::UNSET),
+            unit: RwLock::new(Value::UNSET),
+        };
+        let infos = vec![
+            info(POINT, "Point", Shape::Struct, None, &[4, 5]),
+            info(SHAPE, "Shape", Shape::Enum, None, &[]),
+            info(CIRCLE, "Circle", Shape::Variant, Some(SHAPE), &[6]),
+            info(EMPTY, "Empty", Shape::Variant, Some(SHAPE), &[]),
+            info(
+                ERROR,
+                "MyError",
+                Shape::Struct,
+                None,
+                &[7, 8, 9, 10, 11, 12],
+            ),
+            info(CUSTOM, "Custom", Shape::Struct, None, &[13]),
+            info(COUNTER, "Counter", Shape::Struct, None, &[14]),
+        ];
+        for name in 0..4 {
+            let method = Method {
+                function: Value::TRUE,
+                index: 0,
+                has_self: true,
+            };
+            infos[CUSTOM as usize]
+                .methods
+                .write()
+                .insert(Sym(name), method);
+        }
+        TestTypes {
             names: OperatorNames {
                 eq: Sym(0),
                 lt: Sym(1),
                 hash: Sym(2),
                 str: Sym(3),
             },
+            symbols: vec![
+                "==", "<", "hash", "str", "x", "y", "r", "message", "kind", "data", "cause",
+                "trace", "code", "v", "n",
+            ],
+            infos,
         }
+    }
+    fn instance(&self, heap: &mut Heap, kind: Kind, at: u32, fields: &[Value]) -> Value {
+        let header = Header::new(kind, FIRST_USER_TYPE + at, fields.len() as u16);
+        let object = heap.alloc(header, 8 + fields.len() * 8);
+        // SAFETY: freshly allocated with room for the fields behind the header.
+        unsafe {
+            std::ptr::copy_nonoverlapping(fields.as_ptr(), object.add(1).cast(), fields.len())
+        };
+        Value::local(object)
+    }
+    pub(crate) fn point(&self, heap: &mut Heap, x: Value, y: Value) -> Value {
+        self.instance(heap, Kind::Struct, POINT, &[x, y])
+    }
+    pub(crate) fn circle(&self, heap: &mut Heap, r: Value) -> Value {
+        self.instance(heap, Kind::Variant, CIRCLE, &[r])
+    }
+    pub(crate) fn empty(&self, heap: &mut Heap) -> Value {
+        self.instance(heap, Kind::Variant, EMPTY, &[])
+    }
+    pub(crate) fn error(&self, heap: &mut Heap, message: &str) -> Value {
+        let message = string(heap, message);
+        let nil = Value::NIL;
+        self.instance(
+            heap,
+            Kind::Struct,
+            ERROR,
+            &[message, nil, nil, nil, nil, Value::small_int(7)],
+        )
+    }
+    pub(crate) fn with_methods(&self, heap: &mut Heap, v: Value) -> Value {
+        self.instance(heap, Kind::Struct, CUSTOM, &[v])
+    }
+    pub(crate) fn counter(&self, heap: &mut Heap, n: Value) -> Value {
+        self.instance(heap, Kind::Struct, COUNTER, &[n])
     }
 }
 
-impl TypeLookup for NoTypes {
-    fn info(&self, _id: u32) -> Option<&TypeInfo> {
-        None
+impl TypeLookup for TestTypes {
+    fn info(&self, id: u32) -> Option<&TypeInfo> {
+        self.infos.get(id.checked_sub(FIRST_USER_TYPE)? as usize)
     }
-    fn symbol(&self, _sym: Sym) -> &str {
-        "name"
+    fn symbol(&self, sym: Sym) -> &str {
+        self.symbols[sym.0 as usize]
     }
     fn operators(&self) -> &OperatorNames {
         &self.names
