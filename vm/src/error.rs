@@ -46,16 +46,10 @@ fn distance(a: &str, b: &str, cap: usize) -> usize {
 
 /// The text of a value for messages, cut to `most` characters.
 pub(crate) fn short(engine: &crate::engine::Engine, v: Value, quoted: bool, most: usize) -> String {
-    let _ = engine;
-    let text = match crate::ops::text::as_str(v) {
-        Some(s) if quoted => format!("{s:?}"),
-        Some(s) => s.to_string(),
-        None => match crate::ops::int::to_i64(v) {
-            Some(i) => i.to_string(),
-            None => format!("{v:?}"),
-        },
-    };
-    text.chars().take(most).collect()
+    match crate::ops::text::as_str(v) {
+        Some(s) if !quoted => s.chars().take(most).collect(),
+        _ => crate::ops::show::short(engine, v, most),
+    }
 }
 
 /// One line of a trace.

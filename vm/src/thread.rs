@@ -552,12 +552,20 @@ impl Thread {
     pub(crate) fn show_short(&mut self, v: Value) -> String {
         crate::error::short(self.engine(), v, false, 2000)
     }
+    /// `x` formatted by the text of a spec; `x` is no object whose `str` only script code knows.
     pub(crate) fn format_value(&mut self, x: Value, spec: Value) -> Result<Value, Trap> {
-        // SAFETY: both are live.
-        let spec = unsafe { ops::text::str_of(spec) };
-        let _ = spec;
-        let result = ops::text::concat(&mut self.heap, &[x]);
-        self.checked(result)
+        let spec = ops::text::as_str(spec).unwrap_or("");
+        let result = match ops::format_spec::FormatSpec::parse(spec) {
+            Ok(spec) => ops::format::value(&mut self.heap, &spec, x),
+            Err(text) => Err(OpFail::error(ErrorKind::Value, text)),
+        };
+        match self.checked(result)? {
+            Some(value) => Ok(value),
+            None => {
+                let text = self.show_short(x);
+                Ok(self.text_value(&text))
+            }
+        }
     }
     pub(crate) fn new_host(
         &mut self,
