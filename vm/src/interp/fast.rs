@@ -643,7 +643,8 @@ op!(ForNext(s, w) {
 op!(NewStruct(s, w) {
     let ty = *s.k.add(w.imm() as usize);
     let template = (*ty.as_object().cast::<TypeObject>()).template;
-    let bytes = size_of::<Instance>() + w.c() * size_of::<Value>();
+    // Every object has room for a forwarding pointer.
+    let bytes = size_of::<Instance>() + w.c().max(1) * size_of::<Value>();
     let heap = &raw mut (*s.thread).heap;
     let object = (*heap).bump;
     let end = object.wrapping_add(bytes);
