@@ -8,13 +8,16 @@ use crate::for_each_op;
 use crate::thread::Thread;
 use crate::value::Value;
 
-/// Five arguments, all in registers.
-type Handler = unsafe extern "C" fn(*const u64, *mut Value, *mut Thread, *const Value, u64) -> u64;
+/// Five arguments, all in registers. The word is the fourth, since its second byte can be addressed there on x86-64 (`ch`).
+type Handler = unsafe extern "C" fn(*const u64, *mut Value, *mut Thread, u64, *const Value) -> u64;
+
+/// What a slow path returns when the loop goes on; otherwise an `Exit`.
+const GO_ON: u64 = u64::MAX;
 
 macro_rules! dispatch {
     ($s:expr) => {{
         let word = *$s.pc;
-        return HANDLERS[(word & 0xff) as usize]($s.pc.add(1), $s.base, $s.thread, $s.k, word);
+        return HANDLERS[(word & 0xff) as usize]($s.pc.add(1), $s.base, $s.thread, word, $s.k);
     }};
 }
 
@@ -25,7 +28,7 @@ macro_rules! handlers {
             use super::*;
             $(
                 // SAFETY (all): called only with the state of a running frame of verified code.
-                pub(super) unsafe extern "C" fn $name(pc: *const u64, base: *mut Value, thread: *mut Thread, k: *const Value, word: u64) -> u64 {
+                pub(super) unsafe extern "C" fn $name(pc: *const u64, base: *mut Value, thread: *mut Thread, word: u64, k: *const Value,) -> u64 {
                     // SAFETY: as above.
                     unsafe {
                         let mut s = State { pc, base, thread, k };
@@ -36,7 +39,7 @@ macro_rules! handlers {
                                 std::arch::asm!("/* taken */", options(nomem, nostack, preserves_flags));
                                 dispatch!(s)
                             }
-                            Next::Slow => return slow_handlers::$name(pc, base, thread, k, word),
+                            Next::Slow => return slow_handlers::$name(pc, base, thread, word, k),
                         }
                     }
                 }
@@ -48,19 +51,32 @@ macro_rules! handlers {
             $(
                 #[cold]
                 #[inline(never)]
-                pub(super) unsafe extern "C" fn $name(pc: *const u64, base: *mut Value, thread: *mut Thread, _k: *const Value, word: u64) -> u64 {
+                pub(super) unsafe extern "C" fn $name(pc: *const u64, base: *mut Value, thread: *mut Thread, word: u64, _k: *const Value,) -> u64 {
                     // SAFETY: as for the fast handler; the thread is not otherwise borrowed while the loop runs.
                     unsafe {
                         (*thread).pc = pc;
                         (*thread).base = base;
-                        let result = slow::$name(&mut *thread, Word(word));
-                        if let Some(exit) = after_slow(&mut *thread, result) {
-                            return exit as u64;
+                        let code = slow_bodies::$name(&mut *thread, word);
+                        if code != GO_ON {
+                            return code;
                         }
                         let base = (*thread).base;
                         let s = State { pc: (*thread).pc, base, thread, k: super::super::frame::constants(base) };
                         dispatch!(s)
                     }
+                }
+            )*
+        }
+        /// Slow paths with their locals: never inlined, so that no address of a local escapes from a handler.
+        #[allow(non_snake_case, reason = "named like the operations")]
+        mod slow_bodies {
+            use super::*;
+            $(
+                #[cold]
+                #[inline(never)]
+                pub(super) fn $name(thread: &mut Thread, word: u64) -> u64 {
+                    let result = slow::$name(thread, Word(word));
+                    after_slow(thread, result).map_or(GO_ON, |exit| exit as u64)
                 }
             )*
         }
@@ -84,7 +100,7 @@ pub(super) unsafe fn run(s: State) -> Exit {
     // SAFETY: passed on; what handlers return are `Exit`s.
     unsafe {
         let word = *s.pc;
-        let code = HANDLERS[(word & 0xff) as usize](s.pc.add(1), s.base, s.thread, s.k, word);
+        let code = HANDLERS[(word & 0xff) as usize](s.pc.add(1), s.base, s.thread, word, s.k);
         std::mem::transmute::<u64, Exit>(code)
     }
 }
