@@ -1,1 +1,8 @@
-//! Placeholder text replaced as the crate is built.
+//! Heddle's standard library: the prelude and the standard modules, in Rust and in Heddle.
+
+mod modules;
+mod prelude;
+mod support;
+
+pub use modules::modules;
+pub use prelude::{PreludeSpec, prelude};

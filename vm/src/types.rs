@@ -134,6 +134,31 @@ pub enum ErrorKind {
 }
 
 impl ErrorKind {
+    /// All, in the order of `ERROR_KINDS`.
+    pub const ALL: [ErrorKind; ERROR_KINDS.len()] = [
+        ErrorKind::Error,
+        ErrorKind::Type,
+        ErrorKind::Value,
+        ErrorKind::Arithmetic,
+        ErrorKind::Index,
+        ErrorKind::Key,
+        ErrorKind::Match,
+        ErrorKind::Name,
+        ErrorKind::Assert,
+        ErrorKind::StackOverflow,
+        ErrorKind::Frozen,
+        ErrorKind::Share,
+        ErrorKind::Troop,
+        ErrorKind::Limit,
+        ErrorKind::Blocking,
+        ErrorKind::Permission,
+        ErrorKind::Cancelled,
+        ErrorKind::Timeout,
+        ErrorKind::ChannelClosed,
+        ErrorKind::Deadlock,
+        ErrorKind::Io,
+        ErrorKind::StopIteration,
+    ];
     pub fn type_id(self) -> u32 {
         crate::object::type_id::ERROR + self as u32
     }

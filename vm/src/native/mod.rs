@@ -6,6 +6,7 @@
 
 mod ctx;
 mod host;
+mod values;
 
 pub use ctx::Ctx;
 pub(crate) use ctx::with_article;

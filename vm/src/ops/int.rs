@@ -67,6 +67,11 @@ pub fn is_int(value: Value) -> bool {
     value.is_small_int() || matches!(value.kind(), Some(Kind::Int64 | Kind::BigInt))
 }
 
+/// How many bits the magnitude of an int has.
+pub fn bit_length(value: Value) -> Option<u64> {
+    view(value).map(|i| i.bits())
+}
+
 /// The int if it fits 64 bits.
 #[inline]
 pub fn to_i64(value: Value) -> Option<i64> {

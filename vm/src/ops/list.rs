@@ -129,7 +129,7 @@ fn tuple_of_parts(heap: &mut Heap, parts: &[&[Value]]) -> OpResult {
 
 /// Fails if the list, map or set may not be changed.
 #[inline]
-pub(crate) fn check_not_frozen(value: Value) -> OpResult<()> {
+pub fn check_not_frozen(value: Value) -> OpResult<()> {
     // SAFETY: the callers know that it is an object.
     if unsafe { (*value.as_object()).has(FLAG_FROZEN) } {
         return Err(OpFail::typed(
@@ -366,6 +366,21 @@ pub fn replace_all(heap: &mut Heap, value: Value, items: &[Value]) -> OpResult<(
         }
     }
     Ok(())
+}
+
+/// Overwrites elements from a position on; all must exist.
+pub fn write_at(heap: &mut Heap, value: Value, position: usize, items: &[Value]) {
+    let list = list(value);
+    assert!(position + items.len() <= len(value));
+    if items.is_empty() {
+        return;
+    }
+    // SAFETY: the elements exist; `items` may be the same memory.
+    unsafe {
+        let slot = (*list).items.add(position);
+        std::ptr::copy(items.as_ptr(), slot, items.len());
+        heap.elements_moved(list.cast());
+    }
 }
 
 // --- parts and sums

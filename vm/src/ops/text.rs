@@ -36,7 +36,7 @@ pub(crate) fn str_of<'a>(value: Value) -> &'a str {
 
 /// The text of a string; `None` for other values.
 #[inline]
-pub(crate) fn as_str<'a>(value: Value) -> Option<&'a str> {
+pub fn as_str<'a>(value: Value) -> Option<&'a str> {
     value.is_kind(Kind::Str).then(|| str_of(value))
 }
 

@@ -1,0 +1,411 @@
+//! JSON text to values, in steps.
+//!
+//! The parser keeps its own stack: open containers (each object followed by the key whose value comes next) lie in `open` during a
+//! step and in a list of the program between steps, since only what a program can reach survives a collection. Nesting is
+//! limited, so neither parsing nor what is done with the result can be made arbitrarily deep by a hostile text.
+
+use heddle_vm::native::{Ctx, NativeResult, Trap};
+use heddle_vm::types::ErrorKind;
+use heddle_vm::{Value, ops};
+
+/// Deeper nesting is refused.
+const MAX_DEPTH: usize = 10_000;
+/// Bytes of text read in one step: about a quarter of a millisecond.
+const STEP_BYTES: usize = 32 * 1024;
+/// What a byte of text may become, at most, in all but contrived texts: asked for before a step.
+const BYTES_PER_BYTE: usize = 8;
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Expect {
+    Value,
+    /// Behind `[`.
+    ValueOrEnd,
+    /// Behind `{`.
+    KeyOrEnd,
+    /// Behind a comma in an object.
+    Key,
+    /// Behind a value in a container.
+    CommaOrEnd,
+    /// Behind the outermost value.
+    End,
+}
+
+/// Where a parse is.
+pub(super) struct Parser {
+    position: usize,
+    expect: Expect,
+    /// Open containers: `true` for objects.
+    kinds: Vec<bool>,
+    is_done: bool,
+}
+
+impl Parser {
+    fn new() -> Parser {
+        Parser {
+            position: 0,
+            expect: Expect::Value,
+            kinds: Vec::new(),
+            is_done: false,
+        }
+    }
+}
+
+/// `json.__parser()`
+pub(super) fn new_parser(ctx: &mut Ctx) -> NativeResult {
+    Ok(ctx.host(Box::new(Parser::new()), "json parser"))
+}
+
+/// `json.__parse_done(parser)`
+pub(super) fn parse_done(ctx: &mut Ctx) -> NativeResult {
+    Ok(Value::bool(ctx.host_arg::<Parser>(0)?.is_done))
+}
+
+/// `json.__parse_short(text)`: in one step.
+pub(super) fn parse_short(ctx: &mut Ctx) -> NativeResult {
+    let text = ctx.str_arg(0)?;
+    ctx.reserve(text.len() * BYTES_PER_BYTE)?;
+    Step::new(ctx, text, &mut Parser::new(), Vec::new()).run(usize::MAX)
+}
+
+/// `json.__parse_step(parser, text, open)`: gives the open containers for the next step, or the result when the parser is done.
+pub(super) fn parse_step(ctx: &mut Ctx) -> NativeResult {
+    let text = ctx.str_arg(1)?;
+    ctx.reserve(STEP_BYTES * BYTES_PER_BYTE)?;
+    let open = ctx.list_arg(2)?.to_vec();
+    let parser = ctx.host_arg::<Parser>(0)?;
+    let end = parser.position + STEP_BYTES;
+    Step::new(ctx, text, parser, open).run(end)
+}
+
+struct Step<'a, 'c> {
+    ctx: &'a mut Ctx<'c>,
+    text: &'c str,
+    bytes: &'c [u8],
+    parser: &'a mut Parser,
+    open: Vec<Value>,
+}
+
+impl<'a, 'c> Step<'a, 'c> {
+    fn new(
+        ctx: &'a mut Ctx<'c>,
+        text: &'c str,
+        parser: &'a mut Parser,
+        open: Vec<Value>,
+    ) -> Step<'a, 'c> {
+        Step {
+            ctx,
+            text,
+            bytes: text.as_bytes(),
+            parser,
+            open,
+        }
+    }
+
+    fn run(mut self, end: usize) -> NativeResult {
+        loop {
+            if self.parser.position >= end {
+                return self.ctx.list(&self.open);
+            }
+            let found = self.next_visible();
+            match self.parser.expect {
+                Expect::Value => self.value(found)?,
+                Expect::ValueOrEnd if found == Some(b']') => self.close()?,
+                Expect::ValueOrEnd => self.value(found)?,
+                Expect::KeyOrEnd if found == Some(b'}') => self.close()?,
+                Expect::Key | Expect::KeyOrEnd => self.key(found)?,
+                Expect::CommaOrEnd => {
+                    let is_object = self.parser.kinds.last() == Some(&true);
+                    match (found, is_object) {
+                        (Some(b','), _) => {
+                            self.parser.position += 1;
+                            self.parser.expect = if is_object {
+                                Expect::Key
+                            } else {
+                                Expect::Value
+                            };
+                        }
+                        (Some(b'}'), true) | (Some(b']'), false) => self.close()?,
+                        _ => {
+                            let wanted = if is_object {
+                                "a comma or }"
+                            } else {
+                                "a comma or ]"
+                            };
+                            return Err(self.unexpected(wanted));
+                        }
+                    }
+                }
+                Expect::End => {
+                    if found.is_some() {
+                        return Err(self.unexpected("the end of the text"));
+                    }
+                    self.parser.is_done = true;
+                    return Ok(self.open[0]);
+                }
+            }
+        }
+    }
+
+    /// Skips white space; the byte behind it.
+    fn next_visible(&mut self) -> Option<u8> {
+        while let Some(&byte) = self.bytes.get(self.parser.position) {
+            if !matches!(byte, b' ' | b'\n' | b'\r' | b'\t') {
+                return Some(byte);
+            }
+            self.parser.position += 1;
+        }
+        None
+    }
+
+    fn value(&mut self, first: Option<u8>) -> Result<(), Trap> {
+        let value = match first {
+            Some(b'{') => return self.enter(true),
+            Some(b'[') => return self.enter(false),
+            Some(b'"') => self.string()?,
+            Some(b'-' | b'0'..=b'9') => self.number()?,
+            Some(b't') => self.word("true", Value::TRUE)?,
+            Some(b'f') => self.word("false", Value::FALSE)?,
+            Some(b'n') => self.word("null", Value::NIL)?,
+            _ => return Err(self.unexpected("a value")),
+        };
+        self.complete(value)
+    }
+
+    fn enter(&mut self, is_object: bool) -> Result<(), Trap> {
+        if self.parser.kinds.len() >= MAX_DEPTH {
+            return Err(self.fail(format!("nested deeper than {MAX_DEPTH} levels")));
+        }
+        let container = if is_object {
+            self.ctx.map()?
+        } else {
+            self.ctx.list(&[])?
+        };
+        self.open.push(container);
+        self.parser.kinds.push(is_object);
+        self.parser.position += 1;
+        self.parser.expect = if is_object {
+            Expect::KeyOrEnd
+        } else {
+            Expect::ValueOrEnd
+        };
+        Ok(())
+    }
+
+    fn close(&mut self) -> Result<(), Trap> {
+        self.parser.position += 1;
+        self.parser.kinds.pop();
+        let container = self.open.pop().unwrap_or(Value::NIL);
+        self.complete(container)
+    }
+
+    /// Puts a finished value where it belongs.
+    fn complete(&mut self, value: Value) -> Result<(), Trap> {
+        self.parser.expect = Expect::CommaOrEnd;
+        match self.parser.kinds.last() {
+            None => {
+                self.open.push(value);
+                self.parser.expect = Expect::End;
+                Ok(())
+            }
+            Some(false) => self.ctx.list_push(self.open[self.open.len() - 1], value),
+            Some(true) => {
+                let key = self.open.pop().unwrap_or(Value::NIL);
+                self.ctx.map_set(self.open[self.open.len() - 1], key, value)
+            }
+        }
+    }
+
+    fn key(&mut self, first: Option<u8>) -> Result<(), Trap> {
+        if first != Some(b'"') {
+            return Err(self.unexpected("a key in double quotes"));
+        }
+        let key = self.string()?;
+        if self.next_visible() != Some(b':') {
+            return Err(self.unexpected("a colon"));
+        }
+        self.parser.position += 1;
+        self.open.push(key);
+        self.parser.expect = Expect::Value;
+        Ok(())
+    }
+
+    fn word(&mut self, word: &str, value: Value) -> Result<Value, Trap> {
+        if !self.bytes[self.parser.position..].starts_with(word.as_bytes()) {
+            return Err(self.unexpected("a value"));
+        }
+        self.parser.position += word.len();
+        Ok(value)
+    }
+
+    fn string(&mut self) -> NativeResult {
+        let start = self.parser.position + 1;
+        let mut i = start;
+        loop {
+            match self.bytes.get(i) {
+                Some(b'"') => {
+                    self.parser.position = i + 1;
+                    return Ok(self.ctx.str(&self.text[start..i]));
+                }
+                Some(b'\\') => break,
+                Some(0..0x20) | None => return Err(self.bad_string(i)),
+                Some(_) => i += 1,
+            }
+        }
+        let mut out = String::from(&self.text[start..i]);
+        let mut from = i;
+        loop {
+            match self.bytes.get(i) {
+                Some(b'"') => {
+                    out.push_str(&self.text[from..i]);
+                    self.parser.position = i + 1;
+                    return Ok(self.ctx.str(&out));
+                }
+                Some(b'\\') => {
+                    out.push_str(&self.text[from..i]);
+                    i = self.escape(i + 1, &mut out)?;
+                    from = i;
+                }
+                Some(0..0x20) | None => return Err(self.bad_string(i)),
+                Some(_) => i += 1,
+            }
+        }
+    }
+
+    fn bad_string(&mut self, at: usize) -> Trap {
+        self.parser.position = at;
+        match self.bytes.get(at) {
+            None => self.fail("unterminated string".into()),
+            Some(byte) => self.fail(format!("control character \\u{byte:04x} in a string")),
+        }
+    }
+
+    /// Reads what follows a backslash at `i - 1`; gives the position behind it.
+    fn escape(&mut self, i: usize, out: &mut String) -> Result<usize, Trap> {
+        let c = match self.bytes.get(i) {
+            Some(b'"') => '"',
+            Some(b'\\') => '\\',
+            Some(b'/') => '/',
+            Some(b'b') => '\u{8}',
+            Some(b'f') => '\u{c}',
+            Some(b'n') => '\n',
+            Some(b'r') => '\r',
+            Some(b't') => '\t',
+            Some(b'u') => return self.unicode_escape(i + 1, out),
+            _ => {
+                self.parser.position = i - 1;
+                return Err(self.fail("unknown escape in a string".into()));
+            }
+        };
+        out.push(c);
+        Ok(i + 1)
+    }
+
+    fn unicode_escape(&mut self, i: usize, out: &mut String) -> Result<usize, Trap> {
+        let hex = |at: usize| {
+            let digits = self.bytes.get(at..at + 4)?;
+            if !digits.iter().all(u8::is_ascii_hexdigit) {
+                return None;
+            }
+            u32::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()
+        };
+        let Some(unit) = hex(i) else {
+            self.parser.position = i - 2;
+            return Err(self.fail("\\u needs four hexadecimal digits".into()));
+        };
+        if let Some(c) = char::from_u32(unit) {
+            out.push(c);
+            return Ok(i + 4);
+        }
+        // A surrogate: two of them make a character, a lone one makes none.
+        if unit < 0xdc00
+            && self.bytes[i + 4..].starts_with(b"\\u")
+            && let Some(low) = hex(i + 6)
+            && (0xdc00..0xe000).contains(&low)
+            && let Some(c) = char::from_u32(0x10000 + ((unit - 0xd800) << 10) + (low - 0xdc00))
+        {
+            out.push(c);
+            return Ok(i + 10);
+        }
+        self.parser.position = i - 2;
+        Err(self.fail("lone surrogate in a string".into()))
+    }
+
+    fn number(&mut self) -> NativeResult {
+        let start = self.parser.position;
+        let mut i = start;
+        let digits = |mut i: usize| {
+            while self.bytes.get(i).is_some_and(u8::is_ascii_digit) {
+                i += 1;
+            }
+            i
+        };
+        if self.bytes[i] == b'-' {
+            i += 1;
+        }
+        let first = i;
+        i = digits(i);
+        let mut is_valid = i > first && (self.bytes[first] != b'0' || i == first + 1);
+        let mut is_float = false;
+        if self.bytes.get(i) == Some(&b'.') {
+            is_float = true;
+            let fraction = i + 1;
+            i = digits(fraction);
+            is_valid &= i > fraction;
+        }
+        if matches!(self.bytes.get(i), Some(b'e' | b'E')) {
+            is_float = true;
+            i += 1;
+            if matches!(self.bytes.get(i), Some(b'+' | b'-')) {
+                i += 1;
+            }
+            let exponent = i;
+            i = digits(exponent);
+            is_valid &= i > exponent;
+        }
+        let text = &self.text[start..i];
+        if !is_valid {
+            return Err(self.fail(format!("malformed number {}", cut(text))));
+        }
+        self.parser.position = i;
+        if !is_float {
+            if let Ok(n) = text.parse::<i64>() {
+                return Ok(self.ctx.int(n));
+            }
+            let parsed = ops::int_text::parse(self.ctx.heap(), text);
+            if let Some(n) = self.ctx.done(parsed)? {
+                return Ok(n);
+            }
+        }
+        match text.parse::<f64>() {
+            Ok(f) if f.is_finite() => Ok(Value::float(f)),
+            _ => {
+                self.parser.position = start;
+                Err(self.fail(format!("number {} is out of range", cut(text))))
+            }
+        }
+    }
+
+    fn unexpected(&mut self, wanted: &str) -> Trap {
+        let found = match self.text[self.parser.position..].chars().next() {
+            Some(c) => format!("{c:?}"),
+            None => "the end of the text".into(),
+        };
+        self.fail(format!("expected {wanted}, found {found}"))
+    }
+
+    /// A `ValueError` at the current position.
+    fn fail(&mut self, message: String) -> Trap {
+        let before = &self.text[..self.parser.position.min(self.text.len())];
+        let line = before.bytes().filter(|&b| b == b'\n').count() + 1;
+        let column = before.chars().rev().take_while(|&c| c != '\n').count() + 1;
+        self.ctx.throw(
+            ErrorKind::Value,
+            format!("json.parse: {message}, line {line}, column {column}"),
+        )
+    }
+}
+
+/// A text short enough for a message.
+fn cut(text: &str) -> &str {
+    &text[..text.len().min(40)]
+}

@@ -1,0 +1,30 @@
+//! The standard modules: natives and constants in Rust, the rest in Heddle files beside them. Compiled when imported.
+
+mod fs;
+pub(crate) mod io;
+mod json;
+mod math;
+mod os;
+mod random;
+mod test;
+mod text;
+mod time;
+
+use heddle_vm::native::NativeModule;
+
+/// All standard modules.
+pub fn modules() -> &'static [&'static NativeModule] {
+    MODULES
+}
+
+static MODULES: &[&NativeModule] = &[
+    &fs::MODULE,
+    &io::MODULE,
+    &json::MODULE,
+    &math::MODULE,
+    &os::MODULE,
+    &random::MODULE,
+    &test::MODULE,
+    &text::MODULE,
+    &time::MODULE,
+];

@@ -1,0 +1,542 @@
+//! Functions of the prelude: text, conversions, numbers, identity.
+
+use super::call_prelude;
+use crate::modules::io::next_line;
+use crate::support::new_str;
+use heddle_vm::native::{Ctx, NativeDef, NativeResult, Trap};
+use heddle_vm::object::Kind;
+use heddle_vm::types::ErrorKind;
+use heddle_vm::{Value, natives, ops};
+use std::io::Write;
+
+pub(super) static FUNCTIONS: &[NativeDef] = natives! {
+    /// Writes the text of each argument, separated by spaces, and a newline.
+    plain "print" ("..xs") => print;
+    /// Like print, on standard error.
+    plain "eprint" ("..xs") => eprint;
+    plain "__print_texts" (texts) => |ctx| { let texts = ctx.list_arg(0)?; write_line(ctx, texts, false) };
+    plain "__eprint_texts" (texts) => |ctx| { let texts = ctx.list_arg(0)?; write_line(ctx, texts, true) };
+    /// Writes `prompt` and reads a line from standard input: its text without the end, or nil at the end of input.
+    blocking "input" ("prompt?") => input;
+    /// The text of a value, for people.
+    plain "str" (x) => |ctx| text_of(ctx, false);
+    /// The text of a value, for programmers: strings are quoted.
+    plain "repr" (x) => |ctx| text_of(ctx, true);
+    plain "string" ("x?") => |ctx| if ctx.arg(0).is_unset() { Ok(ctx.str("")) } else { text_of(ctx, false) };
+    /// The name of a value's type.
+    plain "type" (x) => |ctx| { let name = ctx.type_name(ctx.arg(0)); new_str(ctx, &name) };
+    /// Whether a value counts as true: all but nil and false do.
+    plain "bool" (x) => |ctx| Ok(Value::bool(ctx.arg(0).is_truthy()));
+    /// An int from a number (its fraction is cut off), a bool, or a text in this base (10; `0x`, `0o`, `0b` and `_` are understood). Throws ValueError.
+    plain "int" ("x?", "base?") => int;
+    /// A float from a number or a text. Throws ValueError.
+    plain "float" ("x?") => float;
+    /// The number of elements, characters or bytes; for a struct, what its method `len` says.
+    plain "len" (x) => len;
+    /// A list of what an iterable gives.
+    plain "list" ("xs?") => list;
+    /// A tuple of what an iterable gives.
+    plain "tuple" ("xs?") => tuple;
+    /// f(x) for each element: a list for a list, else lazily. With one argument, a map of pairs.
+    plain "map" ("f?", "xs?") => map;
+    /// The ints from `a` (0) up to, not including, `b`, by `step` (1).
+    plain "range" (a, "b?", "step?") => range;
+    /// The least of the arguments, or of what the one argument gives; nil of nothing.
+    plain "min" ("..xs") => |ctx| extreme(ctx, std::cmp::Ordering::Less, "__min_of");
+    /// The greatest of the arguments, or of what the one argument gives; nil of nothing.
+    plain "max" ("..xs") => |ctx| extreme(ctx, std::cmp::Ordering::Greater, "__max_of");
+    /// A number or duration without its sign.
+    plain "abs" (x) => abs;
+    /// The nearest int, half away from zero; with `digits`, a float rounded to so many digits after the point.
+    plain "round" (x, "digits?") => round;
+    /// The greatest int that is not above x.
+    plain "floor" (x) => |ctx| to_int(ctx, ops::float::floor);
+    /// The least int that is not below x.
+    plain "ceil" (x) => |ctx| to_int(ctx, ops::float::ceil);
+    /// The square root, as a float; nan below 0.
+    plain "sqrt" (x) => |ctx| Ok(Value::float(ctx.float_arg(0)?.sqrt()));
+    /// An int that equal values share. Throws TypeError for what is mutable.
+    plain "hash" (x) => hash;
+    /// Whether two mutable objects, frozen containers or handles are one; for other values, whether they are equal.
+    plain "same" (a, b) => same;
+    /// A deeply immutable version of a value. Throws TypeError for what cannot be.
+    plain "freeze" (x) => freeze;
+    /// A deep, mutable copy of a value.
+    plain "copy" (x) => copy;
+    /// Whether a value is deeply immutable.
+    plain "is_frozen" (x) => is_frozen;
+
+    plain "__list_of" (xs) => list_of;
+    plain "__iterable_kind" (x) => iterable_kind;
+    plain "__is_callable" (x) => |ctx| Ok(Value::bool(ctx.is_callable(ctx.arg(0))));
+    plain "__has_method" (x, name) => has_method;
+    plain "__arity" (f) => arity;
+};
+
+// --- text
+
+/// Arguments, all of them: they are in a row.
+fn arguments(ctx: &Ctx) -> Vec<Value> {
+    (0..ctx.argc()).map(|i| ctx.arg(i)).collect()
+}
+
+fn print(ctx: &mut Ctx) -> NativeResult {
+    print_to(ctx, false, "__print_slow")
+}
+
+fn eprint(ctx: &mut Ctx) -> NativeResult {
+    print_to(ctx, true, "__eprint_slow")
+}
+
+fn print_to(ctx: &mut Ctx, to_error: bool, by_script: &str) -> NativeResult {
+    let xs = arguments(ctx);
+    if xs.iter().all(|&x| ops::text::can_concat(x)) {
+        return write_line(ctx, &xs, to_error);
+    }
+    // Containers without script code in them are written at once, too.
+    let mut texts = Vec::with_capacity(xs.len());
+    for &x in &xs {
+        match quick_text(ctx, x, false)? {
+            Some(text) => texts.push(text),
+            None => {
+                let list = ctx.list(&xs)?;
+                return Err(call_prelude(ctx, by_script, &[list]));
+            }
+        }
+    }
+    write_line(ctx, &texts, to_error)
+}
+
+/// Writes texts that need no script code, and a newline.
+fn write_line(ctx: &mut Ctx, texts: &[Value], to_error: bool) -> NativeResult {
+    let mut line = String::new();
+    for (i, &text) in texts.iter().enumerate() {
+        if i > 0 {
+            line.push(' ');
+        }
+        let written = ops::text::write_plain(&mut line, text);
+        ctx.done(written)?;
+    }
+    line.push('\n');
+    let written = if to_error {
+        // What was printed before comes first.
+        ctx.output()
+            .flush()
+            .and_then(|()| std::io::stderr().write_all(line.as_bytes()))
+    } else {
+        ctx.output().write_all(line.as_bytes())
+    };
+    match written {
+        Ok(()) => Ok(Value::NIL),
+        Err(e) => Err(crate::support::io_error(ctx, "", &e)),
+    }
+}
+
+fn input(ctx: &mut Ctx) -> NativeResult {
+    if let Some(prompt) = ctx.opt_str_arg(0)?
+        && let Err(e) = ctx.output().write_all(prompt.as_bytes())
+    {
+        return Err(crate::support::io_error(ctx, "", &e));
+    }
+    Ok(next_line(ctx)?.unwrap_or(Value::NIL))
+}
+
+/// The text of a value, unless that takes script code or long.
+fn quick_text(ctx: &mut Ctx, x: Value, quoted: bool) -> Result<Option<Value>, Trap> {
+    let engine = ctx.engine();
+    let shown = ops::show::quick(ctx.heap(), engine, x, quoted);
+    ctx.done(shown)
+}
+
+fn text_of(ctx: &mut Ctx, quoted: bool) -> NativeResult {
+    let x = ctx.arg(0);
+    match quick_text(ctx, x, quoted)? {
+        Some(text) => Ok(text),
+        None => Err(call_prelude(
+            ctx,
+            if quoted { "__repr" } else { "__str" },
+            &[x],
+        )),
+    }
+}
+
+// --- conversions
+
+fn bad_text(ctx: &mut Ctx, i: usize, what: &str) -> Trap {
+    let shown = ctx.repr_short(ctx.arg(i));
+    ctx.throw(ErrorKind::Value, format!("{what}: {shown} is no {what}"))
+}
+
+fn int(ctx: &mut Ctx) -> NativeResult {
+    let x = ctx.arg(0);
+    if x.is_unset() {
+        return Ok(Value::small_int(0));
+    }
+    let base = ctx.opt_int_arg(1)?;
+    if let Some(text) = ctx.as_str(x) {
+        let text = text.trim();
+        let parsed = match base {
+            None => ops::int_text::parse(ctx.heap(), text),
+            Some(base @ 2..=36) => {
+                let plain = text.replace('_', "");
+                match i64::from_str_radix(&plain, base as u32) {
+                    Ok(n) => return Ok(ctx.int(n)),
+                    Err(_) => {
+                        match num_bigint::BigInt::parse_bytes(plain.as_bytes(), base as u32) {
+                            Some(n) => ops::int::from_bigint(ctx.heap(), &n).map(Some),
+                            None => Ok(None),
+                        }
+                    }
+                }
+            }
+            Some(base) => {
+                return Err(ctx.throw(
+                    ErrorKind::Value,
+                    format!("int: base must be from 2 to 36, got {base}"),
+                ));
+            }
+        };
+        return match ctx.done(parsed)? {
+            Some(n) => Ok(n),
+            None => Err(bad_text(ctx, 0, "int")),
+        };
+    }
+    if base.is_some() {
+        return Err(ctx.wrong_type(0, "a string, as a base is given"));
+    }
+    if ops::int::is_int(x) {
+        return Ok(x);
+    }
+    if x.is_float() {
+        let truncated = ops::float::truncate(ctx.heap(), x.as_float());
+        return ctx.done(truncated);
+    }
+    if x.is_bool() {
+        return Ok(Value::small_int(i64::from(x.is_truthy())));
+    }
+    Err(ctx.wrong_type(0, "a number, a bool or a string"))
+}
+
+fn float(ctx: &mut Ctx) -> NativeResult {
+    let x = ctx.arg(0);
+    if x.is_unset() {
+        return Ok(Value::float(0.0));
+    }
+    if let Some(text) = ctx.as_str(x) {
+        return match ops::float::parse(text.trim()) {
+            Some(f) => Ok(Value::float(f)),
+            None => Err(bad_text(ctx, 0, "float")),
+        };
+    }
+    if x.is_bool() {
+        return Ok(Value::float(if x.is_truthy() { 1.0 } else { 0.0 }));
+    }
+    Ok(Value::float(ctx.float_arg(0)?))
+}
+
+fn len(ctx: &mut Ctx) -> NativeResult {
+    let x = ctx.arg(0);
+    let n = match x.kind() {
+        Some(Kind::List) => ctx.list_arg(0)?.len(),
+        Some(Kind::Str) => ops::text::char_count(x),
+        Some(Kind::Map | Kind::Set) => ops::map::len(x),
+        Some(Kind::Tuple) => ctx.as_tuple(x).map_or(0, <[Value]>::len),
+        Some(Kind::Bytes) => ctx.bytes_arg(0)?.len(),
+        _ => {
+            let name = ctx.symbol("len");
+            return match ctx.engine().type_info(x.type_id()).method(name) {
+                Some(method) if method.has_self => Err(ctx.tail_call(method.function, &[x])),
+                _ => Err(ctx.wrong_type(0, "something with a length")),
+            };
+        }
+    };
+    Ok(ctx.int(n as i64))
+}
+
+fn list(ctx: &mut Ctx) -> NativeResult {
+    let xs = ctx.arg(0);
+    if xs.is_unset() {
+        return ctx.list(&[]);
+    }
+    Err(call_prelude(ctx, "__to_list", &[xs]))
+}
+
+fn tuple(ctx: &mut Ctx) -> NativeResult {
+    let xs = ctx.arg(0);
+    if xs.is_unset() {
+        return ctx.tuple(&[]);
+    }
+    Err(call_prelude(ctx, "__new_tuple", &[xs]))
+}
+
+fn map(ctx: &mut Ctx) -> NativeResult {
+    let (f, xs) = (ctx.arg(0), ctx.arg(1));
+    if f.is_unset() {
+        return ctx.map();
+    }
+    if xs.is_unset() {
+        return Err(call_prelude(ctx, "__new_map", &[f]));
+    }
+    Err(call_prelude(ctx, "__map_function", &[f, xs]))
+}
+
+/// A copy of the elements of a container as a list, if that is quickly made; else nil.
+fn list_of(ctx: &mut Ctx) -> NativeResult {
+    /// Longer texts and ranges are gone through in Heddle.
+    const MOST: usize = 20_000;
+    let xs = ctx.arg(0);
+    match xs.kind() {
+        Some(Kind::List) => {
+            let length = ctx.list_arg(0)?.len();
+            let copy = ops::list::slice(ctx.heap(), xs, 0, length);
+            ctx.done(copy)
+        }
+        Some(Kind::Tuple) => {
+            let items = ctx.as_tuple(xs).unwrap_or(&[]);
+            ctx.list(items)
+        }
+        Some(Kind::Str) => {
+            let text = ctx.str_arg(0)?;
+            if text.len() > MOST {
+                return Ok(Value::NIL);
+            }
+            ctx.reserve(text.len() * 32)?;
+            let mut buffer = [0; 4];
+            let chars: Vec<Value> = text
+                .chars()
+                .map(|c| ctx.str(c.encode_utf8(&mut buffer)))
+                .collect();
+            ctx.list(&chars)
+        }
+        Some(Kind::Bytes) => {
+            let bytes: Vec<Value> = ctx
+                .bytes_arg(0)?
+                .iter()
+                .map(|&byte| Value::small_int(byte.into()))
+                .collect();
+            ctx.list(&bytes)
+        }
+        _ => Ok(Value::NIL),
+    }
+}
+
+/// 0: a container; 1: an iterator; 2: a struct that can be iterated; nil: not iterable.
+fn iterable_kind(ctx: &mut Ctx) -> NativeResult {
+    let x = ctx.arg(0);
+    Ok(match x.kind() {
+        Some(Kind::List | Kind::Tuple | Kind::Map | Kind::Set | Kind::Str | Kind::Bytes) => {
+            Value::small_int(0)
+        }
+        Some(Kind::Range | Kind::Generator | Kind::Iter) => Value::small_int(1),
+        Some(_) if method_exists(ctx, x, "iter") || method_exists(ctx, x, "next") => {
+            Value::small_int(2)
+        }
+        _ => Value::NIL,
+    })
+}
+
+fn method_exists(ctx: &Ctx, x: Value, name: &str) -> bool {
+    let name = ctx.symbol(name);
+    ctx.engine()
+        .type_info(x.type_id())
+        .method(name)
+        .is_some_and(|method| method.has_self)
+}
+
+fn has_method(ctx: &mut Ctx) -> NativeResult {
+    let name = ctx.str_arg(1)?;
+    Ok(Value::bool(method_exists(ctx, ctx.arg(0), name)))
+}
+
+/// How many parameters a function must be given; nil if it cannot be told.
+fn arity(ctx: &mut Ctx) -> NativeResult {
+    Ok(match ctx.arity(ctx.arg(0)) {
+        Some(n) => ctx.int(n as i64),
+        None => Value::NIL,
+    })
+}
+
+// --- numbers
+
+fn range(ctx: &mut Ctx) -> NativeResult {
+    let (start, end) = match (ctx.arg(0), ctx.arg_or_nil(1)) {
+        (end, Value::NIL) => (Value::small_int(0), end),
+        (start, end) => (start, end),
+    };
+    for i in 0..ctx.argc().min(3) {
+        let x = ctx.arg_or_nil(i);
+        if !x.is_nil() && !ops::int::is_int(x) {
+            return Err(ctx.wrong_type(i, "an int"));
+        }
+    }
+    let made = ops::range::new(ctx.heap(), start, end, false);
+    let range = ctx.done(made)?;
+    match ctx.arg_or_nil(2) {
+        Value::NIL => Ok(range),
+        step => {
+            let stepped = ops::range::with_step(ctx.heap(), range, step);
+            ctx.done(stepped)
+        }
+    }
+}
+
+/// Numbers among themselves; the rest is Heddle's matter.
+fn extreme(ctx: &mut Ctx, wanted: std::cmp::Ordering, by_script: &str) -> NativeResult {
+    if ctx.argc() >= 2 {
+        let mut best = ctx.arg(0);
+        let mut are_numbers = true;
+        for i in 1..ctx.argc() {
+            let x = ctx.arg(i);
+            match ops::compare::compare_numbers(x, best) {
+                Some(Some(order)) if order == wanted => best = x,
+                Some(_) => {}
+                None => {
+                    are_numbers = false;
+                    break;
+                }
+            }
+        }
+        if are_numbers {
+            return Ok(best);
+        }
+    }
+    let xs = arguments(ctx);
+    let xs = ctx.list(&xs)?;
+    Err(call_prelude(ctx, by_script, &[xs]))
+}
+
+fn abs(ctx: &mut Ctx) -> NativeResult {
+    let x = ctx.arg(0);
+    if x.is_float() {
+        return Ok(Value::float(x.as_float().abs()));
+    }
+    let is_negative = match ctx.as_duration(x) {
+        Some(ns) => ns < 0,
+        None => match ops::compare::compare_numbers(x, Value::small_int(0)) {
+            Some(order) => order == Some(std::cmp::Ordering::Less),
+            None => return Err(ctx.wrong_type(0, "a number or a duration")),
+        },
+    };
+    if !is_negative {
+        return Ok(x);
+    }
+    let negated = ops::arith::neg(ctx.heap(), x);
+    ctx.done(negated)
+}
+
+type Rounding = fn(&mut heddle_vm::heap::Heap, f64) -> ops::OpResult;
+
+fn to_int(ctx: &mut Ctx, rounding: Rounding) -> NativeResult {
+    let x = ctx.arg(0);
+    if ops::int::is_int(x) {
+        return Ok(x);
+    }
+    let f = ctx.float_arg(0)?;
+    let rounded = rounding(ctx.heap(), f);
+    ctx.done(rounded)
+}
+
+fn round(ctx: &mut Ctx) -> NativeResult {
+    let Some(digits) = ctx.opt_int_arg(1)? else {
+        return to_int(ctx, ops::float::round);
+    };
+    if ops::int::is_int(ctx.arg(0)) && digits >= 0 {
+        return Ok(ctx.arg(0));
+    }
+    let x = ctx.float_arg(0)?;
+    Ok(Value::float(round_to(x, digits)))
+}
+
+/// To so many decimal digits, half away from zero: what the shortest text of the float says, not its binary value.
+fn round_to(x: f64, digits: i64) -> f64 {
+    if !x.is_finite() || digits > 20 {
+        return x;
+    }
+    if digits < 0 {
+        let unit = 10f64.powi((-digits).min(400) as i32);
+        return if unit.is_finite() {
+            (x / unit).round() * unit
+        } else {
+            0.0
+        };
+    }
+    let text = ops::float::to_text(x);
+    if text.contains('e') {
+        return format!("{x:.*}", digits as usize).parse().unwrap_or(x);
+    }
+    let fraction = text
+        .split_once('.')
+        .map_or(0, |(_, fraction)| fraction.len());
+    if fraction <= digits as usize {
+        return x;
+    }
+    // A half in the text is rounded away from zero: the next digit up makes it more than a half.
+    let kept = text.len() - fraction + digits as usize;
+    let is_up = text.as_bytes()[kept] >= b'5';
+    let cut: f64 = text[..kept].trim_end_matches('.').parse().unwrap_or(x);
+    if !is_up {
+        return cut;
+    }
+    let unit = 10f64.powi(digits as i32);
+    let whole = (cut.abs() * unit).round() + 1.0;
+    format!("{}{whole}e-{digits}", if x < 0.0 { "-" } else { "" })
+        .parse()
+        .unwrap_or(x)
+}
+
+// --- identity
+
+fn hash(ctx: &mut Ctx) -> NativeResult {
+    let x = ctx.arg(0);
+    let hash = ops::hash::quick(ctx.engine(), x);
+    match ctx.done(hash)? {
+        Some(hash) => Ok(ctx.int(i64::from(hash))),
+        None => Err(call_prelude(ctx, "__hash", &[x])),
+    }
+}
+
+fn same(ctx: &mut Ctx) -> NativeResult {
+    let (a, b) = (ctx.arg(0), ctx.arg(1));
+    match ops::compare::same(ctx.engine(), a, b) {
+        Some(same) => Ok(Value::bool(same)),
+        None => Err(call_prelude(ctx, "__eq", &[a, b])),
+    }
+}
+
+fn freeze(ctx: &mut Ctx) -> NativeResult {
+    let x = ctx.arg(0);
+    ctx.freeze(x)
+}
+
+fn copy(ctx: &mut Ctx) -> NativeResult {
+    let x = ctx.arg(0);
+    ctx.deep_copy(x)
+}
+
+fn is_frozen(ctx: &mut Ctx) -> NativeResult {
+    let x = ctx.arg(0);
+    Ok(Value::bool(ctx.is_frozen(x)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::round_to;
+
+    #[test]
+    fn rounding_goes_by_the_decimal_text() {
+        for (x, digits, expected) in [
+            (2.675, 2, 2.68),
+            (-2.675, 2, -2.68),
+            (1.005, 2, 1.01),
+            (0.125, 2, 0.13),
+            (2.5, 0, 3.0),
+            (9.995, 2, 10.0),
+            (1.25, 5, 1.25),
+            (1234.5, -2, 1200.0),
+            (0.05, 1, 0.1),
+            (-0.04, 1, -0.0),
+        ] {
+            assert_eq!(round_to(x, digits), expected, "{x} to {digits}");
+        }
+    }
+}

@@ -1,0 +1,77 @@
+//! The prelude: natives in Rust, and `prelude.hd` for all that calls script code or takes steps.
+
+mod errors;
+mod functions;
+mod lists;
+mod maps;
+mod numbers;
+mod sorting;
+mod strings;
+
+use heddle_vm::Value;
+use heddle_vm::native::{Ctx, NativeDef, Trap};
+use heddle_vm::types::ErrorKind;
+
+/// What every program sees without an import.
+pub struct PreludeSpec {
+    /// Tables of natives: to be registered before the source is linked.
+    pub natives: &'static [&'static [NativeDef]],
+    /// Heddle code: every top-level function is a name of the prelude, `type__name` a method.
+    pub source: &'static str,
+    /// Types that also have the methods of another, as far as they lack them: (type, the other, which; empty for all).
+    pub aliases: &'static [(&'static str, &'static str, &'static [&'static str])],
+}
+
+/// What lists have and other containers share: it only iterates.
+const OF_ANY_CONTAINER: &[&str] = &[
+    "map",
+    "filter",
+    "reduce",
+    "fold",
+    "each",
+    "any",
+    "all",
+    "find",
+    "sum",
+    "min",
+    "max",
+    "group_by",
+    "flat_map",
+    "enumerate",
+];
+
+/// The prelude.
+pub fn prelude() -> PreludeSpec {
+    PreludeSpec {
+        natives: TABLES,
+        source: include_str!("prelude.hd"),
+        aliases: &[
+            ("generator", "iterator", &[]),
+            ("range", "iterator", &[]),
+            ("tuple", "list", OF_ANY_CONTAINER),
+            ("tuple", "list", &["contains", "index_of", "count"]),
+            ("tuple", "iterator", &["join", "sorted"]),
+            ("set", "list", OF_ANY_CONTAINER),
+            ("set", "iterator", &["join", "sorted"]),
+        ],
+    }
+}
+
+static TABLES: &[&[NativeDef]] = &[
+    functions::FUNCTIONS,
+    errors::ERRORS,
+    strings::STRINGS,
+    lists::LISTS,
+    lists::JOINING,
+    sorting::SORTING,
+    maps::MAPS,
+    numbers::NUMBERS,
+];
+
+/// Leaves a native for a function of the prelude, whose result is the native's.
+fn call_prelude(ctx: &mut Ctx, name: &str, args: &[Value]) -> Trap {
+    match ctx.engine().prelude_value(name) {
+        Some(function) => ctx.tail_call(function, args),
+        None => ctx.throw(ErrorKind::Name, format!("the prelude has no {name}")),
+    }
+}

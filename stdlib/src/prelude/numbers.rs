@@ -1,0 +1,83 @@
+//! Methods of numbers, durations and ranges.
+
+use heddle_vm::native::{Ctx, NativeDef, NativeResult, Trap};
+use heddle_vm::ops::duration::UNITS;
+use heddle_vm::{Value, natives, ops};
+
+pub(super) static NUMBERS: &[NativeDef] = natives! {
+    /// How many bits the magnitude has.
+    plain "int.bit_length" (self) => bit_length;
+    /// The float nearest to it.
+    plain "int.to_float" (self) => |ctx| Ok(Value::float(ctx.float_arg(0)?));
+    /// The float without its fraction. Throws ValueError for nan and the infinities.
+    plain "float.to_int" (self) => to_int;
+    /// Whether it is not a number.
+    plain "float.is_nan" (self) => |ctx| Ok(Value::bool(ctx.float_arg(0)?.is_nan()));
+    /// Whether it is infinite.
+    plain "float.is_inf" (self) => |ctx| Ok(Value::bool(ctx.float_arg(0)?.is_infinite()));
+
+    /// In hours: an int if it is a whole number of them.
+    plain "duration.hours" (self) => |ctx| in_unit(ctx, 0);
+    /// In minutes: an int if it is a whole number of them.
+    plain "duration.mins" (self) => |ctx| in_unit(ctx, 1);
+    /// In seconds: an int if it is a whole number of them.
+    plain "duration.secs" (self) => |ctx| in_unit(ctx, 2);
+    /// In milliseconds: an int if it is a whole number of them.
+    plain "duration.ms" (self) => |ctx| in_unit(ctx, 3);
+    /// In microseconds: an int if it is a whole number of them.
+    plain "duration.us" (self) => |ctx| in_unit(ctx, 4);
+    /// In nanoseconds.
+    plain "duration.ns" (self) => |ctx| in_unit(ctx, 5);
+
+    /// How many numbers it has.
+    plain "range.len" (self) => |ctx| { let n = count(ctx)?; Ok(ctx.int(n as i64)) };
+    /// Whether it has none.
+    plain "range.is_empty" (self) => |ctx| Ok(Value::bool(count(ctx)? == 0));
+    /// Every nth of its numbers; for a negative n, from the end.
+    plain "range.step" (self, n) => step;
+    /// The same numbers, last first.
+    plain "range.rev" (self) => reversed;
+    /// Whether x is one of its numbers.
+    plain "range.contains" (self, x) => |ctx| { let (range, x) = (ctx.arg(0), ctx.arg(1)); Ok(Value::bool(ops::range::contains(range, x))) };
+};
+
+fn bit_length(ctx: &mut Ctx) -> NativeResult {
+    match ops::int::bit_length(ctx.arg(0)) {
+        Some(bits) => Ok(ctx.int(bits as i64)),
+        None => Err(ctx.wrong_type(0, "an int")),
+    }
+}
+
+fn to_int(ctx: &mut Ctx) -> NativeResult {
+    let f = ctx.float_arg(0)?;
+    let truncated = ops::float::truncate(ctx.heap(), f);
+    ctx.done(truncated)
+}
+
+fn in_unit(ctx: &mut Ctx, unit: usize) -> NativeResult {
+    let ns = ctx.duration_arg(0)?;
+    let unit = UNITS[unit].1;
+    Ok(if ns % unit == 0 {
+        ctx.int(ns / unit)
+    } else {
+        Value::float(ns as f64 / unit as f64)
+    })
+}
+
+fn count(ctx: &mut Ctx) -> Result<u64, Trap> {
+    let bounds = ops::range::bounds(ctx.arg(0));
+    ctx.done(bounds).map(|(_, _, count)| count)
+}
+
+fn reversed(ctx: &mut Ctx) -> NativeResult {
+    let range = ctx.arg(0);
+    let reversed = ops::range::reversed(ctx.heap(), range);
+    ctx.done(reversed)
+}
+
+fn step(ctx: &mut Ctx) -> NativeResult {
+    ctx.int_arg(1)?;
+    let (range, step) = (ctx.arg(0), ctx.arg(1));
+    let stepped = ops::range::with_step(ctx.heap(), range, step);
+    ctx.done(stepped)
+}

@@ -1,0 +1,86 @@
+//! What several files of the library share.
+
+use heddle_vm::native::{Ctx, NativeResult, Trap};
+use heddle_vm::types::ErrorKind;
+
+/// A new string, room asked for before.
+pub(crate) fn new_str(ctx: &mut Ctx, text: &str) -> NativeResult {
+    ctx.reserve(text.len())?;
+    Ok(ctx.str(text))
+}
+
+/// New bytes, room asked for before.
+pub(crate) fn new_bytes(ctx: &mut Ctx, bytes: &[u8]) -> NativeResult {
+    ctx.reserve(bytes.len())?;
+    ctx.bytes(bytes)
+}
+
+/// Positions as slices take them: negative ones count from the end, all are clamped, and the end is not before the start.
+pub(crate) fn slice_bounds(start: Option<i64>, end: Option<i64>, length: usize) -> (usize, usize) {
+    let resolve = |i: i64| {
+        if i < 0 {
+            length.saturating_sub(i.unsigned_abs() as usize)
+        } else {
+            (i as usize).min(length)
+        }
+    };
+    let start = start.map_or(0, resolve);
+    let end = end.map_or(length, resolve);
+    (start, end.max(start))
+}
+
+/// A position of an element; `None` if there is none there.
+pub(crate) fn element_position(i: i64, length: usize) -> Option<usize> {
+    let i = if i < 0 {
+        i.checked_add(length as i64)?
+    } else {
+        i
+    };
+    usize::try_from(i).ok().filter(|&i| i < length)
+}
+
+/// Throws an `IoError`: `fs.read: /nope: no such file or directory`.
+pub(crate) fn io_error(ctx: &mut Ctx, subject: &str, error: &std::io::Error) -> Trap {
+    let name = ctx.name();
+    let reason = reason(error);
+    let message = if subject.is_empty() {
+        format!("{name}: {reason}")
+    } else {
+        format!("{name}: {subject}: {reason}")
+    };
+    ctx.throw(ErrorKind::Io, message)
+}
+
+/// The system's text, without its number.
+fn reason(error: &std::io::Error) -> String {
+    let text = error.to_string();
+    let text = text.split(" (os error").next().unwrap_or(&text);
+    let mut chars = text.chars();
+    match chars.next() {
+        Some(first) => first.to_lowercase().chain(chars).collect(),
+        None => String::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bounds_are_clamped() {
+        assert_eq!(slice_bounds(None, None, 5), (0, 5));
+        assert_eq!(slice_bounds(Some(-2), None, 5), (3, 5));
+        assert_eq!(slice_bounds(Some(-9), Some(9), 5), (0, 5));
+        assert_eq!(slice_bounds(Some(4), Some(2), 5), (4, 4));
+        assert_eq!(slice_bounds(Some(i64::MIN), Some(i64::MAX), 5), (0, 5));
+    }
+
+    #[test]
+    fn positions_count_from_both_ends() {
+        assert_eq!(element_position(0, 3), Some(0));
+        assert_eq!(element_position(-1, 3), Some(2));
+        assert_eq!(element_position(3, 3), None);
+        assert_eq!(element_position(-4, 3), None);
+        assert_eq!(element_position(i64::MIN, 3), None);
+    }
+}

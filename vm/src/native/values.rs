@@ -1,0 +1,118 @@
+//! What natives of the library ask of values beyond their arguments: fields, errors, frozen and deep copies.
+
+use super::{Ctx, NativeResult, Trap};
+use crate::heap::GraphError;
+use crate::object::{BoundMethod, Closure, FLAG_FROZEN, Kind, NativeFunction};
+use crate::ops;
+use crate::types::{ERROR_KINDS, ErrorKind};
+use crate::value::Value;
+use std::collections::HashSet;
+
+/// Values looked at by `is_frozen` before it counts what is left as mutable: more than a program nests by hand.
+const MOST_LOOKED_AT: usize = 1_000_000;
+
+impl Ctx<'_> {
+    /// A field of a struct or variant; nil beyond the last.
+    pub fn field(&self, value: Value, index: usize) -> Value {
+        match value.kind() {
+            Some(Kind::Struct | Kind::Variant) => ops::fields_of(value)
+                .get(index)
+                .copied()
+                .unwrap_or(Value::NIL),
+            _ => Value::NIL,
+        }
+    }
+
+    /// How many arguments a function must be given; `None` if it is none.
+    pub fn arity(&self, function: Value) -> Option<usize> {
+        // SAFETY: the kind says what the object is; prototypes and definitions live as long as the engine.
+        unsafe {
+            match function.kind()? {
+                Kind::Closure => {
+                    let closure = function.as_object().cast::<Closure>();
+                    Some((*(*closure).proto).required as usize)
+                }
+                Kind::Native => {
+                    let native = function.as_object().cast::<NativeFunction>();
+                    Some((*(*native).def).required())
+                }
+                Kind::BoundMethod => {
+                    let bound = function.as_object().cast::<BoundMethod>();
+                    self.arity((*bound).function).map(|n| n.saturating_sub(1))
+                }
+                _ => None,
+            }
+        }
+    }
+
+    /// An error of the built-in kind called `kind`, with its four fields (message, kind, data, cause).
+    pub fn new_error(&mut self, kind: &str, fields: [Value; 4]) -> Option<Value> {
+        let index = ERROR_KINDS.iter().position(|name| *name == kind)?;
+        let kind = ErrorKind::ALL[index];
+        let error = self.thread.new_error(kind, fields[0]);
+        // SAFETY: a new error has five fields, and nothing has been allocated since it was made.
+        unsafe {
+            let slots = error.as_object().cast::<Value>().add(1);
+            for (i, field) in fields.into_iter().enumerate() {
+                *slots.add(i) = field;
+            }
+        }
+        Some(error)
+    }
+
+    /// A deeply immutable version.
+    pub fn freeze(&mut self, value: Value) -> NativeResult {
+        self.thread.freeze(value)
+    }
+
+    /// A deep, mutable copy. `TypeError` for what cannot be copied.
+    pub fn deep_copy(&mut self, value: Value) -> NativeResult {
+        match self.thread.heap.deep_copy(value) {
+            Ok(copy) => Ok(copy),
+            Err(GraphError::NeedsCollection) => Err(Trap::Collect),
+            Err(GraphError::Refused { value, .. }) => {
+                let text = format!(
+                    "{} cannot be copied: {}",
+                    super::with_article(&self.type_name(value)),
+                    self.repr_short(value)
+                );
+                Err(self.throw(ErrorKind::Type, text))
+            }
+        }
+    }
+
+    /// Whether a value and all it leads to can never change.
+    pub fn is_frozen(&self, value: Value) -> bool {
+        let mut pending = vec![value];
+        let mut seen = HashSet::new();
+        while let Some(value) = pending.pop() {
+            let Some(kind) = value.kind() else {
+                continue;
+            };
+            // SAFETY: it is an object.
+            if value.is_shared() || unsafe { (*value.as_object()).has(FLAG_FROZEN) } {
+                continue;
+            }
+            let parts = match kind {
+                Kind::List | Kind::Map | Kind::Set | Kind::Generator | Kind::Iter => return false,
+                Kind::Cell => return false,
+                Kind::Tuple => ops::list::tuple_items(value),
+                Kind::Struct | Kind::Variant => {
+                    if self.engine().type_info(value.type_id()).is_mutable {
+                        return false;
+                    }
+                    ops::fields_of(value)
+                }
+                Kind::Closure => ops::compare::captures_of(value),
+                _ => continue,
+            };
+            if seen.insert(value.bits()) {
+                if seen.len() > MOST_LOOKED_AT {
+                    return false;
+                }
+                pending.extend_from_slice(parts);
+            }
+        }
+        true
+    }
+}
