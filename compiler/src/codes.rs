@@ -66,7 +66,7 @@ pub const CODES: &[(&str, &str)] = &[
         "a bare name in a pattern that hides a constant, type or variant",
     ),
     ("E0206", "a `thread` block that captures a local `var`"),
-    ("E0207", "`break` or `continue` outside a loop"),
+    ("E0207", "`break` or `continue` where no loop takes it"),
     ("E0208", "`return` outside a function"),
     ("E0209", "`yield` with a value outside a `gen fn`"),
     ("E0210", "an import of what cannot be found or named"),

@@ -207,7 +207,7 @@ impl<'a> Resolver<'a> {
         self.out.fn_owners[id.0 as usize] = owner;
         self.functions.push(FunctionContext {
             owner,
-            loops: 0,
+            loops: Vec::new(),
             may_return: true,
             is_gen: func.is_gen,
         });
@@ -255,7 +255,7 @@ impl<'a> Resolver<'a> {
             self.out.constructor_owners.insert(number, owner);
             self.functions.push(FunctionContext {
                 owner,
-                loops: 0,
+                loops: Vec::new(),
                 may_return: false,
                 is_gen: false,
             });

@@ -190,7 +190,7 @@ impl<'a> Resolver<'a> {
         let in_loop = self
             .functions
             .last()
-            .is_some_and(|function| function.loops > 0);
+            .is_some_and(|function| !function.loops.is_empty());
         let binding = &mut self.out.bindings[id.0 as usize];
         if binding.owner == here {
             binding.is_early |= !binding.is_set && !binding.is_root;

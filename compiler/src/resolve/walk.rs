@@ -16,8 +16,8 @@ use heddle_vm::bytecode::TypeShape;
 /// The function being walked.
 pub(super) struct FunctionContext {
     pub(super) owner: Owner,
-    /// Loops around the place, within the function.
-    pub(super) loops: u32,
+    /// Loops around the place, within the function, innermost last: whether `break` may carry a value.
+    pub(super) loops: Vec<bool>,
     pub(super) may_return: bool,
     pub(super) is_gen: bool,
 }
@@ -77,7 +77,7 @@ impl<'a> Resolver<'a> {
             scopes: Vec::new(),
             functions: vec![FunctionContext {
                 owner: MODULE_BODY,
-                loops: 0,
+                loops: Vec::new(),
                 may_return: false,
                 is_gen: false,
             }],
@@ -249,10 +249,10 @@ impl<'a> Resolver<'a> {
         self.pop_scope();
     }
 
-    fn loop_body(&mut self, block: &'a Block) {
-        self.function_mut().loops += 1;
+    fn loop_body(&mut self, block: &'a Block, takes_value: bool) {
+        self.function_mut().loops.push(takes_value);
         self.block(block);
-        self.function_mut().loops -= 1;
+        self.function_mut().loops.pop();
     }
 
     fn warn_unreachable(&mut self, stmts: &[StmtId]) {
@@ -315,10 +315,10 @@ impl<'a> Resolver<'a> {
                 self.expr(*value);
             }
             StmtKind::While { cond, body } => {
-                self.function_mut().loops += 1;
+                self.function_mut().loops.push(false);
                 self.expr(*cond);
-                self.function_mut().loops -= 1;
-                self.loop_body(body);
+                self.function_mut().loops.pop();
+                self.loop_body(body, false);
             }
             StmtKind::For {
                 pat,
@@ -332,7 +332,7 @@ impl<'a> Resolver<'a> {
                 if let Some(value) = value_pat {
                     self.pattern(*value, PatternUse::Loop, None);
                 }
-                self.loop_body(body);
+                self.loop_body(body, false);
                 self.pop_scope();
             }
             StmtKind::Fn { func, .. } => {
@@ -385,7 +385,7 @@ impl<'a> Resolver<'a> {
             self.out.initialiser_owners.insert(id, owner);
             self.functions.push(FunctionContext {
                 owner,
-                loops: 0,
+                loops: Vec::new(),
                 may_return: false,
                 is_gen: false,
             });
@@ -651,7 +651,7 @@ impl<'a> Resolver<'a> {
                 self.warn_unreachable_arms(arms);
             }
             ExprKind::Block(block) => self.block(block),
-            ExprKind::Loop(block) => self.loop_body(block),
+            ExprKind::Loop(block) => self.loop_body(block, true),
             ExprKind::Try { body, catches } => {
                 self.block(body);
                 for catch in catches {
@@ -697,6 +697,17 @@ impl<'a> Resolver<'a> {
             ExprKind::Break(value) => {
                 self.exprs(value.as_slice());
                 self.check_in_loop("break", expr.span);
+                let innermost = self.functions.last().and_then(|f| f.loops.last());
+                if value.is_some() && innermost == Some(&false) {
+                    self.error(
+                        Diagnostic::error(
+                            "E0207",
+                            "`break` with a value outside a `loop`",
+                            expr.span,
+                        )
+                        .label("`for` and `while` have no value"),
+                    );
+                }
             }
             ExprKind::Continue => self.check_in_loop("continue", expr.span),
             ExprKind::Throw(value) => self.expr(*value),
@@ -747,7 +758,7 @@ impl<'a> Resolver<'a> {
         if self
             .functions
             .last()
-            .is_some_and(|function| function.loops == 0)
+            .is_some_and(|function| function.loops.is_empty())
         {
             self.error(
                 Diagnostic::error("E0207", format!("`{word}` outside a loop"), span)
