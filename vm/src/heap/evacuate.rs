@@ -1,106 +1,66 @@
-//! Copying collections: what is alive moves, the rest is left behind.
+//! Moving collections: what is alive in the young space moves, the rest is left behind.
 //!
-//! Invariant while one runs: an object of the from-space is either whole or a `Forward`; every object in `work` lies in the
-//! to-space (or is large), is whole, and its values still lead to the from-space.
+//! Three modes of one pass. `COPYING`: a small heap, all of it is young and moves to a new space. `GENERATIONAL`: all that is young
+//! and alive moves to the old space, so that nothing is young afterwards. `MARKING`: the same while a mark of the old space runs:
+//! what moves is marked, and old objects that roots, young and remembered objects refer to are marked.
+//!
+//! Promotion at the first survival was measured against promotion at the second, on binary trees of depth 16: 6.7 to 8.1 ns per
+//! allocated object, though 117 MB instead of 88 MB are promoted; and it needs no rules for old objects that refer to young ones
+//! after a collection.
+//!
+//! Invariant: an object of the from-space is either whole or a `Forward`; every object in `work` is large, or lies in the
+//! to-space or old space; it is whole and its values still lead to the from-space.
+//!
+//! Contract: roots and remembered objects are alive; a buffer is reached only through its owner, which is scanned once.
 
-use super::large::LargeSpace;
-use super::nursery::{ChunkPool, NURSERY_BYTES, Space};
-use super::{Collect, FIRST_TRIGGER_BYTES, Heap, Roots};
-use crate::object::size::{buffer_data, buffer_of, object_bytes};
-use crate::object::trace::{buffered_values, inline_values};
+use super::Generations;
+use super::barrier::large_buffer;
+use super::bundle::BundleTable;
+use super::large::{CARD_BYTES, LargeSpace};
+use super::nursery::{ChunkPool, Space};
+use crate::object::size::{buffer_data, buffer_of, object_bytes, object_room};
+use crate::object::trace::{buffered_values, inline_values, is_leaf};
 use crate::object::*;
 use crate::value::Value;
-use std::time::Instant;
 
-struct Evacuation<'heap> {
-    to: Space,
-    bump: *mut u8,
-    bump_end: *mut u8,
-    pool: &'heap mut ChunkPool,
-    large: &'heap mut LargeSpace,
-    bundles: &'heap mut super::bundle::BundleTable,
-    work: &'heap mut Vec<*mut Header>,
-}
+pub(super) const COPYING: u8 = 0;
+pub(super) const GENERATIONAL: u8 = 1;
+pub(super) const MARKING: u8 = 2;
 
-impl Heap {
-    /// Collects. All live values of the thread are among `roots`; they are rewritten where objects moved.
-    pub fn collect(&mut self, roots: &mut dyn Roots, how: Collect) {
-        let bump = self.bump;
-        let Some(inner) = self.inner.as_deref_mut() else {
-            return;
-        };
-        let start = Instant::now();
-        let poison = how == Collect::Stress && cfg!(debug_assertions);
-        inner.young.retire(bump);
-        inner.bundles.begin_epoch();
-        let mut evacuation = Evacuation {
-            to: Space::default(),
-            bump: std::ptr::null_mut(),
-            bump_end: std::ptr::null_mut(),
-            pool: &mut inner.pool,
-            large: &mut inner.large,
-            bundles: &mut inner.bundles,
-            work: &mut inner.work,
-        };
-        roots.visit(&mut |first, count| {
-            // SAFETY: roots are live values.
-            unsafe { evacuation.visit(first, count) }
-        });
-        // SAFETY: what is in `work` is whole.
-        unsafe { evacuation.run() };
-        let (mut to, bump, bump_end) = (evacuation.to, evacuation.bump, evacuation.bump_end);
-        std::mem::swap(&mut inner.young, &mut to);
-        inner.hosts.after_moving(|object| {
-            // SAFETY: the from-space is still there.
-            unsafe {
-                if (*object).kind == Kind::Forward {
-                    Some((*object.cast::<Forward>()).to)
-                } else {
-                    None
-                }
-            }
-        });
-        to.clear(&mut inner.pool, poison);
-        inner.large.sweep_young();
-        inner.large.new_bytes = 0;
-        inner.bundles.prune();
-        let survived = inner.young.used(bump);
-        inner.trigger = survived + (2 * survived).clamp(FIRST_TRIGGER_BYTES, NURSERY_BYTES);
-        inner.stats.minor += 1;
-        inner.stats.full += (how != Collect::Minor) as u64;
-        inner.stats.survived_bytes += survived as u64;
-        let pause = start.elapsed().as_nanos() as u64;
-        inner.stats.pause_ns += pause;
-        inner.stats.longest_pause_ns = inner.stats.longest_pause_ns.max(pause);
-        self.bump = bump;
-        self.bump_end = bump_end;
-        self.collect_wanted = false;
-        self.is_over_limit = self.used_bytes() > self.limit;
-    }
-}
+const CARD_VALUES: usize = CARD_BYTES / size_of::<Value>();
 
-impl LargeSpace {
-    /// Frees the young objects that were not reached; the others stay young.
-    fn sweep_young(&mut self) {
-        let young = std::mem::take(&mut self.young);
-        for index in young {
-            let object = self.entries[index as usize].object;
-            // SAFETY: listed objects are alive until they are freed here.
-            unsafe {
-                if (*object).has(FLAG_MARK) {
-                    (*object).flags &= !FLAG_MARK;
-                    self.young.push(index);
-                } else {
-                    self.free(index);
-                }
-            }
-        }
-    }
+pub(super) struct Evacuation<'heap> {
+    pub(super) to: Space,
+    pub(super) bump: *mut u8,
+    pub(super) bump_end: *mut u8,
+    pub(super) pool: &'heap mut ChunkPool,
+    pub(super) large: &'heap mut LargeSpace,
+    pub(super) bundles: &'heap mut BundleTable,
+    pub(super) work: &'heap mut Vec<*mut Header>,
+    /// `None` in mode `COPYING` only.
+    pub(super) generations: Option<&'heap mut Generations>,
+    pub(super) promoted_bytes: usize,
 }
 
 impl Evacuation<'_> {
+    fn generations(&mut self) -> &mut Generations {
+        debug_assert!(self.generations.is_some());
+        // SAFETY: called in the modes that have generations only.
+        unsafe { self.generations.as_deref_mut().unwrap_unchecked() }
+    }
+
     /// Moves what these values lead to.
-    unsafe fn visit(&mut self, first: *mut Value, count: usize) {
+    ///
+    /// # Safety
+    /// See the head of the file.
+    #[inline(never)]
+    pub(super) unsafe fn visit<const MODE: u8>(&mut self, first: *mut Value, count: usize) {
+        // SAFETY: the caller's.
+        unsafe { self.visit_here::<MODE>(first, count) }
+    }
+
+    #[inline(always)]
+    unsafe fn visit_here<const MODE: u8>(&mut self, first: *mut Value, count: usize) {
         // SAFETY: the values are live; headers are whole or forwarded.
         unsafe {
             for i in 0..count {
@@ -108,32 +68,125 @@ impl Evacuation<'_> {
                 let value = slot.read();
                 if value.is_local() {
                     let object = value.as_object();
-                    if (*object).kind == Kind::Forward {
+                    let header = object.read();
+                    if header.flags & (FLAG_OLD | FLAG_LARGE) != 0 {
+                        self.reach::<MODE>(object, header);
+                    } else if header.kind == Kind::Forward {
                         slot.write(Value::local((*object.cast::<Forward>()).to));
-                    } else if (*object).has(FLAG_LARGE) {
-                        if !(*object).has(FLAG_MARK) {
-                            (*object).flags |= FLAG_MARK;
-                            self.work.push(object);
-                        }
                     } else {
-                        let copy = self.copy(object);
-                        self.work.push(copy);
-                        slot.write(Value::local(copy));
+                        slot.write(Value::local(self.move_object::<MODE>(object, header)));
                     }
-                } else if value.is_shared() {
+                } else if MODE != GENERATIONAL && value.is_shared() {
                     self.bundles.meet(value.as_object());
                 }
             }
         }
     }
 
-    /// Moves one object and leaves a `Forward`.
-    unsafe fn copy(&mut self, object: *mut Header) -> *mut Header {
-        // SAFETY: the object is whole; it is at least as big as a `Forward`.
+    /// An object that does not move.
+    #[inline(always)]
+    unsafe fn reach<const MODE: u8>(&mut self, object: *mut Header, header: Header) {
+        // SAFETY: the object is alive.
         unsafe {
-            let bytes = object_bytes(object);
-            let copy = self.place(bytes);
-            std::ptr::copy_nonoverlapping(object.cast::<u64>(), copy.cast(), bytes / 8);
+            if MODE == COPYING {
+                if !header.has(FLAG_MARK) {
+                    (*object).flags |= FLAG_MARK;
+                    self.work.push(object);
+                }
+            } else if header.has(FLAG_OLD) {
+                if MODE == MARKING && !header.has(FLAG_MARK) {
+                    self.generations().marking.mark(object);
+                }
+            } else {
+                self.settle::<MODE>(object);
+                self.work.push(object);
+            }
+        }
+    }
+
+    /// A young large object or buffer becomes an old one.
+    unsafe fn settle<const MODE: u8>(&mut self, object: *mut Header) {
+        // SAFETY: the object is alive.
+        unsafe {
+            (*object).flags |= FLAG_OLD | FLAG_BARRIER;
+            if MODE == MARKING {
+                (*object).flags |= FLAG_MARK;
+                let bytes = object_bytes(object);
+                self.generations().marking.bytes += bytes;
+            }
+        }
+    }
+
+    /// Moves one object and lets it wait to be scanned.
+    #[inline(always)]
+    unsafe fn move_object<const MODE: u8>(
+        &mut self,
+        object: *mut Header,
+        header: Header,
+    ) -> *mut Header {
+        // SAFETY: the object is whole.
+        unsafe {
+            if is_instance(header) {
+                let bytes = object_room(size_of::<Instance>() + header.aux as usize * 8);
+                let copy = self.transfer::<MODE>(object, header, bytes);
+                self.work.push(copy);
+                copy
+            } else {
+                self.move_other::<MODE>(object, header)
+            }
+        }
+    }
+
+    #[inline(never)]
+    unsafe fn move_other<const MODE: u8>(
+        &mut self,
+        object: *mut Header,
+        header: Header,
+    ) -> *mut Header {
+        // SAFETY: the object is whole.
+        unsafe {
+            let copy = self.transfer::<MODE>(object, header, object_bytes(object));
+            if !is_leaf(header.kind) {
+                self.work.push(copy);
+            }
+            copy
+        }
+    }
+
+    /// Copies an object of `bytes` to where it belongs now, and leaves a `Forward` in its place.
+    #[inline(always)]
+    unsafe fn transfer<const MODE: u8>(
+        &mut self,
+        object: *mut Header,
+        mut header: Header,
+        bytes: usize,
+    ) -> *mut Header {
+        // SAFETY: both places have `bytes` bytes, at least 16, aligned to 8.
+        unsafe {
+            let copy: *mut Header = if MODE == COPYING {
+                if self.bump_end as usize - (self.bump as usize) < bytes {
+                    self.add_chunk(bytes);
+                }
+                let place = self.bump;
+                self.bump = place.wrapping_add(bytes);
+                place.cast()
+            } else {
+                self.promoted_bytes += bytes;
+                header.flags |= FLAG_OLD | FLAG_BARRIER;
+                if MODE == MARKING {
+                    header.flags |= FLAG_MARK;
+                }
+                self.generations().space.alloc(bytes)
+            };
+            copy.write(header);
+            let (from, to) = (object.cast::<u64>(), copy.cast::<u64>());
+            to.add(1).write(from.add(1).read());
+            if bytes > 16 {
+                to.add(2).write(from.add(2).read());
+                if bytes > 24 {
+                    std::ptr::copy_nonoverlapping(from.add(3), to.add(3), bytes / 8 - 3);
+                }
+            }
             object.cast::<Forward>().write(Forward {
                 header: Header::new(Kind::Forward, 0, 0),
                 to: copy,
@@ -142,54 +195,138 @@ impl Evacuation<'_> {
         }
     }
 
-    fn place(&mut self, bytes: usize) -> *mut Header {
-        if self.bump_end as usize - (self.bump as usize) < bytes {
-            self.to.retire(self.bump);
-            let chunk = self.to.next_chunk_bytes().max(bytes);
-            (self.bump, self.bump_end) = self.to.add_chunk(self.pool, chunk);
-        }
-        let place = self.bump;
-        self.bump = self.bump.wrapping_add(bytes);
-        place.cast()
+    #[cold]
+    #[inline(never)]
+    fn add_chunk(&mut self, bytes: usize) {
+        self.to.retire(self.bump);
+        let chunk = self.to.next_chunk_bytes().max(bytes);
+        (self.bump, self.bump_end) = self.to.add_chunk(self.pool, chunk);
     }
 
-    unsafe fn run(&mut self) {
+    /// Scans what waits, until nothing does.
+    ///
+    /// # Safety
+    /// See the head of the file.
+    pub(super) unsafe fn run<const MODE: u8>(&mut self) {
         // SAFETY: objects in `work` are whole.
         unsafe {
             while let Some(object) = self.work.pop() {
-                match (*object).kind {
-                    Kind::List => {
-                        let list = object.cast::<List>();
-                        (*list).items = self.move_buffer((*list).items.cast()).cast();
-                    }
-                    Kind::Map | Kind::Set => {
-                        let map = object.cast::<Map>();
-                        (*map).entries = self.move_buffer((*map).entries.cast()).cast();
-                        (*map).index = self.move_buffer((*map).index.cast()).cast();
-                    }
-                    _ => {}
+                let header = object.read();
+                if is_instance(header) {
+                    let fields = object.cast::<Instance>().add(1).cast();
+                    self.visit_here::<MODE>(fields, header.aux as usize);
+                } else {
+                    self.scan::<MODE>(object);
                 }
-                inline_values(object, |first, count| self.visit(first, count));
-                let (first, count) = buffered_values(object);
-                self.visit(first, count);
             }
         }
     }
 
-    /// Moves a buffer; its owner is scanned once, so it cannot have moved yet.
-    unsafe fn move_buffer(&mut self, data: *mut u8) -> *mut u8 {
+    /// Moves all that an object refers to.
+    #[inline(never)]
+    unsafe fn scan<const MODE: u8>(&mut self, object: *mut Header) {
+        // SAFETY: the object is whole.
+        unsafe {
+            match (*object).kind {
+                Kind::List | Kind::Map | Kind::Set => {
+                    self.move_buffers::<MODE>(object);
+                    let (first, count) = buffered_values(object);
+                    self.visit::<MODE>(first, count);
+                }
+                _ => inline_values(object, |first, count| self.visit::<MODE>(first, count)),
+            }
+        }
+    }
+
+    /// Scans a remembered object: of a large old buffer the marked cards only. It is not remembered afterwards.
+    ///
+    /// # Safety
+    /// See the head of the file.
+    pub(super) unsafe fn scan_remembered<const MODE: u8>(&mut self, object: *mut Header) {
+        // SAFETY: the object is alive and old.
+        unsafe {
+            (*object).flags = (*object).flags & !FLAG_REMEMBERED | FLAG_BARRIER;
+            match large_buffer(object) {
+                Some(buffer) if (*buffer).has(FLAG_OLD) => {
+                    // A map's index may be new.
+                    self.move_buffers::<MODE>(object);
+                    let (first, count) = buffered_values(object);
+                    self.visit_cards::<MODE>(buffer, first, count);
+                }
+                _ => self.scan::<MODE>(object),
+            }
+        }
+    }
+
+    /// Visits the marked cards of a large buffer and clears them.
+    unsafe fn visit_cards<const MODE: u8>(
+        &mut self,
+        buffer: *mut Header,
+        first: *mut Value,
+        count: usize,
+    ) {
+        let index = self.large.index_of(buffer) as usize;
+        let mut cards = std::mem::take(&mut self.large.entries[index].cards);
+        // SAFETY: the owner says that `count` values are in use.
+        unsafe {
+            for (at, word) in cards.iter_mut().enumerate() {
+                let mut rest = std::mem::take(word);
+                while rest != 0 {
+                    let from = (at * 64 + rest.trailing_zeros() as usize) * CARD_VALUES;
+                    rest &= rest - 1;
+                    if from >= count {
+                        break;
+                    }
+                    self.visit::<MODE>(first.add(from), (count - from).min(CARD_VALUES));
+                }
+            }
+        }
+        self.large.entries[index].cards = cards;
+    }
+
+    /// Moves the buffers of an object that is in its final place.
+    #[inline(always)]
+    unsafe fn move_buffers<const MODE: u8>(&mut self, owner: *mut Header) {
+        // SAFETY: the owner is whole.
+        unsafe {
+            if (*owner).kind == Kind::List {
+                let list = owner.cast::<List>();
+                (*list).items = self.move_buffer::<MODE>((*list).items.cast()).cast();
+            } else {
+                let map = owner.cast::<Map>();
+                (*map).entries = self.move_buffer::<MODE>((*map).entries.cast()).cast();
+                (*map).index = self.move_buffer::<MODE>((*map).index.cast()).cast();
+            }
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn move_buffer<const MODE: u8>(&mut self, data: *mut u8) -> *mut u8 {
         if data.is_null() {
             return data;
         }
         // SAFETY: the owner's buffer, whole.
         unsafe {
             let buffer: *mut Header = buffer_of(data).cast();
-            debug_assert!((*buffer).kind != Kind::Forward, "a buffer with two owners");
-            if (*buffer).has(FLAG_LARGE) {
-                (*buffer).flags |= FLAG_MARK;
+            let header = buffer.read();
+            debug_assert!(header.kind != Kind::Forward, "a buffer with two owners");
+            if header.flags & (FLAG_LARGE | FLAG_OLD) != 0 {
+                if MODE == COPYING {
+                    (*buffer).flags |= FLAG_MARK;
+                } else if !header.has(FLAG_OLD) {
+                    self.settle::<MODE>(buffer);
+                }
+                // An old buffer is marked together with its owner.
                 return data;
             }
-            buffer_data(self.copy(buffer).cast())
+            let copy = self.transfer::<MODE>(buffer, header, object_bytes(buffer));
+            buffer_data(copy.cast())
         }
     }
+}
+
+/// Structs and variants are most of what moves, so they have a path of their own.
+#[inline(always)]
+fn is_instance(header: Header) -> bool {
+    matches!(header.kind, Kind::Struct | Kind::Variant)
 }

@@ -99,11 +99,6 @@ impl LargeSpace {
         &mut self.entries[index as usize]
     }
 
-    /// Bytes of a large object's allocation.
-    pub(crate) fn bytes_of(&self, object: *mut Header) -> usize {
-        self.entries[self.index_of(object) as usize].bytes
-    }
-
     /// Gives the object room for `bytes`, in place where the allocator can; returns where it is now.
     pub(crate) fn resize(&mut self, object: *mut Header, bytes: usize) -> *mut Header {
         let index = self.index_of(object) as usize;
@@ -127,6 +122,25 @@ impl LargeSpace {
         object
     }
 
+    /// After a collection of the young objects: frees those that were not reached. In a heap without an old space the others
+    /// stay young (`FLAG_MARK` says which were reached), else they are old now.
+    pub(crate) fn free_unreached(&mut self, stay_young: bool) {
+        let young = std::mem::take(&mut self.young);
+        let reached = if stay_young { FLAG_MARK } else { FLAG_OLD };
+        for index in young {
+            let object = self.entries[index as usize].object;
+            // SAFETY: listed objects are alive until they are freed here.
+            unsafe {
+                if !(*object).has(reached) {
+                    self.free(index);
+                } else if stay_young {
+                    (*object).flags &= !FLAG_MARK;
+                    self.young.push(index);
+                }
+            }
+        }
+    }
+
     /// Frees an object; its entry is used again.
     pub(crate) fn free(&mut self, index: u32) {
         let entry = &mut self.entries[index as usize];
@@ -146,6 +160,10 @@ pub(crate) fn card_words(bytes: usize) -> usize {
 }
 
 impl LargeEntry {
+    /// Bytes of the allocation.
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes
+    }
     /// Marks every card.
     pub(crate) fn mark_all_cards(&mut self) {
         self.cards.clear();

@@ -5,7 +5,12 @@
 //! | `mod` | the interface: allocation, buffers, limits |
 //! | `nursery` | bump spaces: where objects are born |
 //! | `large` | objects over 4 KiB |
-//! | `evacuate` | copying collections |
+//! | `collect` | when and how much is collected |
+//! | `evacuate` | moving collections of young objects |
+//! | `barrier` | stores into old objects |
+//! | `old` | size-class blocks of old objects, their sweep |
+//! | `mark` | the mark of old objects, in steps |
+//! | `verify` | checks of a whole heap, for tests |
 //! | `bundle` | shared objects: freeze, bundles, the arena of permanent ones |
 //! | `copy`, `graph` | deep copies; the walk that freeze and copy share |
 //! | `hosts` | Rust objects |
@@ -32,15 +37,24 @@
 //! Contract of this folder's unsafe code: pointers to headers that come in from outside lead to live objects of this heap (or shared
 //! ones where said), whose bodies are initialised; only the thread that owns the heap uses it.
 
+mod barrier;
+#[doc(hidden)]
+pub mod bench;
 mod bundle;
+mod collect;
 mod copy;
 mod evacuate;
 mod graph;
 mod hosts;
 mod large;
+mod mark;
+#[cfg(test)]
+mod model_tests;
 mod nursery;
+mod old;
 #[cfg(test)]
 mod tests;
+mod verify;
 
 pub use bundle::{FreezeError, SharedArena, SharedRef};
 pub use copy::CopyError;
@@ -51,6 +65,7 @@ use crate::object::size::{buffer_data, buffer_of, object_room};
 use crate::object::*;
 use crate::value::Value;
 use bundle::BundleTable;
+use collect::Generations;
 use large::LargeSpace;
 use nursery::{ChunkPool, NURSERY_BYTES, Space};
 use std::any::Any;
@@ -59,6 +74,8 @@ use std::any::Any;
 pub(crate) const MAX_SMALL_BYTES: usize = 4080;
 /// A fresh heap is first collected when it holds this much.
 const FIRST_TRIGGER_BYTES: usize = 4096;
+/// Under the limit's pressure chunks become as small as this.
+const MIN_CHUNK_BYTES: usize = 1024;
 /// Fills memory that was left, so that a stale pointer shows.
 const POISON: u8 = 0xDB;
 
@@ -90,6 +107,8 @@ pub struct HeapStats {
     pub minor: u64,
     /// Collections of everything.
     pub full: u64,
+    /// Of those, the ones whose mark took more than one step.
+    pub marks_in_steps: u64,
     /// Time in collections.
     pub pause_ns: u64,
     pub longest_pause_ns: u64,
@@ -98,9 +117,12 @@ pub struct HeapStats {
 }
 
 /// The part of a heap that exists from its first allocation on.
-#[derive(Default)]
 pub(crate) struct Inner {
     young: Space,
+    /// Bump pointer and end of the young space after a collection.
+    young_ends: (*mut u8, *mut u8),
+    /// The running mark has been interrupted.
+    is_mark_stepped: bool,
     pool: ChunkPool,
     /// Young bytes at which a collection is wanted.
     trigger: usize,
@@ -110,6 +132,8 @@ pub(crate) struct Inner {
     stats: HeapStats,
     /// Objects that wait to be scanned; empty between collections.
     work: Vec<*mut Header>,
+    /// What comes with an old space; a small heap has none.
+    generations: Option<Box<Generations>>,
 }
 
 /// A thread's heap; see the head of the file.
@@ -143,8 +167,17 @@ impl Heap {
     pub(crate) fn inner(&mut self) -> &mut Inner {
         self.inner.get_or_insert_with(|| {
             Box::new(Inner {
+                young: Space::default(),
+                young_ends: (std::ptr::null_mut(), std::ptr::null_mut()),
+                is_mark_stepped: false,
+                pool: ChunkPool::default(),
                 trigger: FIRST_TRIGGER_BYTES,
-                ..Inner::default()
+                large: LargeSpace::default(),
+                hosts: HostTable::default(),
+                bundles: BundleTable::default(),
+                stats: HeapStats::default(),
+                work: Vec::new(),
+                generations: None,
             })
         })
     }
@@ -179,18 +212,21 @@ impl Heap {
         let inner = self.inner();
         let young = inner.young.used(bump);
         let mut is_wanted = young + bytes > inner.trigger;
-        let mut chunk = inner.young.next_chunk_bytes().max(bytes);
+        let mut chunk = inner.young.next_chunk_bytes();
         if is_wanted {
             // Room to reach the safepoint.
-            chunk = chunk.min(NURSERY_BYTES / 8).max(bytes);
+            chunk = chunk.min(NURSERY_BYTES / 8);
+        } else if inner.generations.is_some() {
+            chunk = inner.trigger - young;
         }
-        let mut is_over = false;
-        let used = inner.used_bytes(bump);
-        if used + 2 * chunk > limit {
+        // The chunk, and room to copy what will be in it.
+        let room = limit.saturating_sub(inner.used_bytes(bump)) / 2;
+        let is_over = room < bytes.max(MIN_CHUNK_BYTES);
+        if chunk > room {
+            chunk = MIN_CHUNK_BYTES.max(room / 2);
             is_wanted = true;
-            chunk = chunk.min(1024).max(bytes);
-            is_over = used + 2 * chunk > limit;
         }
+        let chunk = chunk.max(bytes);
         inner.young.retire(bump);
         let (bump, bump_end) = inner.young.add_chunk(&mut inner.pool, chunk);
         self.bump = bump;
@@ -298,7 +334,7 @@ impl Heap {
     ) -> *mut u8 {
         if data.is_null() {
             let fresh = self.alloc_buffer(kind, new_bytes);
-            self.buffer_linked(owner, fresh);
+            self.buffer_linked(owner);
             return fresh;
         }
         let new_bytes = align_up(new_bytes);
@@ -334,14 +370,17 @@ impl Heap {
             }
             let fresh = self.alloc_buffer(kind, new_bytes);
             std::ptr::copy_nonoverlapping(data, fresh, old_bytes.min(new_bytes));
-            self.buffer_linked(owner, fresh);
+            self.buffer_linked(owner);
             fresh
         }
     }
 
-    /// `owner` (old or young) is about to refer to this fresh buffer.
-    fn buffer_linked(&mut self, owner: *mut Header, _data: *mut u8) {
-        self.elements_moved(owner);
+    /// `owner` is about to refer to a fresh buffer.
+    fn buffer_linked(&mut self, owner: *mut Header) {
+        // SAFETY: the owner is alive.
+        if unsafe { (*owner).has(FLAG_OLD) } {
+            self.remember(owner);
+        }
     }
 
     /// After `value` was stored into a field of `owner`. Elements of lists and entries of maps: `barrier_at`.
@@ -360,22 +399,6 @@ impl Heap {
         if value.is_object() && unsafe { (*owner).has(FLAG_BARRIER) } {
             self.barrier_slow(owner, slot, value);
         }
-    }
-
-    /// After values of `owner` moved inside its buffer, or it got another buffer.
-    #[inline(always)]
-    pub(crate) fn elements_moved(&mut self, owner: *mut Header) {
-        // SAFETY: the owner is alive.
-        if unsafe { (*owner).has(FLAG_BARRIER) } {
-            self.barrier_slow(owner, std::ptr::null_mut(), Value::NIL);
-        }
-    }
-
-    /// What the barriers do for an old owner; `slot` null: any value of it may have changed.
-    #[cold]
-    #[inline(never)]
-    pub(crate) fn barrier_slow(&mut self, owner: *mut Header, slot: *mut Value, value: Value) {
-        let _ = (owner, slot, value);
     }
 
     /// A script object for a Rust object, which is dropped when the script object dies.
@@ -399,7 +422,11 @@ impl Heap {
 impl Inner {
     fn used_bytes(&self, bump: *mut u8) -> usize {
         let reserve = self.young.used(bump).max(self.pool.bytes);
-        self.young.capacity + reserve + self.large.bytes + self.bundles.charged
+        let old = match self.generations.as_deref() {
+            Some(generations) => generations.space.block_bytes,
+            None => 0,
+        };
+        self.young.capacity + reserve + old + self.large.bytes + self.bundles.charged
     }
     /// New large bytes at which a collection is wanted.
     fn large_trigger(&self) -> usize {

@@ -44,9 +44,6 @@ impl Chunk {
         // SAFETY: allocated in `new` with the same layout; the chunk is gone after this.
         unsafe { dealloc(self.start, Chunk::layout(self.bytes)) }
     }
-    pub(crate) fn contains(&self, address: *const u8) -> bool {
-        (address as usize).wrapping_sub(self.start as usize) < self.bytes
-    }
 }
 
 /// Chunks that wait for their next use.
@@ -137,8 +134,11 @@ impl Space {
         self.capacity = 0;
         self.retired = 0;
     }
-    pub(crate) fn contains(&self, address: *const u8) -> bool {
-        self.chunks.iter().any(|c| c.contains(address))
+    /// Whether an object could begin here; the last chunk must have been retired.
+    pub(crate) fn contains_object(&self, address: *const u8) -> bool {
+        self.chunks
+            .iter()
+            .any(|chunk| (address as usize).wrapping_sub(chunk.start as usize) < chunk.used)
     }
 }
 

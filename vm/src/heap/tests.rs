@@ -186,3 +186,297 @@ fn host_objects_die_with_their_script_objects() {
     drop(heap);
     assert_eq!(count(), 3);
 }
+
+/// A tuple of these values.
+fn tuple(heap: &mut Heap, values: &[Value]) -> Value {
+    let object = heap.alloc(
+        Header::new(Kind::Tuple, type_id::TUPLE, 0),
+        16 + values.len() * 8,
+    );
+    // SAFETY: allocated with room for the values.
+    unsafe {
+        let tuple = object.cast::<Tuple>();
+        (*tuple).len = values.len() as u32;
+        (*tuple).hash = 0.into();
+        std::ptr::copy_nonoverlapping(values.as_ptr(), tuple.add(1).cast(), values.len());
+    }
+    Value::local(object)
+}
+
+fn elements(value: Value) -> &'static [Value] {
+    assert!(value.is_kind(Kind::Tuple));
+    let tuple = value.as_object().cast::<Tuple>();
+    // SAFETY: a live tuple; used only until the next collection.
+    unsafe { std::slice::from_raw_parts(tuple.add(1).cast(), (*tuple).len as usize) }
+}
+
+/// Runs on a native stack of 64 KiB.
+fn on_a_small_stack(test: impl FnOnce() + Send + 'static) {
+    let thread = std::thread::Builder::new().stack_size(64 * 1024);
+    let thread = thread.spawn(test).expect("a thread");
+    thread.join().expect("the test passes");
+}
+
+/// A chain of pairs; collects when it is due.
+fn chain(heap: &mut Heap, length: usize) -> Value {
+    let mut roots = Stack(vec![Value::NIL]);
+    for _ in 0..length {
+        roots.0[0] = pair(heap, roots.0[0], Value::NIL);
+        if heap.is_collect_wanted() {
+            heap.collect(&mut roots, Collect::Minor);
+        }
+    }
+    roots.0[0]
+}
+
+fn chain_length(mut value: Value) -> usize {
+    let mut length = 0;
+    while value.is_object() {
+        length += 1;
+        value = field(value, 0);
+    }
+    length
+}
+
+#[test]
+fn ten_million_levels_need_no_native_stack() {
+    on_a_small_stack(|| {
+        let mut heap = Heap::new(usize::MAX);
+        let mut roots = Stack(vec![chain(&mut heap, 10_000_000)]);
+        heap.collect(&mut roots, Collect::Full);
+        assert_eq!(chain_length(roots.0[0]), 10_000_000);
+        roots.0.clear();
+        heap.collect(&mut roots, Collect::Full);
+        assert!(heap.used_bytes() < 1024 * 1024, "{}", heap.used_bytes());
+        // Never collected: dropped with the heap.
+        chain(&mut heap, 100_000);
+    });
+}
+
+#[test]
+fn deep_graphs_are_frozen_and_copied_without_native_stack() {
+    on_a_small_stack(|| {
+        let mut heap = Heap::new(usize::MAX);
+        let mut roots = Stack(vec![chain(&mut heap, 300_000)]);
+        let frozen = heap.freeze(roots.0[0]).expect("it can be frozen");
+        let copy = heap.deep_copy(roots.0[0]).expect("it can be copied");
+        assert!(frozen.is_shared() && copy.is_local() && copy != roots.0[0]);
+        assert_eq!(chain_length(frozen), 300_000);
+        roots.0 = vec![copy];
+        heap.collect(&mut roots, Collect::Stress);
+        assert_eq!(heap.bundles(), 0);
+        assert_eq!(chain_length(roots.0[0]), 300_000);
+    });
+}
+
+#[test]
+fn a_chain_of_bundles_is_freed_without_native_stack() {
+    on_a_small_stack(|| {
+        let mut heap = Heap::new(usize::MAX);
+        let mut roots = Stack(vec![Value::NIL]);
+        for _ in 0..100_000 {
+            let next = pair(&mut heap, roots.0[0], Value::NIL);
+            roots.0[0] = heap.freeze(next).expect("it can be frozen");
+            if heap.is_collect_wanted() {
+                heap.collect(&mut roots, Collect::Minor);
+            }
+        }
+        let reference = SharedRef::new(roots.0[0]).expect("shared");
+        drop(heap);
+        assert_eq!(chain_length(reference.value()), 100_000);
+        drop(reference);
+    });
+}
+
+#[test]
+fn freezing_keeps_cycles_and_shared_parts() {
+    let mut heap = Heap::new(usize::MAX);
+    let shared_part = list(&mut heap);
+    push(&mut heap, shared_part, Value::small_int(7));
+    let whole = list(&mut heap);
+    push(&mut heap, whole, shared_part);
+    push(&mut heap, whole, shared_part);
+    push(&mut heap, whole, whole);
+    let earlier = heap.freeze(shared_part).expect("it can be frozen");
+    push(&mut heap, whole, earlier);
+    let frozen = heap.freeze(whole).expect("it can be frozen");
+    let parts = items(frozen);
+    assert_eq!(parts[0], parts[1]);
+    assert_eq!(parts[2], frozen);
+    assert_eq!(parts[3], earlier, "what is shared already is not copied");
+    assert_eq!(items(parts[0]), [Value::small_int(7)]);
+    // SAFETY: live objects.
+    unsafe {
+        assert!((*frozen.as_object()).has(FLAG_FROZEN) && (*parts[0].as_object()).has(FLAG_FROZEN));
+        assert!(!(*whole.as_object()).has(FLAG_FROZEN));
+    }
+    assert_eq!(heap.freeze(frozen).ok(), Some(frozen));
+    assert_eq!(heap.freeze(Value::NIL).ok(), Some(Value::NIL));
+    // Only the frozen whole is kept; it keeps the part that was frozen before.
+    let mut roots = Stack(vec![frozen]);
+    heap.collect(&mut roots, Collect::Full);
+    assert_eq!(heap.bundles(), 1);
+    assert_eq!(items(items(frozen)[3]), [Value::small_int(7)]);
+}
+
+#[test]
+fn what_cannot_be_frozen_is_named_by_its_path() {
+    let mut heap = Heap::new(usize::MAX);
+    let host = Value::local(heap.alloc_host(type_id::HOST, Box::new(1)));
+    let inner = tuple(&mut heap, &[Value::NIL, host]);
+    let middle = pair(&mut heap, Value::TRUE, inner);
+    let outer = list(&mut heap);
+    for i in 0..3 {
+        push(&mut heap, outer, Value::small_int(i));
+    }
+    push(&mut heap, outer, middle);
+    for error in [heap.freeze(outer).err(), heap.deep_copy(outer).err()] {
+        match error {
+            Some(GraphError::Refused { path, value }) => {
+                assert_eq!(value, host);
+                assert_eq!(path, [Step::Index(3), Step::Field(100, 1), Step::Index(1)]);
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+#[test]
+fn copies_are_mutable_and_keep_their_form() {
+    let mut heap = Heap::new(usize::MAX);
+    let words = text(&mut heap, "text");
+    let part = list(&mut heap);
+    push(&mut heap, part, words);
+    let whole = tuple(&mut heap, &[part, part, words]);
+    push(&mut heap, part, whole);
+    for original in [whole, heap.freeze(whole).expect("it can be frozen")] {
+        let copy = heap.deep_copy(original).expect("it can be copied");
+        let parts = elements(copy);
+        assert!(copy != original && parts[0] == parts[1] && parts[0] != part);
+        assert_eq!(items(parts[0])[1], copy);
+        assert_eq!(parts[2], elements(original)[2], "texts are not copied");
+        // SAFETY: a live list.
+        assert!(unsafe { !(*parts[0].as_object()).has(FLAG_FROZEN) });
+        push(&mut heap, parts[0], Value::NIL);
+        assert_eq!(items(elements(original)[0]).len(), 2);
+    }
+}
+
+#[test]
+fn shared_values_live_as_long_as_someone_holds_them() {
+    let mut maker = Heap::new(usize::MAX);
+    let words = text(&mut maker, "hello");
+    let frozen = maker.freeze(words).expect("it can be frozen");
+    let message = SharedRef::new(frozen).expect("shared");
+    assert!(SharedRef::new(words).is_none());
+    drop(maker);
+    let mut taker = Heap::new(usize::MAX);
+    let mut roots = Stack(vec![taker.adopt(message.value())]);
+    taker.adopt(message.value());
+    drop(message);
+    taker.collect(&mut roots, Collect::Full);
+    assert_eq!((taker.bundles(), read_text(roots.0[0])), (1, "hello"));
+    roots.0.clear();
+    taker.collect(&mut roots, Collect::Full);
+    assert_eq!(taker.bundles(), 0);
+}
+
+#[test]
+fn permanent_objects_need_no_table() {
+    let arena = SharedArena::new();
+    let mut heap = Heap::new(usize::MAX);
+    let words = text(&mut heap, "constant");
+    let table = list(&mut heap);
+    push(&mut heap, table, words);
+    let counted = heap.freeze(table).expect("it can be frozen");
+    push(&mut heap, table, counted);
+    let constant = arena.freeze(table).expect("it can be frozen");
+    drop(heap);
+    let mut heap = Heap::new(usize::MAX);
+    let mut roots = Stack(vec![heap.adopt(constant)]);
+    pair(&mut heap, Value::NIL, Value::NIL);
+    heap.collect(&mut roots, Collect::Full);
+    assert_eq!(heap.bundles(), 0);
+    assert_eq!(read_text(items(constant)[0]), "constant");
+    assert_eq!(read_text(items(items(constant)[1])[0]), "constant");
+    assert!(arena.bytes() > 0);
+}
+
+#[test]
+fn the_limit_holds() {
+    for limit in [64 << 10, 1 << 20, 16 << 20] {
+        let mut heap = Heap::new(limit);
+        let mut roots = Stack(vec![Value::NIL]);
+        // Garbage alone never reaches it.
+        for _ in 0..3 * limit / 24 {
+            pair(&mut heap, Value::NIL, Value::NIL);
+            if heap.is_collect_wanted() {
+                heap.collect(&mut roots, Collect::Minor);
+                assert!(
+                    !heap.is_over_limit(),
+                    "limit {limit}: {}",
+                    heap.used_bytes()
+                );
+            }
+        }
+        // What stays alive does, not much too early and not late.
+        let mut live = 0;
+        while !heap.is_over_limit() {
+            roots.0[0] = pair(&mut heap, roots.0[0], Value::NIL);
+            live += 24;
+            if heap.is_collect_wanted() {
+                heap.collect(&mut roots, Collect::Minor);
+            }
+            assert!(heap.used_bytes() <= limit + 256 * 1024);
+        }
+        assert!(
+            live > limit / 4 && live <= limit,
+            "limit {limit}: {live} alive"
+        );
+        assert_eq!(heap.reserve(limit), Err(NeedsCollection));
+        // Afterwards there is room again.
+        roots.0[0] = Value::NIL;
+        heap.collect(&mut roots, Collect::Minor);
+        assert!(!heap.is_over_limit());
+        assert_eq!(heap.reserve(limit / 4), Ok(()));
+    }
+}
+
+#[test]
+fn large_garbage_is_freed_at_once() {
+    let mut heap = Heap::new(8 << 20);
+    let mut roots = Stack::default();
+    for _ in 0..1000 {
+        if heap.reserve(1 << 20).is_err() {
+            heap.collect(&mut roots, Collect::Minor);
+            assert_eq!(heap.reserve(1 << 20), Ok(()));
+        }
+        heap.alloc_buffer(Kind::RawBuffer, 1 << 20);
+    }
+    heap.collect(&mut roots, Collect::Minor);
+    assert!(heap.used_bytes() < 1 << 20);
+}
+
+#[test]
+fn sizes_are_as_promised() {
+    let mut heap = Heap::new(usize::MAX);
+    let mut roots = Stack(vec![list(&mut heap)]);
+    for i in 0..1_000_000 {
+        push(&mut heap, roots.0[0], Value::small_int(i));
+        if heap.is_collect_wanted() {
+            heap.collect(&mut roots, Collect::Minor);
+        }
+    }
+    heap.collect(&mut roots, Collect::Full);
+    let used = heap.used_bytes();
+    assert!(
+        used <= 8_500_000,
+        "a list of a million ints takes {used} bytes"
+    );
+
+    let mut heap = Heap::new(usize::MAX);
+    let mut roots = Stack(vec![chain(&mut heap, 1_000_000)]);
+    heap.collect(&mut roots, Collect::Full);
+    let used = heap.used_bytes();
+    assert!(used <= 24_500_000, "a million pairs take {used} bytes");
+}

@@ -1,0 +1,363 @@
+//! When and how much is collected.
+//!
+//! | heap | at `collect` |
+//! | --- | --- |
+//! | small (no old space) | one copying collection of everything |
+//! | larger, phase `Idle` | a minor collection; if the old space has doubled, the mark begins |
+//! | phase `Marking` | a minor collection that marks what it meets, then a step of the mark; when nothing is left to mark, the sweep begins |
+//! | phase `Sweeping` | a minor collection, then a few blocks are swept |
+//!
+//! A mark ends only directly after a minor collection, in the same call: so no store since then can hide an object from it.
+
+use super::evacuate::{COPYING, Evacuation, GENERATIONAL, MARKING};
+use super::mark::Marking;
+use super::nursery::{NURSERY_BYTES, Space};
+use super::old::OldSpace;
+use super::{Collect, FIRST_TRIGGER_BYTES, Heap, Inner, Roots};
+use crate::object::*;
+use std::time::{Duration, Instant};
+
+/// A small heap with more than this alive after a collection becomes one with generations.
+const SMALL_HEAP_BYTES: usize = NURSERY_BYTES / 2;
+/// The mark begins when the old space has doubled, but not below this growth.
+const MIN_GROWTH_BYTES: usize = 1024 * 1024;
+/// A step of the mark or sweep: usually, and when the mark falls behind.
+const STEP: Duration = Duration::from_micros(300);
+const LONG_STEP: Duration = Duration::from_micros(900);
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Phase {
+    Idle,
+    Marking,
+    Sweeping,
+}
+
+/// What a heap with an old space has.
+pub(super) struct Generations {
+    pub(super) space: OldSpace,
+    /// Old objects that a minor collection must look at; see `barrier`.
+    pub(super) remembered: Vec<*mut Header>,
+    pub(super) marking: Marking,
+    pub(super) phase: Phase,
+    /// Bytes of old small objects: those that the last mark found, and those promoted since.
+    pub(super) small_bytes: usize,
+    /// Old bytes (small and large) at which the next mark begins.
+    mark_at: usize,
+    /// Large objects that the last mark did not reach and that are not freed yet.
+    dead_large: Vec<u32>,
+    /// Tests let marks begin at once and steps end at once.
+    min_growth_bytes: usize,
+    step: Duration,
+}
+
+impl Generations {
+    fn new() -> Generations {
+        Generations {
+            space: OldSpace::new(),
+            remembered: Vec::new(),
+            marking: Marking::default(),
+            phase: Phase::Idle,
+            small_bytes: 0,
+            mark_at: MIN_GROWTH_BYTES,
+            dead_large: Vec::new(),
+            min_growth_bytes: MIN_GROWTH_BYTES,
+            step: STEP,
+        }
+    }
+}
+
+impl Heap {
+    /// Collects. All live values of the thread are among `roots`; they are rewritten where objects moved.
+    pub fn collect(&mut self, roots: &mut dyn Roots, how: Collect) {
+        let bump = self.bump;
+        let limit = self.limit;
+        let how = if self.is_over_limit && how == Collect::Minor {
+            Collect::Full
+        } else {
+            how
+        };
+        if self.inner.is_none() {
+            self.collect_wanted = false;
+            self.is_over_limit = false;
+            return;
+        }
+        let is_checked = cfg!(debug_assertions) && how == Collect::Stress;
+        if is_checked {
+            self.verify(roots);
+        }
+        let start = Instant::now();
+        let inner = self.inner();
+        inner.young.retire(bump);
+        let poison = is_checked;
+        if inner.generations.is_none() {
+            inner.collect_small(roots, poison);
+        } else {
+            inner.collect_generations(roots, how, poison, limit);
+        }
+        inner.large.new_bytes = 0;
+        let (bump, bump_end) = inner.young_ends;
+        let pause = start.elapsed().as_nanos() as u64;
+        inner.stats.pause_ns += pause;
+        inner.stats.longest_pause_ns = inner.stats.longest_pause_ns.max(pause);
+        self.bump = bump;
+        self.bump_end = bump_end;
+        self.collect_wanted = false;
+        // A program that has next to nothing left would only collect: it is over the limit too.
+        let margin = (limit / 32).clamp(1024, NURSERY_BYTES / 4);
+        self.is_over_limit = self.used_bytes().saturating_add(margin) > limit;
+        if is_checked {
+            self.verify(roots);
+        }
+    }
+
+    /// Makes this a heap with generations now, however small it is: for tests of the barrier.
+    pub fn use_generations(&mut self) {
+        let inner = self.inner();
+        if inner.generations.is_none() {
+            inner.begin_generations();
+        }
+    }
+}
+
+#[cfg(test)]
+impl Heap {
+    /// Marks begin as soon as the old space has grown at all, and each step does as little as possible.
+    pub(super) fn make_steps_small(&mut self) {
+        self.use_generations();
+        let generations = self.inner().generations();
+        generations.min_growth_bytes = 0;
+        generations.mark_at = 0;
+        generations.step = Duration::ZERO;
+    }
+}
+
+impl Inner {
+    pub(super) fn begin_generations(&mut self) {
+        self.generations = Some(Box::new(Generations::new()));
+        self.trigger = NURSERY_BYTES;
+    }
+
+    /// One pass over the young space in the given mode; returns how many bytes of it survived.
+    fn evacuate<const MODE: u8>(&mut self, roots: &mut dyn Roots, poison: bool) -> usize {
+        let mut remembered = match self.generations.as_deref_mut() {
+            Some(generations) => std::mem::take(&mut generations.remembered),
+            None => Vec::new(),
+        };
+        let mut evacuation = Evacuation {
+            to: Space::default(),
+            bump: std::ptr::null_mut(),
+            bump_end: std::ptr::null_mut(),
+            pool: &mut self.pool,
+            large: &mut self.large,
+            bundles: &mut self.bundles,
+            work: &mut self.work,
+            generations: self.generations.as_deref_mut(),
+            promoted_bytes: 0,
+        };
+        roots.visit(&mut |first, count| {
+            // SAFETY: roots are live values.
+            unsafe { evacuation.visit::<MODE>(first, count) }
+        });
+        // SAFETY: remembered objects are alive or at least not swept.
+        unsafe {
+            for object in remembered.drain(..) {
+                evacuation.scan_remembered::<MODE>(object);
+            }
+            evacuation.run::<MODE>();
+        }
+        let promoted = evacuation.promoted_bytes;
+        let (to, bump, bump_end) = (evacuation.to, evacuation.bump, evacuation.bump_end);
+        let mut from = std::mem::replace(&mut self.young, to);
+        self.young_ends = (bump, bump_end);
+        self.hosts.after_moving(|object| {
+            // SAFETY: the from-space is still there.
+            unsafe {
+                if (*object).kind == Kind::Forward {
+                    Some((*object.cast::<Forward>()).to)
+                } else {
+                    None
+                }
+            }
+        });
+        from.clear(&mut self.pool, poison);
+        if let Some(generations) = self.generations.as_deref_mut() {
+            debug_assert!(generations.remembered.is_empty());
+            generations.remembered = remembered;
+            generations.small_bytes += promoted;
+            if MODE == MARKING {
+                generations.marking.bytes += promoted;
+            }
+        }
+        self.large.free_unreached(MODE == COPYING);
+        self.stats.minor += 1;
+        let survived = self.young.used(bump) + promoted;
+        self.stats.survived_bytes += survived as u64;
+        survived
+    }
+
+    /// Collects a heap without an old space.
+    fn collect_small(&mut self, roots: &mut dyn Roots, poison: bool) {
+        self.bundles.begin_epoch();
+        let survived = self.evacuate::<COPYING>(roots, poison);
+        self.bundles.prune();
+        self.stats.full += 1;
+        self.trigger = survived + (2 * survived).clamp(FIRST_TRIGGER_BYTES, NURSERY_BYTES);
+        if survived + self.large.bytes > SMALL_HEAP_BYTES {
+            self.begin_generations();
+        }
+    }
+
+    fn collect_generations(
+        &mut self,
+        roots: &mut dyn Roots,
+        how: Collect,
+        poison: bool,
+        limit: usize,
+    ) {
+        let start = Instant::now();
+        if how != Collect::Minor {
+            // What the running mark has reached so far may be dead by now: end it, then mark anew.
+            if self.phase() == Phase::Marking {
+                self.evacuate::<MARKING>(roots, poison);
+                self.mark_step(None);
+            }
+            if self.phase() == Phase::Sweeping {
+                self.sweep_step(None, limit);
+            }
+            // Before the mark, since it would take remembered objects for alive.
+            self.evacuate::<GENERATIONAL>(roots, poison);
+            self.begin_mark();
+            self.evacuate::<MARKING>(roots, poison);
+            self.mark_step(None);
+            self.sweep_step(None, limit);
+            debug_assert!(self.phase() == Phase::Idle);
+        } else {
+            match self.phase() {
+                Phase::Idle => {
+                    self.evacuate::<GENERATIONAL>(roots, poison);
+                    if self.is_mark_due() {
+                        self.begin_mark();
+                    }
+                }
+                Phase::Marking => {
+                    self.evacuate::<MARKING>(roots, poison);
+                    let step = if self.is_behind() {
+                        LONG_STEP
+                    } else {
+                        self.generations().step
+                    };
+                    self.mark_step(Some(start + step));
+                }
+                Phase::Sweeping => {
+                    self.evacuate::<GENERATIONAL>(roots, poison);
+                    let step = self.generations().step;
+                    self.sweep_step(Some(start + step), limit);
+                }
+            }
+        }
+    }
+
+    fn generations(&mut self) -> &mut Generations {
+        self.generations
+            .as_deref_mut()
+            .expect("called for heaps with generations only")
+    }
+
+    pub(super) fn phase(&mut self) -> Phase {
+        self.generations().phase
+    }
+
+    fn old_bytes(&mut self) -> usize {
+        self.generations().small_bytes + self.large.bytes
+    }
+
+    fn is_mark_due(&mut self) -> bool {
+        let old = self.old_bytes();
+        old > self.generations().mark_at || self.bundles.entered > MIN_GROWTH_BYTES.max(old / 2)
+    }
+
+    /// The old space has grown by a quarter of what it was when the mark began.
+    fn is_behind(&mut self) -> bool {
+        let old = self.old_bytes();
+        let mark_at = self.generations().mark_at;
+        old > mark_at + mark_at / 4 && old > MIN_GROWTH_BYTES
+    }
+
+    fn begin_mark(&mut self) {
+        self.bundles.begin_epoch();
+        let generations = self.generations();
+        debug_assert!(generations.phase == Phase::Idle);
+        generations.phase = Phase::Marking;
+        generations.marking.bytes = 0;
+    }
+
+    /// Marks until the deadline; directly after an evacuation in mode `MARKING`, so when nothing is left, the mark has ended.
+    fn mark_step(&mut self, deadline: Option<Instant>) {
+        let generations = self
+            .generations
+            .as_deref_mut()
+            .expect("called for heaps with generations only");
+        // SAFETY: nothing is swept while a mark runs.
+        let is_done = unsafe { generations.marking.step(&mut self.bundles, deadline) };
+        if !is_done {
+            self.is_mark_stepped = true;
+            return;
+        }
+        self.stats.marks_in_steps += std::mem::take(&mut self.is_mark_stepped) as u64;
+        self.hosts.after_marking();
+        self.bundles.prune();
+        debug_assert!(generations.remembered.is_empty());
+        generations.space.begin_sweep();
+        debug_assert!(generations.dead_large.is_empty());
+        let mut large_bytes = 0;
+        for (index, entry) in self.large.entries.iter().enumerate() {
+            if entry.object.is_null() {
+                continue;
+            }
+            // SAFETY: the entry's object is not freed yet.
+            unsafe {
+                let header = &mut *entry.object;
+                if header.has(FLAG_MARK) {
+                    header.flags &= !FLAG_MARK;
+                    large_bytes += entry.bytes();
+                } else if header.has(FLAG_OLD) {
+                    generations.dead_large.push(index as u32);
+                }
+            }
+        }
+        generations.small_bytes = generations.marking.bytes.saturating_sub(large_bytes);
+        generations.phase = Phase::Sweeping;
+        self.stats.full += 1;
+    }
+
+    /// Sweeps until the deadline.
+    fn sweep_step(&mut self, deadline: Option<Instant>, limit: usize) {
+        let generations = self
+            .generations
+            .as_deref_mut()
+            .expect("called for heaps with generations only");
+        let is_late = || deadline.is_some_and(|deadline| Instant::now() >= deadline);
+        while let Some(index) = generations.dead_large.pop() {
+            self.large.free(index);
+            if is_late() {
+                return;
+            }
+        }
+        while generations.space.sweep_step() {
+            if is_late() {
+                return;
+            }
+        }
+        generations.phase = Phase::Idle;
+        let live = generations.small_bytes + self.large.bytes;
+        let growth = live.max(generations.min_growth_bytes);
+        let growth = if generations.min_growth_bytes == 0 {
+            0
+        } else {
+            growth
+        };
+        // Near the limit the mark begins earlier.
+        let room = limit.saturating_sub(live) / 2;
+        generations.mark_at = live + growth.min(room.max(MIN_GROWTH_BYTES / 16));
+    }
+}
