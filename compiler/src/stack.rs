@@ -5,6 +5,6 @@
 const STACK: usize = 64 << 20;
 
 /// Runs `f`, which recurses along a syntax tree, on a stack that is large enough for any tree the parser makes.
-pub fn with_stack<R>(f: impl FnOnce() -> R + Send) -> R {
+pub fn with_stack<R>(f: impl FnOnce() -> R) -> R {
     stacker::maybe_grow(STACK - (1 << 20), STACK, f)
 }

@@ -109,6 +109,10 @@ impl Resolver<'_> {
 
     /// The name in scope that is most like `text`, if any is like it.
     fn nearest(&self, text: &str) -> Option<String> {
+        // Only the first 20 errors are shown, and every look goes through all names.
+        if self.diagnostics.len() >= 100 {
+            return None;
+        }
         let mut best: Option<(usize, &str)> = None;
         let scoped = self
             .scopes
