@@ -54,6 +54,12 @@ pub fn compile(source: &str, options: &Options) -> (Option<ModuleCode>, Vec<Diag
     if !diagnostics.iter().any(Diagnostic::is_error) {
         let (code, found) = generate(&ast, &resolution, options, source);
         let is_whole = found.is_empty();
+        #[cfg(debug_assertions)]
+        if is_whole
+            && let Err(error) = heddle_vm::bytecode::verify::verify(&code, options.is_prelude)
+        {
+            panic!("{error}\n{}", heddle_vm::bytecode::dis::listing(&code));
+        }
         diagnostics.extend(found);
         module = is_whole.then_some(code);
     }

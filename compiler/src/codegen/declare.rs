@@ -259,7 +259,7 @@ impl Generator<'_> {
     /// The function that makes instances: its parameters are the fields.
     fn constructor(&mut self, index: u32, name: String, span: Span) {
         let ast = self.ast;
-        let info = self.res.type_info(index);
+        let fields = self.res.all_fields(ast, index);
         let owner = self
             .res
             .constructor_owners
@@ -267,8 +267,7 @@ impl Generator<'_> {
             .copied()
             .unwrap_or(MODULE_BODY);
         let is_error = self.res.family(ast, index) == Family::Error;
-        let own: Vec<&str> = info
-            .fields
+        let own: Vec<&str> = fields
             .iter()
             .map(|field| ast.name(field.name.name))
             .collect();
@@ -284,15 +283,14 @@ impl Generator<'_> {
         let first_field = names.len();
         names.extend(own.iter().chain(&extra).map(|&name| Box::from(name)));
         let required = first_field
-            + info
-                .fields
+            + fields
                 .iter()
                 .take_while(|field| field.default.is_none())
                 .count();
         let proto = self.new_proto();
         self.enter(Function::new(proto, owner, false));
         self.f.alloc_run(names.len());
-        for (position, field) in info.fields.iter().enumerate() {
+        for (position, field) in fields.iter().enumerate() {
             let register = first_field + position;
             if register >= required {
                 self.param_default(register, field.default, own[position], field.name.span);
@@ -348,12 +346,10 @@ impl Generator<'_> {
             match extra.iter().position(|&given| given == name) {
                 Some(position) => {
                     let parameter = (first_field + count + position) as u8;
-                    self.emit(span, Op::LoadNil, target, 0, 0, 0);
                     let given = self.emit(span, Op::JumpIfSet, parameter, 0, 0, 0);
-                    let skip = self.f.jump(span);
+                    self.emit(span, Op::LoadNil, parameter, 0, 0, 0);
                     self.f.patch(given);
                     self.move_to(span, target, parameter);
-                    self.f.patch(skip);
                 }
                 None => {
                     self.emit(span, Op::LoadNil, target, 0, 0, 0);

@@ -8,7 +8,7 @@ use std::collections::{HashMap, HashSet};
 use crate::ast::Span;
 use crate::resolve::{BindingId, Owner};
 use heddle_vm::bytecode::{
-    CaptureSource, CodeSpan, Const, HandlerRange, MAX_REGISTERS, Op, ProtoCode, Word,
+    CaptureSource, CodeSpan, Const, HandlerRange, MAX_REGISTERS, Op, Operand, ProtoCode, Word,
 };
 
 /// Where a variable is, seen from the running function.
@@ -262,6 +262,7 @@ impl Function {
     /// Hands out what is finished; the caller fills in what it knows of the declaration.
     pub(super) fn finish(mut self) -> ProtoCode {
         thread_jumps(&mut self.code);
+        while self.drop_empty_jumps() {}
         ProtoCode {
             is_generator: self.is_gen,
             registers: self.registers.max(1) as u32,
@@ -273,8 +274,70 @@ impl Function {
             ..ProtoCode::default()
         }
     }
+
+    /// Removes jumps to the next instruction; whether there were any.
+    fn drop_empty_jumps(&mut self) -> bool {
+        let is_empty = |word: u64| word == Word::new(Op::Jump, 0, 0, 0, 0).0;
+        let starts = instruction_starts(&self.code);
+        if !starts.iter().any(|&at| is_empty(self.code[at])) {
+            return false;
+        }
+        // Where each word goes, the end of the code included.
+        let mut moved = vec![0u32; self.code.len() + 1];
+        let mut kept = Vec::with_capacity(self.code.len());
+        let mut next_start = starts.iter().copied().peekable();
+        for (at, &word) in self.code.iter().enumerate() {
+            moved[at] = kept.len() as u32;
+            let is_start = next_start.next_if_eq(&at).is_some();
+            if !(is_start && is_empty(word)) {
+                kept.push(word);
+            }
+        }
+        moved[self.code.len()] = kept.len() as u32;
+        for &at in &starts {
+            let word = Word(self.code[at]);
+            if has_jump(word) && !is_empty(word.0) {
+                let target = (at as i64 + 1 + i64::from(word.imm())) as usize;
+                let distance = i64::from(moved[target]) - i64::from(moved[at]) - 1;
+                kept[moved[at] as usize] = word.with_imm(distance as i32).0;
+            }
+        }
+        self.code = kept;
+        for handler in &mut self.handlers {
+            handler.start = moved[handler.start as usize];
+            handler.end = moved[handler.end as usize];
+            handler.target = moved[handler.target as usize];
+        }
+        self.handlers.retain(|handler| handler.start < handler.end);
+        let mut spans: Vec<(u32, CodeSpan)> = Vec::with_capacity(self.spans.len());
+        for &(word, span) in &self.spans {
+            let word = moved[word as usize];
+            spans.pop_if(|last| last.0 == word);
+            spans.push((word, span));
+        }
+        spans.retain(|&(word, _)| (word as usize) < self.code.len());
+        self.spans = spans;
+        true
+    }
 }
 
+fn instruction_starts(code: &[u64]) -> Vec<usize> {
+    let mut starts = Vec::with_capacity(code.len());
+    let mut at = 0;
+    while at < code.len() {
+        starts.push(at);
+        let op = Word(code[at]).op().expect("emitted words are instructions");
+        at += 1 + op.cache_words();
+    }
+    starts
+}
+
+fn has_jump(word: Word) -> bool {
+    word.op()
+        .is_some_and(|op| op.operands()[3] == Operand::Jump)
+}
+
+/// Whether control never comes to what stands behind such an instruction.
 fn never_falls_through(op: Op) -> bool {
     matches!(
         op,
@@ -295,32 +358,23 @@ fn never_falls_through(op: Op) -> bool {
 
 /// Jumps to jumps go to the end of the chain; a jump to a `Loop` or a return becomes one.
 fn thread_jumps(code: &mut [u64]) {
-    let mut at = 0;
     // Backwards, so that the second jump of a chain is final when the first looks at it.
-    let mut starts = Vec::new();
-    while at < code.len() {
-        let op = Word(code[at]).op().expect("emitted words are instructions");
-        starts.push(at);
-        at += 1 + op.cache_words();
-    }
-    for &at in starts.iter().rev() {
+    for &at in instruction_starts(code).iter().rev() {
         let word = Word(code[at]);
-        let op = word.op().expect("emitted words are instructions");
-        if !op.operands().contains(&heddle_vm::bytecode::Operand::Jump) || word.imm() < 0 {
+        if !has_jump(word) || word.imm() < 0 {
             continue;
         }
-        let target = at + 1 + word.imm() as usize;
-        let Some(&next) = code.get(target) else {
+        let Some(&next) = code.get(at + 1 + word.imm() as usize) else {
             continue;
         };
         let next = Word(next);
-        match (op, next.op().expect("jumps go to instructions")) {
-            (_, Op::Jump) => code[at] = word.with_imm(word.imm() + 1 + next.imm()).0,
-            (Op::Jump, Op::Loop) => {
+        match (word.op(), next.op()) {
+            (_, Some(Op::Jump)) => code[at] = word.with_imm(word.imm() + 1 + next.imm()).0,
+            (Some(Op::Jump), Some(Op::Loop)) => {
                 let distance = word.imm() + 1 + next.imm();
                 code[at] = Word::new(Op::Loop, 0, 0, 0, distance).0;
             }
-            (Op::Jump, Op::Return | Op::ReturnNil | Op::GenReturn) => code[at] = next.0,
+            (Some(Op::Jump), Some(Op::Return | Op::ReturnNil | Op::GenReturn)) => code[at] = next.0,
             _ => {}
         }
     }

@@ -421,8 +421,8 @@ impl Generator<'_> {
 
     /// The fields of a type declared here in the order of positional patterns, with their slots. `None`: an error's message.
     fn field_order(&self, index: u32) -> Vec<(Option<Name>, usize)> {
-        let info = self.res.type_info(index);
-        let own = info.fields.iter().map(|field| Some(field.name.name));
+        let fields = self.res.all_fields(self.ast, index);
+        let own = fields.iter().map(|field| Some(field.name.name));
         match self.res.family(self.ast, index) {
             Family::Plain => own.enumerate().map(|(slot, field)| (field, slot)).collect(),
             Family::Error => {

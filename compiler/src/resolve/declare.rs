@@ -516,7 +516,8 @@ impl<'a> Resolver<'a> {
         }
         let family = self.out.family(self.ast, index);
         let type_name = self.ast.name(info.name);
-        let own: Vec<Name> = info.fields.iter().map(|field| field.name.name).collect();
+        let fields = self.out.all_fields(self.ast, index);
+        let own: Vec<Name> = fields.iter().map(|field| field.name.name).collect();
         let mut unnamed = own.len() + usize::from(family == super::types::Family::Error);
         for (ident, _) in parts {
             let Some(ident) = ident else { continue };

@@ -1,8 +1,10 @@
 //! What the compiler knows of the types that a module declares.
 
+use std::collections::HashSet;
+
 use super::walk::Resolver;
 use super::{BindingId, BindingKind, Target};
-use crate::ast::{ExprId, ExprKind, FieldDecl, FnBody, FnId, Name, PatKind, StmtId, StmtKind};
+use crate::ast::{Ast, ExprId, ExprKind, FieldDecl, FnBody, FnId, Name, PatKind, StmtId, StmtKind};
 use heddle_vm::bytecode::TypeShape;
 
 #[derive(Clone, Debug)]
@@ -131,7 +133,7 @@ impl super::Resolution {
     }
 
     /// The type of this module that an expression names: `Point`, `Shape.Circle`.
-    pub(crate) fn static_type(&self, ast: &crate::ast::Ast, path: ExprId) -> Option<u32> {
+    pub(crate) fn static_type(&self, ast: &Ast, path: ExprId) -> Option<u32> {
         match &ast.expr(path).kind {
             ExprKind::Name(_) => match self.target(path) {
                 Target::Binding(id) => match self.binding(id).kind {
@@ -156,32 +158,41 @@ impl super::Resolution {
         }
     }
 
-    /// What the bases of a type make of it.
-    pub(crate) fn family(&self, ast: &crate::ast::Ast, index: u32) -> Family {
-        // A cycle of bases is the linker's to report; here it only must not loop.
-        self.family_within(ast, index, 32)
-    }
-
-    fn family_within(&self, ast: &crate::ast::Ast, index: u32, depth: u32) -> Family {
-        let info = self.type_info(index);
-        let mut family = Family::Plain;
-        for &base in &info.bases {
-            let of_base = match self.static_type(ast, base) {
-                Some(base) if self.type_info(base).shape == TypeShape::Trait => Family::Plain,
-                Some(base) if depth > 0 => self.family_within(ast, base, depth - 1),
-                Some(_) => Family::Plain,
-                None if self.is_error_name(ast, base) => Family::Error,
-                None => Family::Unknown,
-            };
-            if of_base == Family::Error || family == Family::Plain {
-                family = of_base;
+    /// A type and all types of this module that it is based on, nearest first; with the bases that are not of this module.
+    fn ancestors(&self, ast: &Ast, index: u32) -> (Vec<u32>, Vec<ExprId>) {
+        let (mut local, mut foreign) = (vec![index], Vec::new());
+        let mut seen = HashSet::from([index]);
+        let mut next = 0;
+        while let Some(&current) = local.get(next) {
+            next += 1;
+            for &base in &self.type_info(current).bases {
+                match self.static_type(ast, base) {
+                    Some(base) => {
+                        if seen.insert(base) {
+                            local.push(base);
+                        }
+                    }
+                    None => foreign.push(base),
+                }
             }
         }
-        family
+        (local, foreign)
+    }
+
+    /// What the bases of a type make of it.
+    pub(crate) fn family(&self, ast: &Ast, index: u32) -> Family {
+        let (_, foreign) = self.ancestors(ast, index);
+        if foreign.iter().any(|&base| self.is_error_name(ast, base)) {
+            Family::Error
+        } else if foreign.is_empty() {
+            Family::Plain
+        } else {
+            Family::Unknown
+        }
     }
 
     /// Whether a base that is not declared here is an error kind: those of the prelude are; an import is taken by its name.
-    fn is_error_name(&self, ast: &crate::ast::Ast, base: ExprId) -> bool {
+    fn is_error_name(&self, ast: &Ast, base: ExprId) -> bool {
         match &ast.expr(base).kind {
             ExprKind::Name(name) => {
                 self.target(base) == Target::Prelude || ast.name(*name).ends_with("Error")
@@ -191,63 +202,26 @@ impl super::Resolution {
         }
     }
 
+    /// The fields that instances have: an error's own come after those of the error that it is based on.
+    pub(crate) fn all_fields(&self, ast: &Ast, index: u32) -> Vec<FieldDecl> {
+        let (local, _) = self.ancestors(ast, index);
+        let all = local
+            .iter()
+            .rev()
+            .flat_map(|&part| self.type_info(part).fields.iter());
+        all.cloned().collect()
+    }
+
     /// Fields and methods that instances are known to have; `None` if a base is not known here.
-    pub(crate) fn has_member(
-        &self,
-        ast: &crate::ast::Ast,
-        index: u32,
-        member: Name,
-    ) -> Option<bool> {
-        self.has_member_within(ast, index, member, 32)
-    }
-
-    fn has_member_within(
-        &self,
-        ast: &crate::ast::Ast,
-        index: u32,
-        member: Name,
-        depth: u32,
-    ) -> Option<bool> {
-        let info = self.type_info(index);
-        if info.fields.iter().any(|field| field.name.name == member)
-            || info.methods.iter().any(|method| method.name == member)
-            || ast.name(member) == "with"
-        {
-            return Some(true);
-        }
-        if info.shape == TypeShape::Trait || info.shape == TypeShape::Enum {
-            // What implements a trait may have more; an enum's fields belong to its variants.
-            return None;
-        }
-        for &base in &info.bases {
-            let base = self.static_type(ast, base)?;
-            if depth == 0 || self.has_method(ast, base, member, depth - 1)? {
-                return Some(true);
-            }
-        }
-        Some(false)
-    }
-
-    fn has_method(
-        &self,
-        ast: &crate::ast::Ast,
-        index: u32,
-        member: Name,
-        depth: u32,
-    ) -> Option<bool> {
-        let info = self.type_info(index);
-        if info.shape != TypeShape::Trait {
-            return self.has_member_within(ast, index, member, depth);
-        }
-        if info.methods.iter().any(|method| method.name == member) {
-            return Some(true);
-        }
-        for &base in &info.bases {
-            let base = self.static_type(ast, base)?;
-            if depth > 0 && self.has_method(ast, base, member, depth - 1)? {
-                return Some(true);
-            }
-        }
-        Some(false)
+    pub(crate) fn has_member(&self, ast: &Ast, index: u32, member: Name) -> Option<bool> {
+        let (local, foreign) = self.ancestors(ast, index);
+        let is_there = ast.name(member) == "with"
+            || local.iter().map(|&part| self.type_info(part)).any(|info| {
+                info.fields.iter().any(|field| field.name.name == member)
+                    || info.methods.iter().any(|method| method.name == member)
+            });
+        // What implements a trait may have more; an enum's fields belong to its variants.
+        let is_closed = foreign.is_empty() && self.type_info(index).shape == TypeShape::Struct;
+        (is_there || is_closed).then_some(is_there)
     }
 }

@@ -3,6 +3,7 @@
 pub mod dis;
 pub mod module;
 pub mod ops;
+pub mod verify;
 
 pub use module::{
     CaptureSource, CodeSpan, Const, GlobalDef, HandlerRange, ModuleCode, ModuleRef, ProtoCode,
