@@ -1,7 +1,7 @@
 //! Equality and order.
 //!
 //! `==` compares by value: numbers exactly, containers part by part, things without a value of their own by identity.
-//! `quick_equal` does everything that needs neither script code nor long work; the rest goes through `start` and `step`.
+//! `quick_equal` does everything that needs neither script code nor long work; the rest goes through `compare_steps`.
 
 use super::int::{self};
 use super::{TypeLookup, fields_of, list, map, method, text};

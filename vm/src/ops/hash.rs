@@ -1,6 +1,6 @@
 //! Hashes: equal values hash alike, `1` and `1.0` too. What is mutable has none.
 //!
-//! `quick` does everything that needs neither script code nor long work; the rest goes through `start` and `step`.
+//! `quick` does everything that needs neither script code nor long work; the rest goes through `hash_steps`.
 //! Things without a value of their own (functions, types, tasks …) are equal by identity and hash by what never moves: a
 //! prototype, an id. Hashes differ with the engine's seed, are 32 bits and never 0.
 
@@ -22,7 +22,7 @@ const QUICK_VALUES: u32 = 4096;
 
 /// Joins the hash of a part to that of the parts before it.
 #[inline]
-fn join(state: u32, part: u32, seed: u64) -> u32 {
+pub(crate) fn join(state: u32, part: u32, seed: u64) -> u32 {
     hash_word((state as u64) << 32 | part as u64, seed)
 }
 
@@ -110,7 +110,7 @@ fn mutable(value: Value) -> OpFail {
 }
 
 /// How the hash of a value with parts is made.
-enum Parts<'a> {
+pub(crate) enum Parts<'a> {
     /// One after the other.
     InOrder(&'a [Value]),
     /// Of a frozen map or set: in any order.
@@ -120,7 +120,7 @@ enum Parts<'a> {
 }
 
 /// What the hash of a value with parts is made of; a `TypeError` if it is mutable.
-fn parts<'a>(types: &dyn TypeLookup, value: Value) -> OpResult<Parts<'a>> {
+pub(crate) fn parts<'a>(types: &dyn TypeLookup, value: Value) -> OpResult<Parts<'a>> {
     // SAFETY: the callers know that it is an object.
     let is_frozen = unsafe { (*value.as_object()).has(FLAG_FROZEN) };
     match value.kind() {
@@ -212,13 +212,13 @@ fn quick_nested(
     Ok(Some(state))
 }
 
-fn first_of(value: Value, seed: u64) -> u32 {
+pub(crate) fn first_of(value: Value, seed: u64) -> u32 {
     let kind = value.kind().unwrap_or(Kind::Tuple);
     first(kind, value.type_id(), seed)
 }
 
 /// The hash that a tuple remembers.
-fn cached(value: Value) -> Option<u32> {
+pub(crate) fn cached(value: Value) -> Option<u32> {
     if !value.is_kind(Kind::Tuple) {
         return None;
     }
@@ -231,7 +231,7 @@ fn cached(value: Value) -> Option<u32> {
     (hash != 0).then_some(hash)
 }
 
-fn store_cached(value: Value, hash: u32) {
+pub(crate) fn store_cached(value: Value, hash: u32) {
     if value.is_kind(Kind::Tuple) {
         // SAFETY: a live tuple; several carriers may store the same.
         unsafe {

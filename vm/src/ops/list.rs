@@ -383,6 +383,23 @@ pub fn write_at(heap: &mut Heap, value: Value, position: usize, items: &[Value])
     }
 }
 
+/// Overwrites two elements that follow each other; both must exist.
+pub(crate) fn write_two(
+    heap: &mut Heap,
+    value: Value,
+    position: usize,
+    first: Value,
+    second: Value,
+) {
+    assert!(position + 1 < len(value));
+    let list = list(value);
+    // SAFETY: both positions are less than the length.
+    unsafe {
+        memory::store(heap, list.cast(), (*list).items.add(position), first);
+        memory::store(heap, list.cast(), (*list).items.add(position + 1), second);
+    }
+}
+
 // --- parts and sums
 
 /// `xs[from..to]`: a list; positions within it (see `slice_bounds`).

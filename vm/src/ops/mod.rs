@@ -7,11 +7,13 @@
 
 pub mod arith;
 pub mod compare;
+pub mod compare_steps;
 pub mod duration;
 pub mod float;
 pub mod format;
 pub mod format_spec;
 pub mod hash;
+pub mod hash_steps;
 pub mod index;
 pub mod int;
 pub mod int_text;

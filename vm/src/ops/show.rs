@@ -531,8 +531,17 @@ pub fn step(
             "text of a value is longer than 256 MB",
         ));
     }
+    // All room is made before anything changes, so that a step that fails is simply run again.
+    let room = if matches!(stop, Stop::Done) {
+        bytes + bytes / 8
+    } else {
+        0
+    };
+    reserve(heap, room + writer.out.len() * 2 + 4096)?;
+    list::reserve_items(heap, pieces, 2)?;
+    list::reserve_items(heap, state, writer.stack.len() * 2)?;
     if !writer.out.is_empty() {
-        pieces_to_add.push(text::new(heap, &writer.out)?);
+        pieces_to_add.push(text::new_reserved(heap, &writer.out));
     }
     list::extend(heap, pieces, &pieces_to_add)?;
     if let Stop::Done = stop {

@@ -5,6 +5,7 @@ mod int;
 mod list;
 mod map;
 mod show;
+mod steps;
 mod text;
 
 use super::{OpFail, OperatorNames, TypeLookup};
@@ -74,7 +75,7 @@ impl TestTypes {
         ];
         for name in 0..4 {
             let method = Method {
-                function: Value::TRUE,
+                function: Value::small_int(name as i64),
                 index: 0,
                 has_self: true,
             };
@@ -127,6 +128,10 @@ impl TestTypes {
     }
     pub(crate) fn with_methods(&self, heap: &mut Heap, v: Value) -> Value {
         self.instance(heap, Kind::Struct, CUSTOM, &[v])
+    }
+    /// What stands for the method `<` of `Custom`.
+    pub(crate) fn less_method(&self) -> Value {
+        Value::small_int(self.names.lt.0 as i64)
     }
     pub(crate) fn counter(&self, heap: &mut Heap, n: Value) -> Value {
         self.instance(heap, Kind::Struct, COUNTER, &[n])
