@@ -11,7 +11,7 @@ use crate::value::Value;
 use parking_lot::{Mutex, RwLock};
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64, Ordering};
 
 /// Types are kept in chunks of this many, so that their addresses never change.
 const TYPE_CHUNK: usize = 1024;
@@ -63,7 +63,7 @@ pub struct Engine {
     /// Values of the prelude that the interpreter itself calls.
     pub(crate) hooks: RwLock<Hooks>,
     /// Set by a host (Ctrl-C): running threads throw `Cancelled` at their next safepoint.
-    pub interrupt: AtomicU32,
+    interrupt: Arc<AtomicBool>,
     pub(crate) stub: std::sync::OnceLock<Value>,
     pub(crate) next_var: AtomicU32,
 }
@@ -153,7 +153,7 @@ impl Engine {
             hooks: RwLock::new(Hooks {
                 values: [Value::UNSET; Hook::COUNT],
             }),
-            interrupt: AtomicU32::new(0),
+            interrupt: Arc::default(),
             stub: std::sync::OnceLock::new(),
             next_var: AtomicU32::new(0),
         };
@@ -328,7 +328,15 @@ impl Engine {
     }
     /// Asks every running thread to stop what it does (Ctrl-C).
     pub fn request_interrupt(&self) {
-        self.interrupt.store(1, Ordering::Release);
+        self.interrupt.store(true, Ordering::Release);
+    }
+    /// The flag behind `request_interrupt`, for signal handlers.
+    pub fn interrupt_flag(&self) -> Arc<AtomicBool> {
+        self.interrupt.clone()
+    }
+    /// Takes a pending request.
+    pub(crate) fn take_interrupt(&self) -> bool {
+        self.interrupt.load(Ordering::Acquire) && self.interrupt.swap(false, Ordering::AcqRel)
     }
     /// Whether a module of this name is loaded.
     pub fn module(&self, key: &ModuleRef) -> Option<Arc<Module>> {

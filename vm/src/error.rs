@@ -6,17 +6,20 @@ use crate::thread::Thread;
 use crate::value::Value;
 use std::fmt::Write;
 
+/// The known name that `name` is probably meant to be.
+pub fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    let most = (name.chars().count() / 3).max(1);
+    known
+        .filter(|k| !k.starts_with("__") && !k.is_empty() && *k != name)
+        .map(|k| (distance(name, k, most + 1), k))
+        .min()
+        .filter(|(d, _)| *d <= most)
+        .map(|(_, k)| k)
+}
+
 /// `; did you mean 'length'?` if one of the known names is close to the one that is not.
 pub(crate) fn did_you_mean<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> String {
-    let most = (name.chars().count() / 3).max(1);
-    let best = known
-        .filter(|k| !k.starts_with("__") && !k.is_empty())
-        .map(|k| (distance(name, k, most + 1), k))
-        .min();
-    match best {
-        Some((d, k)) if d <= most && k != name => format!("; did you mean '{k}'?"),
-        _ => String::new(),
-    }
+    nearest(name, known).map_or_else(String::new, |k| format!("; did you mean '{k}'?"))
 }
 
 /// Edit distance with transpositions (Damerau-Levenshtein, optimal string alignment), `cap` if it is at least that.
@@ -121,10 +124,10 @@ pub(crate) fn trace_lines(thread: &Thread, error: Value) -> Vec<String> {
         .collect()
 }
 
-/// `ValueError: bad n`, or the text of a thrown value that is no error.
-fn headline(thread: &mut Thread, error: Value) -> String {
+/// Kind and message of a thrown value; of one that is no error, its type and its `repr`.
+fn kind_and_message(thread: &mut Thread, error: Value) -> (String, String) {
     if !thread.is_error(error) {
-        return format!("uncaught {}", thread.repr_short(error));
+        return (thread.type_name(error), thread.repr_short(error));
     }
     // SAFETY: an error has its five fields.
     let (message, kind) = unsafe {
@@ -141,11 +144,38 @@ fn headline(thread: &mut Thread, error: Value) -> String {
     } else {
         thread.show_short(message)
     };
-    if message.is_empty() {
-        format!("uncaught {kind}")
-    } else {
-        format!("uncaught {kind}: {message}")
+    (kind, message)
+}
+
+/// `ValueError: bad n`, or the text of a thrown value that is no error.
+fn headline(thread: &mut Thread, error: Value) -> String {
+    let is_error = thread.is_error(error);
+    match kind_and_message(thread, error) {
+        (_, text) if !is_error => format!("uncaught {text}"),
+        (kind, message) if message.is_empty() => format!("uncaught {kind}"),
+        (kind, message) => format!("uncaught {kind}: {message}"),
     }
+}
+
+/// The cause of an error, if it has one.
+fn cause_of(thread: &Thread, error: Value) -> Option<Value> {
+    if !thread.is_error(error) {
+        return None;
+    }
+    // SAFETY: as in `kind_and_message`.
+    let cause = unsafe { *error.as_object().cast::<Value>().add(1 + 3) };
+    (!cause.is_nil()).then_some(cause)
+}
+
+/// Kind and message of a thrown value and of its causes.
+pub fn describe(thread: &mut Thread, error: Value) -> Vec<(String, String)> {
+    let mut chain = Vec::new();
+    let mut next = Some(error);
+    while let Some(error) = next {
+        chain.push(kind_and_message(thread, error));
+        next = cause_of(thread, error).filter(|_| chain.len() < 20);
+    }
+    chain
 }
 
 /// An uncaught error as it is reported, causes included.

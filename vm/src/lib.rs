@@ -6,6 +6,7 @@ pub mod bytecode;
 pub mod engine;
 pub mod error;
 pub mod heap;
+mod hosting;
 mod interp;
 mod link;
 pub mod module;

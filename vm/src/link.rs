@@ -10,7 +10,7 @@ use crate::object::{
     self, Closure, FLAG_FROZEN, Header, Int64, Kind, ModuleObject, NativeFunction, type_id,
 };
 use crate::ops;
-use crate::types::{Field, Shape, Sym, TypeInfo};
+use crate::types::{Field, Method, Shape, Sym, TypeInfo};
 use crate::value::Value;
 use std::cell::UnsafeCell;
 use std::collections::HashMap;
@@ -154,6 +154,24 @@ impl Engine {
                     self.add_prelude_function(self.symbol_text(*name), value);
                 }
             }
+        }
+    }
+
+    /// Gives a type methods of another that it lacks: those of the names, or all. Both are named as in tables of natives.
+    pub fn alias_methods(&self, to: &str, from: &str, names: &[&str]) {
+        let id = |name: &str| self.type_by_name(name).unwrap_or_else(|| self.host_type(name));
+        let (to, from) = (id(to), id(from));
+        let methods: Vec<(Sym, Method)> = self
+            .type_info(from)
+            .methods
+            .read()
+            .iter()
+            .filter(|(name, _)| names.is_empty() || names.contains(&self.symbol_text(**name)))
+            .map(|(name, method)| (*name, *method))
+            .collect();
+        let mut target = self.type_info(to).methods.write();
+        for (name, method) in methods {
+            target.entry(name).or_insert(method);
         }
     }
 

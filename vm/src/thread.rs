@@ -664,9 +664,7 @@ impl Thread {
                 return self.unwind();
             }
         }
-        if self.engine.interrupt.load(Ordering::Acquire) != 0
-            && self.engine.interrupt.swap(0, Ordering::AcqRel) != 0
-        {
+        if self.engine.take_interrupt() {
             // SAFETY: as above.
             self.pc = unsafe { self.pc.add(1) };
             self.throw_new(ErrorKind::Cancelled, "interrupted");
