@@ -1,1 +1,8 @@
 //! Heddle: an embeddable scripting VM with green threads.
+
+mod engine;
+mod error;
+mod loader;
+
+pub use engine::{Engine, EngineBuilder, Module, Stress};
+pub use error::{Error, Finding};

@@ -1,0 +1,300 @@
+//! An engine: the library loaded, one thread of the language with its heap, and the modules that were loaded into it.
+
+use crate::error::{Error, Finding};
+use crate::loader::{Loader, Mode, Program, Source};
+use heddle_compiler::{Options, compile};
+use heddle_vm::bytecode::{ModuleCode, ModuleRef};
+use heddle_vm::thread::{self, Thread};
+use std::collections::HashMap;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+pub use heddle_vm::thread::Stress;
+
+/// How an [`Engine`] is made.
+///
+/// ```
+/// let mut engine = heddle::Engine::builder().memory_limit(64 << 20).depth_limit(1000).build();
+/// let overflow = engine.run_str("deep", "fn f(n) { 1 + f(n + 1) }\nf(0)").unwrap_err();
+/// assert_eq!(overflow.kind(), "StackOverflow");
+/// ```
+#[derive(Default)]
+pub struct EngineBuilder {
+    options: thread::Options,
+}
+
+impl EngineBuilder {
+    /// Bytes that objects and call stacks may take; beyond them scripts get a `LimitError`.
+    pub fn memory_limit(mut self, bytes: usize) -> EngineBuilder {
+        self.options.memory = bytes;
+        self
+    }
+    /// How deep calls may nest; beyond it scripts get a `StackOverflow`. A million unless set.
+    pub fn depth_limit(mut self, frames: usize) -> EngineBuilder {
+        self.options.depth = frames;
+        self
+    }
+    /// Strains the machinery, for tests of the engine itself.
+    pub fn stress(mut self, stress: Stress) -> EngineBuilder {
+        self.options.stress = stress;
+        self
+    }
+    /// What scripts see as `os.args`.
+    pub fn script_args(
+        mut self,
+        args: impl IntoIterator<Item = impl Into<String>>,
+    ) -> EngineBuilder {
+        self.options.script_args = args.into_iter().map(Into::into).collect();
+        self
+    }
+    /// Where `print` writes; the process's standard output, buffered, unless set.
+    pub fn output(mut self, output: impl Write + Send + 'static) -> EngineBuilder {
+        self.options.output = Box::new(output);
+        self
+    }
+    /// Makes the engine.
+    pub fn build(self) -> Engine {
+        Engine::with(self)
+    }
+}
+
+/// Runs scripts. Engines share nothing with each other.
+///
+/// ```
+/// let mut engine = heddle::Engine::new();
+/// engine.run_str("greeting", "print('hello')")?;
+/// # Ok::<(), heddle::Error>(())
+/// ```
+pub struct Engine {
+    pub(crate) thread: Box<Thread>,
+    pub(crate) loader: Loader,
+    /// Makes keys of modules that are no files.
+    unnamed: u64,
+}
+
+/// A module that an [`Engine`] has loaded and run.
+#[derive(Clone)]
+pub struct Module {
+    pub(crate) linked: Arc<heddle_vm::module::Module>,
+    warnings: Vec<Finding>,
+}
+
+impl Module {
+    /// What importing files call it.
+    pub fn name(&self) -> &str {
+        &self.linked.name
+    }
+    /// What the compiler found besides errors, in it and in what it imports.
+    pub fn warnings(&self) -> &[Finding] {
+        &self.warnings
+    }
+    /// The names of its `test` blocks, if it was loaded with them.
+    pub fn tests(&self) -> impl Iterator<Item = &str> {
+        self.linked.tests.iter().map(|(name, _)| name.as_str())
+    }
+}
+
+impl Default for Engine {
+    fn default() -> Engine {
+        Engine::new()
+    }
+}
+
+impl Engine {
+    /// An engine without limits that prints to standard output.
+    pub fn new() -> Engine {
+        Engine::builder().build()
+    }
+    /// For engines with limits, arguments or an output of their own.
+    pub fn builder() -> EngineBuilder {
+        EngineBuilder::default()
+    }
+
+    fn with(builder: EngineBuilder) -> Engine {
+        let engine = heddle_vm::Engine::new();
+        let prelude = heddle_stdlib::prelude();
+        for natives in prelude.natives {
+            engine.add_prelude_natives(natives);
+        }
+        let code = compile_prelude(&engine, prelude.source);
+        let module = engine.link(&code, &[], true).expect("the prelude links");
+        let mut thread = Thread::new(engine.clone(), builder.options);
+        if thread.run_module(&module).is_err() {
+            let error = thread.thrown();
+            panic!(
+                "the prelude fails: {}",
+                heddle_vm::error::report(&mut thread, error)
+            );
+        }
+        engine.add_prelude_module(&module);
+        for (to, from, names) in prelude.aliases {
+            engine.alias_methods(to, from, names);
+        }
+        let library_names = engine.prelude_names();
+        let is_public = |name: &&String| !name.contains("__") && !name.contains(['\0', ' ']);
+        let prelude_names = library_names.iter().filter(is_public).cloned().collect();
+        Engine {
+            thread,
+            loader: Loader {
+                engine,
+                prelude_names,
+                library_names,
+                natives: heddle_stdlib::modules(),
+                loaded: HashMap::new(),
+            },
+            unnamed: 0,
+        }
+    }
+
+    /// Loads and runs a text as a module; imports in it are relative to the current folder. `name` is shown in messages.
+    pub fn load_str(&mut self, name: &str, source: &str) -> Result<Module, Error> {
+        let (key, source) = self.text(name, source.as_bytes());
+        self.load(key, source, false).map(|(module, _)| module)
+    }
+    /// Loads and runs a file.
+    pub fn load_file(&mut self, path: impl AsRef<Path>) -> Result<Module, Error> {
+        let (key, source) = file(path.as_ref())?;
+        self.load(key, source, false).map(|(module, _)| module)
+    }
+    /// Runs a text; as `load_str`, for programs that export nothing.
+    pub fn run_str(&mut self, name: &str, source: &str) -> Result<(), Error> {
+        self.run_bytes(name, source.as_bytes())
+    }
+    /// Runs a text that need not be UTF-8 (which is then the error).
+    pub fn run_bytes(&mut self, name: &str, source: &[u8]) -> Result<(), Error> {
+        let (key, source) = self.text(name, source);
+        self.load(key, source, false).map(|_| ())
+    }
+    /// Loads and runs a file, keeping its `test` blocks for [`Engine::run_test`].
+    pub fn load_tests(&mut self, path: impl AsRef<Path>) -> Result<Module, Error> {
+        let (key, source) = file(path.as_ref())?;
+        self.load(key, source, true).map(|(module, _)| module)
+    }
+    /// Runs a `test` block: the `index`-th of [`Module::tests`].
+    pub fn run_test(&mut self, module: &Module, index: usize) -> Result<(), Error> {
+        match self.thread.run_test(&module.linked, index) {
+            Ok(_) => Ok(()),
+            Err(failure) => Err(Error::failure(&mut self.thread, failure)),
+        }
+    }
+    /// Compiles a file and what it imports, without running anything; gives the warnings.
+    pub fn check_file(&self, path: impl AsRef<Path>) -> Result<Vec<Finding>, Error> {
+        let (key, source) = file(path.as_ref())?;
+        self.loader.check(
+            key,
+            source,
+            Mode {
+                is_test: true,
+                ..Mode::default()
+            },
+        )
+    }
+    /// As [`Engine::check_file`], for a text.
+    pub fn check_bytes(&mut self, name: &str, source: &[u8]) -> Result<Vec<Finding>, Error> {
+        let (key, source) = self.text(name, source);
+        self.loader.check(
+            key,
+            source,
+            Mode {
+                is_test: true,
+                ..Mode::default()
+            },
+        )
+    }
+
+    /// A flag that makes whatever runs throw `Cancelled` soon after it is set; it clears itself. For signal handlers.
+    pub fn interrupt_flag(&self) -> Arc<AtomicBool> {
+        self.loader.engine.interrupt_flag()
+    }
+    /// Writes out what scripts have printed.
+    pub fn flush(&mut self) -> std::io::Result<()> {
+        self.thread.flush()
+    }
+
+    fn text(&mut self, name: &str, source: &[u8]) -> (ModuleRef, Source) {
+        self.unnamed += 1;
+        let key = ModuleRef::File(format!("<{name}:{}>", self.unnamed).into());
+        (
+            key,
+            Source::from_bytes(source.to_vec(), name, PathBuf::new()),
+        )
+    }
+
+    /// Loads a program, runs its modules, gives the main one and its last value.
+    pub(crate) fn load(
+        &mut self,
+        key: ModuleRef,
+        source: Source,
+        is_test: bool,
+    ) -> Result<(Module, heddle_vm::Value), Error> {
+        let mode = Mode {
+            is_test,
+            ..Mode::default()
+        };
+        let program = self.loader.load(key, source, mode)?;
+        self.run_program(program)
+    }
+    pub(crate) fn run_program(
+        &mut self,
+        program: Program,
+    ) -> Result<(Module, heddle_vm::Value), Error> {
+        let Program { modules, warnings } = program;
+        let mut outcome = None;
+        for (key, linked) in modules {
+            if outcome.as_ref().is_some_and(Result::is_err) {
+                self.loader.forget(&key);
+                continue;
+            }
+            let result = self.thread.run_module(&linked);
+            if result.is_err() {
+                self.loader.forget(&key);
+            }
+            outcome = Some(result.map(|value| (linked, value)));
+        }
+        match outcome.expect("a program has a main module") {
+            Ok((linked, value)) => Ok((Module { linked, warnings }, value)),
+            Err(failure) => Err(Error::failure(&mut self.thread, failure)),
+        }
+    }
+}
+
+fn file(path: &Path) -> Result<(ModuleRef, Source), Error> {
+    let shown = path.to_string_lossy();
+    let read = || {
+        let key = path.canonicalize()?;
+        Ok((key, Source::read(path, &shown)?))
+    };
+    match read() {
+        Ok((key, source)) => Ok((ModuleRef::File(key.to_string_lossy().into()), source)),
+        Err(error) => Err(Error::io(&shown, error)),
+    }
+}
+
+/// Compiles the prelude, which sees the natives of the prelude.
+fn compile_prelude(engine: &heddle_vm::Engine, source: &str) -> ModuleCode {
+    let names = engine.prelude_names();
+    let options = Options {
+        path: "<prelude>".into(),
+        name: "prelude".into(),
+        is_prelude: true,
+        is_test: false,
+        prelude_names: &names,
+        repl_scope: None,
+        resolve: &|_| Err("the prelude imports nothing".into()),
+    };
+    let (code, diagnostics) = compile(source, &options);
+    match code {
+        Some(code) => code,
+        None => {
+            let texts = diagnostics
+                .iter()
+                .map(|d| heddle_compiler::render::render(d, "<prelude>", source, false));
+            panic!(
+                "the prelude does not compile:\n{}",
+                texts.collect::<Vec<_>>().join("\n")
+            );
+        }
+    }
+}
