@@ -15,7 +15,7 @@ fn main() {
     let options = Options {
         path: path.clone(),
         name: "main".into(),
-        is_prelude: false,
+        is_prelude: std::env::var("PRELUDE").is_ok(),
         is_test: true,
         prelude_names: &prelude,
         repl_scope: None,

@@ -255,7 +255,7 @@ impl Engine {
         trusted: bool,
         natives: &[(String, Value)],
     ) -> Result<Arc<Module>, LinkError> {
-        let _ = trusted;
+        bytecode::verify::verify(code, trusted).map_err(|e| LinkError(e.to_string()))?;
         if imports.len() != code.imports.len() {
             return Err(LinkError(format!(
                 "module {} needs {} imports, got {}",
@@ -321,6 +321,7 @@ impl Engine {
             natives,
         };
         linker.types()?;
+        linker.field_counts()?;
         linker.functions()?;
         linker.type_members()?;
         linker.finish();
@@ -438,6 +439,32 @@ impl Linker<'_> {
             }));
         info.is_mutable = info.fields.iter().any(|f| f.is_var);
         self.engine.add_type(id, info);
+        Ok(())
+    }
+
+    /// Every `NewStruct` gives all the fields: the verifier does not know those that come from other modules.
+    fn field_counts(&self) -> Result<(), LinkError> {
+        for proto in &self.code.protos {
+            let mut at = 0;
+            while let Some(&word) = proto.code.get(at) {
+                let word = Word(word);
+                let op = word.op().expect("verified");
+                if op == Op::NewStruct
+                    && let Const::Type(ty) = proto.consts[word.imm() as usize]
+                {
+                    let info = self.engine.type_info(self.type_ids[ty as usize]);
+                    if info.fields.len() != word.c() {
+                        return Err(LinkError(format!(
+                            "{} has {} fields, its constructor gives {}",
+                            info.name,
+                            info.fields.len(),
+                            word.c()
+                        )));
+                    }
+                }
+                at += 1 + op.cache_words();
+            }
+        }
         Ok(())
     }
 
