@@ -94,7 +94,7 @@ impl Stack {
         format!(
             "{name}: {:.1} ns/object ({:.1} in collections), {:.3} s, {objects} objects, {minor} minor, {full} full, pauses µs: median {} 99 % {} longest {}, {} KiB in use, {} MB survived",
             time.as_nanos() as f64 / objects as f64,
-            self.heap.stats().pause_ns as f64 / objects as f64,
+            self.pauses.iter().sum::<Duration>().as_nanos() as f64 / objects as f64,
             time.as_secs_f64(),
             pause(0.5),
             pause(0.99),

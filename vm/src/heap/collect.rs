@@ -25,6 +25,9 @@ const MIN_GROWTH_BYTES: usize = 1024 * 1024;
 const STEP: Duration = Duration::from_micros(300);
 const LONG_STEP: Duration = Duration::from_micros(900);
 
+/// So many collections of mode `Stress` leave a small heap small.
+const STRESS_SMALL_COLLECTIONS: u64 = 64;
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Phase {
     Idle,
@@ -81,7 +84,9 @@ impl Heap {
             self.is_over_limit = false;
             return;
         }
-        let is_checked = cfg!(debug_assertions) && how == Collect::Stress;
+        let is_stress = how == Collect::Stress;
+        let how = if is_stress { self.vary_stress() } else { how };
+        let is_checked = cfg!(debug_assertions) && is_stress;
         if is_checked {
             self.verify(roots);
         }
@@ -107,6 +112,21 @@ impl Heap {
         self.is_over_limit = self.used_bytes().saturating_add(margin) > limit;
         if is_checked {
             self.verify(roots);
+        }
+    }
+
+    /// Collections of mode `Stress` try everything: a small heap gets an old space after some, then they are minor but for every
+    /// fourth.
+    fn vary_stress(&mut self) -> Collect {
+        let inner = self.inner();
+        let count = inner.stats.minor;
+        if inner.generations.is_none() && count == STRESS_SMALL_COLLECTIONS {
+            inner.begin_generations();
+        }
+        if inner.generations.is_some() && !count.is_multiple_of(4) {
+            Collect::Minor
+        } else {
+            Collect::Full
         }
     }
 

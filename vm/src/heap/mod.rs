@@ -92,7 +92,8 @@ pub enum Collect {
     Minor,
     /// Everything, at once.
     Full,
-    /// Everything; all that can move moves, and what was left is poisoned in debug builds.
+    /// For tests: all that is young moves, what was left is poisoned, and the heap is verified (in debug builds). Some of these
+    /// collections are full ones, and after some a small heap gets an old space, so that barriers are tried too.
     Stress,
 }
 

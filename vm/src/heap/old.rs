@@ -9,8 +9,8 @@
 //! word the next run of the block. Promotion bumps through the runs of one block at a time.
 //!
 //! A mark ends with `begin_sweep`: all blocks count as unswept. They are swept when their class needs room, and a few in each
-//! step until all are. Sweeping makes runs of what has no mark and clears the marks. Blocks that are wholly free go to the pool, and
-//! regions of which all blocks are in the pool go back to the system.
+//! step until all are. Sweeping makes runs of what has no mark and clears the marks. Blocks that are wholly free go back to their
+//! region; regions that are wholly free go back to the system, one a step, if there are many free blocks.
 //!
 //! Invariants: in a swept block no object is marked unless a mark is running; a class bumps only in swept blocks; `blocks[..swept]`
 //! of a class are swept. Between cursor and end of a class's current run lies no header.
@@ -69,7 +69,18 @@ struct Region {
     /// Null: given back.
     base: *mut u8,
     blocks: usize,
-    in_use: usize,
+    /// Set bit: this block belongs to no class.
+    free: u32,
+}
+
+impl Region {
+    fn is_unused(&self) -> bool {
+        !self.base.is_null() && self.free.count_ones() as usize == self.blocks
+    }
+    fn contains(&self, address: *const u8) -> bool {
+        let offset = (address as usize).wrapping_sub(self.base as usize);
+        !self.base.is_null() && offset < self.blocks * BLOCK_BYTES
+    }
 }
 
 struct Class {
@@ -87,8 +98,9 @@ struct Class {
 pub(crate) struct OldSpace {
     classes: [Class; CLASSES],
     regions: Vec<Region>,
-    /// Blocks that belong to no class.
-    pool: Vec<*mut Block>,
+    /// Regions before this one have no free block.
+    first_free: usize,
+    free_blocks: usize,
     /// Bytes of blocks that belong to a class.
     pub(crate) block_bytes: usize,
     /// Where the sweep goes on: classes before this one are swept.
@@ -108,7 +120,8 @@ impl OldSpace {
                 partial: Vec::new(),
             }),
             regions: Vec::new(),
-            pool: Vec::new(),
+            first_free: 0,
+            free_blocks: 0,
             block_bytes: 0,
             sweep_class: CLASSES,
         }
@@ -180,15 +193,39 @@ impl OldSpace {
     }
 
     fn take_block(&mut self) -> *mut Block {
-        if self.pool.is_empty() {
+        if self.free_blocks == 0 {
             self.add_region();
         }
-        let block = self.pool.pop().expect("a region has blocks");
-        // SAFETY: blocks in the pool have their region's index.
-        let region = unsafe { (*block).region };
-        self.regions[region as usize].in_use += 1;
+        // The first region with room: so the last ones become free.
+        while self.regions[self.first_free].free == 0 {
+            self.first_free += 1;
+        }
+        let region = &mut self.regions[self.first_free];
+        let at = region.free.trailing_zeros() as usize;
+        region.free &= region.free - 1;
+        self.free_blocks -= 1;
         self.block_bytes += BLOCK_BYTES;
+        let block: *mut Block = region.base.wrapping_add(at * BLOCK_BYTES).cast();
+        // SAFETY: inside the region, and nobody's.
+        unsafe {
+            block.write(Block {
+                class: 0,
+                region: self.first_free as u32,
+                first_run: std::ptr::null_mut(),
+            });
+        }
         block
+    }
+
+    /// A block holds nothing any more.
+    unsafe fn give_block(&mut self, block: *mut Block) {
+        // SAFETY: a block of ours.
+        let index = unsafe { (*block).region } as usize;
+        let region = &mut self.regions[index];
+        region.free |= 1 << ((block as usize - region.base as usize) / BLOCK_BYTES);
+        self.first_free = self.first_free.min(index);
+        self.free_blocks += 1;
+        self.block_bytes -= BLOCK_BYTES;
     }
 
     fn add_region(&mut self) {
@@ -206,8 +243,9 @@ impl OldSpace {
         let region = Region {
             base,
             blocks,
-            in_use: 0,
+            free: (!0u32) >> (u32::BITS as usize - blocks),
         };
+        self.free_blocks += blocks;
         let index = match self.regions.iter().position(|r| r.base.is_null()) {
             Some(index) => {
                 self.regions[index] = region;
@@ -218,18 +256,7 @@ impl OldSpace {
                 self.regions.len() - 1
             }
         };
-        for i in (0..blocks).rev() {
-            let block: *mut Block = base.wrapping_add(i * BLOCK_BYTES).cast();
-            // SAFETY: inside the region.
-            unsafe {
-                block.write(Block {
-                    class: 0,
-                    region: index as u32,
-                    first_run: std::ptr::null_mut(),
-                });
-            }
-            self.pool.push(block);
-        }
+        self.first_free = self.first_free.min(index);
     }
 
     /// A mark has ended: everything without a mark is free.
@@ -255,7 +282,7 @@ impl OldSpace {
         self.sweep_class == CLASSES
     }
 
-    /// Sweeps one block; false: all are swept.
+    /// Sweeps one block or gives one region back; false: there is nothing left to do.
     pub(crate) fn sweep_step(&mut self) -> bool {
         while self.sweep_class < CLASSES {
             let class = &mut self.classes[self.sweep_class];
@@ -269,9 +296,7 @@ impl OldSpace {
                 let live = sweep(block, class.bytes);
                 if live == 0 {
                     class.blocks.swap_remove(class.swept);
-                    self.regions[(*block).region as usize].in_use -= 1;
-                    self.block_bytes -= BLOCK_BYTES;
-                    self.pool.push(block);
+                    self.give_block(block);
                 } else {
                     class.swept += 1;
                     if !(*block).first_run.is_null() {
@@ -281,44 +306,35 @@ impl OldSpace {
             }
             return true;
         }
-        self.release_regions();
-        false
+        self.release_region()
     }
 
-    /// Gives regions back that are not used at all, if much is unused.
-    fn release_regions(&mut self) {
+    /// Gives a region back that is not used at all, if much is unused; false: there is none.
+    fn release_region(&mut self) -> bool {
         let keep = (self.block_bytes / 4).max(SMALL_REGION_BLOCKS * BLOCK_BYTES);
-        let mut unused = self.pool.len() * BLOCK_BYTES;
-        if unused <= keep {
-            return;
+        if self.free_blocks * BLOCK_BYTES <= keep {
+            return false;
         }
-        for region in &mut self.regions {
-            if unused > keep && !region.base.is_null() && region.in_use == 0 {
-                // SAFETY: allocated in `add_region`; its blocks leave the pool below.
-                unsafe { dealloc(region.base, region_layout(region.blocks)) };
-                region.base = std::ptr::null_mut();
-                unused -= region.blocks * BLOCK_BYTES;
-            }
-        }
-        let regions = &self.regions;
-        self.pool.retain(|&block| {
-            regions.iter().any(|region| {
-                !region.base.is_null()
-                    && (block as usize).wrapping_sub(region.base as usize)
-                        < region.blocks * BLOCK_BYTES
-            })
-        });
+        let Some(index) = self.regions.iter().rposition(Region::is_unused) else {
+            return false;
+        };
+        let region = &mut self.regions[index];
+        // SAFETY: allocated in `add_region`; none of its blocks is used.
+        unsafe { dealloc(region.base, region_layout(region.blocks)) };
+        region.base = std::ptr::null_mut();
+        region.free = 0;
+        self.free_blocks -= region.blocks;
+        true
     }
 
     /// For the verifier: whether an object could begin here.
     pub(crate) fn is_cell(&self, address: *const u8) -> bool {
         let block: *const Block = (address as usize & !(BLOCK_BYTES - 1)) as *const Block;
-        let is_ours = self.regions.iter().any(|region| {
-            !region.base.is_null()
-                && (address as usize).wrapping_sub(region.base as usize)
-                    < region.blocks * BLOCK_BYTES
+        let is_used = self.regions.iter().any(|region| {
+            region.contains(address)
+                && region.free >> ((block as usize - region.base as usize) / BLOCK_BYTES) & 1 == 0
         });
-        if !is_ours || self.pool.contains(&block.cast_mut()) {
+        if !is_used {
             return false;
         }
         // SAFETY: a block of ours that belongs to a class.
