@@ -262,8 +262,8 @@ fn deep_graphs_are_frozen_and_copied_without_native_stack() {
         let copy = heap.deep_copy(roots.0[0]).expect("it can be copied");
         assert!(frozen.is_shared() && copy.is_local() && copy != roots.0[0]);
         assert_eq!(chain_length(frozen), 300_000);
-        heap.collect(&mut roots, Collect::Stress);
         roots.0 = vec![copy];
+        heap.collect(&mut roots, Collect::Stress);
         heap.collect(&mut roots, Collect::Full);
         assert_eq!(heap.bundles(), 0);
         assert_eq!(chain_length(roots.0[0]), 300_000);
