@@ -284,15 +284,27 @@ impl Engine {
         *self.type_info(id).value.read()
     }
 
-    /// Adds a method to a type; replaces one of the same name.
-    pub(crate) fn add_method(&self, type_id: u32, name: Sym, function: Value, has_self: bool) {
-        let index = self.method_count.fetch_add(1, Ordering::Relaxed);
+    /// Adds a method to a type. With `replaces` one of the same name, which must be the type's own, is replaced where it is, so
+    /// that caches see the new one.
+    pub(crate) fn add_method(
+        &self,
+        type_id: u32,
+        name: Sym,
+        function: Value,
+        has_self: bool,
+        replaces: bool,
+    ) {
+        let mut methods = self.type_info(type_id).methods.write();
+        let index = match methods.get(&name) {
+            Some(old) if replaces => old.index,
+            _ => self.method_count.fetch_add(1, Ordering::Relaxed),
+        };
         assert!(
             (index as usize) < MAX_METHODS,
             "an engine holds at most {MAX_METHODS} methods"
         );
         self.methods[index as usize].store(function.bits(), Ordering::Release);
-        self.type_info(type_id).methods.write().insert(
+        methods.insert(
             name,
             Method {
                 function,

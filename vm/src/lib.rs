@@ -3,6 +3,7 @@
 //! `native` (Rust functions).
 
 pub mod bytecode;
+mod cache;
 pub mod engine;
 pub mod error;
 pub mod heap;

@@ -133,7 +133,7 @@ impl Engine {
             .or_else(|| name.split_once("__").filter(|(t, _)| !t.is_empty()))
         {
             let id = self.type_by_name(ty).unwrap_or_else(|| self.host_type(ty));
-            self.add_method(id, self.symbol(method), value, true);
+            self.add_method(id, self.symbol(method), value, true, false);
             if name.contains("__") {
                 self.set_prelude(name, value);
             }
@@ -752,7 +752,7 @@ impl Linker<'_> {
             for (name, proto, has_self) in &def.methods {
                 if let Some(&closure) = self.closures.get(proto) {
                     self.engine
-                        .add_method(id, self.sym(*name), closure, *has_self);
+                        .add_method(id, self.sym(*name), closure, *has_self, false);
                 }
             }
             if let Some(constructor) = def.constructor

@@ -91,6 +91,8 @@ pub struct Thread {
     pub(crate) heap: Heap,
     pub(crate) methods: *const Value,
     pub(crate) vars: *mut Value,
+    /// See `cache`.
+    pub(crate) member_cache: *mut crate::cache::Entry,
     pub(crate) pc: *const u64,
     pub(crate) base: *mut Value,
     pub(crate) stack: Stack,
@@ -135,6 +137,7 @@ pub struct Thread {
     /// Methods of local types that capture variables.
     local_methods: HashMap<(u32, Sym), usize>,
     hopper: Option<crate::task::Hopper>,
+    member_entries: Box<[crate::cache::Entry]>,
     /// Constants for strings of symbols, made when first needed.
     symbol_values: HashMap<Sym, Value>,
 }
@@ -215,6 +218,8 @@ impl Thread {
         let heap = Heap::new(options.memory);
         let methods = engine.methods_base();
         let hooks = *engine.hooks.read();
+        let mut member_entries =
+            vec![crate::cache::Entry::default(); crate::cache::SIZE].into_boxed_slice();
         Box::new(Thread {
             fuel: if options.stress == Stress::None {
                 SLICE_FUEL
@@ -225,6 +230,8 @@ impl Thread {
             heap,
             methods,
             vars: std::ptr::null_mut(),
+            member_cache: member_entries.as_mut_ptr(),
+            member_entries,
             pc: std::ptr::null(),
             base: std::ptr::null_mut(),
             stack: Stack::empty(),
@@ -396,6 +403,25 @@ impl Thread {
         Value::local(object.cast())
     }
 
+    /// Remembers a member: in the cache word if that is free, else in the thread's table.
+    pub(crate) fn remember(
+        &mut self,
+        word: *mut u64,
+        type_id: u32,
+        symbol: Sym,
+        what: u64,
+        index: u32,
+    ) {
+        // SAFETY: verified: a cache word follows the instruction; carriers write it whole.
+        let word = unsafe { &*word.cast::<std::sync::atomic::AtomicU64>() };
+        if word.load(Ordering::Relaxed) == 0 {
+            word.store(type_id as u64 | (index as u64) << 32, Ordering::Relaxed);
+            return;
+        }
+        let key = crate::cache::key(type_id, symbol.0, what);
+        self.member_entries[crate::cache::slot(key)] = crate::cache::Entry { key, index };
+    }
+
     // --- types
 
     pub(crate) fn type_info_of(&self, ty: Value) -> *const TypeInfo {
@@ -480,13 +506,16 @@ impl Thread {
     pub(crate) fn set_local_method(&mut self, ty: u32, name: Sym, function: Value) {
         // The engine's table is no root: the closure is kept alive by a handle and frozen in place by promotion.
         let function = self.freeze(function).unwrap_or(function);
-        if let Some(&handle) = self.local_methods.get(&(ty, name)) {
-            self.handles[handle] = function;
-        } else {
-            let handle = self.new_handle(function);
-            self.local_methods.insert((ty, name), handle);
+        let known = self.local_methods.get(&(ty, name)).copied();
+        match known {
+            Some(handle) => self.handles[handle] = function,
+            None => {
+                let handle = self.new_handle(function);
+                self.local_methods.insert((ty, name), handle);
+            }
         }
-        self.engine().add_method(ty, name, function, true);
+        self.engine()
+            .add_method(ty, name, function, true, known.is_some());
     }
 
     // --- errors of operations

@@ -422,13 +422,7 @@ impl Thread {
                 if let Some(cache) = cache
                     && receiver.is_object()
                 {
-                    // SAFETY: verified: a cache word follows the instruction; carriers write it whole.
-                    unsafe {
-                        (*cache.cast::<std::sync::atomic::AtomicU64>()).store(
-                            info.id as u64 | (method.index as u64) << 32,
-                            std::sync::atomic::Ordering::Relaxed,
-                        )
-                    };
+                    self.remember(cache, info.id, name, crate::cache::METHOD, method.index);
                 }
                 self.set_reg(at, method.function);
                 return self.call_window(at, argc, dest, names);

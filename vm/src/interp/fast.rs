@@ -81,7 +81,7 @@ unsafe fn quicken(s: &State, w: Word, op: Op) {
 
 slow_only! {
     LoadImport GetImportVar SetImportVar SetVar SetGlobal Closure CheckSet NewCell
-    Pow Shl Shr Neg BitNot DivI RSubK RDivK ToStr Format Concat In Is
+    Pow Shl Shr BitNot ToStr Format Concat In Is
     JNotIn JNoKey CallNamed InvokeNamed ReturnJump ReturnEnd CheckArg
     GenBegin Yield GenReturn IterNew ForNext2 IterClose ForPrep
     NewList ListAppend ListToTuple NewTuple NewMap MapInsert NewRange SetMethod Unpack SliceRest
@@ -171,10 +171,9 @@ macro_rules! add_sub {
                 if overflow { return Slow; }
                 reg!(s, w.a()) = unshift(r);
                 Go
-            } else if both_floats(x, y) {
+            } else if x.is_float() || y.is_float() {
                 quicken(s, w, Op::$fname);
-                reg!(s, w.a()) = Value::float_result(x.as_float() $sign y.as_float());
-                Go
+                $fname(s, w)
             } else {
                 Slow
             }
@@ -190,27 +189,25 @@ op!(Mul(s, w) {
         if overflow { return Slow; }
         reg!(s, w.a()) = unshift(r);
         Go
-    } else if both_floats(x, y) {
+    } else if x.is_float() || y.is_float() {
         quicken(s, w, Op::MulF);
-        reg!(s, w.a()) = Value::float_result(x.as_float() * y.as_float());
-        Go
+        MulF(s, w)
     } else {
         Slow
     }
 });
 op!(Div(s, w) {
     let (x, y) = (reg!(s, w.b()), reg!(s, w.c()));
-    if both_floats(x, y) {
-        quicken(s, w, Op::DivF);
-        reg!(s, w.a()) = Value::float_result(x.as_float() / y.as_float());
-        Go
-    } else if both_ints(x, y) {
+    if both_ints(x, y) {
         let d = y.as_small_int();
         if d == 0 { return Slow; }
         reg!(s, w.a()) = Value::float_result(x.as_small_int() as f64 / d as f64);
         Go
+    } else if x.is_float() || y.is_float() {
+        quicken(s, w, Op::DivF);
+        DivF(s, w)
     } else {
-        mixed_float(s, w, |x, y| x / y)
+        Slow
     }
 });
 /// One operand a float, the other an inline int.
@@ -222,11 +219,7 @@ unsafe fn mixed_float(s: &mut State, w: Word, f: impl Fn(f64, f64) -> f64) -> Ne
         let (x, y) = if x.is_float() && y.is_small_int() {
             (x.as_float(), y.as_small_int() as f64)
         } else if x.is_small_int() && y.is_float() {
-            if x.as_small_int() == 0 {
-                (0.0, y.as_float())
-            } else {
-                (x.as_small_int() as f64, y.as_float())
-            }
+            (x.as_small_int() as f64, y.as_float())
         } else {
             return Slow;
         };
@@ -242,8 +235,10 @@ macro_rules! float_op {
                 reg!(s, w.a()) = Value::float_result(load_float(x) $sign load_float(y));
                 Go
             } else if both_ints(*x, *y) {
+                // The generic form again, from this instruction on.
                 quicken(s, w, Op::$generic);
-                $generic(s, w)
+                s.pc = s.pc.sub(1);
+                Go
             } else {
                 mixed_float(s, w, |x, y| x $sign y)
             }
@@ -368,6 +363,33 @@ const_op!(SubK, |x, k| x - k);
 const_op!(MulK, |x, k| x * k);
 const_op!(DivK, |x, k| x / k);
 const_op!(RMulK, |x, k| k * x);
+const_op!(RSubK, |x, k| k - x);
+const_op!(RDivK, |x, k| k / x);
+op!(DivI(s, w) {
+    let x = reg!(s, w.b());
+    let d = w.imm();
+    if x.is_small_int() && d != 0 {
+        reg!(s, w.a()) = Value::float_result(x.as_small_int() as f64 / d as f64);
+        Go
+    } else if x.is_float() {
+        reg!(s, w.a()) = Value::float_result(x.as_float() / d as f64);
+        Go
+    } else {
+        Slow
+    }
+});
+op!(Neg(s, w) {
+    let x = reg!(s, w.b());
+    if x.is_small_int() && x.as_small_int() != crate::value::MIN_SMALL_INT {
+        reg!(s, w.a()) = Value::small_int(-x.as_small_int());
+        Go
+    } else if x.is_float() {
+        reg!(s, w.a()) = Value::float(-x.as_float());
+        Go
+    } else {
+        Slow
+    }
+});
 
 op!(Not(s, w) { reg!(s, w.a()) = Value::bool(!reg!(s, w.b()).is_truthy()); Go });
 
@@ -547,6 +569,30 @@ unsafe fn push(
         Go
     }
 }
+/// What the cache word at `pc`, or else the thread's table, remembers for a type and the symbol in `w`: a slot or method index.
+#[inline(always)]
+pub(super) unsafe fn cached(
+    pc: *const u64,
+    thread: *const crate::thread::Thread,
+    w: Word,
+    type_id: u32,
+    what: u64,
+) -> Option<u32> {
+    // SAFETY: the contract at the head of this file; a cache word follows the instruction, the table has its fixed size.
+    unsafe {
+        let cache = *pc;
+        if cache as u32 == type_id {
+            return Some((cache >> 32) as u32);
+        }
+        let key = crate::cache::key(type_id, w.imm() as u32, what);
+        let entry = &*(*thread).member_cache.add(crate::cache::slot(key));
+        if entry.key == key {
+            Some(entry.index)
+        } else {
+            None
+        }
+    }
+}
 op!(Call(s, w) {
     let callee = reg!(s, w.a());
     if !callee.is_kind(Kind::Closure) { return Slow; }
@@ -575,9 +621,9 @@ op!(CallGlobal(s, w) {
 });
 op!(Invoke(s, w) {
     let receiver = reg!(s, w.a() + 2);
-    let cache = *s.pc;
-    if !receiver.is_object() || (*receiver.as_object()).type_id != cache as u32 { return Slow; }
-    let method = *(*s.thread).methods.add((cache >> 32) as usize);
+    if !receiver.is_object() { return Slow; }
+    let Some(index) = cached(s.pc, s.thread, w, (*receiver.as_object()).type_id, crate::cache::METHOD) else { return Slow };
+    let method = *(*s.thread).methods.add(index as usize);
     let object = method.as_object();
     if (*object).kind != Kind::Closure { return Slow; }
     let next = push(s, object, w.a(), s.pc.add(1), w.b(), w.c());
@@ -660,23 +706,22 @@ op!(NewStruct(s, w) {
 });
 op!(GetField(s, w) {
     let x = reg!(s, w.b());
-    let cache = *s.pc;
     if !x.is_object() { return Slow; }
     let object = x.as_object();
-    if (*object).type_id != cache as u32 { return Slow; }
-    reg!(s, w.a()) = *object.cast::<Value>().add(1 + (cache >> 32) as usize);
+    let Some(slot) = cached(s.pc, s.thread, w, (*object).type_id, crate::cache::FIELD) else { return Slow };
+    reg!(s, w.a()) = *object.cast::<Value>().add(1 + slot as usize);
     s.pc = s.pc.add(1);
     Go
 });
 op!(SetField(s, w) {
     let x = reg!(s, w.a());
-    let cache = *s.pc;
     if !x.is_object() { return Slow; }
     let object = x.as_object();
     let v = reg!(s, w.b());
-    if (*object).type_id != cache as u32 || (*object).has(FLAG_FROZEN) { return Slow; }
+    if (*object).has(FLAG_FROZEN) { return Slow; }
     if (*object).has(FLAG_BARRIER) && v.is_object() { return Slow; }
-    *object.cast::<Value>().add(1 + (cache >> 32) as usize) = v;
+    let Some(slot) = cached(s.pc, s.thread, w, (*object).type_id, crate::cache::VAR_FIELD) else { return Slow };
+    *object.cast::<Value>().add(1 + slot as usize) = v;
     s.pc = s.pc.add(1);
     Go
 });

@@ -726,15 +726,18 @@ pub(crate) fn CallNamed(t: &mut Thread, w: Word) -> Done {
 pub(crate) fn Invoke(t: &mut Thread, w: Word) -> Done {
     t.charge_call()?;
     let cache = t.pc.cast_mut();
-    // SAFETY: verified: a cache word follows.
-    let remembered = unsafe { *cache };
-    t.pc = unsafe { t.pc.add(1) };
     let receiver = t.reg(w.a() + 2);
-    if remembered != 0 && receiver.is_object() && receiver.type_id() == remembered as u32 {
-        // SAFETY: the cache proves itself: its method belongs to its type.
-        let method = unsafe { *t.methods.add((remembered >> 32) as usize) };
-        t.set_reg(w.a(), method);
-        return t.call_window(w.a(), w.c(), w.b(), &[]);
+    // SAFETY: verified: a cache word follows.
+    unsafe {
+        t.pc = t.pc.add(1);
+        if receiver.is_object()
+            && let Some(index) =
+                super::fast::cached(cache, t, w, receiver.type_id(), crate::cache::METHOD)
+        {
+            // What the cache remembers is a method of the type.
+            t.set_reg(w.a(), *t.methods.add(index as usize));
+            return t.call_window(w.a(), w.c(), w.b(), &[]);
+        }
     }
     let name = t.engine_symbol(w.imm());
     t.invoke(w.a(), w.c(), w.b(), name, &[], Some(cache))
@@ -1135,14 +1138,11 @@ pub(crate) fn GetField(t: &mut Thread, w: Word) -> Done {
         let info = t.engine().type_info(object.type_id());
         if let Some(index) = info.field_index(name) {
             if !info.is_error || (name != sym::KIND && name != sym::TRACE) {
-                // SAFETY: as above; carriers write the word whole.
-                unsafe {
-                    (*cache.cast::<std::sync::atomic::AtomicU64>()).store(
-                        info.id as u64 | (index as u64) << 32,
-                        std::sync::atomic::Ordering::Relaxed,
-                    );
-                    t.set_reg(w.a(), *object.as_object().cast::<Value>().add(1 + index));
-                }
+                t.remember(cache, info.id, name, crate::cache::FIELD, index as u32);
+                // SAFETY: the field exists.
+                t.set_reg(w.a(), unsafe {
+                    *object.as_object().cast::<Value>().add(1 + index)
+                });
                 return Ok(());
             }
         }
@@ -1179,13 +1179,10 @@ pub(crate) fn SetField(t: &mut Thread, w: Word) -> Done {
                 );
                 return Err(t.throw_new(ErrorKind::Type, &message));
             }
+            t.remember(cache, info.id, name, crate::cache::VAR_FIELD, index as u32);
             // SAFETY: verified: a cache word follows; the field exists.
             unsafe {
                 t.pc = t.pc.add(1);
-                (*cache.cast::<std::sync::atomic::AtomicU64>()).store(
-                    info.id as u64 | (index as u64) << 32,
-                    std::sync::atomic::Ordering::Relaxed,
-                );
                 *object.as_object().cast::<Value>().add(1 + index) = value;
             }
             t.heap.barrier(object.as_object(), value);
