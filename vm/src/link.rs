@@ -195,7 +195,7 @@ impl Engine {
                     values.push((name.to_string(), value))
                 }
                 Some((ty, method)) => {
-                    self.add_method(self.host_type(ty), self.symbol(method), value, true)
+                    self.add_method(self.host_type(ty), self.symbol(method), value, true, false)
                 }
                 None => values.push((def.name.to_string(), value)),
             }

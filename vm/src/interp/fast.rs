@@ -57,14 +57,17 @@ fn both_ints(x: Value, y: Value) -> bool {
 fn both_floats(x: Value, y: Value) -> bool {
     x.is_float() && y.is_float()
 }
-/// An int's payload in the upper 48 bits: overflow of 64-bit arithmetic on these is overflow of the inline form.
+/// An int's payload in the upper 48 bits: overflow of 64-bit arithmetic on these is overflow of the inline form. Used for comparing
+/// and for the overflow test only; results are computed from the tagged words themselves, whose low 48 bits come out right whatever the
+/// tags do, so that the next instruction waits for two operations and not for four.
 #[inline(always)]
 fn shifted(x: Value) -> i64 {
     (x.0 << 16) as i64
 }
+/// Puts the tag over whatever arithmetic left in the upper 16 bits.
 #[inline(always)]
-fn unshift(i: i64) -> Value {
-    Value(TAG_INT | (i as u64 >> 16))
+fn tagged(bits: u64) -> Value {
+    Value(bits | TAG_INT)
 }
 /// Reads a register again as a float: the compiler then loads it straight into a float register.
 #[inline(always)]
@@ -72,11 +75,16 @@ unsafe fn load_float(p: *const Value) -> f64 {
     // SAFETY: `p` is a register that holds a float.
     unsafe { std::ptr::read_volatile(p.cast::<f64>()) }
 }
-/// Exchanges the operation of the instruction before `pc`. Code is shared by carriers: one relaxed store of a whole word.
+/// Exchanges the operation of the instruction before `pc` and runs it again in the new form. Code is shared by carriers: one
+/// relaxed store of a whole word.
 #[inline(always)]
-unsafe fn quicken(s: &State, w: Word, op: Op) {
+unsafe fn requicken(s: &mut State, w: Word, op: Op) -> Next {
     // SAFETY: the word before `pc` is the running instruction.
-    unsafe { (*s.pc.sub(1).cast::<AtomicU64>()).store(w.with_op(op).0, Ordering::Relaxed) }
+    unsafe {
+        s.pc = s.pc.sub(1);
+        (*s.pc.cast::<AtomicU64>()).store(w.with_op(op).0, Ordering::Relaxed);
+    }
+    Go
 }
 
 slow_only! {
@@ -163,35 +171,35 @@ op!(SetCell(s, w) {
 // --- arithmetic
 
 macro_rules! add_sub {
-    ($name:ident, $fname:ident, $method:ident, $sign:tt) => {
+    ($name:ident, $fname:ident, $method:ident, $wrapping:ident, $sign:tt) => {
         op!($name(s, w) {
             let (x, y) = (reg!(s, w.b()), reg!(s, w.c()));
             if both_ints(x, y) {
-                let (r, overflow) = shifted(x).$method(shifted(y));
-                if overflow { return Slow; }
-                reg!(s, w.a()) = unshift(r);
+                if shifted(x).$method(shifted(y)).1 {
+                    return Slow;
+                }
+                reg!(s, w.a()) = tagged(x.0.$wrapping(y.0));
                 Go
             } else if x.is_float() || y.is_float() {
-                quicken(s, w, Op::$fname);
-                $fname(s, w)
+                requicken(s, w, Op::$fname)
             } else {
                 Slow
             }
         });
     };
 }
-add_sub!(Add, AddF, overflowing_add, +);
-add_sub!(Sub, SubF, overflowing_sub, -);
+add_sub!(Add, AddF, overflowing_add, wrapping_add, +);
+add_sub!(Sub, SubF, overflowing_sub, wrapping_sub, -);
 op!(Mul(s, w) {
     let (x, y) = (reg!(s, w.b()), reg!(s, w.c()));
     if both_ints(x, y) {
-        let (r, overflow) = x.as_small_int().overflowing_mul(shifted(y));
-        if overflow { return Slow; }
-        reg!(s, w.a()) = unshift(r);
+        if x.as_small_int().overflowing_mul(shifted(y)).1 {
+            return Slow;
+        }
+        reg!(s, w.a()) = tagged(x.0.wrapping_mul(y.0));
         Go
     } else if x.is_float() || y.is_float() {
-        quicken(s, w, Op::MulF);
-        MulF(s, w)
+        requicken(s, w, Op::MulF)
     } else {
         Slow
     }
@@ -204,8 +212,7 @@ op!(Div(s, w) {
         reg!(s, w.a()) = Value::float_result(x.as_small_int() as f64 / d as f64);
         Go
     } else if x.is_float() || y.is_float() {
-        quicken(s, w, Op::DivF);
-        DivF(s, w)
+        requicken(s, w, Op::DivF)
     } else {
         Slow
     }
@@ -236,9 +243,7 @@ macro_rules! float_op {
                 Go
             } else if both_ints(*x, *y) {
                 // The generic form again, from this instruction on.
-                quicken(s, w, Op::$generic);
-                s.pc = s.pc.sub(1);
-                Go
+                requicken(s, w, Op::$generic)
             } else {
                 mixed_float(s, w, |x, y| x $sign y)
             }
@@ -250,46 +255,62 @@ float_op!(SubF, Sub, -);
 float_op!(MulF, Mul, *);
 float_op!(DivF, Div, /);
 
-/// Floored remainder of inline ints, `m` > 0.
+/// The payload of an int that needs no more than 32 bits, for the shorter division.
 #[inline(always)]
-fn floor_mod(x: i64, m: i64) -> i64 {
-    let r = if (x | m) >> 32 == 0 {
-        (x as u32 % m as u32) as i64
+fn as_u32(x: Value) -> Option<u32> {
+    if (x.0 << 16) >> 48 == 0 {
+        Some(x.0 as u32)
     } else {
-        x % m
-    };
-    if r < 0 { r + m } else { r }
+        None
+    }
+}
+/// Floored remainder and quotient of inline ints, `m` > 0.
+#[inline(always)]
+fn floor_mod(x: Value, m: Value) -> Value {
+    if let (Some(x), Some(m)) = (as_u32(x), as_u32(m)) {
+        return tagged(x.checked_rem(m).unwrap_or(0) as u64);
+    }
+    let (x, m) = (x.as_small_int(), m.as_small_int());
+    let r = x % m;
+    Value::small_int(if r < 0 { r + m } else { r })
 }
 #[inline(always)]
-fn floor_div(x: i64, m: i64) -> i64 {
-    if (x | m) >> 32 == 0 {
-        (x as u32 / m as u32) as i64
-    } else {
-        x.div_euclid(m)
+fn floor_div(x: Value, m: Value) -> Value {
+    if let (Some(x), Some(m)) = (as_u32(x), as_u32(m)) {
+        return tagged(x.checked_div(m).unwrap_or(0) as u64);
     }
+    Value::small_int(x.as_small_int().div_euclid(m.as_small_int()))
 }
 op!(Mod(s, w) {
     let (x, y) = (reg!(s, w.b()), reg!(s, w.c()));
-    if !both_ints(x, y) || y.as_small_int() <= 0 { return Slow; }
-    reg!(s, w.a()) = Value::small_int(floor_mod(x.as_small_int(), y.as_small_int()));
+    if !both_ints(x, y) || shifted(y) <= 0 { return Slow; }
+    reg!(s, w.a()) = floor_mod(x, y);
     Go
 });
 op!(FloorDiv(s, w) {
     let (x, y) = (reg!(s, w.b()), reg!(s, w.c()));
-    if !both_ints(x, y) || y.as_small_int() <= 0 { return Slow; }
-    reg!(s, w.a()) = Value::small_int(floor_div(x.as_small_int(), y.as_small_int()));
+    if !both_ints(x, y) || shifted(y) <= 0 { return Slow; }
+    reg!(s, w.a()) = floor_div(x, y);
     Go
 });
 op!(ModI(s, w) {
     let x = reg!(s, w.b());
-    if !x.is_small_int() || w.imm() <= 0 { return Slow; }
-    reg!(s, w.a()) = Value::small_int(floor_mod(x.as_small_int(), w.imm() as i64));
+    let m = w.imm();
+    if !x.is_small_int() || m <= 0 { return Slow; }
+    reg!(s, w.a()) = match as_u32(x) {
+        Some(x) => tagged((x % m as u32) as u64),
+        None => floor_mod(x, Value::small_int(m as i64)),
+    };
     Go
 });
 op!(FloorDivI(s, w) {
     let x = reg!(s, w.b());
-    if !x.is_small_int() || w.imm() <= 0 { return Slow; }
-    reg!(s, w.a()) = Value::small_int(floor_div(x.as_small_int(), w.imm() as i64));
+    let m = w.imm();
+    if !x.is_small_int() || m <= 0 { return Slow; }
+    reg!(s, w.a()) = match as_u32(x) {
+        Some(x) => tagged((x / m as u32) as u64),
+        None => floor_div(x, Value::small_int(m as i64)),
+    };
     Go
 });
 macro_rules! bit_op {
@@ -306,13 +327,14 @@ bit_op!(BitAnd, &);
 bit_op!(BitOr, |);
 bit_op!(BitXor, ^);
 macro_rules! add_sub_i {
-    ($name:ident, $method:ident, $sign:tt) => {
+    ($name:ident, $method:ident, $wrapping:ident, $sign:tt) => {
         op!($name(s, w) {
             let x = reg!(s, w.b());
             if x.is_small_int() {
-                let (r, overflow) = shifted(x).$method((w.imm() as i64) << 16);
-                if overflow { return Slow; }
-                reg!(s, w.a()) = unshift(r);
+                if shifted(x).$method((w.imm() as i64) << 16).1 {
+                    return Slow;
+                }
+                reg!(s, w.a()) = tagged(x.0.$wrapping(w.imm() as i64 as u64));
                 Go
             } else if x.is_float() {
                 reg!(s, w.a()) = Value::float_result(x.as_float() $sign w.imm() as f64);
@@ -323,14 +345,15 @@ macro_rules! add_sub_i {
         });
     };
 }
-add_sub_i!(AddI, overflowing_add, +);
-add_sub_i!(SubI, overflowing_sub, -);
+add_sub_i!(AddI, overflowing_add, wrapping_add, +);
+add_sub_i!(SubI, overflowing_sub, wrapping_sub, -);
 op!(MulI(s, w) {
     let x = reg!(s, w.b());
     if x.is_small_int() {
-        let (r, overflow) = shifted(x).overflowing_mul(w.imm() as i64);
-        if overflow { return Slow; }
-        reg!(s, w.a()) = unshift(r);
+        if shifted(x).overflowing_mul(w.imm() as i64).1 {
+            return Slow;
+        }
+        reg!(s, w.a()) = tagged(x.0.wrapping_mul(w.imm() as i64 as u64));
         Go
     } else if x.is_float() {
         reg!(s, w.a()) = Value::float_result(x.as_float() * w.imm() as f64);
@@ -538,7 +561,7 @@ op!(JNotLen(s, w) {
 
 // --- calls
 
-/// Pushes the frame of a closure whose arguments fit exactly; `at` is the window, `after` the word to return to.
+/// Pushes the frame of a closure if it takes exactly `argc` arguments; `at` is the window, `after` the word to return to.
 #[inline(always)]
 unsafe fn push(
     s: &mut State,
@@ -551,11 +574,27 @@ unsafe fn push(
     // SAFETY: the contract at the head of this file; `closure` is a closure.
     unsafe {
         let proto: *const Proto = (*closure.cast::<Closure>()).proto;
+        if (*proto).exact_arity as usize != argc {
+            return Slow;
+        }
+        enter(s, closure, at, after, destination)
+    }
+}
+/// Pushes the frame of a closure whose arguments are in place.
+#[inline(always)]
+unsafe fn enter(
+    s: &mut State,
+    closure: *mut Header,
+    at: usize,
+    after: *const u64,
+    destination: usize,
+) -> Next {
+    // SAFETY: as for `push`.
+    unsafe {
+        let proto: *const Proto = (*closure.cast::<Closure>()).proto;
         let base = s.base.add(at + 2);
         let t = s.thread;
-        if (*proto).exact_arity as usize != argc
-            || base.add((*proto).registers as usize) > (*t).stack_limit
-        {
+        if base.add((*proto).registers as usize) > (*t).stack_limit {
             return Slow;
         }
         (*t).fuel -= 1;
@@ -607,7 +646,8 @@ op!(CallK(s, w) {
 });
 op!(CallFn(s, w) {
     let callee = *s.k.add(w.imm() as usize);
-    let next = push(s, callee.as_object(), w.a(), s.pc, w.b(), w.c());
+    // That the function takes exactly these arguments is checked when the module is linked or the call is quickened.
+    let next = enter(s, callee.as_object(), w.a(), s.pc, w.b());
     if next == Go { *s.base.sub(2) = callee; }
     next
 });
@@ -656,18 +696,14 @@ op!(ReturnNil(s, w) {
 op!(ForLoop(s, w) {
     let (i, end) = (reg!(s, w.a()), reg!(s, w.a() + 1));
     if !both_ints(i, end) { return Slow; }
+    // `ForPrep` and this keep i below end, so this cannot overflow.
     let next = shifted(i).wrapping_add(1 << 16);
-    if next < shifted(end) && next > shifted(i) {
-        let t = s.thread;
-        (*t).fuel -= 1;
-        if (*t).fuel < 0 { return Slow; }
-        reg!(s, w.a()) = unshift(next);
-        jump!(s, w)
-    } else if next >= shifted(end) {
-        Go
-    } else {
-        Slow
-    }
+    if next >= shifted(end) { return Go; }
+    let t = s.thread;
+    (*t).fuel -= 1;
+    if (*t).fuel < 0 { return Slow; }
+    reg!(s, w.a()) = tagged(i.0.wrapping_add(1));
+    jump!(s, w)
 });
 op!(ForNext(s, w) {
     let x = reg!(s, w.a());
