@@ -2,11 +2,26 @@
 
 use heddle_vm::native::{Ctx, NativeResult, Trap};
 use heddle_vm::types::ErrorKind;
+use heddle_vm::{Value, ops};
 
 /// A new string, room asked for before.
 pub(crate) fn new_str(ctx: &mut Ctx, text: &str) -> NativeResult {
     ctx.reserve(text.len())?;
     Ok(ctx.str(text))
+}
+
+/// Appends the text of a value for which `can_concat` holds.
+pub(crate) fn write_text(ctx: &mut Ctx, out: &mut String, value: Value) -> Result<(), Trap> {
+    match ctx.as_str(value) {
+        Some(text) => {
+            out.push_str(text);
+            Ok(())
+        }
+        None => {
+            let written = ops::text::write_plain(out, value);
+            ctx.done(written)
+        }
+    }
 }
 
 /// New bytes, room asked for before.

@@ -2,9 +2,10 @@
 
 use super::call_prelude;
 use crate::modules::io::next_line;
-use crate::support::new_str;
+use crate::support::{new_str, write_text};
 use heddle_vm::native::{Ctx, NativeDef, NativeResult, Trap};
 use heddle_vm::object::Kind;
+use heddle_vm::ops::OpFail;
 use heddle_vm::types::ErrorKind;
 use heddle_vm::{Value, natives, ops};
 use std::io::Write;
@@ -114,8 +115,7 @@ fn write_line(ctx: &mut Ctx, texts: &[Value], to_error: bool) -> NativeResult {
         if i > 0 {
             line.push(' ');
         }
-        let written = ops::text::write_plain(&mut line, text);
-        ctx.done(written)?;
+        write_text(ctx, &mut line, text)?;
     }
     line.push('\n');
     let written = if to_error {
@@ -196,6 +196,9 @@ fn int(ctx: &mut Ctx) -> NativeResult {
                 ));
             }
         };
+        if let Err(OpFail::NeedsSteps(steps)) = parsed {
+            return Err(call_prelude(ctx, steps, &[x]));
+        }
         return match ctx.done(parsed)? {
             Some(n) => Ok(n),
             None => Err(bad_text(ctx, 0, "int")),

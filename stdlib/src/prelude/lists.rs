@@ -3,7 +3,7 @@
 //! A search or a join stops at the first element that only script code can compare or print, and after `STEP` elements: the
 //! Heddle code does that one element and calls again for the rest.
 
-use crate::support::{element_position, slice_bounds};
+use crate::support::{element_position, slice_bounds, write_text};
 use heddle_vm::native::{Ctx, NativeDef, NativeResult};
 use heddle_vm::ops::index::Scan;
 use heddle_vm::types::ErrorKind;
@@ -298,8 +298,7 @@ fn join_step(ctx: &mut Ctx) -> NativeResult {
         if i > 0 {
             builder.0.push_str(separator);
         }
-        let written = ops::text::write_plain(&mut builder.0, items[i]);
-        ctx.done(written)?;
+        write_text(ctx, &mut builder.0, items[i])?;
         i += 1;
     }
     Ok(ctx.int(i as i64))

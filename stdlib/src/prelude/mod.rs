@@ -2,6 +2,7 @@
 
 mod errors;
 mod functions;
+mod hooks;
 mod lists;
 mod maps;
 mod numbers;
@@ -60,6 +61,7 @@ pub fn prelude() -> PreludeSpec {
 static TABLES: &[&[NativeDef]] = &[
     functions::FUNCTIONS,
     errors::ERRORS,
+    hooks::HOOKS,
     strings::STRINGS,
     lists::LISTS,
     lists::JOINING,
