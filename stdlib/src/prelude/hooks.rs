@@ -74,19 +74,26 @@ fn operator(ctx: &mut Ctx) -> NativeResult {
 
 fn has_operator(ctx: &Ctx, x: Value, name: &str) -> bool {
     let is_instance = matches!(x.kind(), Some(Kind::Struct | Kind::Variant));
-    is_instance && ctx.engine().type_info(x.type_id()).method(ctx.symbol(name)).is_some()
+    is_instance
+        && ctx
+            .engine()
+            .type_info(x.type_id())
+            .method(ctx.symbol(name))
+            .is_some()
 }
 
 /// 0: unequal; 1: equal; 2, 3: the left or the right one's `==` decides; 4: their parts in order; 5: their entries.
 fn equality(ctx: &mut Ctx) -> NativeResult {
     let (a, b) = (ctx.arg(0), ctx.arg(1));
-    Ok(Value::small_int(match ops::compare::quick_equal(ctx.engine(), a, b) {
-        Some(equal) => i64::from(equal),
-        None if has_operator(ctx, a, "==") => 2,
-        None if has_operator(ctx, b, "==") => 3,
-        None if matches!(a.kind(), Some(Kind::Map | Kind::Set)) => 5,
-        None => 4,
-    }))
+    Ok(Value::small_int(
+        match ops::compare::quick_equal(ctx.engine(), a, b) {
+            Some(equal) => i64::from(equal),
+            None if has_operator(ctx, a, "==") => 2,
+            None if has_operator(ctx, b, "==") => 3,
+            None if matches!(a.kind(), Some(Kind::Map | Kind::Set)) => 5,
+            None => 4,
+        },
+    ))
 }
 
 /// 0: not less; 1: less; 2: a method `<` decides, which both have, or (4) only the left one; 3: two lists or tuples. TypeError for what has no order.
