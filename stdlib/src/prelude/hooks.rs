@@ -1,7 +1,8 @@
 //! Helpers of what the interpreter calls (`__str`, `__eq` …): each tells how to go on where only script code, or steps, can.
 
 use heddle_vm::native::{Ctx, NativeDef, NativeResult};
-use heddle_vm::object::Kind;
+use heddle_vm::ops::compare_steps::{CompareStep, Question};
+use heddle_vm::ops::hash_steps::HashStep;
 use heddle_vm::ops::show::ShowStep;
 use heddle_vm::types::ErrorKind;
 use heddle_vm::{Value, natives, ops};
@@ -12,11 +13,13 @@ pub(super) static HOOKS: &[NativeDef] = natives! {
     plain "__show_step" (state, given) => show_step;
     plain "__format_text" (text, spec) => format_text;
     plain "__operator" (name, x, "..more") => operator;
-    plain "__equality" (a, b) => equality;
-    plain "__ordering" (a, b) => ordering;
+    plain "__less" (a, b, or_equal) => less;
+    plain "__compare_start" (question, a, b) => compare_start;
+    plain "__compare_step" (state, given) => compare_step;
     plain "__contains" (container, x) => contains;
     plain "__hash_quick" (x) => hash_quick;
-    plain "__parts" (x) => parts;
+    plain "__hash_start" (x) => hash_start;
+    plain "__hash_step" (state, given) => hash_step;
 };
 
 fn show_quick(ctx: &mut Ctx) -> NativeResult {
@@ -35,8 +38,8 @@ fn show_start(ctx: &mut Ctx) -> NativeResult {
 
 /// (0, the text); (1, nil): call again; (2, x): hand in x.str(); (3, i): hand in the text of this huge int.
 fn show_step(ctx: &mut Ctx) -> NativeResult {
-    let (state, given, engine) = (ctx.arg(0), ctx.arg(1), ctx.engine());
-    let given = (!given.is_nil()).then_some(given);
+    let (state, engine) = (ctx.arg(0), ctx.engine());
+    let given = given(ctx, 1);
     let step = ops::show::step(ctx.heap(), engine, state, given);
     let (what, value) = match ctx.done(step)? {
         ShowStep::Done(text) => (0, text),
@@ -72,58 +75,43 @@ fn operator(ctx: &mut Ctx) -> NativeResult {
     }
 }
 
-fn has_operator(ctx: &Ctx, x: Value, name: &str) -> bool {
-    let is_instance = matches!(x.kind(), Some(Kind::Struct | Kind::Variant));
-    is_instance
-        && ctx
-            .engine()
-            .type_info(x.type_id())
-            .method(ctx.symbol(name))
-            .is_some()
+/// `a < b` (`a <= b`) if that is quickly told, else nil.
+fn less(ctx: &mut Ctx) -> NativeResult {
+    let or_equal = ctx.bool_arg(2)?;
+    let less = ops::compare_steps::quick_less(ctx.engine(), ctx.arg(0), ctx.arg(1), or_equal);
+    Ok(ctx.done(less)?.map_or(Value::NIL, Value::bool))
 }
 
-/// 0: unequal; 1: equal; 2, 3: the left or the right one's `==` decides; 4: their parts in order; 5: their entries.
-fn equality(ctx: &mut Ctx) -> NativeResult {
-    let (a, b) = (ctx.arg(0), ctx.arg(1));
-    Ok(Value::small_int(
-        match ops::compare::quick_equal(ctx.engine(), a, b) {
-            Some(equal) => i64::from(equal),
-            None if has_operator(ctx, a, "==") => 2,
-            None if has_operator(ctx, b, "==") => 3,
-            None if matches!(a.kind(), Some(Kind::Map | Kind::Set)) => 5,
-            None => 4,
-        },
-    ))
+/// `__compare_start(question, a, b)`: 0: ==, 1: <, 2: <=.
+fn compare_start(ctx: &mut Ctx) -> NativeResult {
+    let question = match ctx.int_arg(0)? {
+        0 => Question::Equal,
+        1 => Question::Less,
+        _ => Question::LessOrEqual,
+    };
+    let (a, b) = (ctx.arg(1), ctx.arg(2));
+    let state = ops::compare_steps::start(ctx.heap(), question, a, b);
+    ctx.done(state)
 }
 
-/// 0: not less; 1: less; 2: a method `<` decides, which both have, or (4) only the left one; 3: two lists or tuples. TypeError for what has no order.
-fn ordering(ctx: &mut Ctx) -> NativeResult {
-    let (a, b) = (ctx.arg(0), ctx.arg(1));
-    let is_less = |less: bool| Ok(Value::small_int(i64::from(less)));
-    if let Some(order) = ops::compare::compare_numbers(a, b) {
-        return is_less(order == Some(std::cmp::Ordering::Less));
-    }
-    match (has_operator(ctx, a, "<"), has_operator(ctx, b, "<")) {
-        (true, true) => return Ok(Value::small_int(2)),
-        (true, false) => return Ok(Value::small_int(4)),
-        _ => {}
-    }
-    if let (Some(a), Some(b)) = (ctx.as_str(a), ctx.as_str(b)) {
-        return is_less(a < b);
-    }
-    if let (Some(a), Some(b)) = (ctx.as_bytes(a), ctx.as_bytes(b)) {
-        return is_less(a < b);
-    }
-    if let (Some(a), Some(b)) = (ctx.as_duration(a), ctx.as_duration(b)) {
-        return is_less(a < b);
-    }
-    let is_list = |v: Value| matches!(v.kind(), Some(Kind::List));
-    let is_tuple = |v: Value| matches!(v.kind(), Some(Kind::Tuple));
-    if is_list(a) && is_list(b) || is_tuple(a) && is_tuple(b) {
-        return Ok(Value::small_int(3));
-    }
-    let message = format!("cannot order {} and {}", ctx.type_name(a), ctx.type_name(b));
-    Err(ctx.throw(ErrorKind::Type, message))
+/// (0, the answer, …); (1, …): call again; (2, f, a, b): hand in the truth of f(a, b); (3, map, key, …): hand in the key's position or -1.
+fn compare_step(ctx: &mut Ctx) -> NativeResult {
+    let (state, engine) = (ctx.arg(0), ctx.engine());
+    let given = given(ctx, 1);
+    let step = ops::compare_steps::step(ctx.heap(), engine, state, given);
+    let (what, f, a, b) = match ctx.done(step)? {
+        CompareStep::Done(answer) => (0, Value::bool(answer), Value::NIL, Value::NIL),
+        CompareStep::More => (1, Value::NIL, Value::NIL, Value::NIL),
+        CompareStep::Call(f, a, b) => (2, f, a, b),
+        CompareStep::Find(map, key) => (3, map, key, Value::NIL),
+    };
+    ctx.tuple(&[Value::small_int(what), f, a, b])
+}
+
+/// What the last step asked for; nil stands for nothing.
+fn given(ctx: &Ctx, i: usize) -> Option<Value> {
+    let given = ctx.arg(i);
+    (!given.is_nil()).then_some(given)
 }
 
 /// `x in container`; nil if it must be looked for.
@@ -141,13 +129,21 @@ fn hash_quick(ctx: &mut Ctx) -> NativeResult {
     })
 }
 
-/// The parts of a list, tuple, struct or variant, as a list.
-fn parts(ctx: &mut Ctx) -> NativeResult {
+fn hash_start(ctx: &mut Ctx) -> NativeResult {
     let x = ctx.arg(0);
-    if let Some(items) = ctx.as_list(x).or_else(|| ctx.as_tuple(x)) {
-        return ctx.list(items);
-    }
-    let count = ctx.engine().type_info(x.type_id()).fields.len();
-    let fields: Vec<Value> = (0..count).map(|i| ctx.field(x, i)).collect();
-    ctx.list(&fields)
+    let state = ops::hash_steps::start(ctx.heap(), x);
+    ctx.done(state)
+}
+
+/// (0, the hash, nil); (1, nil, nil): call again; (2, f, x): hand in f(x).
+fn hash_step(ctx: &mut Ctx) -> NativeResult {
+    let (state, engine) = (ctx.arg(0), ctx.engine());
+    let given = given(ctx, 1);
+    let step = ops::hash_steps::step(ctx.heap(), engine, state, given);
+    let (what, f, x) = match ctx.done(step)? {
+        HashStep::Done(hash) => (0, ctx.int(i64::from(hash)), Value::NIL),
+        HashStep::More => (1, Value::NIL, Value::NIL),
+        HashStep::Call(f, x) => (2, f, x),
+    };
+    ctx.tuple(&[Value::small_int(what), f, x])
 }

@@ -5,7 +5,7 @@
 //! sort: no element is lost, equal ones are still in their order, and Heddle code sorts on.
 
 use heddle_vm::native::{Ctx, NativeDef, NativeResult};
-use heddle_vm::object::Kind;
+use heddle_vm::ops::TypeLookup;
 use heddle_vm::{Value, natives, ops};
 use std::cmp::Ordering;
 
@@ -40,42 +40,35 @@ struct Sort {
 
 /// Orders values. One that cannot be ordered at once makes it stuck: everything is equal from then on, and Heddle code, which
 /// may also throw, has to sort.
-struct Order {
+struct Order<'a> {
+    types: &'a dyn TypeLookup,
     is_stuck: bool,
 }
 
-impl Order {
+impl Order<'_> {
     #[inline]
-    fn compare(&mut self, a: Value, b: Value) -> Ordering {
+    fn is_less(&mut self, a: Value, b: Value) -> bool {
         if a.is_small_int() && b.is_small_int() {
-            return a.as_small_int().cmp(&b.as_small_int());
+            return a.as_small_int() < b.as_small_int();
         }
         if a.is_float() && b.is_float() {
-            return order_floats(a.as_float(), b.as_float());
+            return order_floats(a.as_float(), b.as_float()) == Ordering::Less;
         }
-        self.compare_others(a, b)
-    }
-    fn compare_others(&mut self, a: Value, b: Value) -> Ordering {
         if self.is_stuck {
-            return Ordering::Equal;
+            return false;
         }
-        match ops::compare::compare_numbers(a, b) {
-            Some(order) => order.unwrap_or(Ordering::Equal),
-            None => match (a.kind(), b.kind()) {
-                (Some(Kind::Str), Some(Kind::Str)) => {
-                    ops::text::as_str(a).cmp(&ops::text::as_str(b))
-                }
-                _ => {
-                    self.is_stuck = true;
-                    Ordering::Equal
-                }
-            },
+        match ops::compare_steps::quick_less(self.types, a, b, false) {
+            Ok(Some(is_less)) => is_less,
+            _ => {
+                self.is_stuck = true;
+                false
+            }
         }
     }
 }
 
 /// Sorts items in a vector; `false` if the order is stuck, and then the vector is of no use.
-fn sort_items<const WIDTH: usize>(items: &mut Vec<[Value; WIDTH]>, order: &mut Order) -> bool {
+fn sort_items<const WIDTH: usize>(items: &mut Vec<[Value; WIDTH]>, order: &mut Order<'_>) -> bool {
     if WIDTH == 1 && items.iter().all(|item| item[0].is_small_int()) {
         // Equal ints cannot be told apart.
         items.sort_unstable_by_key(|item| item[0].as_small_int());
@@ -97,13 +90,13 @@ fn order_floats(a: f64, b: f64) -> Ordering {
 
 /// A stable sort that bears any comparison: the one of the standard library may panic if that is inconsistent, and one that got
 /// stuck is.
-fn merge_sort<const WIDTH: usize>(items: &mut Vec<[Value; WIDTH]>, order: &mut Order) {
+fn merge_sort<const WIDTH: usize>(items: &mut Vec<[Value; WIDTH]>, order: &mut Order<'_>) {
     /// Pieces of this length are sorted by insertion.
     const SHORT: usize = 12;
     for piece in items.chunks_mut(SHORT) {
         for i in 1..piece.len() {
             let mut j = i;
-            while j > 0 && order.compare(piece[j][0], piece[j - 1][0]) == Ordering::Less {
+            while j > 0 && order.is_less(piece[j][0], piece[j - 1][0]) {
                 piece.swap(j, j - 1);
                 j -= 1;
             }
@@ -116,11 +109,11 @@ fn merge_sort<const WIDTH: usize>(items: &mut Vec<[Value; WIDTH]>, order: &mut O
         for pair in items.chunks(2 * run) {
             let (mut left, mut right) = pair.split_at(run.min(pair.len()));
             let is_in_order = match (left.last(), right.first()) {
-                (Some(x), Some(y)) => order.compare(y[0], x[0]) != Ordering::Less,
+                (Some(x), Some(y)) => !order.is_less(y[0], x[0]),
                 _ => true,
             };
             while !is_in_order && let (Some(x), Some(y)) = (left.first(), right.first()) {
-                if order.compare(y[0], x[0]) == Ordering::Less {
+                if order.is_less(y[0], x[0]) {
                     other.push(*y);
                     right = &right[1..];
                 } else {
@@ -137,7 +130,7 @@ fn merge_sort<const WIDTH: usize>(items: &mut Vec<[Value; WIDTH]>, order: &mut O
 }
 
 /// Sorts a whole slice of elements, `width` per item. `None`: the order is stuck.
-fn sorted(elements: &[Value], width: usize, order: &mut Order) -> Option<Vec<Value>> {
+fn sorted(elements: &[Value], width: usize, order: &mut Order<'_>) -> Option<Vec<Value>> {
     if width == 1 {
         let mut items = elements.as_chunks::<1>().0.to_vec();
         sort_items(&mut items, order).then(|| items.into_flattened())
@@ -154,7 +147,10 @@ fn sort_short(ctx: &mut Ctx) -> NativeResult {
     if elements.len() > RUN * width {
         return Ok(Value::FALSE);
     }
-    let mut order = Order { is_stuck: false };
+    let mut order = Order {
+        types: ctx.engine(),
+        is_stuck: false,
+    };
     let Some(sorted) = sorted(elements, width, &mut order) else {
         return Ok(Value::FALSE);
     };
@@ -185,7 +181,10 @@ fn sort_step(ctx: &mut Ctx) -> NativeResult {
     let sort = ctx.host_arg::<Sort>(0)?;
     let (a, b) = (ctx.list_arg(1)?, ctx.list_arg(2)?);
     let (list_a, list_b) = (ctx.arg(1), ctx.arg(2));
-    let mut order = Order { is_stuck: false };
+    let mut order = Order {
+        types: ctx.engine(),
+        is_stuck: false,
+    };
     if sort.sorted < sort.items {
         let from = sort.sorted;
         let to = (from + RUN).min(sort.items);
@@ -194,7 +193,7 @@ fn sort_step(ctx: &mut Ctx) -> NativeResult {
             return Ok(Value::small_int(3));
         };
         let joins_last = from > 0
-            && order.compare(a[(from - 1) * width], run[0]) != Ordering::Greater
+            && !order.is_less(run[0], a[(from - 1) * width])
             && !order.is_stuck;
         ops::list::write_at(ctx.heap(), list_a, from * width, &run);
         if joins_last {
@@ -229,7 +228,7 @@ fn sort_step(ctx: &mut Ctx) -> NativeResult {
 }
 
 /// Merges up to `MERGE` items of the present pair of runs, and goes on to the next pair when that is done.
-fn merge(sort: &mut Sort, source: &[Value], order: &mut Order) -> Vec<Value> {
+fn merge(sort: &mut Sort, source: &[Value], order: &mut Order<'_>) -> Vec<Value> {
     let width = sort.width;
     let start = sort.runs[sort.pair];
     let middle = sort.runs[sort.pair + 1];
@@ -252,7 +251,7 @@ fn merge(sort: &mut Sort, source: &[Value], order: &mut Order) -> Vec<Value> {
             *from += rest;
             break;
         }
-        let from = if order.compare(source[right * width], source[left * width]) == Ordering::Less {
+        let from = if order.is_less(source[right * width], source[left * width]) {
             &mut right
         } else {
             &mut left
@@ -282,7 +281,11 @@ mod tests {
     #[test]
     fn pairs_keep_the_order_of_equal_keys() {
         let pairs = ints(&[2, 0, 1, 1, 2, 2, 1, 3]);
-        let mut order = Order { is_stuck: false };
+        let engine = heddle_vm::Engine::new();
+        let mut order = Order {
+            types: &*engine,
+            is_stuck: false,
+        };
         let sorted = sorted(&pairs, 2, &mut order).expect("ints compare");
         assert!(sorted == ints(&[1, 1, 1, 3, 2, 0, 2, 2]));
     }
@@ -304,7 +307,11 @@ mod tests {
             right_taken: 0,
             from_b: false,
         };
-        let mut order = Order { is_stuck: false };
+        let engine = heddle_vm::Engine::new();
+        let mut order = Order {
+            types: &*engine,
+            is_stuck: false,
+        };
         let mut out = merge(&mut sort, &source, &mut order);
         assert_eq!(out.len(), MERGE);
         out.extend(merge(&mut sort, &source, &mut order));
