@@ -3,8 +3,9 @@
 //! A search or a join stops at the first element that only script code can compare or print, and after `STEP` elements: the
 //! Heddle code does that one element and calls again for the rest.
 
-use crate::support::{element_position, slice_bounds, write_text};
+use crate::support::{element_position, new_str, slice_bounds, write_text};
 use heddle_vm::native::{Ctx, NativeDef, NativeResult};
+use heddle_vm::object::Kind;
 use heddle_vm::ops::index::Scan;
 use heddle_vm::types::ErrorKind;
 use heddle_vm::{Value, natives, ops};
@@ -281,8 +282,18 @@ fn join_short(ctx: &mut Ctx) -> NativeResult {
     if items.len() > STEP || !items.iter().all(|&item| ops::text::can_concat(item)) {
         return Ok(Value::NIL);
     }
-    let joined = ops::text::join(ctx.heap(), items, separator);
-    ctx.done(joined)
+    if items.iter().all(|item| item.is_kind(Kind::Str)) {
+        let joined = ops::text::join(ctx.heap(), items, separator);
+        return ctx.done(joined);
+    }
+    let mut text = String::new();
+    for (i, &item) in items.iter().enumerate() {
+        if i > 0 {
+            text.push_str(separator);
+        }
+        write_text(ctx, &mut text, item)?;
+    }
+    new_str(ctx, &text)
 }
 
 /// Appends elements from `from` on; gives the position of the first that it did not append.

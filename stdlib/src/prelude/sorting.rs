@@ -192,9 +192,8 @@ fn sort_step(ctx: &mut Ctx) -> NativeResult {
         let Some(run) = sorted(&a[from * width..to * width], width, &mut order) else {
             return Ok(Value::small_int(3));
         };
-        let joins_last = from > 0
-            && !order.is_less(run[0], a[(from - 1) * width])
-            && !order.is_stuck;
+        let joins_last =
+            from > 0 && !order.is_less(run[0], a[(from - 1) * width]) && !order.is_stuck;
         ops::list::write_at(ctx.heap(), list_a, from * width, &run);
         if joins_last {
             // It continues the run before it: what is sorted already needs no merging.

@@ -514,10 +514,10 @@ impl Thread {
 
     /// `Yield`: copies the frame's live registers back into the generator and hands `value` to the consumer.
     pub(crate) fn yield_value(&mut self, value: Value, live: usize) {
-        // SAFETY: the running frame is a generator's; its last register holds the generator.
+        // SAFETY: the running frame is a generator's, pushed by `resume_generator`.
         unsafe {
             let proto = &*frame::proto(self.base);
-            let object = *self.base.add(proto.registers as usize - 1);
+            let object = *self.base.sub(frame::GENERATOR_BELOW);
             let generator = object.as_object().cast::<Generator>();
             let live = live.min((*generator).capacity as usize);
             let saved = generator.add(1).cast::<Value>();
@@ -560,15 +560,16 @@ impl Thread {
             }
             let closure = (*generator).closure;
             let proto: &Proto = &*(*closure.as_object().cast::<Closure>()).proto;
-            self.ensure_stack(at + 2 + proto.registers as usize)?;
-            let base = self.base.add(at + 2);
+            // The generator takes the place of the window's callee, its frame comes behind it.
+            self.ensure_stack(at + 3 + proto.registers as usize)?;
+            let base = self.base.add(at + 3);
+            *base.sub(frame::GENERATOR_BELOW) = object;
             *base.sub(2) = closure;
-            *base.sub(1) = Value(return_word(self.pc, at, dest));
+            *base.sub(1) = Value(return_word(self.pc, at + 1, dest));
             let saved = generator.add(1).cast::<Value>();
             for i in 0..(*generator).header.aux as usize {
                 *base.add(i) = *saved.add(i);
             }
-            *base.add(proto.registers as usize - 1) = object;
             let started = (*generator).state == generator_state::SUSPENDED;
             (*generator).state = generator_state::RUNNING;
             self.base = base;

@@ -11,6 +11,9 @@ use crate::value::Value;
 
 const PC_MASK: u64 = (1 << 48) - 1;
 
+/// A resumed generator lies so far below the base of its frame: above that, any register may belong to a call's window.
+pub(crate) const GENERATOR_BELOW: usize = 3;
+
 #[inline(always)]
 pub(crate) fn return_word(pc: *const u64, distance: usize, destination: usize) -> u64 {
     pc as u64 | (distance as u64) << 48 | (destination as u64) << 56

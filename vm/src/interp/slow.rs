@@ -774,9 +774,7 @@ pub(crate) fn Yield(t: &mut Thread, w: Word) -> Done {
     Ok(())
 }
 pub(crate) fn GenReturn(t: &mut Thread, _: Word) -> Done {
-    // SAFETY: the running frame is a generator's.
-    let proto = unsafe { &*frame::proto(t.base) };
-    let reason = t.finish_generator(proto);
+    let reason = t.finish_generator();
     leave_frame(t);
     match reason {
         resumed_by::LOOP => {

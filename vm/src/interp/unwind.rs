@@ -110,7 +110,7 @@ impl Thread {
                 return None;
             }
             if proto.is_generator {
-                self.finish_generator(proto);
+                self.finish_generator();
             }
             // SAFETY: the return word leads to the caller.
             unsafe {
@@ -126,10 +126,10 @@ impl Thread {
     }
 
     /// The generator that runs in the top frame is exhausted. Gives who resumed it.
-    pub(crate) fn finish_generator(&mut self, proto: &Proto) -> u64 {
-        // SAFETY: the last register of a generator's frame holds the generator; before `GenBegin` it may hold anything.
+    pub(crate) fn finish_generator(&mut self) -> u64 {
+        // SAFETY: `resume_generator` put the generator there; before `GenBegin` it may be anything of the caller's.
         unsafe {
-            let generator = *self.base.add(proto.registers as usize - 1);
+            let generator = *self.base.sub(super::frame::GENERATOR_BELOW);
             if generator.is_kind(Kind::Generator) {
                 let generator = generator.as_object().cast::<Generator>();
                 if (*generator).closure == *self.base.sub(2)
