@@ -526,8 +526,8 @@ impl<'s> Builder<'s> {
         let quote = Quote::of(text);
         let body = &text[quote.open_len().min(text.len())..];
         // An unclosed one has been reported and just ends.
-        let close = &text[text.len() - quote.close_len().min(body.len())..];
-        let is_closed = close.len() == quote.close_len() && close.bytes().all(|b| b == quote.mark);
+        let marks = [quote.mark; 3];
+        let is_closed = body.as_bytes().ends_with(&marks[..quote.close_len()]);
         let body = if is_closed {
             &body[..body.len() - quote.close_len()]
         } else {

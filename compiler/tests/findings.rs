@@ -280,6 +280,8 @@ fn strings_and_numbers() {
         ],
     );
     check("'abc", &["1:1 E0002 unclosed string"]);
+    check("\"abc日", &["1:1 E0002 unclosed string"]);
+    check("\"\"\"a 😀?", &["1:1 E0002 unclosed string"]);
     check(
         "print(\"a {b\")\nc",
         &["1:10 E0003 unclosed `{` in a string | write `\\{` for a brace that is text"],
