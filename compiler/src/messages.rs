@@ -359,6 +359,28 @@ impl Place<'_> {
     }
 }
 
+/// What to write instead of an undefined name that another language defines.
+pub(crate) fn foreign_name(name: &str) -> Option<&'static str> {
+    Some(match name {
+        "null" | "None" | "undefined" | "NULL" | "nullptr" | "Nil" => "write `nil`",
+        "True" | "TRUE" => "write `true`",
+        "False" | "FALSE" => "write `false`",
+        "this" => "write `self`; a method lists it as its first parameter",
+        "println" | "printf" | "puts" | "echo" | "console" => "write `print(…)`",
+        "elif" | "elsif" | "elseif" => "write `else if`, on the line of the `}`",
+        "Exception" | "RuntimeError" => "write `Error(\"message\")`",
+        "parseInt" | "Integer" => "write `int(x)`",
+        "parseFloat" => "write `float(x)`",
+        "typeof" | "isinstance" => "write `type(x)` or `x is int`",
+        "String" | "toString" | "to_s" => "write `str(x)`",
+        "length" | "size" => "write `len(x)` or `x.len()`",
+        "pass" => "an empty block is `{}`",
+        "NaN" | "Infinity" => "write `float(\"nan\")`, `float(\"inf\")`",
+        "async" | "await" => "write `spawn f(x)` and `.join()`",
+        _ => return None,
+    })
+}
+
 fn may_end(tok: Tok) -> bool {
     matches!(
         tok,

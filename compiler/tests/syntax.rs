@@ -608,3 +608,31 @@ fn spans_cover_what_was_written() {
     let stmt = ast.stmt(ast.root.stmts[0]);
     assert_eq!(&source[stmt.span.range()], source);
 }
+
+/// A formatter needs comments and blank lines: the lexer's tokens and white space make up the whole text.
+#[test]
+fn tokens_cover_the_text() {
+    use heddle_compiler::lexer::{Tok, lex};
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/tour");
+    let mut comments = 0;
+    for entry in std::fs::read_dir(folder).expect("the tour is there") {
+        let path = entry.expect("an entry").path();
+        if path.extension().is_none_or(|extension| extension != "hd") {
+            continue;
+        }
+        let source = std::fs::read_to_string(&path).expect("text");
+        let mut end = 0;
+        for token in lex(&source).tokens {
+            let between = &source[end..token.start as usize];
+            assert!(
+                between.bytes().all(|b| b" \t\r".contains(&b)),
+                "{between:?}"
+            );
+            assert!(token.end > token.start);
+            comments += usize::from(token.tok == Tok::Comment);
+            end = token.end as usize;
+        }
+        assert!(source[end..].trim().is_empty());
+    }
+    assert!(comments > 20);
+}

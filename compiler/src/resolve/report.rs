@@ -17,6 +17,8 @@ impl Resolver<'_> {
         if text == "self" {
             diagnostic =
                 diagnostic.help("only a method that lists `self` as its first parameter has it");
+        } else if let Some(help) = crate::messages::foreign_name(text) {
+            diagnostic = diagnostic.help(help);
         } else if let Some(near) = self.nearest(text) {
             diagnostic = diagnostic.help(format!("did you mean `{near}`?"));
         }
