@@ -162,6 +162,10 @@ impl Engine {
     pub fn run_str(&mut self, name: &str, source: &str) -> Result<(), Error> {
         self.run_bytes(name, source.as_bytes())
     }
+    /// Runs a file; as `load_file`, for programs that export nothing.
+    pub fn run_file(&mut self, path: impl AsRef<Path>) -> Result<(), Error> {
+        self.load_file(path).map(|_| ())
+    }
     /// Runs a text that need not be UTF-8 (which is then the error).
     pub fn run_bytes(&mut self, name: &str, source: &[u8]) -> Result<(), Error> {
         let (key, source) = self.text(name, source);
@@ -202,6 +206,13 @@ impl Engine {
                 ..Mode::default()
             },
         )
+    }
+
+    /// The bytecode of a file as text.
+    pub fn disassemble_file(&self, path: impl AsRef<Path>) -> Result<String, Error> {
+        let (key, source) = file(path.as_ref())?;
+        let code = self.loader.compile_alone(key, source)?;
+        Ok(heddle_vm::bytecode::dis::listing(&code))
     }
 
     /// A flag that makes whatever runs throw `Cancelled` soon after it is set; it clears itself. For signal handlers.

@@ -97,6 +97,19 @@ impl Loader {
         build.verdict()
     }
 
+    /// Compiles one file, without what it imports.
+    pub(crate) fn compile_alone(
+        &self,
+        key: ModuleRef,
+        source: Source,
+    ) -> Result<ModuleCode, Error> {
+        let mut build = Build::new(self);
+        build.compile(key.clone(), source, Mode::default());
+        let code = build.units.remove(&key).and_then(|unit| unit.code);
+        build.verdict()?;
+        Ok(code.expect("there is code if there are no errors"))
+    }
+
     /// Compiles a program and all that it imports, and links what is not linked yet.
     pub(crate) fn load(
         &mut self,

@@ -1,13 +1,31 @@
-fn main() -> std::process::ExitCode {
-    let path = std::env::args().nth(2).or(std::env::args().nth(1)).unwrap();
-    let mut engine = heddle::Engine::new();
-    let r = engine.load_file(path);
-    let _ = engine.flush();
-    match r {
-        Ok(_) => std::process::ExitCode::SUCCESS,
-        Err(e) => {
-            eprint!("{}", e.render());
-            std::process::ExitCode::from(1)
+//! The `heddle` program. Everything after the script's name belongs to the script.
+//!
+//! Exit codes: 0; 1 for an uncaught error, failed tests or files that do not compile; 2 for wrong usage; 130 for Ctrl-C;
+//! what `os.exit` says otherwise.
+
+mod arguments;
+mod output;
+mod run;
+mod signals;
+mod tests;
+
+use arguments::{Command, Job};
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let Command { job, settings } = match arguments::read() {
+        Ok(command) => command,
+        Err(error) => {
+            let _ = error.print();
+            return ExitCode::from(if error.use_stderr() { 2 } else { 0 });
         }
-    }
+    };
+    let code = match job {
+        Job::Run { program, args } => run::run(program, args, settings),
+        Job::Check(files) => run::check(&files, settings),
+        Job::Test { paths, filter } => tests::test(&paths, filter.as_deref(), settings),
+        Job::Disassemble(file) => run::disassemble(&file, settings),
+        Job::Repl => run::run(arguments::Program::StandardInput, Vec::new(), settings),
+    };
+    ExitCode::from(code)
 }

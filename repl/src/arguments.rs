@@ -1,0 +1,350 @@
+//! The command line. The only file that knows clap.
+
+use clap::builder::{OsStringValueParser, PathBufValueParser};
+use clap::{Arg, ArgAction, ArgMatches};
+use heddle::{EngineBuilder, Stress};
+use std::ffi::{OsStr, OsString};
+use std::io::IsTerminal;
+use std::path::PathBuf;
+
+/// What is to be done, and how.
+pub(crate) struct Command {
+    pub(crate) job: Job,
+    pub(crate) settings: Settings,
+}
+
+pub(crate) enum Job {
+    Run {
+        program: Program,
+        args: Vec<String>,
+    },
+    Check(Vec<PathBuf>),
+    Test {
+        paths: Vec<PathBuf>,
+        filter: Option<String>,
+    },
+    Disassemble(PathBuf),
+    Repl,
+}
+
+/// Where a program's text is.
+pub(crate) enum Program {
+    File(PathBuf),
+    Code(OsString),
+    StandardInput,
+}
+
+/// Flags that concern the engine.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Settings {
+    memory: Option<usize>,
+    depth: Option<usize>,
+    stress: Stress,
+}
+
+impl Settings {
+    pub(crate) fn engine(self) -> EngineBuilder {
+        let mut builder = heddle::Engine::builder().stress(self.stress);
+        if let Some(bytes) = self.memory {
+            builder = builder.memory_limit(bytes);
+        }
+        if let Some(frames) = self.depth {
+            builder = builder.depth_limit(frames);
+        }
+        builder
+    }
+}
+
+const SUBCOMMANDS: &[&str] = &["run", "check", "test", "dis", "repl", "help"];
+
+/// Reads the process's arguments.
+pub(crate) fn read() -> Result<Command, clap::Error> {
+    read_from(std::env::args_os().collect())
+}
+
+fn read_from(arguments: Vec<OsString>) -> Result<Command, clap::Error> {
+    let matches = command().try_get_matches_from(command_first(arguments))?;
+    let (name, sub) = match matches.subcommand() {
+        Some((name, sub)) => (name, sub),
+        None => ("", &matches),
+    };
+    let paths =
+        |id: &str| -> Vec<PathBuf> { sub.get_many(id).unwrap_or_default().cloned().collect() };
+    let job = match name {
+        "check" => Job::Check(paths("files")),
+        "test" => Job::Test {
+            paths: paths("paths"),
+            filter: sub.get_one("filter").cloned(),
+        },
+        "dis" => Job::Disassemble(paths("file").remove(0)),
+        "repl" => Job::Repl,
+        _ => program(sub),
+    };
+    let settings = Settings {
+        memory: sub.get_one("memory").copied(),
+        depth: sub.get_one("depth").copied(),
+        stress: sub.get_one("stress").copied().unwrap_or_default(),
+    };
+    Ok(Command { job, settings })
+}
+
+/// `heddle --flag run …` means `heddle run --flag …`: flags in front of a subcommand are moved behind it, so that
+/// clap sees the subcommand first and takes no later word for one.
+fn command_first(mut arguments: Vec<OsString>) -> Vec<OsString> {
+    let mut at = 1;
+    while let Some(argument) = arguments.get(at) {
+        let text = argument.to_string_lossy();
+        match &*text {
+            "--memory" | "--depth" | "--stress" => at += 2,
+            _ if text.starts_with("--") && text.contains('=') => at += 1,
+            name if SUBCOMMANDS.contains(&name) => {
+                let name = arguments.remove(at);
+                arguments.insert(1, name);
+                break;
+            }
+            _ => break,
+        }
+    }
+    arguments
+}
+
+/// What `run`, or no subcommand, is to run.
+fn program(matches: &ArgMatches) -> Job {
+    let words =
+        |id: &str| -> Vec<OsString> { matches.get_many(id).unwrap_or_default().cloned().collect() };
+    let mut rest = words("file");
+    rest.extend(words("args"));
+    let text = |args: Vec<OsString>| {
+        args.iter()
+            .map(|a| a.to_string_lossy().into_owned())
+            .collect()
+    };
+    let mut code = words("code");
+    if !code.is_empty() {
+        let program = Program::Code(code.remove(0));
+        code.extend(rest);
+        return Job::Run {
+            program,
+            args: text(code),
+        };
+    }
+    if rest.is_empty() {
+        if std::io::stdin().is_terminal() {
+            return Job::Repl;
+        }
+        rest.push("-".into());
+    }
+    let file = rest.remove(0);
+    Job::Run {
+        program: if file == OsStr::new("-") {
+            Program::StandardInput
+        } else {
+            Program::File(file.into())
+        },
+        args: text(rest),
+    }
+}
+
+fn command() -> clap::Command {
+    let file = |is_required: bool| {
+        [
+            Arg::new("code")
+                .short('e')
+                .value_name("CODE")
+                .num_args(1..)
+                .allow_hyphen_values(true)
+                .value_parser(OsStringValueParser::new())
+                .help("Runs CODE; what follows it belongs to the script"),
+            Arg::new("file")
+                .value_name("FILE")
+                .required_unless_present_any(is_required.then_some("code"))
+                .value_parser(OsStringValueParser::new())
+                .help("The script; `-` is standard input"),
+            Arg::new("args")
+                .value_name("ARGS")
+                .num_args(..)
+                .trailing_var_arg(true)
+                .allow_hyphen_values(true)
+                .value_parser(OsStringValueParser::new())
+                .help("Arguments of the script: `os.args`"),
+        ]
+    };
+    let path = |id: &'static str, name: &'static str| {
+        Arg::new(id)
+            .value_name(name)
+            .value_parser(PathBufValueParser::new())
+    };
+    clap::Command::new("heddle")
+        .version(env!("CARGO_PKG_VERSION"))
+        .about("Runs programs written in Heddle. Without arguments: the interactive session, or a program from standard input.")
+        .args_conflicts_with_subcommands(true)
+        .disable_help_subcommand(false)
+        .args(file(false))
+        .args(flags())
+        .subcommand(
+            clap::Command::new("run")
+                .about("Runs a program")
+                .args(file(true))
+                .args(flags()),
+        )
+        .subcommand(
+            clap::Command::new("check")
+                .about("Compiles files and what they import, shows errors and warnings, runs nothing")
+                .arg(path("files", "FILE").num_args(1..).required(true))
+                .args(flags()),
+        )
+        .subcommand(
+            clap::Command::new("test")
+                .about("Runs the test blocks of files, or of all .hd files in folders")
+                .arg(path("paths", "PATH").num_args(..))
+                .arg(
+                    Arg::new("filter")
+                        .long("filter")
+                        .value_name("TEXT")
+                        .help("Only tests whose name contains TEXT"),
+                )
+                .args(flags()),
+        )
+        .subcommand(
+            clap::Command::new("dis")
+                .about("Shows a file's bytecode")
+                .arg(path("file", "FILE").required(true))
+                .args(flags()),
+        )
+        .subcommand(clap::Command::new("repl").about("The interactive session").args(flags()))
+}
+
+fn flags() -> [Arg; 3] {
+    [
+        Arg::new("memory")
+            .long("memory")
+            .value_name("SIZE")
+            .value_parser(size)
+            .help("Limits memory: 64mb, 2gb"),
+        Arg::new("depth")
+            .long("depth")
+            .value_name("FRAMES")
+            .value_parser(count)
+            .help("Limits how deep calls nest (1,000,000)"),
+        Arg::new("stress")
+            .long("stress")
+            .value_name("WHAT")
+            .value_parser(stress)
+            .action(ArgAction::Set)
+            .help("Strains the VM, for its own tests: gc, suspend"),
+    ]
+}
+
+/// `64mb`, `1_000kb`, `4096`.
+fn size(text: &str) -> Result<usize, String> {
+    let text = text.to_ascii_lowercase();
+    let end = text
+        .find(|c: char| c.is_ascii_alphabetic())
+        .unwrap_or(text.len());
+    let (number, unit) = text.split_at(end);
+    let factor: usize = match unit {
+        "" | "b" => 1,
+        "kb" | "k" => 1 << 10,
+        "mb" | "m" => 1 << 20,
+        "gb" | "g" => 1 << 30,
+        _ => return Err("sizes look like 64mb".into()),
+    };
+    count(number)?
+        .checked_mul(factor)
+        .ok_or_else(|| "the size is too large".into())
+}
+
+fn count(text: &str) -> Result<usize, String> {
+    text.replace('_', "")
+        .parse()
+        .map_err(|_| "a whole number is expected".into())
+}
+
+fn stress(text: &str) -> Result<Stress, String> {
+    match text {
+        "gc" => Ok(Stress::Collect),
+        "suspend" => Ok(Stress::Suspend),
+        _ => Err("gc or suspend is expected".into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(line: &[&str]) -> Result<Command, clap::Error> {
+        let words = ["heddle"].iter().chain(line).map(OsString::from);
+        read_from(words.collect())
+    }
+    #[track_caller]
+    fn runs(line: &[&str], file: &str, script_args: &[&str]) {
+        match parse(line).map(|c| c.job) {
+            Ok(Job::Run { program, args }) => {
+                let found = match program {
+                    Program::File(path) => path.into_os_string(),
+                    Program::Code(code) => code,
+                    Program::StandardInput => "-".into(),
+                };
+                assert_eq!(
+                    (found, args.as_slice()),
+                    (
+                        file.into(),
+                        &script_args
+                            .iter()
+                            .map(|s| s.to_string())
+                            .collect::<Vec<_>>()[..]
+                    )
+                );
+            }
+            Ok(_) => panic!("{line:?} is no run"),
+            Err(error) => panic!("{line:?}: {error}"),
+        }
+    }
+
+    #[test]
+    fn what_follows_the_script_belongs_to_it() {
+        runs(&["f.hd"], "f.hd", &[]);
+        runs(
+            &["f.hd", "--depth=3", "-e", "run"],
+            "f.hd",
+            &["--depth=3", "-e", "run"],
+        );
+        runs(
+            &["run", "f.hd", "--help", "--", "-x"],
+            "f.hd",
+            &["--help", "--", "-x"],
+        );
+        runs(&["--depth=3", "run", "f.hd", "check"], "f.hd", &["check"]);
+        runs(&["--depth", "3", "f.hd", "check"], "f.hd", &["check"]);
+        runs(&["-e", "1", "a", "-b", "--c"], "1", &["a", "-b", "--c"]);
+        runs(&["--memory=1mb", "-e", "", "run"], "", &["run"]);
+        runs(&["run", "-e", "- 1"], "- 1", &[]);
+        runs(&["-", "-x"], "-", &["-x"]);
+        runs(&["run.hd", "test"], "run.hd", &["test"]);
+    }
+
+    #[test]
+    fn wrong_usage_is_an_error() {
+        for line in [
+            &["run"][..],
+            &["--nope"],
+            &["run", "--nope", "x"],
+            &["--memory=lots", "x"],
+            &["check"],
+            &["dis"],
+            &["--stress=x", "f"],
+        ] {
+            assert!(parse(line).is_err(), "{line:?}");
+        }
+    }
+
+    #[test]
+    fn sizes() {
+        assert_eq!(size("64mb"), Ok(64 << 20));
+        assert_eq!(size("1_000KB"), Ok(1000 << 10));
+        assert_eq!(size("4096"), Ok(4096));
+        for wrong in ["", "mb", "1tb", "1.5mb", "99999999999gb", "-1"] {
+            assert!(size(wrong).is_err(), "{wrong}");
+        }
+    }
+}

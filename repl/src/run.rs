@@ -1,0 +1,94 @@
+//! `heddle run`, `heddle check`, `heddle dis`.
+
+use crate::arguments::{Program, Settings};
+use crate::output::{complain, for_scripts, is_coloured};
+use crate::signals::{INTERRUPTED, Interrupts};
+use heddle::{Engine, Error, Finding};
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+/// Runs a program to its end.
+pub(crate) fn run(program: Program, args: Vec<String>, settings: Settings) -> u8 {
+    let mut engine = settings
+        .engine()
+        .script_args(args)
+        .output(for_scripts())
+        .build();
+    let interrupts = Interrupts::listen(engine.interrupt_flag());
+    let result = match program {
+        Program::File(path) => engine.run_file(path),
+        Program::Code(code) => engine.run_bytes("<string>", code.as_encoded_bytes()),
+        Program::StandardInput => {
+            let mut text = Vec::new();
+            match std::io::stdin().lock().read_to_end(&mut text) {
+                Ok(_) => engine.run_bytes("<stdin>", &text),
+                Err(error) => {
+                    complain(&format!("error: cannot read standard input: {error}\n"));
+                    return 1;
+                }
+            }
+        }
+    };
+    finish(engine, result, &interrupts)
+}
+
+/// Writes out what is left, reports the error, gives the exit code.
+fn finish(mut engine: Engine, result: Result<(), Error>, interrupts: &Interrupts) -> u8 {
+    let flushed = engine.flush();
+    match result {
+        Ok(()) => match flushed {
+            Ok(()) => 0,
+            Err(error) => {
+                complain(&format!("error: cannot write the output: {error}\n"));
+                1
+            }
+        },
+        Err(error) => match error.exit_code() {
+            Some(code) => code as u8,
+            None if interrupts.was_pressed() && error.kind() == "Cancelled" => INTERRUPTED,
+            None => {
+                complain(&error.render_with(is_coloured()));
+                1
+            }
+        },
+    }
+}
+
+/// Compiles files and shows what is found.
+pub(crate) fn check(files: &[PathBuf], settings: Settings) -> u8 {
+    let engine = settings.engine().build();
+    let mut code = 0;
+    for file in files {
+        match engine.check_file(file) {
+            Ok(warnings) => complain(&rendered(&warnings)),
+            Err(error) => {
+                complain(&error.render_with(is_coloured()));
+                code = 1;
+            }
+        }
+    }
+    code
+}
+
+fn rendered(findings: &[Finding]) -> String {
+    let texts = findings.iter().map(|f| f.render(is_coloured()));
+    texts.collect::<Vec<_>>().join("\n")
+}
+
+/// Shows a file's bytecode.
+pub(crate) fn disassemble(file: &Path, settings: Settings) -> u8 {
+    let engine = settings.engine().build();
+    match engine.disassemble_file(file) {
+        Ok(text) => {
+            let mut output = for_scripts();
+            let _ = output
+                .write_all(text.as_bytes())
+                .and_then(|()| output.flush());
+            0
+        }
+        Err(error) => {
+            complain(&error.render_with(is_coloured()));
+            1
+        }
+    }
+}
