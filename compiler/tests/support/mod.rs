@@ -1,0 +1,30 @@
+//! What tests of the compiler share.
+
+use heddle_compiler::{Diagnostic, Options, compile};
+use heddle_vm::bytecode::ModuleCode;
+use std::sync::LazyLock;
+
+static PRELUDE: LazyLock<Vec<String>> = LazyLock::new(|| {
+    "print str repr int float bool string list tuple map set range len min max sum abs sqrt floor type Set Error \
+     ValueError TypeError IoError Atomic Channel freeze copy sleep"
+        .split_whitespace()
+        .map(String::from)
+        .collect()
+});
+
+/// A module called `main` with a few names of the prelude; every import is found.
+pub fn options() -> Options<'static> {
+    Options {
+        path: "main.hd".into(),
+        name: "main".into(),
+        is_prelude: false,
+        is_test: true,
+        prelude_names: &PRELUDE,
+        repl_scope: None,
+        resolve: &|text| Ok(format!("/{text}")),
+    }
+}
+
+pub fn compile_with(source: &str, options: &Options) -> (Option<ModuleCode>, Vec<Diagnostic>) {
+    compile(source, options)
+}
