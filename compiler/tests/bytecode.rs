@@ -21,34 +21,48 @@ fn golden_listings() {
         count += 1;
         let source = std::fs::read_to_string(&path).expect("a readable program");
         let (module, diagnostics) = compile_with(&source, &options());
-        let errors: Vec<_> = diagnostics.iter().filter(|found| found.is_error()).collect();
+        let errors: Vec<_> = diagnostics
+            .iter()
+            .filter(|found| found.is_error())
+            .collect();
         let module = module.unwrap_or_else(|| panic!("{}: {errors:?}", path.display()));
         assert_eq!(verify(&module, false), Ok(()), "{}", path.display());
         let found = listing(&module);
         let golden = path.with_extension("txt");
         if is_blessing {
             std::fs::write(&golden, found).expect("a writable folder");
-        } else if std::fs::read_to_string(&golden).unwrap_or_default().replace('\r', "") != found {
+        } else if std::fs::read_to_string(&golden)
+            .unwrap_or_default()
+            .replace('\r', "")
+            != found
+        {
             println!("{found}");
             differing.push(path);
         }
     }
     assert!(count >= 10, "programs in {}", folder.display());
-    assert!(differing.is_empty(), "other code than in the golden listings: {differing:?}");
+    assert!(
+        differing.is_empty(),
+        "other code than in the golden listings: {differing:?}"
+    );
 }
 
 /// Every program that the repository holds compiles to code that the verifier accepts, wherever it compiles at all.
 #[test]
 fn programs_of_the_repository_verify() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
-    let mut pending = ["tests/scripts", "examples", "benches/heddle"].map(|folder| root.join(folder)).to_vec();
+    let mut pending = ["tests/scripts", "examples", "benches/heddle"]
+        .map(|folder| root.join(folder))
+        .to_vec();
     let mut compiled = 0;
     while let Some(path) = pending.pop() {
         if path.is_dir() {
             let entries = std::fs::read_dir(&path).expect("a readable folder");
             pending.extend(entries.map(|entry| entry.expect("a readable folder").path()));
         } else if path.extension().is_some_and(|extension| extension == "hd") {
-            let Ok(source) = std::fs::read_to_string(&path) else { continue };
+            let Ok(source) = std::fs::read_to_string(&path) else {
+                continue;
+            };
             let (module, _) = compile_with(&source, &options());
             if let Some(module) = module {
                 assert_eq!(verify(&module, false), Ok(()), "{}", path.display());
@@ -63,15 +77,26 @@ fn register_count(source: &str) -> u32 {
     let (module, diagnostics) = compile_with(source, &options());
     let module = module.unwrap_or_else(|| panic!("{diagnostics:?}"));
     assert_eq!(verify(&module, false), Ok(()));
-    module.protos.iter().map(|proto| proto.registers).max().expect("a body")
+    module
+        .protos
+        .iter()
+        .map(|proto| proto.registers)
+        .max()
+        .expect("a body")
 }
 
 #[test]
 fn large_literals_need_few_registers() {
-    let numbers = (0..5000).map(|n| n.to_string()).collect::<Vec<_>>().join(", ");
+    let numbers = (0..5000)
+        .map(|n| n.to_string())
+        .collect::<Vec<_>>()
+        .join(", ");
     assert!(register_count(&format!("let xs = [{numbers}]")) < 60);
     assert!(register_count(&format!("let xs = ({numbers})")) < 60);
-    let entries = (0..5000).map(|n| format!("k{n}: {n}")).collect::<Vec<_>>().join(", ");
+    let entries = (0..5000)
+        .map(|n| format!("k{n}: {n}"))
+        .collect::<Vec<_>>()
+        .join(", ");
     assert!(register_count(&format!("let m = {{{entries}}}")) < 10);
     let parts = "{x}-".repeat(500);
     assert!(register_count(&format!("let x = str(1)\nlet s = \"{parts}\"")) < 60);
@@ -79,14 +104,19 @@ fn large_literals_need_few_registers() {
 
 #[test]
 fn many_top_level_names_do_not_run_out_of_registers() {
-    let names: String = (0..2000).map(|n| format!("var v{n} = str({n})\nv{n} = v{n} + \"\"\n")).collect();
+    let names: String = (0..2000)
+        .map(|n| format!("var v{n} = str({n})\nv{n} = v{n} + \"\"\n"))
+        .collect();
     assert!(register_count(&names) < 200);
 }
 
 #[test]
 fn too_many_variables_in_a_function_are_an_error() {
     let names: String = (0..300).map(|n| format!("let v{n} = str({n})\n")).collect();
-    let uses = (0..300).map(|n| format!("v{n}")).collect::<Vec<_>>().join(" + ");
+    let uses = (0..300)
+        .map(|n| format!("v{n}"))
+        .collect::<Vec<_>>()
+        .join(" + ");
     let (module, diagnostics) = compile_with(&format!("fn f() {{\n{names}{uses}\n}}"), &options());
     assert!(module.is_none());
     assert_eq!(diagnostics[0].code, "E0211");

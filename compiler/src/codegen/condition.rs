@@ -3,7 +3,7 @@
 use super::Generator;
 use super::function::{Dest, Jumps};
 use crate::ast::*;
-use crate::resolve::Literal;
+use crate::resolve::{Literal, Target};
 use heddle_vm::bytecode::{Const, Op, TypeShape};
 
 impl Generator<'_> {
@@ -179,9 +179,9 @@ impl Generator<'_> {
             jumps.push(self.emit(span, op, value, 0, 0, 0));
             return;
         }
-        if let Some(index) = self.instance_type(ty) {
+        if let Some(constant) = self.tested_type(ty) {
             let value = self.operand(value);
-            let constant = self.f.constant16(Const::Type(index));
+            let constant = self.f.constant16(constant);
             let other = self.f.emit_pair(span, Op::JNotType, value, constant, 0);
             if sense {
                 jumps.push(self.f.jump(span));
@@ -196,6 +196,20 @@ impl Generator<'_> {
         self.test(dst, sense, span, jumps);
     }
 
+    /// The type behind `is` as a constant, if it is certain to be a type whose instances `JNotType` knows.
+    fn tested_type(&self, path: ExprId) -> Option<Const> {
+        if let Some(index) = self.instance_type(path) {
+            return Some(Const::Type(index));
+        }
+        let ExprKind::Name(name) = self.ast.expr(path).kind else {
+            return None;
+        };
+        let text = self.ast.name(name);
+        let is_builtin = self.res.target(path) == Target::Prelude
+            && ["int", "float", "string", "bool", "list", "tuple", "map"].contains(&text);
+        is_builtin.then(|| Const::Prelude(text.into()))
+    }
+
     /// The type of this module that a path names, if `JNotType` knows its kind.
     pub(super) fn instance_type(&self, path: ExprId) -> Option<u32> {
         let index = self.res.static_type(self.ast, path)?;
@@ -207,6 +221,18 @@ impl Generator<'_> {
         let value = self.operand_before(value, later);
         let ty = self.operand(ty);
         self.emit(span, Op::Is, dst, value, ty, 0);
+    }
+
+    /// Whether a condition on the expression is cheaper than its value, and its value is a bool.
+    pub(super) fn is_test(&self, id: ExprId) -> bool {
+        match &self.ast.expr(id).kind {
+            ExprKind::Unary { op, .. } => *op == UnaryOp::Not,
+            ExprKind::Is { .. } => true,
+            ExprKind::Binary { op, .. } => {
+                is_comparison(*op) || matches!(op, BinaryOp::In | BinaryOp::NotIn)
+            }
+            _ => false,
+        }
     }
 
     /// `not x`, `x is T`, `x not in y` as a value.
@@ -226,7 +252,7 @@ impl Generator<'_> {
                 });
             }
             ExprKind::Is { value, ty, negated }
-                if self.instance_type(*ty).is_none()
+                if self.tested_type(*ty).is_none()
                     && !matches!(ast.expr(*ty).kind, ExprKind::Nil) =>
             {
                 self.produce(span, dest, |this, dst| {

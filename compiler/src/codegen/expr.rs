@@ -329,6 +329,21 @@ impl Generator<'_> {
         };
         let mark = self.f.top;
         match dest {
+            // Where the left side decides, it is a bool known here.
+            Dest::Fresh(_) | Dest::Keep(_) | Dest::Return
+                if op != BinaryOp::Coalesce && self.is_test(left) =>
+            {
+                let decided = op == BinaryOp::Or;
+                let mut exits = Vec::new();
+                self.condition(left, decided, &mut exits);
+                self.expr(right, dest);
+                let done = self.f.jump(span);
+                self.f.patch_all(&exits);
+                self.produce(span, dest, |this, dst| {
+                    this.emit(span, Op::LoadBool, dst, u8::from(decided), 0, 0);
+                });
+                self.f.patch(done);
+            }
             Dest::Discard if op != BinaryOp::Coalesce => {
                 let mut done = Vec::new();
                 self.condition(left, op == BinaryOp::Or, &mut done);

@@ -336,7 +336,7 @@ impl<'a> Resolver<'a> {
         match &pat.kind {
             PatKind::Bind(name) => {
                 if usage == PatternUse::Arm || !is_whole {
-                    self.check_bare_name(*name, pat.span);
+                    self.check_bare_name(id, *name, pat.span);
                 }
                 let binding = self.bind(*name, pat.span, usage, known, is_whole);
                 self.out.pat_bindings[id.0 as usize] = binding;
@@ -456,7 +456,7 @@ impl<'a> Resolver<'a> {
     }
 
     /// A bare name in a pattern binds; one that is a constant, type or variant was meant to be compared with.
-    fn check_bare_name(&mut self, name: Name, span: Span) {
+    fn check_bare_name(&mut self, pat: PatId, name: Name, span: Span) {
         let text = self.ast.name(name);
         let in_scope = self
             .scopes
@@ -501,6 +501,7 @@ impl<'a> Resolver<'a> {
             .label("would hide it")
             .help(help),
         );
+        self.mistaken.insert(pat);
     }
 
     fn check_struct_pattern(

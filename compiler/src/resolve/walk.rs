@@ -36,6 +36,8 @@ pub(super) struct Resolver<'a> {
     calls: Vec<u32>,
     /// A statement at top level may have called a function by now, so a `let` may be read before it is set.
     may_have_called: bool,
+    /// Patterns that bind a name which was meant to be compared with.
+    pub(super) mistaken: HashSet<PatId>,
     /// `thread` blocks: which may not capture a local `var`.
     thread_blocks: Vec<FnId>,
 }
@@ -84,6 +86,7 @@ impl<'a> Resolver<'a> {
             name_uses,
             calls,
             may_have_called: false,
+            mistaken: HashSet::new(),
             thread_blocks: Vec::new(),
         }
     }
@@ -113,9 +116,10 @@ impl<'a> Resolver<'a> {
             let mut names = Vec::new();
             self.pattern_names(pat, &mut names);
             for (name, span) in names {
-                let id = self.add_binding(name, span, BindingKind::Let, MODULE_BODY, true);
-                let root = self.scopes.last_mut().expect("the root is open");
-                root.ahead.entry(name).or_insert(id);
+                if !self.scopes[0].ahead.contains_key(&name) {
+                    let id = self.add_binding(name, span, BindingKind::Let, MODULE_BODY, true);
+                    self.scopes[0].ahead.insert(name, id);
+                }
             }
         }
         self.hoist(stmts, true);
@@ -807,6 +811,10 @@ impl<'a> Resolver<'a> {
             .map_or("the function", |name| self.ast.name(name.name));
         let declared = func.name.map_or(func.span, |name| name.span);
         let positional = args.iter().filter(|arg| arg.name.is_none()).count();
+        if args.iter().skip(positional).any(|arg| arg.name.is_none()) {
+            // In the wrong order, which has been said: what is given cannot be told.
+            return;
+        }
         let mut given: Vec<bool> = (0..func.params.len())
             .map(|index| index < positional)
             .collect();
@@ -1023,6 +1031,7 @@ impl<'a> Resolver<'a> {
 
     fn is_irrefutable(&self, pat: PatId) -> bool {
         matches!(self.ast.pat(pat).kind, PatKind::Wildcard | PatKind::Bind(_))
+            && !self.mistaken.contains(&pat)
     }
 
     fn literal_key(&self, value: ExprId) -> Option<String> {
