@@ -15,6 +15,7 @@ pub mod parser;
 pub mod render;
 mod resolve;
 pub mod stack;
+mod token;
 
 pub use compile::{Options, ReplName, compile};
 pub use diagnostics::{Diagnostic, Severity};
