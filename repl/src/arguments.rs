@@ -63,7 +63,7 @@ pub(crate) fn read() -> Result<Command, clap::Error> {
 }
 
 fn read_from(arguments: Vec<OsString>) -> Result<Command, clap::Error> {
-    let matches = command().try_get_matches_from(command_first(arguments))?;
+    let matches = command().try_get_matches_from(plain(arguments))?;
     let (name, sub) = match matches.subcommand() {
         Some((name, sub)) => (name, sub),
         None => ("", &matches),
@@ -88,21 +88,32 @@ fn read_from(arguments: Vec<OsString>) -> Result<Command, clap::Error> {
     Ok(Command { job, settings })
 }
 
-/// `heddle --flag run …` means `heddle run --flag …`: flags in front of a subcommand are moved behind it, so that
-/// clap sees the subcommand first and takes no later word for one.
-fn command_first(mut arguments: Vec<OsString>) -> Vec<OsString> {
+/// Makes two things plain to clap. Flags in front of a subcommand are moved behind it (`heddle --flag run …`), so that no
+/// later word is taken for one; and `--` is put in front of the script, since all that follows belongs to it.
+fn plain(mut arguments: Vec<OsString>) -> Vec<OsString> {
     let mut at = 1;
+    let mut has_command = false;
     while let Some(argument) = arguments.get(at) {
         let text = argument.to_string_lossy();
         match &*text {
             "--memory" | "--depth" | "--stress" => at += 2,
-            _ if text.starts_with("--") && text.contains('=') => at += 1,
-            name if SUBCOMMANDS.contains(&name) => {
+            "run" if !has_command => {
+                has_command = true;
+                let name = arguments.remove(at);
+                arguments.insert(1, name);
+                at += 1;
+            }
+            name if !has_command && SUBCOMMANDS.contains(&name) => {
                 let name = arguments.remove(at);
                 arguments.insert(1, name);
                 break;
             }
-            _ => break,
+            _ if text.starts_with("--") && text.contains('=') => at += 1,
+            _ if text.starts_with('-') && text.len() > 1 => break,
+            _ => {
+                arguments.insert(at, "--".into());
+                break;
+            }
         }
     }
     arguments
