@@ -159,7 +159,10 @@ impl Engine {
 
     /// Gives a type methods of another that it lacks: those of the names, or all. Both are named as in tables of natives.
     pub fn alias_methods(&self, to: &str, from: &str, names: &[&str]) {
-        let id = |name: &str| self.type_by_name(name).unwrap_or_else(|| self.host_type(name));
+        let id = |name: &str| {
+            self.type_by_name(name)
+                .unwrap_or_else(|| self.host_type(name))
+        };
         let (to, from) = (id(to), id(from));
         let methods: Vec<(Sym, Method)> = self
             .type_info(from)

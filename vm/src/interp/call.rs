@@ -436,9 +436,8 @@ impl Thread {
             );
             return Err(self.throw_new(ErrorKind::Type, &message));
         }
-        if let Some(method) = self.common_method(receiver, name) {
-            self.set_reg(at, method);
-            return self.call_window(at, argc, dest, names);
+        if name == sym::WITH && receiver.is_kind(Kind::Struct) && info.field_index(name).is_none() {
+            return self.struct_with(at, argc, dest, names);
         }
         let member = self.get_field(receiver, name, true)?;
         self.set_reg(at, member);
@@ -451,12 +450,63 @@ impl Thread {
         self.call_window(at, argc - 1, dest, names)
     }
 
-    /// Methods that every struct has (`with`), or every error.
-    fn common_method(&self, receiver: Value, name: Sym) -> Option<Value> {
-        if name == sym::WITH && receiver.is_kind(Kind::Struct) {
-            return self.engine().prelude_value("__struct_with");
+    /// `p.with(field: value)`: what every struct has. A changed copy; the constructor is not run.
+    fn struct_with(
+        &mut self,
+        at: usize,
+        argc: usize,
+        dest: usize,
+        names: &[Sym],
+    ) -> Result<(), Trap> {
+        let receiver = self.reg(at + 2);
+        let engine = self.engine();
+        let info = engine.type_info(receiver.type_id());
+        if argc - 1 > names.len() {
+            let message = format!(
+                "{}.with() takes named arguments only: with(field: value)",
+                info.name
+            );
+            return Err(self.throw_new(ErrorKind::Type, &message));
         }
-        None
+        for (i, name) in names.iter().enumerate() {
+            let text = engine.symbol_text(*name);
+            if info.field_index(*name).is_none() {
+                let fields = info.fields.iter().map(|f| engine.symbol_text(f.name));
+                let hint = crate::error::did_you_mean(text, fields);
+                return Err(self.throw_new(
+                    ErrorKind::Type,
+                    &format!("{} has no field '{text}'{hint}", info.name),
+                ));
+            }
+            if names[..i].contains(name) {
+                return Err(self.throw_new(
+                    ErrorKind::Type,
+                    &format!("{}.with() got two values for '{text}'", info.name),
+                ));
+            }
+        }
+        // SAFETY: a live struct with as many fields as its header says; the copy is filled before anything else happens.
+        let copy = unsafe {
+            let old = receiver.as_object();
+            let count = (*old).aux as usize;
+            let template = Header::new(Kind::Struct, info.id, count as u16);
+            let copy = self
+                .heap
+                .alloc(template, size_of::<Header>() + count * size_of::<Value>());
+            std::ptr::copy_nonoverlapping(
+                old.cast::<Value>().add(1),
+                copy.cast::<Value>().add(1),
+                count,
+            );
+            for (i, name) in names.iter().enumerate() {
+                let field = info.field_index(*name).expect("found above");
+                *copy.cast::<Value>().add(1 + field) = self.reg(at + 3 + i);
+            }
+            copy
+        };
+        self.set_reg(dest, Value::local(copy));
+        self.after_alloc();
+        Ok(())
     }
 
     /// The named arguments of a call instruction.
