@@ -127,7 +127,7 @@ pub struct Thread {
     /// Frames below `depth_base` of the current stack, counted when the soft limit was last moved.
     depth_counted: usize,
     depth_base: usize,
-    tasks: HashMap<u64, Box<Task>>,
+    pub(crate) tasks: HashMap<u64, Box<Task>>,
     ready: VecDeque<u64>,
     current: u64,
     next_task: u64,

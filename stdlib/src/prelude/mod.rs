@@ -8,6 +8,7 @@ mod maps;
 mod numbers;
 mod sorting;
 mod strings;
+mod tasks;
 
 use heddle_vm::Value;
 use heddle_vm::native::{Ctx, NativeDef, Trap};
@@ -62,6 +63,7 @@ static TABLES: &[&[NativeDef]] = &[
     functions::FUNCTIONS,
     errors::ERRORS,
     hooks::HOOKS,
+    tasks::TASKS,
     strings::STRINGS,
     lists::LISTS,
     lists::JOINING,

@@ -18,6 +18,7 @@ use crate::object::{
 use crate::ops::arith::BinaryOp;
 use crate::ops::map::Lookup;
 use crate::ops::{self, OpFail};
+use crate::task::TaskState;
 use crate::thread::Thread;
 use crate::types::{ErrorKind, Shape, Sym};
 use crate::value::Value;
@@ -841,6 +842,15 @@ pub(crate) fn IterNew(t: &mut Thread, w: Word) -> Done {
             }
             return Err(not_iterable(t, x));
         }
+        // Runtime objects written in Rust, as files.
+        Some(Kind::Host)
+            if t.engine()
+                .type_info(x.type_id())
+                .method(sym::NEXT)
+                .is_some() =>
+        {
+            (x, 0)
+        }
         _ => return Err(not_iterable(t, x)),
     };
     t.set_reg(a, source);
@@ -1487,6 +1497,11 @@ impl Thread {
                     unsafe { &*(*object.as_object().cast::<crate::object::ModuleObject>()).module };
                 return self.export(module, name);
             }
+            Some(Kind::Task) => {
+                if let Some(value) = self.task_field(object, engine.symbol_text(name)) {
+                    return Ok(value);
+                }
+            }
             Some(Kind::Type) => {
                 // SAFETY: types live as long as the engine.
                 let info = unsafe { &*self.type_info_of(object) };
@@ -1534,6 +1549,29 @@ impl Thread {
     }
 
     /// `TypeError: list has no method 'pusch'; did you mean 'push'?`
+    /// `id`, `name` (nil if it has none) and `state` of a task.
+    fn task_field(&mut self, handle: Value, name: &str) -> Option<Value> {
+        // SAFETY: the caller tested its kind.
+        let id = unsafe { (*handle.as_object().cast::<crate::object::TaskObject>()).id };
+        let task = self.tasks.get(&id);
+        let text = match name {
+            "id" => return Some(Value::small_int(id as i64)),
+            "name" => match task.and_then(|t| t.name.clone()) {
+                Some(name) => name,
+                None => return Some(Value::NIL),
+            },
+            "state" => match task.map(|t| t.state) {
+                Some(TaskState::Ready) => "ready",
+                Some(TaskState::Running) => "running",
+                Some(TaskState::Waiting) => "waiting",
+                Some(TaskState::Failed) => "failed",
+                Some(TaskState::Ended) | None => "ended",
+            }
+            .to_string(),
+            _ => return None,
+        };
+        Some(self.text_value(&text))
+    }
     pub(crate) fn no_member(&mut self, object: Value, name: Sym, call: bool) -> Trap {
         // SAFETY: a live engine.
         let engine = unsafe { &*std::ptr::from_ref(self.engine()) };

@@ -293,6 +293,19 @@ impl<'c> Ctx<'c> {
         self.thread.pending_call = (function, args.to_vec());
         Trap::Call
     }
+    /// The number of the task that an argument is the handle of.
+    pub fn task_arg(&mut self, i: usize) -> Result<u64, Trap> {
+        let v = self.arg(i);
+        if v.is_kind(Kind::Task) {
+            // SAFETY: its kind was tested.
+            return Ok(unsafe { (*v.as_object().cast::<crate::object::TaskObject>()).id });
+        }
+        Err(self.wrong_type(i, "a Task"))
+    }
+    /// Whether a task has ended, well or not.
+    pub fn task_is_done(&self, task: u64) -> bool {
+        self.thread.tasks.get(&task).is_none_or(|t| t.is_done())
+    }
     /// Parks the task until another one has ended; the native's result is what that returned (or it throws).
     pub fn wait_for_task(&mut self, task: u64) -> Trap {
         self.thread.pending_wait = Some(Wait::Join(task));
