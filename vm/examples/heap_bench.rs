@@ -12,4 +12,5 @@ fn main() {
     println!("{}", bench::list_by_push(1_000_000, false));
     println!("{}", bench::list_by_push(1_000_000, true));
     println!("{}", bench::list_by_push(10_000_000, true));
+    println!("{}", bench::freeze_small(1_000_000));
 }

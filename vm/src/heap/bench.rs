@@ -198,3 +198,23 @@ pub fn list_by_push(count: usize, texts: bool) -> String {
     let name = if texts { "objects" } else { "ints" };
     stack.report(&format!("list of {count} {name}"), time, count as u64)
 }
+
+/// Freezes a pair of a pair and an int, `count` times.
+pub fn freeze_small(count: usize) -> String {
+    let mut stack = Stack::new();
+    let start = Instant::now();
+    for i in 0..count {
+        stack.values.push(Value::small_int(i as i64));
+        stack.values.push(Value::NIL);
+        stack.pair();
+        stack.values.push(Value::NIL);
+        stack.pair();
+        let value = stack.values.pop().expect("the pair");
+        let frozen = stack.heap.freeze(value);
+        stack.values.push(frozen.expect("it can be frozen"));
+        stack.safepoint();
+        stack.values.clear();
+    }
+    let time = start.elapsed();
+    stack.report("freeze", time, count as u64)
+}

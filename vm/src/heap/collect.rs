@@ -58,7 +58,7 @@ impl Generations {
         Generations {
             space: OldSpace::new(),
             remembered: Vec::new(),
-            marking: Marking::default(),
+            marking: Marking::new(),
             phase: Phase::Idle,
             small_bytes: 0,
             mark_at: MIN_GROWTH_BYTES,
@@ -221,7 +221,9 @@ impl Inner {
         let survived = self.evacuate::<COPYING>(roots, poison);
         self.bundles.prune();
         self.stats.full += 1;
-        self.trigger = survived + (2 * survived).clamp(FIRST_TRIGGER_BYTES, NURSERY_BYTES);
+        // A thread that is busy gets more room.
+        let least = FIRST_TRIGGER_BYTES << self.stats.minor.min(5);
+        self.trigger = survived + (2 * survived).clamp(least, NURSERY_BYTES);
         if survived + self.large.bytes > SMALL_HEAP_BYTES {
             self.begin_generations();
         }
