@@ -21,6 +21,8 @@ use std::time::{Duration, Instant};
 const SMALL_HEAP_BYTES: usize = NURSERY_BYTES / 2;
 /// The mark begins when the old space has doubled, but not below this growth.
 const MIN_GROWTH_BYTES: usize = 1024 * 1024;
+/// Above this the mark begins earlier.
+const BIG_HEAP_BYTES: usize = 32 * 1024 * 1024;
 /// A step of the mark or sweep: usually, and when the mark falls behind.
 const STEP: Duration = Duration::from_micros(300);
 const LONG_STEP: Duration = Duration::from_micros(900);
@@ -79,7 +81,7 @@ impl Heap {
         } else {
             how
         };
-        if self.inner.is_none() {
+        if self.bump.is_null() && self.inner.is_none() {
             self.collect_wanted = false;
             self.is_over_limit = false;
             return;
@@ -372,7 +374,13 @@ impl Inner {
         }
         generations.phase = Phase::Idle;
         let live = generations.small_bytes + self.large.bytes;
-        let growth = live.max(generations.min_growth_bytes);
+        // The bigger the heap, the smaller the share of garbage in it.
+        let share = if live > BIG_HEAP_BYTES {
+            live / 4 * 3
+        } else {
+            live
+        };
+        let growth = share.max(generations.min_growth_bytes);
         let growth = if generations.min_growth_bytes == 0 {
             0
         } else {

@@ -67,7 +67,7 @@ use crate::value::Value;
 use bundle::BundleTable;
 use collect::Generations;
 use large::LargeSpace;
-use nursery::{ChunkPool, NURSERY_BYTES, Space};
+use nursery::{ChunkPool, FIRST_CHUNK_BYTES, NURSERY_BYTES, Space};
 use std::any::Any;
 
 /// Objects above this have an allocation of their own.
@@ -76,6 +76,8 @@ pub(crate) const MAX_SMALL_BYTES: usize = 4080;
 const FIRST_TRIGGER_BYTES: usize = 4096;
 /// Under the limit's pressure chunks become as small as this.
 const MIN_CHUNK_BYTES: usize = 1024;
+/// With a limit below this each chunk is checked from the first on.
+const MIN_LIMIT_BYTES: usize = 4096;
 /// Fills memory that was left, so that a stale pointer shows.
 const POISON: u8 = 0xDB;
 
@@ -117,7 +119,7 @@ pub struct HeapStats {
     pub survived_bytes: u64,
 }
 
-/// The part of a heap that exists from its first allocation on.
+/// The part of a heap that exists as soon as it needs more than its first chunk: what a heap with a few objects does without.
 pub(crate) struct Inner {
     young: Space,
     /// Bump pointer and end of the young space after a collection.
@@ -166,9 +168,14 @@ impl Heap {
     }
 
     pub(crate) fn inner(&mut self) -> &mut Inner {
+        let first = self.bump_end;
         self.inner.get_or_insert_with(|| {
+            let mut young = Space::default();
+            if !first.is_null() {
+                young.adopt_first_chunk(first);
+            }
             Box::new(Inner {
-                young: Space::default(),
+                young,
                 young_ends: (std::ptr::null_mut(), std::ptr::null_mut()),
                 is_mark_stepped: false,
                 pool: ChunkPool::default(),
@@ -203,7 +210,11 @@ impl Heap {
         if bytes > MAX_SMALL_BYTES {
             return self.alloc_large(header, bytes);
         }
-        self.new_chunk(bytes);
+        if self.bump.is_null() && self.inner.is_none() && self.limit >= MIN_LIMIT_BYTES {
+            (self.bump, self.bump_end) = nursery::first_chunk();
+        } else {
+            self.new_chunk(bytes);
+        }
         self.alloc(header, bytes)
     }
 
@@ -286,7 +297,8 @@ impl Heap {
     pub fn used_bytes(&self) -> usize {
         match &self.inner {
             Some(inner) => inner.used_bytes(self.bump),
-            None => 0,
+            None if self.bump.is_null() => 0,
+            None => 2 * FIRST_CHUNK_BYTES,
         }
     }
     pub fn limit(&self) -> usize {
@@ -417,6 +429,15 @@ impl Heap {
     /// How many bundles of shared objects this heap refers to.
     pub fn bundles(&self) -> usize {
         self.inner.as_ref().map_or(0, |inner| inner.bundles.len())
+    }
+}
+
+impl Drop for Heap {
+    fn drop(&mut self) {
+        if self.inner.is_none() && !self.bump_end.is_null() {
+            let mut young = Space::default();
+            young.adopt_first_chunk(self.bump_end);
+        }
     }
 }
 

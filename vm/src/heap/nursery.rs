@@ -10,8 +10,10 @@ use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
 
 /// A young generation is collected when it holds this much.
 pub(crate) const NURSERY_BYTES: usize = 256 * 1024;
-/// The first chunk of a heap.
-const FIRST_CHUNK_BYTES: usize = 512;
+/// The first chunk of a heap; enough for a few objects.
+pub(crate) const FIRST_CHUNK_BYTES: usize = 256;
+/// The next ones are at least as big as this.
+const MIN_CHUNK_BYTES: usize = 512;
 /// Chunks from this size on are worth keeping.
 const POOLED_CHUNK_BYTES: usize = 32 * 1024;
 /// How much the pool keeps: two nurseries, the one that is emptied and the one that is filled.
@@ -97,7 +99,23 @@ pub(crate) struct Space {
     retired: usize,
 }
 
+/// The ends of a heap's first chunk, which belongs to a space only from `adopt_first_chunk` on.
+pub(crate) fn first_chunk() -> (*mut u8, *mut u8) {
+    let chunk = Chunk::new(FIRST_CHUNK_BYTES);
+    (chunk.start, chunk.start.wrapping_add(chunk.bytes))
+}
+
 impl Space {
+    /// Takes over what `first_chunk` returned, given its end.
+    pub(crate) fn adopt_first_chunk(&mut self, end: *mut u8) {
+        debug_assert!(self.chunks.is_empty());
+        self.capacity = FIRST_CHUNK_BYTES;
+        self.chunks.push(Chunk {
+            start: end.wrapping_sub(FIRST_CHUNK_BYTES),
+            bytes: FIRST_CHUNK_BYTES,
+            used: 0,
+        });
+    }
     /// Notes how far the last chunk is filled.
     pub(crate) fn retire(&mut self, bump: *mut u8) {
         if let Some(chunk) = self.chunks.last_mut() {
@@ -113,7 +131,7 @@ impl Space {
     }
     /// How big the next chunk would be if nothing else mattered: as big as all so far together.
     pub(crate) fn next_chunk_bytes(&self) -> usize {
-        self.capacity.clamp(FIRST_CHUNK_BYTES, NURSERY_BYTES)
+        self.capacity.clamp(MIN_CHUNK_BYTES, NURSERY_BYTES)
     }
     /// Adds a chunk of at least `bytes` and returns its ends; the last one must have been retired.
     pub(crate) fn add_chunk(&mut self, pool: &mut ChunkPool, bytes: usize) -> (*mut u8, *mut u8) {

@@ -117,9 +117,11 @@ pub(super) fn read_text(value: Value) -> &'static str {
 
 #[test]
 fn a_fresh_heap_costs_nothing() {
-    let heap = Heap::new(usize::MAX);
+    let mut heap = Heap::new(usize::MAX);
     assert_eq!(heap.used_bytes(), 0);
     assert!(size_of::<Heap>() <= 48);
+    pair(&mut heap, Value::NIL, Value::NIL);
+    assert!(heap.used_bytes() <= 512);
 }
 
 #[test]
