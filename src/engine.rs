@@ -224,7 +224,7 @@ impl Engine {
         self.thread.flush()
     }
 
-    fn text(&mut self, name: &str, source: &[u8]) -> (ModuleRef, Source) {
+    pub(crate) fn text(&mut self, name: &str, source: &[u8]) -> (ModuleRef, Source) {
         self.unnamed += 1;
         let key = ModuleRef::File(format!("<{name}:{}>", self.unnamed).into());
         (
@@ -246,6 +246,24 @@ impl Engine {
         };
         let program = self.loader.load(key, source, mode)?;
         self.run_program(program)
+    }
+    /// What the script's own function of that name in the prelude makes of a value; for `repr` and `type`.
+    pub(crate) fn apply_prelude(
+        &mut self,
+        function: &str,
+        value: heddle_vm::Value,
+    ) -> Result<String, Error> {
+        let function = self.loader.engine.prelude_value(function);
+        let function = function.expect("the prelude has it");
+        match self.thread.run(function, &[value]) {
+            Ok(text) => Ok(self
+                .thread
+                .values()
+                .as_str(text)
+                .unwrap_or_default()
+                .to_string()),
+            Err(failure) => Err(Error::failure(&mut self.thread, failure)),
+        }
     }
     pub(crate) fn run_program(
         &mut self,

@@ -3,6 +3,8 @@
 mod engine;
 mod error;
 mod loader;
+mod session;
 
 pub use engine::{Engine, EngineBuilder, Module, Stress};
 pub use error::{Error, Finding};
+pub use session::Session;

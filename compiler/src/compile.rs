@@ -48,6 +48,9 @@ pub fn compile(source: &str, options: &Options) -> (Option<ModuleCode>, Vec<Diag
         return (None, diagnostics);
     }
     intern_module_names(&mut ast);
+    if options.repl_scope.is_some() {
+        imports_first(&mut ast);
+    }
     let (resolution, found) = resolve(&ast, options);
     diagnostics.extend(found);
     let mut module = None;
@@ -70,6 +73,19 @@ pub fn compile(source: &str, options: &Options) -> (Option<ModuleCode>, Vec<Diag
         !diagnostic.is_error() || errors <= MAX_ERRORS
     });
     (module, diagnostics)
+}
+
+/// Imports take effect as if they stood first. In a REPL they do stand there, so that the value of an input is that of its last
+/// other statement.
+fn imports_first(ast: &mut Ast) {
+    let stmts = std::mem::take(&mut ast.root.stmts);
+    let is_import = |id: &crate::ast::StmtId| {
+        let kind = &ast.stmt(*id).kind;
+        matches!(kind, StmtKind::Import(_) | StmtKind::From { .. })
+    };
+    let (mut imports, others): (Vec<_>, Vec<_>) = stmts.into_iter().partition(is_import);
+    imports.extend(others);
+    ast.root.stmts = imports;
 }
 
 /// `import "./lib/util.hd"` declares `util`, which need not occur as a name in the file.

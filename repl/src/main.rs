@@ -5,6 +5,7 @@
 
 mod arguments;
 mod output;
+mod repl;
 mod run;
 mod signals;
 mod tests;
@@ -25,7 +26,7 @@ fn main() -> ExitCode {
         Job::Check(files) => run::check(&files, settings),
         Job::Test { paths, filter } => tests::test(&paths, filter.as_deref(), settings),
         Job::Disassemble(file) => run::disassemble(&file, settings),
-        Job::Repl => run::run(arguments::Program::StandardInput, Vec::new(), settings),
+        Job::Repl => repl::repl(settings),
     };
     ExitCode::from(code)
 }

@@ -26,7 +26,6 @@ impl Interrupts {
         self.0.load(Ordering::Relaxed)
     }
     /// The next Ctrl-C is a first one again.
-    #[expect(dead_code)]
     pub(crate) fn reset(&self) {
         self.0.store(false, Ordering::Relaxed);
     }
