@@ -141,19 +141,24 @@ fn inputs() -> Vec<(&'static str, Vec<u8>, Verdict)> {
     add("documentation lines", repeat("## about nothing\n"), Any);
     add("a long comment", wrapped("#", repeat("x"), "\n"), Valid);
 
-    // Long chains are no nesting: they are programs like others.
-    add("a long sum", chain("print(", "1", "+1", ")"), Valid);
+    // Long chains: programs like others up to a length, then refused in good order.
+    add(
+        "a sum of two thousand terms",
+        wrapped("print(1", "+1".repeat(2000).into_bytes(), ")"),
+        Valid,
+    );
+    add("a long sum", chain("print(", "1", "+1", ")"), Any);
     add(
         "a long product of names",
         chain("let a = 1\nprint(", "a", "*a", ")"),
-        Valid,
+        Any,
     );
     add(
         "a long comparison chain",
         chain("print(", "1", "<1", ")"),
         Wrong,
     );
-    add("a long or", chain("print(", "nil", " or nil", ")"), Valid);
+    add("a long or", chain("print(", "nil", " or nil", ")"), Any);
     add(
         "a long coalescing chain",
         chain("print(", "nil", " ?? nil", ")"),
@@ -240,12 +245,12 @@ fn inputs() -> Vec<(&'static str, Vec<u8>, Verdict)> {
     add(
         "a long hexadecimal number",
         wrapped("print(0x", repeat("f")[..100_000].to_vec(), " > 1)"),
-        Valid,
+        Any,
     );
     add(
         "a long fraction",
         wrapped("print(1.", repeat("3"), " > 1)"),
-        Valid,
+        Any,
     );
     add("a huge exponent", b"print(1e999999999 > 1)".to_vec(), Any);
     add(

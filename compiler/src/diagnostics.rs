@@ -29,7 +29,7 @@ impl Diagnostic {
         Diagnostic {
             severity: Severity::Error,
             code,
-            message: message.into(),
+            message: shortened(message.into()),
             span,
             label: None,
             related: Vec::new(),
@@ -57,4 +57,22 @@ impl Diagnostic {
     pub fn is_error(&self) -> bool {
         self.severity == Severity::Error
     }
+}
+
+/// How many characters of a message are shown: it may quote a name of any length.
+const LONGEST_MESSAGE: usize = 300;
+
+/// A message without the middle of what is too long to read.
+fn shortened(message: String) -> String {
+    if message.len() <= LONGEST_MESSAGE {
+        return message;
+    }
+    let count = message.chars().count();
+    let half = LONGEST_MESSAGE / 2;
+    if count <= LONGEST_MESSAGE {
+        return message;
+    }
+    let start = message.chars().take(half);
+    let end = message.chars().skip(count - half);
+    start.chain(std::iter::once('…')).chain(end).collect()
 }
