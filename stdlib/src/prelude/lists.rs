@@ -69,6 +69,7 @@ pub(super) static LISTS: &[NativeDef] = natives! {
     plain "__tuple_of" (xs) => tuple_of;
     plain "__extend" (list, xs) => extend;
     plain "__replace" (list, xs) => replace;
+    plain "__check_changeable" (list) => |ctx| { let done = ops::list::check_not_frozen(ctx.arg(0)); ctx.done(done)?; Ok(Value::NIL) };
     plain "__copy_within" (to, at, from, start, end) => copy_within;
     plain "__second_of_pairs" (pairs) => second_of_pairs;
     plain "__find_step" (xs, x, from) => find_step;
@@ -207,18 +208,17 @@ fn extend(ctx: &mut Ctx) -> NativeResult {
     Ok(Value::TRUE)
 }
 
-/// Gives a list the elements of another; the length may have changed since that was copied.
+/// Gives a list the elements of another.
 fn replace(ctx: &mut Ctx) -> NativeResult {
     let old = ctx.list_arg(0)?.len();
     let items = ctx.list_arg(1)?;
     let list = ctx.arg(0);
-    if items.len() != old {
-        return Err(ctx.throw(
-            ErrorKind::Value,
-            "the list changed while it was being sorted",
-        ));
-    }
-    let done = ops::list::replace_all(ctx.heap(), list, items);
+    let done = if items.len() == old {
+        ops::list::replace_all(ctx.heap(), list, items)
+    } else {
+        // It changed while it was being sorted.
+        ops::list::truncate(list, 0).and_then(|()| ops::list::extend(ctx.heap(), list, items))
+    };
     ctx.done(done)?;
     Ok(Value::NIL)
 }

@@ -63,13 +63,13 @@ static TABLES: &[&[NativeDef]] = &[
     functions::FUNCTIONS,
     errors::ERRORS,
     hooks::HOOKS,
-    tasks::TASKS,
     strings::STRINGS,
     lists::LISTS,
     lists::JOINING,
     sorting::SORTING,
     maps::MAPS,
     numbers::NUMBERS,
+    tasks::TASKS,
 ];
 
 /// Leaves a native for a function of the prelude, whose result is the native's.

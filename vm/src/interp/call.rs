@@ -563,7 +563,8 @@ impl Thread {
     }
 
     /// `Yield`: copies the frame's live registers back into the generator and hands `value` to the consumer.
-    pub(crate) fn yield_value(&mut self, value: Value, live: usize) {
+    /// Gives who resumed it.
+    pub(crate) fn yield_value(&mut self, value: Value, live: usize) -> u64 {
         // SAFETY: the running frame is a generator's, pushed by `resume_generator`.
         unsafe {
             let proto = &*frame::proto(self.base);
@@ -575,10 +576,12 @@ impl Thread {
                 *saved.add(i) = *self.base.add(i);
             }
             (*generator).header.aux = live as u16;
+            let reason = (*generator).pc;
             (*generator).pc = self.pc.offset_from(proto.code_start) as u64;
             (*generator).state = generator_state::SUSPENDED;
             self.heap.elements_moved(object.as_object());
             self.pop_frame(value);
+            reason
         }
     }
 

@@ -771,14 +771,21 @@ pub(crate) fn GenBegin(t: &mut Thread, _: Word) -> Done {
 }
 pub(crate) fn Yield(t: &mut Thread, w: Word) -> Done {
     let value = t.reg(w.b());
-    t.yield_value(value, w.c());
+    if t.yield_value(value, w.c()) == resumed_by::PAIRS
+        && let Step::Pair(x, y) = element(t, value, true)?
+    {
+        // SAFETY: the caller's `pc` is behind the `ForNext2` that asked.
+        let asked = unsafe { Word(*t.pc.sub(1)) };
+        t.set_reg(asked.b(), x);
+        t.set_reg(asked.b() + 1, y);
+    }
     Ok(())
 }
 pub(crate) fn GenReturn(t: &mut Thread, _: Word) -> Done {
     let reason = t.finish_generator();
     leave_frame(t);
     match reason {
-        resumed_by::LOOP => {
+        resumed_by::LOOP | resumed_by::PAIRS => {
             end_loop(t);
             Ok(())
         }
@@ -1011,18 +1018,27 @@ fn step(t: &mut Thread, w: Word, pairs: bool) -> Result<Step, Trap> {
                 return Ok(Step::End);
             }
             t.charge_call()?;
-            if pairs {
-                t.call_hook(Hook::IterNext, w.b(), &[x, Value::TRUE])?;
-                return Ok(Step::Pushed);
-            }
             // SAFETY: the running frame's prototype.
             let top = unsafe { (*frame::proto(t.base)).registers as usize };
-            t.resume_generator(x, top, w.b(), None, resumed_by::LOOP)?;
+            let reason = if pairs {
+                resumed_by::PAIRS
+            } else {
+                resumed_by::LOOP
+            };
+            t.resume_generator(x, top, w.b(), None, reason)?;
+            Step::Pushed
+        }
+        _ if pairs => {
+            // A generator over it takes its place, and this instruction runs again.
+            t.charge_call()?;
+            // SAFETY: the word before `pc` is this instruction.
+            t.pc = unsafe { t.pc.sub(1) };
+            t.call_hook(Hook::IterNew, a, &[x])?;
             Step::Pushed
         }
         _ => {
             t.charge_call()?;
-            t.call_hook(Hook::IterNext, w.b(), &[x, Value::bool(pairs)])?;
+            t.call_hook(Hook::IterNext, w.b(), &[x])?;
             Step::Pushed
         }
     })
@@ -1043,9 +1059,31 @@ fn element(t: &mut Thread, v: Value, pairs: bool) -> Result<Step, Trap> {
         }
     }
 }
+/// A generator of the library has nothing to clean up itself, and can be used further after a loop that was left, unless it
+/// draws (its register 0) on a generator of the program.
+fn is_closed_by_loops(mut x: Value) -> bool {
+    while x.is_kind(Kind::Generator) {
+        let generator = x.as_object().cast::<Generator>();
+        // SAFETY: its kind was tested; `aux` values are saved behind it.
+        unsafe {
+            let proto = &*(*(*generator).closure.as_object().cast::<ClosureObject>()).proto;
+            if !proto.is_internal {
+                return true;
+            }
+            if (*generator).header.aux == 0 {
+                return false;
+            }
+            x = *generator.add(1).cast::<Value>();
+        }
+    }
+    false
+}
 pub(crate) fn IterClose(t: &mut Thread, w: Word) -> Done {
     let x = t.reg(w.a());
     if !x.is_kind(Kind::Generator) {
+        return Ok(());
+    }
+    if !is_closed_by_loops(x) {
         return Ok(());
     }
     let generator = x.as_object().cast::<Generator>();

@@ -30,6 +30,8 @@ pub(crate) mod resumed_by {
     pub(crate) const LOOP: u64 = 1;
     /// `IterClose`.
     pub(crate) const CLOSE: u64 = 2;
+    /// A loop over pairs: takes each value apart.
+    pub(crate) const PAIRS: u64 = 3;
 }
 
 impl Thread {
