@@ -364,7 +364,7 @@ fn can_concat_object(value: Value) -> bool {
     }
 }
 
-/// Appends the text of a value that `can_concat`, strings excepted.
+/// Appends the text of a value that `can_concat`.
 pub fn write_plain(out: &mut String, value: Value) -> OpResult<()> {
     use std::fmt::Write;
     if value.is_small_int() {
@@ -372,6 +372,8 @@ pub fn write_plain(out: &mut String, value: Value) -> OpResult<()> {
         let _ = write!(out, "{}", value.as_small_int());
     } else if value.is_float() {
         float::write_float(out, value.as_float());
+    } else if let Some(content) = as_str(value) {
+        out.push_str(content);
     } else if let Some(i) = int::view(value) {
         out.push_str(&int_text::to_text(i)?);
     } else if let Some(ns) = duration::view(value) {
