@@ -1,7 +1,8 @@
 //! The binary and unary operators on built-in values. Operands with methods of the script's own are the caller's matter.
 
 use super::int::{self, Int};
-use super::{OpFail, OpResult, TypeLookup, duration, float, list, map, text};
+use super::{OpFail, OpResult, TypeLookup, duration, float, list, set, text};
+use super::{int_bits, int_float};
 use crate::heap::Heap;
 use crate::object::Kind;
 use crate::types::ErrorKind;
@@ -113,15 +114,15 @@ fn int_binary(heap: &mut Heap, op: BinaryOp, a: Int, b: Int) -> OpResult {
         BinaryOp::Add => int::add(heap, a, b),
         BinaryOp::Sub => int::sub(heap, a, b),
         BinaryOp::Mul => int::mul(heap, a, b),
-        BinaryOp::Div => int::true_div(a, b).map(Value::float),
+        BinaryOp::Div => int_float::true_div(a, b).map(Value::float),
         BinaryOp::FloorDiv => int::floor_div(heap, a, b),
         BinaryOp::Mod => int::modulo(heap, a, b),
         BinaryOp::Pow => int::pow(heap, a, b),
-        BinaryOp::BitAnd => int::and(heap, a, b),
-        BinaryOp::BitOr => int::or(heap, a, b),
-        BinaryOp::BitXor => int::xor(heap, a, b),
-        BinaryOp::Shl => int::shl(heap, a, b),
-        BinaryOp::Shr => int::shr(heap, a, b),
+        BinaryOp::BitAnd => int_bits::and(heap, a, b),
+        BinaryOp::BitOr => int_bits::or(heap, a, b),
+        BinaryOp::BitXor => int_bits::xor(heap, a, b),
+        BinaryOp::Shl => int_bits::shl(heap, a, b),
+        BinaryOp::Shr => int_bits::shr(heap, a, b),
     }
 }
 
@@ -152,11 +153,11 @@ fn object_binary(
             repeat(heap, b, a)
         }
         (BinaryOp::BitAnd, Some(Kind::Set), Some(Kind::Set)) => {
-            Some(map::intersect(heap, types, a, b))
+            Some(set::intersect(heap, types, a, b))
         }
-        (BinaryOp::BitOr, Some(Kind::Set), Some(Kind::Set)) => Some(map::union(heap, types, a, b)),
+        (BinaryOp::BitOr, Some(Kind::Set), Some(Kind::Set)) => Some(set::union(heap, types, a, b)),
         (BinaryOp::Sub, Some(Kind::Set), Some(Kind::Set)) => {
-            Some(map::difference(heap, types, a, b))
+            Some(set::difference(heap, types, a, b))
         }
         _ => None,
     }
@@ -212,7 +213,7 @@ pub fn neg(heap: &mut Heap, a: Value) -> OpResult {
 /// `~a`
 pub fn bit_not(heap: &mut Heap, a: Value) -> OpResult {
     match int::view(a) {
-        Some(i) => int::not(heap, i),
+        Some(i) => int_bits::not(heap, i),
         None => Err(OpFail::wrong_type("cannot apply ~ to {0}", a)),
     }
 }

@@ -3,8 +3,8 @@
 //! `==` compares by value: numbers exactly, containers part by part, things without a value of their own by identity.
 //! `quick_equal` does everything that needs neither script code nor long work; the rest goes through `compare_steps`.
 
-use super::int::{self};
 use super::{TypeLookup, fields_of, list, map, method, text};
+use super::{int, int_float};
 use crate::object::{
     BoundMethod, Closure, FLAG_FROZEN, HostObject, Kind, ModuleObject, NativeFunction, Range,
     TaskObject, TypeObject,
@@ -53,11 +53,11 @@ pub fn compare_numbers(a: Value, b: Value) -> Option<Option<Ordering>> {
     }
     match (a.is_float(), b.is_float()) {
         (true, true) => Some(a.as_float().partial_cmp(&b.as_float())),
-        (false, true) => Some(int::compare_float(int::view(a)?, b.as_float())),
+        (false, true) => Some(int_float::compare_float(int::view(a)?, b.as_float())),
         (true, false) => {
-            Some(int::compare_float(int::view(b)?, a.as_float()).map(Ordering::reverse))
+            Some(int_float::compare_float(int::view(b)?, a.as_float()).map(Ordering::reverse))
         }
-        (false, false) => Some(Some(int::compare(int::view(a)?, int::view(b)?))),
+        (false, false) => Some(Some(int_float::compare(int::view(a)?, int::view(b)?))),
     }
 }
 

@@ -50,6 +50,8 @@ pub enum CompareStep {
 
 /// Work of one step: about a millisecond.
 const STEP_WORK: usize = 30_000;
+/// What beginning a pair of containers counts for.
+const PUSH_WORK: usize = 4;
 /// Frames pushed before pairs are noted.
 const NOTE_AFTER: i64 = 4096;
 /// Slots of the first table of noted pairs.
@@ -239,7 +241,7 @@ impl Machine<'_> {
     /// The first pair.
     fn begin(&mut self, question: i64, a: Value, b: Value) -> Outcome {
         if !self.is_order {
-            return self.compare(a, b, false);
+            return self.compare(a, b, false, &mut 0);
         }
         if is_ordered_pair(a, b) {
             self.push(a, b, true)?;
@@ -269,7 +271,7 @@ impl Machine<'_> {
     }
 
     /// Compares a pair of parts for equality; containers are only begun.
-    fn compare(&mut self, a: Value, b: Value, in_order: bool) -> Outcome {
+    fn compare(&mut self, a: Value, b: Value, in_order: bool, work: &mut usize) -> Outcome {
         match shallow(self.types, a, b) {
             Shallow::Equal => Ok(None),
             Shallow::Unequal if in_order && is_ordered_pair(a, b) => {
@@ -279,6 +281,7 @@ impl Machine<'_> {
             }
             Shallow::Unequal => self.differ().map(Some),
             Shallow::Parts => {
+                *work += PUSH_WORK;
                 if !self.is_noted(a, b) {
                     self.push(a, b, in_order && is_ordered_pair(a, b))?;
                 }
@@ -376,7 +379,7 @@ impl Machine<'_> {
         } else {
             self.set_top(at + 1, in_order)?;
         }
-        self.compare(x, y, in_order)
+        self.compare(x, y, in_order, work)
     }
 
     /// Goes on with two maps or sets: each key of the left one must be in the right one, with an equal value.
@@ -411,7 +414,7 @@ impl Machine<'_> {
 
     fn compare_values(&mut self, value: Value, b: Value, found: usize) -> Outcome {
         match map::entry_at(b, found) {
-            Some(other) => self.compare(value, other.value, false),
+            Some(other) => self.compare(value, other.value, false, &mut 0),
             None => self.differ().map(Some),
         }
     }

@@ -2,6 +2,7 @@
 
 use super::arith::BinaryOp;
 use super::int::{self, Int};
+use super::int_float;
 use super::{OpFail, OpResult};
 use crate::heap::Heap;
 use crate::object::{Header, Int64, Kind, type_id};
@@ -84,7 +85,7 @@ pub(crate) fn binary(heap: &mut Heap, op: BinaryOp, a: Value, b: Value) -> Optio
             BinaryOp::Add => from_i128(heap, x as i128 + y as i128),
             BinaryOp::Sub => from_i128(heap, x as i128 - y as i128),
             BinaryOp::Div if y == 0 => Err(zero()),
-            BinaryOp::Div => int::true_div(Int::Small(x), Int::Small(y)).map(Value::float),
+            BinaryOp::Div => int_float::true_div(Int::Small(x), Int::Small(y)).map(Value::float),
             BinaryOp::FloorDiv => int::floor_div(heap, Int::Small(x), Int::Small(y)),
             BinaryOp::Mod if y == 0 => Err(zero()),
             BinaryOp::Mod => {

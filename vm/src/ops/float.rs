@@ -1,6 +1,7 @@
 //! Floats: text, rounding to ints, and the floored operators.
 
 use super::int;
+use super::int_float;
 use super::{OpFail, OpResult};
 use crate::heap::Heap;
 use crate::types::ErrorKind;
@@ -41,7 +42,7 @@ pub fn parse(text: &str) -> Option<f64> {
 
 /// The int that a float is after rounding it; a `ValueError` for nan and the infinities.
 pub fn to_int(heap: &mut Heap, f: f64) -> OpResult {
-    int::from_whole_float(heap, f).ok_or_else(|| {
+    int_float::from_whole_float(heap, f).ok_or_else(|| {
         let mut text = String::new();
         write_float(&mut text, f);
         OpFail::error(ErrorKind::Value, format!("cannot convert {text} to int"))
@@ -116,6 +117,6 @@ pub(crate) fn number(value: Value) -> Option<f64> {
     if value.is_float() {
         Some(value.as_float())
     } else {
-        int::view(value).map(int::to_f64)
+        int::view(value).map(int_float::to_f64)
     }
 }

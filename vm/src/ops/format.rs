@@ -2,6 +2,7 @@
 
 use super::format_spec::{Align, FormatSpec, FormatType, Sign};
 use super::int::{self, Int};
+use super::int_float;
 use super::{OpFail, OpResult, duration, float, int_text, text};
 use crate::heap::Heap;
 use crate::types::ErrorKind;
@@ -64,7 +65,7 @@ pub(crate) fn int(spec: &FormatSpec, i: Int) -> OpResult<String> {
         FormatType::LowerHex | FormatType::UpperHex => (16, "0x"),
         FormatType::Binary => (2, "0b"),
         FormatType::Octal => (8, "0o"),
-        FormatType::LowerExp | FormatType::UpperExp => return float(spec, int::to_f64(i)),
+        FormatType::LowerExp | FormatType::UpperExp => return float(spec, int_float::to_f64(i)),
         _ => (10, ""),
     };
     let digits = if radix == 10 {
@@ -150,7 +151,7 @@ fn sign(spec: &FormatSpec, is_negative: bool) -> &'static str {
 fn with_commas(digits: &str) -> String {
     let mut grouped = String::with_capacity(digits.len() + digits.len() / 3);
     for (i, digit) in digits.chars().enumerate() {
-        if i > 0 && (digits.len() - i) % 3 == 0 {
+        if i > 0 && (digits.len() - i).is_multiple_of(3) {
             grouped.push(',');
         }
         grouped.push(digit);

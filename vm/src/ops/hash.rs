@@ -5,7 +5,8 @@
 //! prototype, an id. Hashes differ with the engine's seed, are 32 bits and never 0.
 
 use super::compare::{self};
-use super::int::{self, hash_word};
+use super::int;
+use super::int_float::{self, hash_word};
 use super::{OpFail, OpResult, TypeLookup, fields_of, list, map, method, text};
 use crate::object::{
     Closure, FLAG_FROZEN, HostObject, Kind, ModuleObject, NativeFunction, Range, TaskObject, Tuple,
@@ -40,7 +41,7 @@ pub(crate) fn of_simple(value: Value, seed: u64) -> OpResult<Option<u32>> {
         if value.as_float().is_nan() {
             return Err(OpFail::error(ErrorKind::Value, "nan cannot be a key"));
         }
-        return Ok(Some(int::hash_float(value.as_float(), seed)));
+        return Ok(Some(int_float::hash_float(value.as_float(), seed)));
     }
     let Some(kind) = value.kind() else {
         return Ok(Some(hash_word(value.bits(), !seed)));
@@ -49,7 +50,9 @@ pub(crate) fn of_simple(value: Value, seed: u64) -> OpResult<Option<u32>> {
     // SAFETY: the kind says what the object is.
     let identity = unsafe {
         match kind {
-            Kind::Int64 | Kind::BigInt => return Ok(int::view(value).map(|i| int::hash(i, seed))),
+            Kind::Int64 | Kind::BigInt => {
+                return Ok(int::view(value).map(|i| int_float::hash(i, seed)));
+            }
             Kind::Str => return Ok(Some(text::hash(value, seed))),
             Kind::Bytes => return Ok(Some(text::hash_of_bytes(value, seed))),
             Kind::Duration => super::duration::view(value).unwrap_or(0) as u64,

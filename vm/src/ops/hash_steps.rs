@@ -7,6 +7,7 @@
 //! The driver, in words: `start`, then `step` until `Done`: on `Call(f, x)` call `f(x)` and hand the int to the next step.
 
 use super::hash::{Parts, cached, first_of, join, of_simple, parts, store_cached};
+use super::int_float;
 use super::{OpFail, OpResult, TypeLookup, int, list, method};
 use crate::heap::Heap;
 use crate::types::ErrorKind;
@@ -37,7 +38,7 @@ pub fn start(heap: &mut Heap, value: Value) -> OpResult {
 /// The int that a method `hash` gave, as a hash.
 pub fn of_given(types: &dyn TypeLookup, given: Value) -> OpResult<u32> {
     match int::view(given) {
-        Some(i) => Ok(int::hash(i, types.seed())),
+        Some(i) => Ok(int_float::hash(i, types.seed())),
         None => Err(OpFail::wrong_type(
             "a method hash must give an int, not {0}",
             given,

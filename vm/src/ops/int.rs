@@ -1,11 +1,13 @@
 //! Ints of any size.
 //!
 //! One form per number: what fits 48 bits is inline, what fits 64 an `Int64` object, beyond that a `BigIntObject` whose top limb
-//! is not zero. So ints of different forms are never equal. Floats compare with ints exactly, and hash alike when equal.
+//! is not zero. So ints of different forms are never equal. `int_bits`, `int_float` and `int_text` have the rest.
 //!
 //! Work on huge ints is bounded: what would take longer than a few milliseconds fails with `NeedsSteps`, naming the prelude
 //! function that splits it into parts (see `STEP_LIMBS`).
 
+use super::int_bits::shl;
+use super::int_float::to_f64;
 use super::memory::reserve;
 use super::{OpFail, OpResult};
 use crate::heap::Heap;
@@ -15,12 +17,12 @@ use crate::value::Value;
 use num_bigint::{BigInt, BigUint, Sign};
 use std::cmp::Ordering;
 
-/// Products and quotients of operands both longer than this many limbs are made in steps (about 5 ms at this size).
-pub const STEP_LIMBS: usize = 8 * 1024;
+/// Products and quotients of operands both longer than this many limbs are made in steps (about 4 ms at this size).
+pub const STEP_LIMBS: usize = 4 * 1024;
 /// Text of more limbs than this is made in steps.
-pub const TEXT_STEP_LIMBS: usize = 4 * 1024;
+pub const TEXT_STEP_LIMBS: usize = 2 * 1024;
 /// No int has more bits than this.
-const MAX_BITS: u64 = 1 << 33;
+const MAX_BITS: u64 = 1 << 31;
 
 /// An int as arithmetic sees it.
 #[derive(Clone, Copy, Debug)]
@@ -83,7 +85,7 @@ pub fn to_i64(value: Value) -> Option<i64> {
 
 impl<'a> Int<'a> {
     /// Sign and magnitude; `buffer` holds the one limb of a small int.
-    fn parts<'b>(&self, buffer: &'b mut [u64; 1]) -> (bool, &'b [u64])
+    pub(crate) fn parts<'b>(&self, buffer: &'b mut [u64; 1]) -> (bool, &'b [u64])
     where
         'a: 'b,
     {
@@ -110,7 +112,7 @@ impl<'a> Int<'a> {
             }
         }
     }
-    fn limb_count(&self) -> usize {
+    pub(crate) fn limb_count(&self) -> usize {
         match *self {
             Int::Small(_) => 1,
             Int::Big { limbs, .. } => limbs.len(),
@@ -219,7 +221,7 @@ fn finish(heap: &mut Heap, is_negative: bool, limbs: &[u64]) -> OpResult {
 }
 
 /// Asks for room for an int of so many bits.
-fn check_bits(heap: &mut Heap, bits: u64) -> OpResult<()> {
+pub(crate) fn check_bits(heap: &mut Heap, bits: u64) -> OpResult<()> {
     if bits > MAX_BITS {
         return Err(OpFail::error(
             ErrorKind::Limit,
@@ -231,13 +233,13 @@ fn check_bits(heap: &mut Heap, bits: u64) -> OpResult<()> {
 
 // --- magnitudes
 
-fn compare_magnitudes(a: &[u64], b: &[u64]) -> Ordering {
+pub(crate) fn compare_magnitudes(a: &[u64], b: &[u64]) -> Ordering {
     a.len()
         .cmp(&b.len())
         .then_with(|| a.iter().rev().cmp(b.iter().rev()))
 }
 
-fn add_magnitudes(a: &[u64], b: &[u64]) -> Vec<u64> {
+pub(crate) fn add_magnitudes(a: &[u64], b: &[u64]) -> Vec<u64> {
     let (long, short) = if a.len() >= b.len() { (a, b) } else { (b, a) };
     let mut sum = Vec::with_capacity(long.len() + 1);
     let mut carry = false;
@@ -343,7 +345,7 @@ fn is_long_work(a: usize, b: usize) -> bool {
     a.min(b) > 1 && a.saturating_mul(b) > STEP_LIMBS * STEP_LIMBS
 }
 
-fn division_by_zero() -> OpFail {
+pub(crate) fn division_by_zero() -> OpFail {
     OpFail::error(ErrorKind::Arithmetic, "division by zero")
 }
 
@@ -412,133 +414,6 @@ fn floor_div_i128(a: i128, b: i128) -> i128 {
     }
 }
 
-/// `a / b`, correctly rounded.
-pub(crate) fn true_div(a: Int, b: Int) -> OpResult<f64> {
-    /// Up to here conversion to a float is exact, so one division rounds once.
-    const EXACT: i64 = 1 << 53;
-    match (a, b) {
-        (_, Int::Small(0)) => Err(division_by_zero()),
-        (Int::Small(x), Int::Small(y))
-            if (-EXACT..=EXACT).contains(&x) && (-EXACT..=EXACT).contains(&y) =>
-        {
-            Ok(x as f64 / y as f64)
-        }
-        _ => {
-            if a.limb_count().max(b.limb_count()) > STEP_LIMBS {
-                return true_div_huge(a, b);
-            }
-            Ok(true_div_exact(a, b))
-        }
-    }
-}
-
-/// The quotient to 66 bits and whether anything is left, rounded to a float at once.
-fn true_div_exact(a: Int, b: Int) -> f64 {
-    let is_negative = a.is_negative() != b.is_negative();
-    let shift = 66 - (a.bits() as i64 - b.bits() as i64);
-    let (mut x, mut y) = (a.to_bigint().into_parts().1, b.to_bigint().into_parts().1);
-    if shift >= 0 {
-        x <<= shift as u64;
-    } else {
-        y <<= (-shift) as u64;
-    }
-    let quotient = &x / &y;
-    let has_rest = &quotient * &y != x;
-    let limbs: Vec<u64> = quotient.iter_u64_digits().collect();
-    let magnitude = scaled_to_f64(&limbs, has_rest, -shift);
-    if is_negative { -magnitude } else { magnitude }
-}
-
-/// For operands of megabytes: their top bits decide, to within one unit in the last place.
-fn true_div_huge(a: Int, b: Int) -> OpResult<f64> {
-    fn top(i: Int) -> (Vec<u64>, i64) {
-        let mut buffer = [0];
-        let (_, limbs) = i.parts(&mut buffer);
-        let skip = limbs.len().saturating_sub(4);
-        let mut kept = limbs[skip..].to_vec();
-        if limbs[..skip].iter().any(|&limb| limb != 0) {
-            kept[0] |= 1;
-        }
-        (kept, skip as i64 * 64)
-    }
-    let ((x, x_shift), (y, y_shift)) = (top(a), top(b));
-    if x.is_empty() {
-        return Ok(0.0);
-    }
-    let quotient = true_div_exact(
-        Int::Big {
-            is_negative: a.is_negative(),
-            limbs: &x,
-        },
-        Int::Big {
-            is_negative: b.is_negative(),
-            limbs: &y,
-        },
-    );
-    let exponent = (x_shift - y_shift).clamp(-4000, 4000) as i32;
-    // Two factors, since one power of two may leave the range of floats while the product does not.
-    let (half, rest) = (exponent / 2, exponent - exponent / 2);
-    Ok(quotient * 2f64.powi(half) * 2f64.powi(rest))
-}
-
-/// `limbs * 2**exponent`, correctly rounded; `sticky`: a little more than that.
-fn scaled_to_f64(limbs: &[u64], sticky: bool, exponent: i64) -> f64 {
-    let Some(top) = limbs.iter().rposition(|&limb| limb != 0) else {
-        return 0.0;
-    };
-    let zeros = limbs[top].leading_zeros();
-    let mut head = limbs[top] << zeros;
-    let mut sticky = sticky;
-    if top > 0 {
-        let next = limbs[top - 1];
-        if zeros > 0 {
-            head |= next >> (64 - zeros);
-            sticky |= next << zeros != 0;
-        } else {
-            sticky |= next != 0;
-        }
-        sticky |= limbs[..top - 1].iter().any(|&limb| limb != 0);
-    }
-    // The number is `head * 2**exponent`, its top bit set.
-    let exponent = exponent + top as i64 * 64 - zeros as i64;
-    let top_bit = exponent + 63;
-    if top_bit > 1023 {
-        return f64::INFINITY;
-    }
-    // How many bits of the mantissa there is room for: 53, fewer for subnormal numbers.
-    let kept = if top_bit >= -1022 {
-        53
-    } else {
-        53 - (-1022 - top_bit)
-    };
-    if kept < 0 {
-        return 0.0;
-    }
-    let drop = 64 - kept as u32;
-    let (mantissa, rest, half) = if drop == 64 {
-        (0, head, 1u64 << 63)
-    } else {
-        (head >> drop, head & ((1 << drop) - 1), 1u64 << (drop - 1))
-    };
-    let round_up = rest > half || (rest == half && (sticky || mantissa & 1 == 1));
-    let mantissa = mantissa + round_up as u64;
-    let scale = exponent + drop as i64;
-    // Exact: the mantissa has at most 53 bits, and the result is representable (or rounds up to infinity).
-    let (half, rest) = (scale / 2, scale - scale / 2);
-    mantissa as f64 * 2f64.powi(half as i32) * 2f64.powi(rest as i32)
-}
-
-/// The nearest float, ties to even; infinite beyond the range of floats.
-pub(crate) fn to_f64(i: Int) -> f64 {
-    match i {
-        Int::Small(i) => i as f64,
-        Int::Big { is_negative, limbs } => {
-            let magnitude = scaled_to_f64(limbs, false, 0);
-            if is_negative { -magnitude } else { magnitude }
-        }
-    }
-}
-
 /// `base ** exponent`: an int for a non-negative exponent, else a float.
 pub(crate) fn pow(heap: &mut Heap, base: Int, exponent: Int) -> OpResult {
     if exponent.is_negative() {
@@ -592,262 +467,4 @@ pub(crate) fn pow(heap: &mut Heap, base: Int, exponent: Int) -> OpResult {
     let (_, limbs) = base.parts(&mut buffer);
     let power = to_biguint(limbs).pow(exponent as u32);
     from_biguint(heap, is_negative, &power)
-}
-
-// --- bits
-
-/// Two's complement of so many limbs.
-fn to_twos(i: Int, count: usize) -> Vec<u64> {
-    let mut buffer = [0];
-    let (is_negative, limbs) = i.parts(&mut buffer);
-    let mut words = limbs.to_vec();
-    words.resize(count, 0);
-    if is_negative {
-        negate_twos(&mut words);
-    }
-    words
-}
-
-fn negate_twos(words: &mut [u64]) {
-    let mut carry = true;
-    for word in words {
-        let (negated, over) = (!*word).overflowing_add(carry as u64);
-        *word = negated;
-        carry = over;
-    }
-}
-
-fn from_twos(heap: &mut Heap, mut words: Vec<u64>) -> Value {
-    let is_negative = words.last().is_some_and(|&top| top >> 63 == 1);
-    if is_negative {
-        negate_twos(&mut words);
-    }
-    from_limbs(heap, is_negative, &words)
-}
-
-fn bitwise(heap: &mut Heap, a: Int, b: Int, op: impl Fn(u64, u64) -> u64) -> OpResult {
-    if let (Int::Small(x), Int::Small(y)) = (a, b) {
-        return Ok(from_i64(heap, op(x as u64, y as u64) as i64));
-    }
-    let count = a.limb_count().max(b.limb_count()) + 1;
-    reserve(heap, count * 8)?;
-    let mut words = to_twos(a, count);
-    for (x, y) in words.iter_mut().zip(to_twos(b, count)) {
-        *x = op(*x, y);
-    }
-    Ok(from_twos(heap, words))
-}
-
-pub(crate) fn and(heap: &mut Heap, a: Int, b: Int) -> OpResult {
-    bitwise(heap, a, b, |x, y| x & y)
-}
-
-pub(crate) fn or(heap: &mut Heap, a: Int, b: Int) -> OpResult {
-    bitwise(heap, a, b, |x, y| x | y)
-}
-
-pub(crate) fn xor(heap: &mut Heap, a: Int, b: Int) -> OpResult {
-    bitwise(heap, a, b, |x, y| x ^ y)
-}
-
-/// `~a`
-pub(crate) fn not(heap: &mut Heap, a: Int) -> OpResult {
-    sub(heap, Int::Small(-1), a)
-}
-
-fn negative_shift() -> OpFail {
-    OpFail::error(ErrorKind::Value, "negative shift count")
-}
-
-pub(crate) fn shl(heap: &mut Heap, a: Int, by: Int) -> OpResult {
-    if by.is_negative() {
-        return Err(negative_shift());
-    }
-    let by = match (a, by) {
-        (Int::Small(0), _) => return Ok(Value::small_int(0)),
-        (_, Int::Small(by)) => by as u64,
-        (_, Int::Big { .. }) => u64::MAX,
-    };
-    if let Int::Small(x) = a
-        && by < 64
-    {
-        return Ok(from_i128(heap, (x as i128) << by));
-    }
-    check_bits(heap, a.bits().saturating_add(by))?;
-    let mut buffer = [0];
-    let (is_negative, limbs) = a.parts(&mut buffer);
-    let (whole, part) = ((by / 64) as usize, (by % 64) as u32);
-    let mut shifted = vec![0; whole];
-    let mut carry = 0;
-    for &limb in limbs {
-        shifted.push(limb << part | carry);
-        carry = if part == 0 { 0 } else { limb >> (64 - part) };
-    }
-    shifted.push(carry);
-    Ok(from_limbs(heap, is_negative, &shifted))
-}
-
-/// Towards negative infinity.
-pub(crate) fn shr(heap: &mut Heap, a: Int, by: Int) -> OpResult {
-    if by.is_negative() {
-        return Err(negative_shift());
-    }
-    let by = match by {
-        Int::Small(by) => by as u64,
-        Int::Big { .. } => u64::MAX,
-    };
-    let limbs = match a {
-        Int::Small(x) => return Ok(from_i64(heap, x >> by.min(63))),
-        Int::Big { limbs, .. } => limbs,
-    };
-    let is_negative = a.is_negative();
-    if by >= a.bits() {
-        return Ok(Value::small_int(if is_negative { -1 } else { 0 }));
-    }
-    reserve(heap, limbs.len() * 8)?;
-    let (whole, part) = ((by / 64) as usize, (by % 64) as u32);
-    let kept = &limbs[whole..];
-    let mut shifted: Vec<u64> = (0..kept.len())
-        .map(|i| {
-            let above = kept.get(i + 1).copied().unwrap_or(0);
-            if part == 0 {
-                kept[i]
-            } else {
-                kept[i] >> part | above << (64 - part)
-            }
-        })
-        .collect();
-    let lost_bits =
-        limbs[..whole].iter().any(|&limb| limb != 0) || part > 0 && kept[0] << (64 - part) != 0;
-    if is_negative && lost_bits {
-        shifted = add_magnitudes(&shifted, &[1]);
-    }
-    Ok(from_limbs(heap, is_negative, &shifted))
-}
-
-// --- comparison and hashing
-
-pub(crate) fn compare(a: Int, b: Int) -> Ordering {
-    if let (Int::Small(x), Int::Small(y)) = (a, b) {
-        return x.cmp(&y);
-    }
-    match (a.is_negative(), b.is_negative()) {
-        (false, true) => Ordering::Greater,
-        (true, false) => Ordering::Less,
-        (is_negative, _) => {
-            let (mut left, mut right) = ([0], [0]);
-            let order = compare_magnitudes(a.parts(&mut left).1, b.parts(&mut right).1);
-            if is_negative { order.reverse() } else { order }
-        }
-    }
-}
-
-/// Exactly; `None` for NaN.
-pub(crate) fn compare_float(i: Int, f: f64) -> Option<Ordering> {
-    if f.is_nan() {
-        return None;
-    }
-    Some(match i {
-        Int::Small(i) => {
-            if f >= 9_223_372_036_854_775_808.0 {
-                Ordering::Less
-            } else if f < -9_223_372_036_854_775_808.0 {
-                Ordering::Greater
-            } else {
-                let whole = f.trunc();
-                i.cmp(&(whole as i64))
-                    .then_with(|| 0.0.partial_cmp(&(f - whole)).unwrap_or(Ordering::Equal))
-            }
-        }
-        Int::Big { is_negative, limbs } => {
-            if (f < 0.0) != is_negative || f.abs() < 9_223_372_036_854_775_808.0 {
-                if is_negative {
-                    Ordering::Less
-                } else {
-                    Ordering::Greater
-                }
-            } else {
-                let order = if f.is_infinite() {
-                    Ordering::Less
-                } else {
-                    compare_magnitudes(limbs, float_limbs(f).as_slice())
-                };
-                if is_negative { order.reverse() } else { order }
-            }
-        }
-    })
-}
-
-/// The magnitude of a whole, finite float of at least 2**63, no leading zeros.
-fn float_limbs(f: f64) -> Vec<u64> {
-    let bits = f.to_bits();
-    let exponent = (bits >> 52 & 0x7ff) as usize - 1075;
-    let mantissa = bits & ((1 << 52) - 1) | 1 << 52;
-    let (whole, part) = (exponent / 64, exponent % 64);
-    let mut limbs = vec![0; whole];
-    limbs.push(mantissa << part);
-    if part > 11 {
-        limbs.push(mantissa >> (64 - part));
-    }
-    limbs
-}
-
-/// Whether the whole part of a float fits 64 bits.
-fn fits_i64(f: f64) -> bool {
-    (-9_223_372_036_854_775_808.0..9_223_372_036_854_775_808.0).contains(&f)
-}
-
-/// The int that a whole float is; `None` for those that are not whole or not finite.
-pub(crate) fn from_whole_float(heap: &mut Heap, f: f64) -> Option<Value> {
-    if fits_i64(f) {
-        let i = f as i64;
-        return (i as f64 == f).then(|| from_i64(heap, i));
-    }
-    f.is_finite()
-        .then(|| from_limbs(heap, f < 0.0, &float_limbs(f)))
-}
-
-fn fold(a: u64, b: u64) -> u64 {
-    let product = a as u128 * b as u128;
-    product as u64 ^ (product >> 64) as u64
-}
-
-/// A hash that differs with the seed; never 0.
-#[inline]
-pub(crate) fn hash_word(word: u64, seed: u64) -> u32 {
-    let mixed = fold(
-        word ^ seed,
-        0x9E37_79B9_7F4A_7C15 ^ seed.rotate_left(23) | 1,
-    );
-    ((mixed >> 32) as u32).max(1)
-}
-
-fn hash_limbs(is_negative: bool, limbs: &[u64], seed: u64) -> u32 {
-    let mut state = seed ^ is_negative as u64;
-    for &limb in limbs {
-        state = fold(state ^ limb, 0xD6E8_FEB8_6659_FD93);
-    }
-    hash_word(state, seed)
-}
-
-pub(crate) fn hash(i: Int, seed: u64) -> u32 {
-    match i {
-        Int::Small(i) => hash_word(i as u64, seed),
-        Int::Big { is_negative, limbs } => hash_limbs(is_negative, limbs, seed),
-    }
-}
-
-/// As the equal int's, if there is one.
-pub(crate) fn hash_float(f: f64, seed: u64) -> u32 {
-    if fits_i64(f) {
-        let i = f as i64;
-        if i as f64 == f {
-            return hash_word(i as u64, seed);
-        }
-        return hash_word(f.to_bits() ^ 0x5555_0000_0000_5555, seed);
-    }
-    if f.is_infinite() {
-        return hash_word(f.to_bits(), seed);
-    }
-    hash_limbs(f < 0.0, &float_limbs(f), seed)
 }

@@ -9,7 +9,7 @@ use crate::value::Value;
 use num_bigint::{BigInt, BigUint, Sign};
 
 /// Decimal text of more digits than this is parsed in steps: the work grows with the square.
-const PARSE_STEP_DIGITS: usize = 80_000;
+const PARSE_STEP_DIGITS: usize = 40_000;
 
 /// Decimal text.
 pub(crate) fn to_text(i: Int) -> OpResult<String> {

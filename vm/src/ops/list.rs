@@ -13,6 +13,8 @@ use std::sync::atomic::AtomicU32;
 
 /// Lists longer than this grow by a sixteenth.
 const LONG: usize = 64 * 1024;
+/// Longer lists are repeated in steps.
+const STEP_ITEMS: usize = 1_000_000;
 /// Up to so many stores tell the collector each for itself, more all together.
 const FEW_STORES: usize = 64;
 /// No list or tuple has more elements.
@@ -434,6 +436,10 @@ pub fn repeat(heap: &mut Heap, value: Value, count: u64) -> OpResult {
     let total = items
         .len()
         .saturating_mul(usize::try_from(count).unwrap_or(usize::MAX));
+    if total > STEP_ITEMS && total <= MAX_LEN {
+        reserve(heap, total * size_of::<Value>())?;
+        return Err(OpFail::NeedsSteps("__list_repeat"));
+    }
     let result = with_capacity(heap, total)?;
     let mut done = 0;
     while done < total {

@@ -25,8 +25,6 @@ const FEW: usize = 8;
 const MANY: usize = 64 * 1024;
 /// No map has more entries.
 const MAX_LEN: usize = MAX_BYTES / 4;
-/// Sets with more elements than this are combined in steps.
-const STEP_ENTRIES: usize = 8 * 1024;
 
 /// What a search found.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -643,79 +641,6 @@ pub fn copy(heap: &mut Heap, value: Value) -> OpResult {
         if !index.is_empty() {
             new_index(heap, object, index.len());
             index_mut(object).copy_from_slice(index);
-        }
-    }
-    Ok(result)
-}
-
-/// The hashes of the keys by position, of a map that has an index; 0 for gaps.
-pub(crate) fn hashes(value: Value) -> Vec<u32> {
-    let mut hashes = vec![0; entries_of(value).len()];
-    for &slot in index_of(value) {
-        if slot != 0 {
-            hashes[slot_position(slot)] = slot as u32;
-        }
-    }
-    hashes
-}
-
-/// Whether the map has an index, so that `candidate` goes by the hash.
-pub(crate) fn is_indexed(value: Value) -> bool {
-    !index_of(value).is_empty()
-}
-
-/// `a | b`
-pub fn union(heap: &mut Heap, types: &dyn TypeLookup, a: Value, b: Value) -> OpResult {
-    check_steps(a, b, "__set_union")?;
-    let result = copy(heap, a)?;
-    for entry in entries_of(b).iter().filter(|entry| !entry.key.is_unset()) {
-        if insert(heap, types, result, entry.key, Value::NIL)? == Inserted::NeedsScript {
-            return Err(OpFail::NeedsSteps("__set_union"));
-        }
-    }
-    Ok(result)
-}
-
-/// `a & b`, in the order of `a`.
-pub fn intersect(heap: &mut Heap, types: &dyn TypeLookup, a: Value, b: Value) -> OpResult {
-    check_steps(a, b, "__set_intersect")?;
-    select(heap, types, a, b, true, "__set_intersect")
-}
-
-/// `a - b`
-pub fn difference(heap: &mut Heap, types: &dyn TypeLookup, a: Value, b: Value) -> OpResult {
-    check_steps(a, b, "__set_difference")?;
-    select(heap, types, a, b, false, "__set_difference")
-}
-
-fn check_steps(a: Value, b: Value, steps: &'static str) -> OpResult<()> {
-    if len(a) + len(b) > STEP_ENTRIES {
-        Err(OpFail::NeedsSteps(steps))
-    } else {
-        Ok(())
-    }
-}
-
-/// The elements of `a` that are (or are not) in `b`.
-fn select(
-    heap: &mut Heap,
-    types: &dyn TypeLookup,
-    a: Value,
-    b: Value,
-    in_both: bool,
-    steps: &'static str,
-) -> OpResult {
-    let result = new_set(heap, 0)?;
-    for entry in entries_of(a).iter().filter(|entry| !entry.key.is_unset()) {
-        let is_there = match find(types, b, entry.key)? {
-            Lookup::Found(_) => true,
-            Lookup::Missing => false,
-            Lookup::NeedsScript => return Err(OpFail::NeedsSteps(steps)),
-        };
-        if is_there == in_both
-            && insert(heap, types, result, entry.key, Value::NIL)? == Inserted::NeedsScript
-        {
-            return Err(OpFail::NeedsSteps(steps));
         }
     }
     Ok(result)

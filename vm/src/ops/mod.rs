@@ -16,11 +16,14 @@ pub mod hash;
 pub mod hash_steps;
 pub mod index;
 pub mod int;
+pub(crate) mod int_bits;
+pub(crate) mod int_float;
 pub mod int_text;
 pub mod list;
 pub mod map;
 mod memory;
 pub mod range;
+pub mod set;
 pub mod show;
 pub mod text;
 

@@ -7,7 +7,7 @@
 //! The driver, in words: `start`, then until `Done`: on `CallStr(x)` call `x.str()`, on `IntText(x)` call `__int_str(x)`, and hand
 //! the string to the next `step`; on `More` just go on.
 
-use super::int::{self};
+use super::int;
 use super::memory::reserve;
 use super::{
     OpFail, OpResult, TypeLookup, builtin_type_name, fields_of, list, map, method, range_form, text,

@@ -3,7 +3,7 @@
 //! Invariant: the bytes of a `Str` are UTF-8; `FLAG_ASCII` is set exactly if all are below 128. A string that is not ASCII knows
 //! how many characters it has, and fills a table of where every 64th begins when it is first indexed.
 
-use super::int::{self, Int};
+use super::int;
 use super::memory::{MAX_BYTES, reserve};
 use super::{OpFail, OpResult, duration, float, int_text};
 use crate::heap::Heap;
@@ -388,14 +388,44 @@ pub fn write_plain(out: &mut String, value: Value) -> OpResult<()> {
     Ok(())
 }
 
+/// How long the decimal text of an int is.
+fn int_length(i: i64) -> usize {
+    (i < 0) as usize + i.unsigned_abs().checked_ilog10().unwrap_or(0) as usize + 1
+}
+
+/// Writes the decimal text of an int, which is `length` long.
+///
+/// # Safety
+/// `to` has room for `length` bytes.
+unsafe fn write_int(to: *mut u8, i: i64, length: usize) {
+    let mut rest = i.unsigned_abs();
+    let mut at = length;
+    let first = (i < 0) as usize;
+    while at > first {
+        at -= 1;
+        // SAFETY: `at` is less than `length`.
+        unsafe { *to.add(at) = b'0' + (rest % 10) as u8 };
+        rest /= 10;
+    }
+    if i < 0 {
+        // SAFETY: the length counts the sign.
+        unsafe { *to = b'-' };
+    }
+}
+
 /// The texts of the parts in a row; all of them `can_concat`.
 pub fn concat(heap: &mut Heap, parts: &[Value]) -> OpResult {
     let (mut bytes, mut chars, mut ends) = (0, 0, 0);
+    // Texts of parts that are neither strings nor small ints, each with an end mark.
     let mut scratch = String::new();
     for &part in parts {
         if part.is_kind(Kind::Str) {
             bytes += str_of(part).len();
             chars += char_count(part);
+        } else if part.is_small_int() {
+            let length = int_length(part.as_small_int());
+            bytes += length;
+            chars += length;
         } else {
             write_plain(&mut scratch, part)?;
             // Ends the part: no number contains it.
@@ -407,15 +437,22 @@ pub fn concat(heap: &mut Heap, parts: &[Value]) -> OpResult {
     chars += scratch.len() - ends;
     check_length(heap, bytes, chars)?;
     let (value, mut to) = allocate(heap, bytes, chars);
-    let mut numbers = scratch.split('\n');
+    let mut others = scratch.split('\n');
     for &part in parts {
-        let text = if part.is_kind(Kind::Str) {
-            str_of(part)
-        } else {
-            numbers.next().unwrap_or("")
-        };
         // SAFETY: the lengths add up to what was allocated; the parts did not change, since nothing else ran.
         unsafe {
+            if part.is_small_int() {
+                let i = part.as_small_int();
+                let length = int_length(i);
+                write_int(to, i, length);
+                to = to.add(length);
+                continue;
+            }
+            let text = if part.is_kind(Kind::Str) {
+                str_of(part)
+            } else {
+                others.next().unwrap_or("")
+            };
             std::ptr::copy_nonoverlapping(text.as_ptr(), to, text.len());
             to = to.add(text.len());
         }
@@ -558,12 +595,4 @@ pub fn bytes_index(value: Value, position: Value) -> OpResult {
 /// `b[from..to]`; positions within it (see `clamp_slice`).
 pub fn bytes_slice(heap: &mut Heap, value: Value, from: usize, to: usize) -> OpResult {
     new_bytes(heap, &bytes_of(value)[from..to])
-}
-
-/// What a small int's text is, without allocating: for callers that build texts themselves.
-pub(crate) fn short_int(value: Value) -> Option<i64> {
-    match int::view(value) {
-        Some(Int::Small(i)) => Some(i),
-        _ => None,
-    }
 }

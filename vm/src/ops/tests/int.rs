@@ -2,7 +2,7 @@ use super::{Random, error, heap};
 use crate::heap::Heap;
 use crate::object::Kind;
 use crate::ops::int::{self, Int};
-use crate::ops::{OpFail, float, int_text};
+use crate::ops::{OpFail, float, int_bits, int_float, int_text};
 use crate::types::ErrorKind;
 use crate::value::Value;
 use num_bigint::{BigInt, Sign};
@@ -71,7 +71,7 @@ fn arithmetic_agrees_with_num_bigint() {
         let (a, b) = (random_int(&mut random), random_int(&mut random));
         let (x, y) = (make(heap, &a), make(heap, &b));
         check_form(x);
-        let mut check = |result: Result<Value, OpFail>, expected: BigInt, what: &str| {
+        let check = |result: Result<Value, OpFail>, expected: BigInt, what: &str| {
             let result = result.unwrap();
             assert_eq!(big(result), expected, "{a} {what} {b}");
             check_form(result);
@@ -81,18 +81,18 @@ fn arithmetic_agrees_with_num_bigint() {
         check(int::sub(heap, u, v), &a - &b, "-");
         check(int::mul(heap, u, v), &a * &b, "*");
         check(int::neg(heap, u), -&a, "neg");
-        check(int::and(heap, u, v), &a & &b, "&");
-        check(int::or(heap, u, v), &a | &b, "|");
-        check(int::xor(heap, u, v), &a ^ &b, "^");
-        check(int::not(heap, u), -&a - 1, "~");
+        check(int_bits::and(heap, u, v), &a & &b, "&");
+        check(int_bits::or(heap, u, v), &a | &b, "|");
+        check(int_bits::xor(heap, u, v), &a ^ &b, "^");
+        check(int_bits::not(heap, u), -&a - 1, "~");
         let shift = random.below(200);
         check(
-            int::shl(heap, u, Int::Small(shift as i64)),
+            int_bits::shl(heap, u, Int::Small(shift as i64)),
             &a << shift,
             "<<",
         );
         check(
-            int::shr(heap, u, Int::Small(shift as i64)),
+            int_bits::shr(heap, u, Int::Small(shift as i64)),
             &a >> shift,
             ">>",
         );
@@ -101,7 +101,7 @@ fn arithmetic_agrees_with_num_bigint() {
             check(int::floor_div(heap, u, v), quotient, "//");
             check(int::modulo(heap, u, v), remainder, "%");
         }
-        assert_eq!(int::compare(u, v), a.cmp(&b));
+        assert_eq!(int_float::compare(u, v), a.cmp(&b));
         assert_eq!(x == y || (a == b && x.is_object()), a == b);
         assert_eq!(int_text::to_text(u).unwrap(), a.to_string());
         for (radix, prefix) in [(2, "0b"), (8, "0o"), (16, "0x")] {
@@ -154,7 +154,7 @@ fn powers() {
         Err(OpFail::NeedsCollection(_))
     ));
     assert!(matches!(
-        int::shl(small, Int::Small(1), Int::Small(1 << 30)),
+        int_bits::shl(small, Int::Small(1), Int::Small(1 << 30)),
         Err(OpFail::NeedsCollection(_))
     ));
     let two = int::pow(heap, Int::Small(2), Int::Small(1 << 22)).unwrap();
@@ -178,15 +178,15 @@ fn errors() {
         ErrorKind::Arithmetic
     );
     assert_eq!(
-        error(int::true_div(Int::Small(1), Int::Small(0))).0,
+        error(int_float::true_div(Int::Small(1), Int::Small(0))).0,
         ErrorKind::Arithmetic
     );
     assert_eq!(
-        error(int::shl(heap, Int::Small(1), Int::Small(-1))).0,
+        error(int_bits::shl(heap, Int::Small(1), Int::Small(-1))).0,
         ErrorKind::Value
     );
     assert_eq!(
-        error(int::shr(heap, Int::Small(1), Int::Small(-1))).0,
+        error(int_bits::shr(heap, Int::Small(1), Int::Small(-1))).0,
         ErrorKind::Value
     );
     let min = int::floor_div(heap, Int::Small(i64::MIN), Int::Small(-1)).unwrap();
@@ -237,7 +237,7 @@ fn floats_and_ints_compare_exactly() {
     for _ in 0..20_000 {
         let i = random_int(&mut random);
         let value = make(heap, &i);
-        let near = int::to_f64(view(value));
+        let near = int_float::to_f64(view(value));
         let candidates = [
             near,
             f64::from_bits(near.to_bits().wrapping_add(1)),
@@ -249,15 +249,18 @@ fn floats_and_ints_compare_exactly() {
             -0.0,
         ];
         for f in candidates {
-            let order = int::compare_float(view(value), f);
+            let order = int_float::compare_float(view(value), f);
             assert_eq!(order, reference_compare(&i, f), "{i} against {f:?}");
             if order == Some(Ordering::Equal) {
                 assert_eq!(
-                    int::hash(view(value), 99),
-                    int::hash_float(f, 99),
+                    int_float::hash(view(value), 99),
+                    int_float::hash_float(f, 99),
                     "{i} {f}"
                 );
-                assert_eq!(int::from_whole_float(heap, f).map(big), Some(i.clone()));
+                assert_eq!(
+                    int_float::from_whole_float(heap, f).map(big),
+                    Some(i.clone())
+                );
             }
         }
         // Rust's parser rounds correctly.
@@ -275,7 +278,7 @@ fn division_rounds_once() {
             continue;
         }
         let (x, y) = (make(heap, &a), make(heap, &b));
-        let quotient = int::true_div(view(x), view(y)).unwrap();
+        let quotient = int_float::true_div(view(x), view(y)).unwrap();
         if !quotient.is_finite() {
             assert!(a.bits() as i64 - b.bits() as i64 >= 1023, "{a} / {b}");
             continue;
@@ -299,8 +302,8 @@ fn division_rounds_once() {
     }
     let (huge, less) = (BigInt::from(10).pow(400), BigInt::from(10).pow(399));
     let (huge, less) = (make(heap, &huge), make(heap, &less));
-    assert_eq!(int::true_div(view(huge), view(less)).unwrap(), 10.0);
-    assert_eq!(int::to_f64(view(huge)), f64::INFINITY);
+    assert_eq!(int_float::true_div(view(huge), view(less)).unwrap(), 10.0);
+    assert_eq!(int_float::to_f64(view(huge)), f64::INFINITY);
 }
 
 #[test]

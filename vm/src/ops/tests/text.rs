@@ -85,6 +85,21 @@ fn concat_writes_plain_values() {
         text::char_count(joined),
         text::str_of(joined).chars().count()
     );
+    for i in [
+        0,
+        9,
+        10,
+        -1,
+        -10,
+        99,
+        100,
+        12345678,
+        -(1 << 47),
+        (1 << 47) - 1,
+    ] {
+        let text = text::concat(heap, &[a, Value::small_int(i), a]).unwrap();
+        assert_eq!(text::str_of(text), format!("<é>{i}<é>"));
+    }
     let joined = text::join(heap, &[a, b, a], "·").unwrap();
     assert_eq!(text::str_of(joined), "<é>··<é>");
     assert_eq!(text::char_count(joined), 8);
