@@ -36,13 +36,16 @@ impl Generator<'_> {
                 // `and` is decided by a false operand, `or` by a true one.
                 let decides = *op == BinaryOp::Or;
                 if sense == decides {
+                    // Who goes on has evaluated both; who jumps, perhaps only the left side.
                     self.condition(*left, sense, jumps);
                     self.condition(*right, sense, jumps);
                 } else {
                     let mut skip = Vec::new();
+                    let loaded = self.loaded_mark();
                     self.condition(*left, decides, &mut skip);
                     self.condition(*right, sense, jumps);
                     self.f.patch_all(&skip);
+                    self.forget_since(loaded);
                 }
             }
             ExprKind::Binary {
@@ -277,12 +280,14 @@ impl Generator<'_> {
             }
             _ => self.produce(span, dest, |this, dst| {
                 let mut fails = Vec::new();
+                let loaded = this.loaded_mark();
                 this.condition(id, false, &mut fails);
                 this.emit(span, Op::LoadBool, dst, 1, 0, 0);
                 let done = this.f.jump(span);
                 this.f.patch_all(&fails);
                 this.emit(span, Op::LoadBool, dst, 0, 0, 0);
                 this.f.patch(done);
+                this.forget_since(loaded);
             }),
         }
     }
@@ -309,8 +314,7 @@ impl Generator<'_> {
             jumps.push(self.emit(span, op, value, 0, 0, 0));
         } else {
             let mark = self.f.top;
-            let other = self.f.alloc();
-            self.expr(literal, Dest::Fresh(other));
+            let other = self.operand(literal);
             jumps.push(self.compare_jump(BinaryOp::Eq, value, other, sense, span));
             self.f.top = mark;
         }

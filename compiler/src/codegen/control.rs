@@ -42,8 +42,10 @@ impl Generator<'_> {
             return;
         }
         let mut fails = Vec::new();
+        let loaded = self.loaded_mark();
         self.condition(cond, false, &mut fails);
         self.block(then, dest);
+        self.forget_since(loaded);
         if otherwise.is_none() && dest == Dest::Discard {
             self.f.patch_all(&fails);
             return;
@@ -56,6 +58,7 @@ impl Generator<'_> {
             None => self.nil(span, dest),
         }
         self.f.patch(done);
+        self.forget_since(loaded);
     }
 
     /// `if c { break }`, `if c { continue }`: the condition jumps there itself.
@@ -96,17 +99,33 @@ impl Generator<'_> {
     }
 
     pub(super) fn loop_expr(&mut self, body: &Block, span: Span, dest: Dest) {
+        let mark = self.f.top;
+        let has_constants = self.hoist_constants(body.span);
         self.push_loop(dest, None);
+        let loaded = self.loaded_mark();
         let top = self.f.here();
         self.block(body, Dest::Discard);
         let inner = self.f.loops.pop().expect("pushed above");
         self.f.patch_all(&inner.continues);
         self.f.emit_back(span, Op::Loop, 0, top);
         self.f.patch_all(&inner.breaks);
+        self.leave_loop(mark, loaded, has_constants);
+    }
+
+    /// Behind a loop: what only it had in registers is gone.
+    fn leave_loop(&mut self, mark: usize, loaded: usize, has_constants: bool) {
+        if has_constants {
+            self.drop_constants();
+        }
+        self.forget_since(loaded);
+        self.f.top = mark;
     }
 
     pub(super) fn while_stmt(&mut self, cond: ExprId, body: &Block, span: Span) {
+        let mark = self.f.top;
+        let has_constants = self.hoist_constants(span);
         self.push_loop(Dest::Discard, None);
+        let loaded = self.loaded_mark();
         let top = self.f.here();
         let mut exits = Vec::new();
         self.condition(cond, false, &mut exits);
@@ -116,6 +135,7 @@ impl Generator<'_> {
         self.f.emit_back(span, Op::Loop, 0, top);
         self.f.patch_all(&exits);
         self.f.patch_all(&inner.breaks);
+        self.leave_loop(mark, loaded, has_constants);
     }
 
     pub(super) fn for_stmt(
@@ -127,6 +147,8 @@ impl Generator<'_> {
         span: Span,
     ) {
         let mark = self.f.top;
+        let has_constants = self.hoist_constants(body.span);
+        let loaded = self.loaded_mark();
         match (&self.ast.expr(iter).kind, value_pat) {
             (
                 &ExprKind::Range {
@@ -140,7 +162,7 @@ impl Generator<'_> {
             }
             _ => self.generic_loop(pat, value_pat, iter, body, span),
         }
-        self.f.top = mark;
+        self.leave_loop(mark, loaded, has_constants);
     }
 
     #[expect(clippy::too_many_arguments, reason = "the parts of one statement")]
@@ -181,7 +203,7 @@ impl Generator<'_> {
     ) {
         let place = self.ast.expr(iter).span;
         let state = self.f.alloc();
-        let source = match self.register_of(iter) {
+        let source = match self.in_place(iter) {
             Some(register) => register,
             None => {
                 self.expr(iter, Dest::Fresh(state));
@@ -341,8 +363,10 @@ impl Generator<'_> {
 
     pub(super) fn try_expr(&mut self, body: &Block, catches: &[CatchArm], span: Span, dest: Dest) {
         let mark = self.f.top;
+        let loaded = self.loaded_mark();
         let start = self.f.here();
         self.block(body, dest);
+        self.forget_since(loaded);
         let end = self.f.here();
         let mut done = vec![self.f.jump(span)];
         let caught = self.f.alloc();
@@ -366,6 +390,7 @@ impl Generator<'_> {
                 None => is_exhaustive = true,
             }
             self.block(&catch.body, dest);
+            self.forget_since(loaded);
             done.push(self.f.jump(span));
             self.f.patch_all(&fails);
         }

@@ -77,6 +77,7 @@ impl Generator<'_> {
                 .insert(binding, Place::Register(func.params.len() as u8));
         }
         self.load_hot_captures(owner, func.span);
+        self.reserve_globals(func.span);
         if self.res.owner(owner).has_defer {
             self.begin_defers(func.span);
         }

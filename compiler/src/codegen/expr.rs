@@ -3,7 +3,7 @@
 use super::Generator;
 use super::function::Dest;
 use crate::ast::*;
-use crate::resolve::{Literal, with_stack};
+use crate::resolve::{Literal, Target, with_stack};
 use heddle_vm::bytecode::{Const, Op};
 
 /// How many elements of a literal are made in registers at a time.
@@ -17,7 +17,7 @@ impl Generator<'_> {
 
     /// The value in a register: of a variable where it is, else in a new temporary.
     pub(super) fn operand(&mut self, id: ExprId) -> u8 {
-        if let Some(register) = self.register_of(id) {
+        if let Some(register) = self.in_place(id) {
             return register;
         }
         let register = self.f.alloc();
@@ -25,9 +25,20 @@ impl Generator<'_> {
         register
     }
 
+    /// The register in which a value lies, perhaps loaded there now, if it is one that keeps it.
+    pub(super) fn in_place(&mut self, id: ExprId) -> Option<u8> {
+        if let Some(register) = self.register_of(id) {
+            return Some(register);
+        }
+        match self.res.target(id) {
+            Target::Binding(binding) => self.load_reserved(binding, self.ast.expr(id).span),
+            _ => None,
+        }
+    }
+
     /// Like `operand`, and the value stays what it is while what lies in `later` is evaluated.
     pub(super) fn operand_before(&mut self, id: ExprId, later: Span) -> u8 {
-        if let Some(register) = self.register_of(id) {
+        if let Some(register) = self.in_place(id) {
             if !self.may_change(id, later) {
                 return register;
             }
@@ -246,7 +257,7 @@ impl Generator<'_> {
 
     /// The left operand; a fresh destination serves as its temporary.
     fn first_operand(&mut self, id: ExprId, later: Option<Span>, scratch: Dest, dest: Dest) -> u8 {
-        if let Some(register) = self.register_of(id)
+        if let Some(register) = self.in_place(id)
             && !later.is_some_and(|later| self.may_change(id, later))
         {
             return register;
@@ -328,6 +339,7 @@ impl Generator<'_> {
             _ => Op::JumpIfNotNil,
         };
         let mark = self.f.top;
+        let loaded = self.loaded_mark();
         match dest {
             // Where the left side decides, it is a bool known here.
             Dest::Fresh(_) | Dest::Keep(_) | Dest::Return
@@ -370,6 +382,7 @@ impl Generator<'_> {
                 }
             }
         }
+        self.forget_since(loaded);
         self.f.top = mark;
     }
 
@@ -400,7 +413,7 @@ impl Generator<'_> {
 
     fn text_of(&mut self, value: ExprId, spec: &str, slot: u8) {
         let span = self.ast.expr(value).span;
-        let source = match self.register_of(value) {
+        let source = match self.in_place(value) {
             Some(register) => register,
             None => {
                 self.expr(value, Dest::Fresh(slot));
@@ -554,6 +567,7 @@ impl Generator<'_> {
         }
         let span = self.ast.expr(id).span;
         self.produce(span, dest, |this, dst| {
+            let loaded = this.loaded_mark();
             let around = this.nil_exits.replace(Vec::new());
             let inner = match dest {
                 Dest::Keep(_) => dest,
@@ -565,6 +579,7 @@ impl Generator<'_> {
             this.f.patch_all(&exits);
             this.emit(span, Op::LoadNil, dst, 0, 0, 0);
             this.f.patch(done);
+            this.forget_since(loaded);
         });
     }
 
@@ -595,16 +610,7 @@ impl Generator<'_> {
         });
     }
 
-    /// The object of a step, in a register; still part of the chain.
-    pub(super) fn chain_operand(&mut self, id: ExprId) -> u8 {
-        if let Some(register) = self.register_of(id) {
-            return register;
-        }
-        let register = self.f.alloc();
-        self.chain_into(id, register);
-        register
-    }
-
+    /// The object of a step; still part of the chain.
     pub(super) fn chain_into(&mut self, id: ExprId, register: u8) {
         if self.res.folded.contains_key(&id) {
             self.expr(id, Dest::Fresh(register));
@@ -626,7 +632,7 @@ impl Generator<'_> {
     fn index(&mut self, object: ExprId, index: ExprId, span: Span, dest: Dest) {
         self.produce(span, dest, |this, dst| {
             let later = this.ast.expr(index).span;
-            let container = match this.register_of(object) {
+            let container = match this.in_place(object) {
                 Some(register) if !this.may_change(object, later) => register,
                 _ => {
                     let scratch = match dest {
@@ -664,7 +670,7 @@ impl Generator<'_> {
             });
         }
         self.produce(span, dest, |this, dst| {
-            let holder = match this.register_of(object) {
+            let holder = match this.in_place(object) {
                 Some(register) => register,
                 None => {
                     let scratch = match dest {

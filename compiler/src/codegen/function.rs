@@ -5,6 +5,7 @@
 
 use std::collections::{HashMap, HashSet};
 
+use super::hoist::Constant;
 use crate::ast::Span;
 use crate::resolve::{BindingId, Owner};
 use heddle_vm::bytecode::{
@@ -108,6 +109,12 @@ pub(super) struct Function {
     pub(super) places: HashMap<BindingId, Place>,
     /// Local functions whose declaration has not been passed: reading them checks.
     pub(super) unset: HashSet<BindingId>,
+    /// Constants that lie in registers for the time of a loop.
+    pub(super) constants: HashMap<Constant, u8>,
+    /// Registers that keep a global once it is loaded.
+    pub(super) reserved: HashMap<BindingId, u8>,
+    /// Those that are loaded on every way to the current place, oldest first.
+    pub(super) loaded: Vec<BindingId>,
     pub(super) loops: Vec<Loop>,
     pub(super) defers: Option<Defers>,
     pub(super) is_reachable: bool,
@@ -131,6 +138,9 @@ impl Function {
             registers: 0,
             places: HashMap::new(),
             unset: HashSet::new(),
+            constants: HashMap::new(),
+            reserved: HashMap::new(),
+            loaded: Vec::new(),
             loops: Vec::new(),
             defers: None,
             is_reachable: true,

@@ -10,6 +10,7 @@ mod control;
 mod declare;
 mod expr;
 mod function;
+mod hoist;
 mod pattern;
 mod stmt;
 mod variable;
@@ -42,6 +43,7 @@ pub(crate) struct Generator<'a> {
     outer: Vec<Function>,
     /// Where the nil of a `?.` chain goes: the chain being compiled.
     nil_exits: Option<Vec<usize>>,
+    places_in_tree: hoist::Places,
     diagnostics: Vec<Diagnostic>,
 }
 
@@ -70,6 +72,7 @@ pub(crate) fn generate(
         f: Function::new(0, MODULE_BODY, false),
         outer: Vec::new(),
         nil_exits: None,
+        places_in_tree: hoist::Places::new(ast, res),
         diagnostics: Vec::new(),
     };
     generator.place_root_names();

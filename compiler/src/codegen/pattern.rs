@@ -26,6 +26,7 @@ impl Generator<'_> {
         let mut is_exhaustive = false;
         for arm in arms {
             let arm_mark = self.f.top;
+            let loaded = self.loaded_mark();
             let mut fails = Vec::new();
             match (&self.ast.pat(arm.pat).kind, self.res.pat_binding(arm.pat)) {
                 // The subject itself is the variable: it does not change meanwhile.
@@ -47,6 +48,7 @@ impl Generator<'_> {
             done.push(self.f.jump(arm.span));
             self.f.patch_all(&fails);
             self.f.top = arm_mark;
+            self.forget_since(loaded);
         }
         if !is_exhaustive {
             let place = self.ast.expr(subject).span;

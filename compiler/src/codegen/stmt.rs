@@ -262,6 +262,7 @@ impl Generator<'_> {
             },
             ExprKind::Field { object, name, safe } => {
                 let object = self.operand_before(*object, later);
+                let loaded = self.loaded_mark();
                 let skip = match safe {
                     true => Some(self.emit(span, Op::JumpIfNil, object, 0, 0, 0)),
                     false => None,
@@ -286,6 +287,7 @@ impl Generator<'_> {
                 self.emit(span, Op::SetField, object, value, 0, symbol);
                 if let Some(skip) = skip {
                     self.f.patch(skip);
+                    self.forget_since(loaded);
                 }
             }
             ExprKind::Index { object, index } => {
@@ -409,6 +411,7 @@ impl Generator<'_> {
                 (value, none, holds)
             }
         };
+        let loaded = self.loaded_mark();
         let message = match message {
             Some(message) => self.operand(message),
             None => {
@@ -421,6 +424,7 @@ impl Generator<'_> {
         let text = self.f.constant(Const::Str(text));
         self.emit(span, Op::AssertFail, left, right, message, text);
         self.f.patch(holds);
+        self.forget_since(loaded);
     }
 
     /// The body of the module: prototype 0. Its value is that of the last statement, if that is an expression.

@@ -67,9 +67,15 @@ impl Generator<'_> {
 
     /// The register in which a name's value lies already.
     pub(super) fn register_of(&self, id: ExprId) -> Option<u8> {
+        if let Some(register) = self.hoisted_constant(id) {
+            return Some(register);
+        }
         let Target::Binding(binding) = self.res.target(id) else {
             return None;
         };
+        if self.f.loaded.contains(&binding) {
+            return self.f.reserved.get(&binding).copied();
+        }
         match self.f.places.get(&binding) {
             Some(&Place::Register(register)) if !self.f.unset.contains(&binding) => Some(register),
             _ => None,
@@ -134,7 +140,14 @@ impl Generator<'_> {
                 self.emit(span, Op::GetCaptureCell, dst, 0, 0, index as i32);
             }
             Place::Global(index) => {
-                self.emit(span, Op::GetGlobal, dst, 0, 0, index as i32);
+                // Outside loops it pays to keep a copy: what follows may be a loop.
+                if self.f.loops.is_empty()
+                    && let Some(register) = self.load_reserved(id, span)
+                {
+                    self.move_to(span, dst, register);
+                } else {
+                    self.emit(span, Op::GetGlobal, dst, 0, 0, index as i32);
+                }
             }
             Place::Var(index) => {
                 self.emit(span, Op::GetVar, dst, 0, 0, index as i32);

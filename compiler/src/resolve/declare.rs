@@ -4,10 +4,9 @@ use std::collections::{HashMap, HashSet};
 
 use super::types::Method;
 use super::walk::{FunctionContext, Resolver};
-use super::{BindingId, BindingKind, Owner, OwnerInfo, Target};
+use super::{BindingId, BindingKind, Owner, OwnerInfo};
 use crate::ast::{
-    BindKind, ExprKind, FnBody, FnId, ImportPath, ListPat, Name, PatId, PatKind, Span, StmtId,
-    StmtKind,
+    BindKind, FnBody, FnId, ImportPath, ListPat, Name, PatId, PatKind, Span, StmtId, StmtKind,
 };
 use crate::diagnostics::Diagnostic;
 use heddle_vm::bytecode::{ModuleRef, TypeShape};
@@ -568,12 +567,6 @@ impl<'a> Resolver<'a> {
             };
             self.error(diagnostic);
         }
-    }
-
-    pub(super) fn is_module_alias(&self, id: crate::ast::ExprId) -> bool {
-        matches!(self.ast.expr(id).kind, ExprKind::Name(_))
-            && matches!(self.out.target(id), Target::Binding(binding)
-                if matches!(self.out.binding(binding).kind, BindingKind::Module(_)))
     }
 }
 

@@ -13,7 +13,7 @@ static PRELUDE: LazyLock<Vec<String>> = LazyLock::new(|| {
 });
 
 /// A module called `main` with a few names of the prelude; every import is found.
-pub fn options() -> Options<'static> {
+pub(crate) fn options() -> Options<'static> {
     Options {
         path: "main.hd".into(),
         name: "main".into(),
@@ -25,6 +25,9 @@ pub fn options() -> Options<'static> {
     }
 }
 
-pub fn compile_with(source: &str, options: &Options) -> (Option<ModuleCode>, Vec<Diagnostic>) {
+pub(crate) fn compile_with(
+    source: &str,
+    options: &Options,
+) -> (Option<ModuleCode>, Vec<Diagnostic>) {
     compile(source, options)
 }

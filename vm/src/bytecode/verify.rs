@@ -8,8 +8,8 @@
 mod cells;
 
 use super::{
-    CaptureSource, CodeSpan, Const, MAX_REGISTERS, ModuleCode, Op, Operand, ProtoCode, TypeDef,
-    TypeShape, Word,
+    CaptureSource, CodeSpan, Const, MAX_REGISTERS, ModuleCode, Op, Operand, ProtoCode, TypeShape,
+    Word,
 };
 
 /// What is wrong with a module.
