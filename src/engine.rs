@@ -23,6 +23,7 @@ pub use heddle_vm::thread::Stress;
 #[derive(Default)]
 pub struct EngineBuilder {
     options: thread::Options,
+    fuel: Option<u64>,
 }
 
 impl EngineBuilder {
@@ -34,6 +35,17 @@ impl EngineBuilder {
     /// How deep calls may nest; beyond it scripts get a `StackOverflow`. A million unless set.
     pub fn depth_limit(mut self, frames: usize) -> EngineBuilder {
         self.options.depth = frames;
+        self
+    }
+    /// Calls and turns of loops that scripts may make in all; past it the running one ends with a `LimitError` that it cannot catch.
+    ///
+    /// ```
+    /// let mut engine = heddle::Engine::builder().fuel_limit(1_000_000).build();
+    /// let error = engine.run_str("endless", "loop { try { loop { } } catch e { } }").unwrap_err();
+    /// assert_eq!(error.kind(), "LimitError");
+    /// ```
+    pub fn fuel_limit(mut self, fuel: u64) -> EngineBuilder {
+        self.fuel = Some(fuel);
         self
     }
     /// Strains the machinery, for tests of the engine itself.
@@ -128,6 +140,9 @@ impl Engine {
                 heddle_vm::error::report(&mut thread, error)
             );
         }
+        if let Some(fuel) = builder.fuel {
+            thread.set_fuel_limit(fuel);
+        }
         engine.add_prelude_module(&module);
         for (to, from, names) in prelude.aliases {
             engine.alias_methods(to, from, names);
@@ -215,6 +230,10 @@ impl Engine {
         Ok(heddle_vm::bytecode::dis::listing(&code))
     }
 
+    /// Fuel from now on, as [`EngineBuilder::fuel_limit`]: for a next script after one that had used it up.
+    pub fn set_fuel_limit(&mut self, fuel: u64) {
+        self.thread.set_fuel_limit(fuel);
+    }
     /// A flag that makes whatever runs throw `Cancelled` soon after it is set; it clears itself. For signal handlers.
     pub fn interrupt_flag(&self) -> Arc<AtomicBool> {
         self.loader.engine.interrupt_flag()

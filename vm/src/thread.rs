@@ -120,6 +120,11 @@ pub struct Thread {
     pub(crate) output: Box<dyn std::io::Write + Send>,
     pub(crate) script_args: Vec<String>,
     stress: Stress,
+    /// Fuel that was given for this slice, and what the thread may use from the beginning of the slice on.
+    slice: i64,
+    fuel_left: u64,
+    fuel_limit: u64,
+    is_out_of_fuel: bool,
     depth_limit: usize,
     /// Bytes of grown register stacks.
     stack_bytes: usize,
@@ -220,12 +225,8 @@ impl Thread {
         let hooks = *engine.hooks.read();
         let mut member_entries =
             vec![crate::cache::Entry::default(); crate::cache::SIZE].into_boxed_slice();
-        Box::new(Thread {
-            fuel: if options.stress == Stress::None {
-                SLICE_FUEL
-            } else {
-                1
-            },
+        let mut this = Box::new(Thread {
+            fuel: 0,
             stack_limit: std::ptr::null_mut(),
             heap,
             methods,
@@ -253,6 +254,10 @@ impl Thread {
             output: options.output,
             script_args: options.script_args,
             stress: options.stress,
+            slice: 0,
+            fuel_left: u64::MAX,
+            fuel_limit: u64::MAX,
+            is_out_of_fuel: false,
             depth_limit: options.depth.max(1),
             stack_bytes: 0,
             memory_limit: options.memory,
@@ -267,7 +272,9 @@ impl Thread {
             local_methods: HashMap::new(),
             hopper: None,
             symbol_values: HashMap::new(),
-        })
+        });
+        this.start_slice();
+        this
     }
 
     #[inline]
@@ -632,7 +639,7 @@ impl Thread {
     #[inline]
     pub(crate) fn after_alloc(&mut self) {
         if self.heap.collect_wanted {
-            self.fuel = 0;
+            self.end_slice();
         }
     }
     pub(crate) fn collect_stress(&mut self) {
@@ -673,13 +680,50 @@ impl Thread {
         self.set_soft_limit();
     }
 
+    // --- fuel
+
+    /// Calls and backward jumps that the thread may make from now on. Past it the program ends with a `LimitError` that
+    /// nothing catches, and no `defer` runs.
+    pub fn set_fuel_limit(&mut self, fuel: u64) {
+        self.fuel_left = fuel;
+        self.fuel_limit = fuel;
+        self.is_out_of_fuel = false;
+        self.start_slice();
+    }
+    fn start_slice(&mut self) {
+        let usual = match self.stress {
+            Stress::None => SLICE_FUEL,
+            Stress::Collect | Stress::Suspend => 1,
+        };
+        self.slice = usual.min(i64::try_from(self.fuel_left).unwrap_or(i64::MAX));
+        self.fuel = self.slice;
+    }
+    /// Makes the next call or backward jump a safepoint; the rest of the slice is given back.
+    pub(crate) fn end_slice(&mut self) {
+        self.slice -= self.fuel.max(0);
+        self.fuel = 0;
+    }
+    /// Charges the slice that has ended.
+    fn charge_slice(&mut self) {
+        let spent = self.slice - self.fuel.max(0);
+        self.fuel_left = self.fuel_left.saturating_sub(spent.max(0) as u64);
+    }
+
     /// A point at which the task may be left: collects if wanted, sees requests from outside.
     pub(crate) fn safepoint(&mut self) -> Option<Exit> {
-        self.fuel = if self.stress == Stress::None {
-            SLICE_FUEL
-        } else {
-            1
-        };
+        self.charge_slice();
+        if self.fuel_left == 0 {
+            // SAFETY: `pc` is at the instruction's word; behind it the trace names it.
+            self.pc = unsafe { self.pc.add(1) };
+            let limit = self.fuel_limit;
+            self.throw_new(
+                ErrorKind::Limit,
+                &format!("out of fuel: the limit is {limit}"),
+            );
+            self.is_out_of_fuel = true;
+            return Some(Exit::Ended);
+        }
+        self.start_slice();
         if self.heap.collect_wanted || self.stress == Stress::Collect {
             self.collect_now(Collect::Minor);
         }
@@ -848,6 +892,10 @@ impl Thread {
             let exit = self.run_mounted();
             self.unmount(id, exit);
             match exit {
+                Exit::Ended if self.is_out_of_fuel => {
+                    self.forget_tasks();
+                    return Err(Failure::Thrown);
+                }
                 Exit::Ended => return Err(Failure::Exit(self.exit_code)),
                 Exit::Threw if id == main => {
                     // The program ends; tasks that still run are cut off.

@@ -265,9 +265,7 @@ impl Thread {
                 Ok(Ok(value)) => {
                     self.scan_extra = 0;
                     self.set_reg(dest, value);
-                    if self.heap.collect_wanted {
-                        self.fuel = 0;
-                    }
+                    self.after_alloc();
                     return Ok(());
                 }
                 Ok(Err(Trap::Collect)) if !retried => {

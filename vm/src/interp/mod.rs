@@ -72,7 +72,7 @@ pub(crate) enum Exit {
     Parked,
     /// Out of fuel: a safepoint at which the task may be left.
     Preempted,
-    /// `os.exit`.
+    /// `os.exit`, or the limit of fuel: nothing catches it.
     Ended,
 }
 
