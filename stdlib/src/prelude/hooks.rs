@@ -117,7 +117,7 @@ fn given(ctx: &Ctx, i: usize) -> Option<Value> {
 /// `x in container`; nil if it must be looked for.
 fn contains(ctx: &mut Ctx) -> NativeResult {
     let (container, x) = (ctx.arg(0), ctx.arg(1));
-    let found = ops::index::contains(ctx.engine(), container, x);
+    let found = ops::search::contains(ctx.engine(), container, x);
     Ok(ctx.done(found)?.map_or(Value::NIL, Value::bool))
 }
 

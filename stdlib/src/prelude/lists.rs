@@ -6,7 +6,7 @@
 use crate::support::{element_position, new_str, slice_bounds, write_text};
 use heddle_vm::native::{Ctx, NativeDef, NativeResult};
 use heddle_vm::object::Kind;
-use heddle_vm::ops::index::Scan;
+use heddle_vm::ops::search::Scan;
 use heddle_vm::types::ErrorKind;
 use heddle_vm::{Value, natives, ops};
 
@@ -255,7 +255,7 @@ fn find_step(ctx: &mut Ctx) -> NativeResult {
     };
     let x = ctx.arg(1);
     let from = ctx.int_arg(2)?.max(0) as usize;
-    Ok(match ops::index::scan(ctx.engine(), items, from, x) {
+    Ok(match ops::search::scan(ctx.engine(), items, from, x) {
         Scan::Found(i) => ctx.int(i as i64),
         Scan::NotFound => Value::NIL,
         Scan::More(i) | Scan::NeedsScript(i) => ctx.int(-(i as i64) - 1),

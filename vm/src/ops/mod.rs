@@ -14,7 +14,6 @@ pub mod format;
 pub mod format_spec;
 pub mod hash;
 pub mod hash_steps;
-pub mod index;
 pub mod int;
 pub(crate) mod int_bits;
 pub(crate) mod int_float;
@@ -23,11 +22,12 @@ pub mod list;
 pub mod map;
 mod memory;
 pub mod range;
+pub mod search;
 pub mod set;
 pub mod show;
 pub mod text;
 
-use crate::object::{Instance, Kind, Range, type_id};
+use crate::object::{Instance, Kind, type_id};
 use crate::types::{ERROR_KINDS, ErrorKind, Shape, Sym, TypeInfo};
 use crate::value::Value;
 
@@ -219,46 +219,6 @@ pub mod range_form {
     pub const STEP: u16 = 2;
     pub const OPEN_START: u16 = 4;
     pub const OPEN_END: u16 = 8;
-}
-
-/// The part that `x[range]` means of something of `len` parts: clamped, negative positions from the end.
-pub(crate) fn slice_bounds(range: Value, len: usize) -> OpResult<(usize, usize)> {
-    let object = range.as_object().cast::<Range>();
-    // SAFETY: the callers know that it is a range.
-    let (start, end, form) = unsafe { ((*object).start, (*object).end, (*object).header.aux) };
-    if form & range_form::STEP != 0 {
-        return Err(OpFail::error(
-            ErrorKind::Type,
-            "cannot take a slice by a range with a step",
-        ));
-    }
-    let bound = |value: Value, is_open: bool, open: usize, extra: usize| -> OpResult<usize> {
-        if is_open || value.is_nil() {
-            return Ok(open);
-        }
-        match int::view(value) {
-            Some(int::Int::Small(i)) if i < 0 => {
-                let from_end = (len as i64).saturating_add(i) + extra as i64;
-                Ok(from_end.clamp(0, len as i64) as usize)
-            }
-            Some(int::Int::Small(i)) => {
-                Ok((i as u64).saturating_add(extra as u64).min(len as u64) as usize)
-            }
-            Some(int::Int::Big { is_negative, .. }) => Ok(if is_negative { 0 } else { len }),
-            None => Err(OpFail::wrong_type(
-                "slice position must be an int, not {0}",
-                value,
-            )),
-        }
-    };
-    let from = bound(start, form & range_form::OPEN_START != 0, 0, 0)?;
-    let to = bound(
-        end,
-        form & range_form::OPEN_END != 0,
-        len,
-        (form & range_form::INCLUSIVE) as usize,
-    )?;
-    Ok((from, to.max(from)))
 }
 
 #[cfg(test)]

@@ -136,13 +136,3 @@ pub fn reversed(heap: &mut Heap, value: Value) -> OpResult {
     let step = int::from_i128(heap, -(step as i128));
     Ok(make(heap, first, end, step, form))
 }
-
-/// `r[i]`
-pub fn index(heap: &mut Heap, value: Value, position: Value) -> OpResult {
-    let (start, step, count) = bounds(value)?;
-    let at = super::checked_index(position, count.min(i64::MAX as u64) as usize, "range")?;
-    Ok(int::from_i128(
-        heap,
-        start as i128 + at as i128 * step as i128,
-    ))
-}

@@ -271,11 +271,6 @@ fn ranges() {
     assert_eq!(range::bounds(by_three), Ok((0, 3, 4)));
     let back = range::reversed(heap, by_three).unwrap();
     assert_eq!(range::bounds(back), Ok((9, -3, 4)));
-    assert_eq!(range::index(heap, back, small(-1)), Ok(small(0)));
-    assert_eq!(
-        error(range::index(heap, back, small(4))).0,
-        ErrorKind::Index
-    );
     let backward = range::new(heap, small(5), small(2), true).unwrap();
     assert_eq!(range::bounds(backward), Ok((5, 1, 0)));
     assert_eq!(

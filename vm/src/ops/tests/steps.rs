@@ -4,6 +4,7 @@ use crate::object::FLAG_FROZEN;
 use crate::ops::compare_steps::{self, CompareStep, Question, quick_less};
 use crate::ops::hash_steps::{self, HashStep};
 use crate::ops::map::{self, Lookup};
+use crate::ops::search::{self, Scan};
 use crate::ops::{OpFail, compare, fields_of, hash, list};
 use crate::types::ErrorKind;
 use crate::value::Value;
@@ -447,4 +448,45 @@ fn hashes_of_methods_depth_and_cycles() {
     assert_eq!((kind, text.as_str()), (ErrorKind::Type, message));
     freeze_all(counter);
     assert!(hash_of(heap, types, counter).is_ok());
+}
+
+#[test]
+fn searching() {
+    let (heap, types) = (&mut heap(), &TestTypes::new());
+    let numbers: Vec<Value> = (0..120_000).map(small).collect();
+    let xs = list::new(heap, &numbers).unwrap();
+    assert_eq!(search::scan(types, &numbers, 0, small(7)), Scan::Found(7));
+    let far = search::scan(types, &numbers, 0, small(119_999));
+    assert_eq!(far, Scan::More(50_000));
+    assert_eq!(
+        search::scan(types, &numbers, 100_000, Value::NIL),
+        Scan::NotFound
+    );
+    assert_eq!(
+        search::contains(types, xs, Value::float(5.0)),
+        Ok(Some(true))
+    );
+    assert_eq!(search::contains(types, xs, Value::NIL), Ok(None));
+    let custom = types.with_methods(heap, small(1));
+    let mixed = [small(1), custom];
+    assert_eq!(search::scan(types, &mixed, 0, custom), Scan::NeedsScript(0));
+    let (text, part) = (string(heap, "häuser"), string(heap, "äu"));
+    assert_eq!(search::contains(types, text, part), Ok(Some(true)));
+    assert_eq!(
+        error(search::contains(types, text, small(1))).0,
+        ErrorKind::Type
+    );
+    let bytes = crate::ops::text::new_bytes(heap, b"abc").unwrap();
+    let (bc, ac) = (
+        crate::ops::text::new_bytes(heap, b"bc").unwrap(),
+        crate::ops::text::new_bytes(heap, b"ac").unwrap(),
+    );
+    assert_eq!(search::contains(types, bytes, bc), Ok(Some(true)));
+    assert_eq!(search::contains(types, bytes, ac), Ok(Some(false)));
+    assert_eq!(search::contains(types, bytes, small(99)), Ok(Some(true)));
+    assert_eq!(search::contains(types, bytes, small(256)), Ok(Some(false)));
+    assert_eq!(
+        error(search::contains(types, small(1), small(1))).0,
+        ErrorKind::Type
+    );
 }

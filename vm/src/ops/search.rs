@@ -1,86 +1,9 @@
-//! `x[i]`, `x[i] = v` and `v in x` for built-in values.
+//! Searching containers: `v in x`, and lists in steps.
 
-use super::map::{Inserted, Lookup};
-use super::{OpFail, OpResult, TypeLookup, compare, list, map, range, show, slice_bounds, text};
-use crate::heap::Heap;
+use super::map::Lookup;
+use super::{OpFail, OpResult, TypeLookup, compare, list, map, range, text};
 use crate::object::Kind;
-use crate::types::ErrorKind;
 use crate::value::Value;
-
-/// The `KeyError` for a key that is not there.
-#[cold]
-pub fn missing_key(types: &dyn TypeLookup, key: Value) -> OpFail {
-    OpFail::error(
-        ErrorKind::Key,
-        format!("key {} is not there", show::short(types, key, 60)),
-    )
-}
-
-/// `object[key]`; `None` if only script code can tell (`hash` or `==` of a key).
-pub fn get(
-    heap: &mut Heap,
-    types: &dyn TypeLookup,
-    object: Value,
-    key: Value,
-) -> OpResult<Option<Value>> {
-    let is_slice = key.is_kind(Kind::Range);
-    let result = match object.kind() {
-        Some(Kind::List) if !is_slice => list::get(object, key),
-        Some(Kind::Map) => {
-            return match map::get(types, object, key)? {
-                Lookup::Found(value) => Ok(Some(value)),
-                Lookup::Missing => Err(missing_key(types, key)),
-                Lookup::NeedsScript => Ok(None),
-            };
-        }
-        Some(Kind::Tuple) if !is_slice => list::tuple_get(object, key),
-        Some(Kind::Str) if !is_slice => text::index(heap, object, key),
-        Some(Kind::Bytes) if !is_slice => text::bytes_index(object, key),
-        Some(Kind::Range) if !is_slice => range::index(heap, object, key),
-        Some(Kind::List | Kind::Tuple | Kind::Str | Kind::Bytes) => slice(heap, object, key),
-        _ => Err(OpFail::wrong_type("{0} has no elements to index", object)),
-    };
-    result.map(Some)
-}
-
-/// `object[range]`
-fn slice(heap: &mut Heap, object: Value, range: Value) -> OpResult {
-    let len = match object.kind() {
-        Some(Kind::Str) => text::char_count(object),
-        Some(Kind::Bytes) => text::bytes_of(object).len(),
-        _ => list::sequence_items(object).map_or(0, |items| items.len()),
-    };
-    let (from, to) = slice_bounds(range, len)?;
-    match object.kind() {
-        Some(Kind::Str) => text::slice(heap, object, from, to),
-        Some(Kind::Bytes) => text::bytes_slice(heap, object, from, to),
-        Some(Kind::Tuple) => list::tuple_slice(heap, object, from, to),
-        _ => list::slice(heap, object, from, to),
-    }
-}
-
-/// `object[key] = value`; false if only script code can tell (`hash` or `==` of a key).
-pub fn set(
-    heap: &mut Heap,
-    types: &dyn TypeLookup,
-    object: Value,
-    key: Value,
-    value: Value,
-) -> OpResult<bool> {
-    match object.kind() {
-        Some(Kind::List) => list::set(heap, object, key, value).map(|()| true),
-        Some(Kind::Map) => {
-            Ok(map::insert(heap, types, object, key, value)? != Inserted::NeedsScript)
-        }
-        Some(Kind::Tuple | Kind::Str | Kind::Bytes | Kind::Range) => {
-            Err(OpFail::wrong_type("{0} cannot be changed", object))
-        }
-        _ => Err(OpFail::wrong_type(
-            "{0} has no elements to assign to",
-            object,
-        )),
-    }
-}
 
 /// How far a search came.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
