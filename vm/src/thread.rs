@@ -10,9 +10,7 @@ use crate::interp::frame::{self, Frames};
 use crate::interp::{self, Exit};
 use crate::module::{Link, Module, Proto, Slot};
 use crate::native::Trap;
-use crate::object::{
-    Closure, Header, HostObject, Kind, List, TaskObject, Tuple, TypeObject, type_id,
-};
+use crate::object::{Closure, Header, Kind, List, TaskObject, Tuple, TypeObject, type_id};
 use crate::ops::{self, OpFail};
 use crate::task::{Stack, Task, TaskState};
 use crate::types::{ErrorKind, Shape, Sym, TypeInfo};
@@ -960,8 +958,7 @@ impl Thread {
         let id = self.next_task;
         self.next_task += 1;
         let name = if name.is_kind(Kind::Str) {
-            // SAFETY: its kind was tested.
-            Some(unsafe { ops::text::str_of(name) }.to_string())
+            Some(ops::text::str_of(name).to_string())
         } else {
             None
         };

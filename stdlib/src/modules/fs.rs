@@ -232,7 +232,10 @@ impl File {
     fn flush(&mut self) -> io::Result<()> {
         let inner = self.inner.as_mut().ok_or_else(closed)?;
         if !self.pending.is_empty() {
-            // Seeking by nothing forgets what was read ahead.
+            #[expect(
+                clippy::seek_from_current,
+                reason = "seeking by nothing forgets what was read ahead; asking for the position does not"
+            )]
             inner.seek(SeekFrom::Current(0))?;
             inner.get_mut().write_all(&self.pending)?;
             self.pending.clear();

@@ -156,13 +156,13 @@ impl Thread {
         }
         // SAFETY: `ensure_stack` made room for all parameters and arguments.
         let args = unsafe { self.base.add(at + 2) };
-        let named: Vec<Value> = (positional..argc)
-            .map(|i| unsafe { *args.add(i) })
-            .collect();
+        let argument = |i| {
+            // SAFETY: one of the window's arguments.
+            unsafe { *args.add(i) }
+        };
+        let named: Vec<Value> = (positional..argc).map(argument).collect();
         if proto.has_rest {
-            let extra: Vec<Value> = (params..positional.max(params))
-                .map(|i| unsafe { *args.add(i) })
-                .collect();
+            let extra: Vec<Value> = (params..positional.max(params)).map(argument).collect();
             let rest = ops::list::new(&mut self.heap, &extra);
             let rest = self.checked(rest)?;
             // SAFETY: the rest's register follows the parameters.
@@ -321,9 +321,11 @@ impl Thread {
         self.ensure_stack(at + 2 + argc.max(fixed) + 1)?;
         // SAFETY: room was ensured.
         let args = unsafe { self.base.add(at + 2) };
-        let named: Vec<Value> = (positional..argc)
-            .map(|i| unsafe { *args.add(i) })
-            .collect();
+        let argument = |i| {
+            // SAFETY: one of the window's arguments.
+            unsafe { *args.add(i) }
+        };
+        let named: Vec<Value> = (positional..argc).map(argument).collect();
         for i in positional..fixed {
             // SAFETY: as above.
             unsafe { *args.add(i) = Value::UNSET };
@@ -511,6 +513,7 @@ impl Thread {
     pub(crate) fn names_of(&self, index: i32) -> &'static [Sym] {
         // SAFETY: verified: the constant is `Names`; prototypes live as long as the engine.
         match unsafe { (*frame::proto(self.base)).links.get(&(index as u32)) } {
+            // SAFETY: as above.
             Some(Link::Names(names)) => unsafe { &*std::ptr::from_ref::<[Sym]>(names) },
             _ => unreachable!("verified: the constant is a list of names"),
         }

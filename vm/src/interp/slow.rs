@@ -233,14 +233,13 @@ const SYMBOLS: [Sym; 12] = [
 ];
 
 fn binary(t: &mut Thread, dest: usize, op: BinaryOp, x: Value, y: Value) -> Done {
-    if x.is_kind(Kind::Struct) || x.is_kind(Kind::Variant) {
-        if let Some(method) = t
+    if (x.is_kind(Kind::Struct) || x.is_kind(Kind::Variant))
+        && let Some(method) = t
             .engine()
             .type_info(x.type_id())
             .method(SYMBOLS[op as usize])
-        {
-            return t.call_into(dest, method.function, &[x, y]);
-        }
+    {
+        return t.call_into(dest, method.function, &[x, y]);
     }
     let types = t.engine();
     match ops::arith::binary(&mut t.heap, types, op, x, y) {
@@ -298,10 +297,10 @@ fn unary(
 ) -> Done {
     t.poll();
     let x = t.reg(w.b());
-    if x.is_kind(Kind::Struct) || x.is_kind(Kind::Variant) {
-        if let Some(method) = t.engine().type_info(x.type_id()).method(name) {
-            return t.call_into(w.a(), method.function, &[x]);
-        }
+    if (x.is_kind(Kind::Struct) || x.is_kind(Kind::Variant))
+        && let Some(method) = t.engine().type_info(x.type_id()).method(name)
+    {
+        return t.call_into(w.a(), method.function, &[x]);
     }
     let result = f(&mut t.heap, x);
     let value = t.checked(result)?;
@@ -813,11 +812,14 @@ pub(crate) fn IterNew(t: &mut Thread, w: Word) -> Done {
     let x = t.reg(w.b());
     let a = w.a();
     let (source, length) = match x.kind() {
-        // SAFETY (all): the layout of the kind.
+        // SAFETY: the layout of the kind.
         Some(Kind::List) => (x, unsafe { (*x.as_object().cast::<List>()).len }),
+        // SAFETY: the layout of the kind.
         Some(Kind::Map | Kind::Set) => (x, unsafe { (*x.as_object().cast::<Map>()).len }),
+        // SAFETY: the layout of the kind.
         Some(Kind::Tuple) => (x, unsafe { (*x.as_object().cast::<Tuple>()).len }),
         Some(Kind::Str) => (x, 0),
+        // SAFETY: the layout of the kind.
         Some(Kind::Bytes) => (x, unsafe {
             (*x.as_object().cast::<crate::object::Bytes>()).len
         }),
@@ -841,7 +843,7 @@ pub(crate) fn IterNew(t: &mut Thread, w: Word) -> Done {
             if let Some(method) = info.method(sym::ITER) {
                 t.poll();
                 let _ = method;
-                return t.call_hook(Hook::IterNew, a, &[t.reg(w.b())]).map(|()| ());
+                return t.call_hook(Hook::IterNew, a, &[t.reg(w.b())]);
             }
             if info.method(sym::NEXT).is_some() {
                 t.set_reg(a, x);
@@ -949,6 +951,7 @@ fn step(t: &mut Thread, w: Word, pairs: bool) -> Result<Step, Trap> {
             None => Step::End,
         },
         Some(kind @ (Kind::Map | Kind::Set)) => {
+            // SAFETY: the layout of the kind.
             let map = unsafe { &*x.as_object().cast::<Map>() };
             if map.len as i64 != expected.as_small_int() {
                 return Err(size_changed(
@@ -958,6 +961,7 @@ fn step(t: &mut Thread, w: Word, pairs: bool) -> Result<Step, Trap> {
             }
             let mut i = at;
             while i < map.used as usize {
+                // SAFETY: `i` is below the number of used entries.
                 let entry = unsafe { *map.entries.add(i) };
                 i += 1;
                 if !entry.key.is_unset() {
@@ -1002,18 +1006,18 @@ fn step(t: &mut Thread, w: Word, pairs: bool) -> Result<Step, Trap> {
         }
         Some(Kind::Bytes) => {
             let bytes = x.as_object().cast::<crate::object::Bytes>();
+            // SAFETY: the layout of the kind.
             if at < unsafe { (*bytes).len } as usize {
                 advance(t, at + 1);
-                return element(
-                    t,
-                    Value::small_int(unsafe { *bytes.add(1).cast::<u8>().add(at) } as i64),
-                    pairs,
-                );
+                // SAFETY: `at` is below the length.
+                let byte = unsafe { *bytes.add(1).cast::<u8>().add(at) };
+                return element(t, Value::small_int(byte as i64), pairs);
             }
             Step::End
         }
         Some(Kind::Generator) => {
             let generator = x.as_object().cast::<Generator>();
+            // SAFETY: the layout of the kind.
             if unsafe { (*generator).state } == generator_state::DONE {
                 return Ok(Step::End);
             }
@@ -1182,15 +1186,15 @@ pub(crate) fn GetField(t: &mut Thread, w: Word) -> Done {
     let name = t.engine_symbol(w.imm());
     if object.is_kind(Kind::Struct) || object.is_kind(Kind::Variant) {
         let info = t.engine().type_info(object.type_id());
-        if let Some(index) = info.field_index(name) {
-            if !info.is_error || (name != sym::KIND && name != sym::TRACE) {
-                t.remember(cache, info.id, name, crate::cache::FIELD, index as u32);
-                // SAFETY: the field exists.
-                t.set_reg(w.a(), unsafe {
-                    *object.as_object().cast::<Value>().add(1 + index)
-                });
-                return Ok(());
-            }
+        if let Some(index) = info.field_index(name)
+            && (!info.is_error || (name != sym::KIND && name != sym::TRACE))
+        {
+            t.remember(cache, info.id, name, crate::cache::FIELD, index as u32);
+            // SAFETY: the field exists.
+            t.set_reg(w.a(), unsafe {
+                *object.as_object().cast::<Value>().add(1 + index)
+            });
+            return Ok(());
         }
     }
     t.poll();
@@ -1329,9 +1333,10 @@ pub(crate) fn SetIndex(t: &mut Thread, w: Word) -> Done {
 }
 fn set_index(t: &mut Thread, object: Value, index: Value, value: Value) -> Done {
     if object.is_kind(Kind::Map) {
-        // SAFETY: a live engine.
         let types: *const crate::engine::Engine = t.engine();
-        let result = ops::map::insert(&mut t.heap, unsafe { &*types }, object, index, value);
+        // SAFETY: the thread keeps its engine alive.
+        let types = unsafe { &*types };
+        let result = ops::map::insert(&mut t.heap, types, object, index, value);
         return match result {
             Ok(ops::map::Inserted::New | ops::map::Inserted::Replaced) => {
                 t.after_alloc();

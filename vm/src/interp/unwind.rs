@@ -210,7 +210,7 @@ impl Thread {
             let words = trace.add(1).cast::<u64>();
             for (i, (proto, word)) in entries.iter().enumerate() {
                 *words.add(2 * i) = *proto as u64;
-                *words.add(2 * i + 1) = *word as u64;
+                *words.add(2 * i + 1) = *word;
             }
             *slot = Value::local(trace.cast());
             self.heap.barrier(object, *slot);

@@ -167,8 +167,8 @@ impl<'c> Ctx<'c> {
         }
     }
     pub fn as_duration(&self, v: Value) -> Option<i64> {
-        // SAFETY: a duration is an `Int64`.
         if v.is_kind(Kind::Duration) {
+            // SAFETY: a duration is an `Int64`.
             Some(unsafe { (*v.as_object().cast::<crate::object::Int64>()).value })
         } else {
             None

@@ -335,8 +335,8 @@ impl Value {
     /// The kind of object, `None` for values without one.
     #[inline(always)]
     pub fn kind(self) -> Option<Kind> {
-        // SAFETY: `is_object` holds, and values are only used while what they point to is alive.
         if self.is_object() {
+            // SAFETY: values are only used while what they point to is alive.
             Some(unsafe { (*self.as_object()).kind })
         } else {
             None

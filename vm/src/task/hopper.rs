@@ -33,10 +33,8 @@ impl Hopper {
                 .spawn(move || {
                     while let Ok(Job(thread)) = job_receiver.recv() {
                         // SAFETY: the sender waits for the answer.
-                        if exit_sender
-                            .send(interp::run(unsafe { &mut *thread }))
-                            .is_err()
-                        {
+                        let thread = unsafe { &mut *thread };
+                        if exit_sender.send(interp::run(thread)).is_err() {
                             break;
                         }
                     }
