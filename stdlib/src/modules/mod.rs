@@ -1,11 +1,14 @@
 //! The standard modules: natives and constants in Rust, the rest in Heddle files beside them. Compiled when imported.
 
+mod base64;
+mod csv;
 mod fs;
 pub(crate) mod io;
 mod json;
 mod math;
 mod os;
 mod random;
+mod regex;
 mod test;
 mod text;
 mod time;
@@ -18,12 +21,15 @@ pub fn modules() -> &'static [&'static NativeModule] {
 }
 
 static MODULES: &[&NativeModule] = &[
+    &base64::MODULE,
+    &csv::MODULE,
     &fs::MODULE,
     &io::MODULE,
     &json::MODULE,
     &math::MODULE,
     &os::MODULE,
     &random::MODULE,
+    &regex::MODULE,
     &test::MODULE,
     &text::MODULE,
     &time::MODULE,
