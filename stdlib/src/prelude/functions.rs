@@ -443,8 +443,20 @@ fn round(ctx: &mut Ctx) -> NativeResult {
     let Some(digits) = ctx.opt_int_arg(1)? else {
         return to_int(ctx, ops::float::round);
     };
-    if ops::int::is_int(ctx.arg(0)) && digits >= 0 {
-        return Ok(ctx.arg(0));
+    if ops::int::is_int(ctx.arg(0)) {
+        if digits >= 0 {
+            return Ok(ctx.arg(0));
+        }
+        // To tens, hundreds …: beyond 64 bits as a float.
+        if let (Some(n), Some(unit)) = (
+            ops::int::to_i64(ctx.arg(0)),
+            10i64.checked_pow(digits.unsigned_abs().min(64) as u32),
+        ) {
+            let half = unit / 2 * n.signum();
+            if let Some(sum) = n.checked_add(half) {
+                return Ok(ctx.int(sum / unit * unit));
+            }
+        }
     }
     let x = ctx.float_arg(0)?;
     Ok(Value::float(round_to(x, digits)))
