@@ -591,7 +591,10 @@ impl Thread {
         let spec = ops::text::as_str(spec).unwrap_or("");
         let result = match ops::format_spec::FormatSpec::parse(spec) {
             Ok(spec) => ops::format::value(&mut self.heap, &spec, x),
-            Err(text) => Err(OpFail::error(ErrorKind::Value, text)),
+            Err(why) => Err(OpFail::error(
+                ErrorKind::Value,
+                format!("wrong format spec '{spec}': {why}"),
+            )),
         };
         match self.checked(result)? {
             Some(value) => Ok(value),

@@ -5,6 +5,7 @@ use crate::ast::*;
 use crate::diagnostics::Diagnostic;
 use crate::lexer::Quote;
 use crate::literal;
+use heddle_vm::ops::format_spec::FormatSpec;
 
 impl<'s> Builder<'s> {
     pub(crate) fn number(&mut self, start: u32, end: u32) -> ExprId {
@@ -69,7 +70,7 @@ impl<'s> Builder<'s> {
         so_far.texts.push(text);
         if let Some(spec) = spec {
             let text = &self.text(spec)[1..];
-            if let Err(why) = literal::check_spec(text) {
+            if let Err(why) = FormatSpec::parse(text) {
                 self.report(
                     Diagnostic::error("E0012", format!("wrong format spec `{text}`"), spec)
                         .label(why)

@@ -67,6 +67,9 @@ pub struct FormatSpec {
 /// No field is wider, no number has more digits after its point.
 pub const MAX_WIDTH: usize = 1_000_000;
 
+/// What is wrong with most wrong specs.
+const ORDER: &str = "the order is fill, align `<^>`, sign, `#`, `0`, width, `,`, `.precision`, type `d x X b o e E f %`";
+
 impl FormatSpec {
     /// The spec of an empty text: everything as `str` would.
     pub const PLAIN: FormatSpec = FormatSpec {
@@ -81,7 +84,7 @@ impl FormatSpec {
         kind: FormatType::Plain,
     };
 
-    /// Reads a spec; the error says what is wrong with it.
+    /// Reads a spec; the error says what is wrong with it, for people who see it.
     pub fn parse(text: &str) -> Result<FormatSpec, String> {
         let mut spec = FormatSpec::PLAIN;
         let mut rest = text;
@@ -122,18 +125,14 @@ impl FormatSpec {
         if let Some(after) = rest.strip_prefix('.') {
             (spec.precision, rest) = number(after, "precision")?;
             if spec.precision.is_none() {
-                return Err(format!("format spec '{text}' lacks digits after the point"));
+                return Err("digits are missing behind `.`".into());
             }
         }
         let mut chars = rest.chars();
         if let Some(kind) = chars.next() {
-            spec.kind = type_of(kind).ok_or_else(|| {
-                format!(
-                    "unknown format type '{kind}' in '{text}' (expected one of d x X b o e E f %)"
-                )
-            })?;
-            if let Some(extra) = chars.next() {
-                return Err(format!("unexpected '{extra}' in format spec '{text}'"));
+            spec.kind = type_of(kind).ok_or(ORDER)?;
+            if chars.next().is_some() {
+                return Err(ORDER.into());
             }
         }
         Ok(spec)
@@ -174,6 +173,6 @@ fn number<'a>(text: &'a str, what: &str) -> Result<(Option<usize>, &'a str), Str
     }
     match text[..end].parse() {
         Ok(n) if n <= MAX_WIDTH => Ok((Some(n), &text[end..])),
-        _ => Err(format!("format {what} {} is too large", &text[..end])),
+        _ => Err(format!("the {what} is too large")),
     }
 }
