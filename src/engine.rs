@@ -1,11 +1,15 @@
 //! An engine: the library loaded, one thread of the language with its heap, and the modules that were loaded into it.
 
+use crate::convert::{FromValue, IntoArgs, IntoValue, Scope};
 use crate::error::{Error, Finding};
+use crate::function::HostFunction;
+use crate::handle::Handle;
 use crate::loader::{Loader, Mode, Program, Source};
 use heddle_compiler::{Options, compile};
 use heddle_vm::bytecode::{ModuleCode, ModuleRef};
+use heddle_vm::native::{HostCtx, HostFn};
 use heddle_vm::thread::{self, Thread};
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -24,6 +28,13 @@ pub use heddle_vm::thread::Stress;
 pub struct EngineBuilder {
     options: thread::Options,
     fuel: Option<u64>,
+    functions: Vec<(String, Vec<String>, Box<HostFn>)>,
+}
+
+fn boxed<S, F: HostFunction<S>>(name: &str, function: F) -> (String, Vec<String>, Box<HostFn>) {
+    let text = name.to_string();
+    let call = move |ctx: &mut HostCtx<'_>| function.call(ctx, &text);
+    (name.into(), F::params(), Box::new(call))
 }
 
 impl EngineBuilder {
@@ -64,6 +75,11 @@ impl EngineBuilder {
     /// Where `print` writes; the process's standard output, buffered, unless set.
     pub fn output(mut self, output: impl Write + Send + 'static) -> EngineBuilder {
         self.options.output = Box::new(output);
+        self
+    }
+    /// A function that scripts can call; see [`Engine::register`].
+    pub fn function<S>(mut self, name: &str, function: impl HostFunction<S>) -> EngineBuilder {
+        self.functions.push(boxed(name, function));
         self
     }
     /// Makes the engine.
@@ -132,7 +148,12 @@ impl Engine {
         }
         let code = compile_prelude(&engine, prelude.source);
         let module = engine.link(&code, &[], true).expect("the prelude links");
-        let mut thread = Thread::new(engine.clone(), builder.options);
+        let EngineBuilder {
+            options,
+            fuel,
+            functions,
+        } = builder;
+        let mut thread = Thread::new(engine.clone(), options);
         if thread.run_module(&module).is_err() {
             let error = thread.thrown();
             panic!(
@@ -140,7 +161,7 @@ impl Engine {
                 heddle_vm::error::report(&mut thread, error)
             );
         }
-        if let Some(fuel) = builder.fuel {
+        if let Some(fuel) = fuel {
             thread.set_fuel_limit(fuel);
         }
         engine.add_prelude_module(&module);
@@ -150,16 +171,62 @@ impl Engine {
         let library_names = engine.prelude_names();
         let is_public = |name: &&String| !name.contains("__") && !name.contains(['\0', ' ']);
         let prelude_names = library_names.iter().filter(is_public).cloned().collect();
-        Engine {
+        let mut this = Engine {
             thread,
             loader: Loader {
                 engine,
                 prelude_names,
                 library_names,
                 natives: heddle_stdlib::modules(),
+                host_modules: BTreeMap::new(),
                 loaded: HashMap::new(),
             },
             unnamed: 0,
+        };
+        for (name, params, function) in functions {
+            this.add_function(&name, &params, function);
+        }
+        this
+    }
+
+    /// Makes a Rust closure a function that scripts loaded from now on can call. `module.name` is found by `import module`, a name
+    /// without a point everywhere. What takes arguments and results is told by [`HostFunction`].
+    ///
+    /// ```
+    /// let mut engine = heddle::Engine::new();
+    /// engine.register("host.add", |a: i64, b: i64| a + b);
+    /// engine.register("half", |n: i64| if n % 2 == 0 { Ok(n / 2) } else { Err(format!("{n} is odd")) });
+    /// assert_eq!(engine.eval::<i64>("import host; half(host.add(3, 7))")?, 5);
+    /// assert_eq!(engine.eval::<String>("try { half(3) } catch e { e.message }")?, "3 is odd");
+    /// # Ok::<(), heddle::Error>(())
+    /// ```
+    ///
+    /// # Panics
+    /// If the module is one of the standard library's, or was imported already.
+    pub fn register<S>(&mut self, name: &str, function: impl HostFunction<S>) {
+        let (name, params, function) = boxed(name, function);
+        self.add_function(&name, &params, function);
+    }
+
+    fn add_function(&mut self, name: &str, params: &[String], function: Box<HostFn>) {
+        let value = self.loader.engine.host_function(name, params, function);
+        match name.split_once('.') {
+            Some((module, function)) => {
+                let is_standard = self.loader.natives.iter().any(|m| m.name == module);
+                let is_loaded = self
+                    .loader
+                    .loaded
+                    .contains_key(&ModuleRef::Std(module.into()));
+                assert!(!is_standard, "{name}: {module} is a standard module");
+                assert!(!is_loaded, "{name}: {module} was imported already");
+                let functions = self.loader.host_modules.entry(module.into()).or_default();
+                functions.retain(|(known, _)| known != function);
+                functions.push((function.into(), value));
+            }
+            None => {
+                self.loader.engine.define(name, value);
+                self.loader.prelude_names.push(name.into());
+            }
         }
     }
 
@@ -173,6 +240,88 @@ impl Engine {
         let (key, source) = file(path.as_ref())?;
         self.load(key, source, false).map(|(module, _)| module)
     }
+    /// Runs a text and gives the value of its last statement.
+    pub fn eval<T: FromValue>(&mut self, source: &str) -> Result<T, Error> {
+        let (key, source) = self.text("<string>", source.as_bytes());
+        let (_, value) = self.load(key, source, false)?;
+        self.taken(value, "the result")
+    }
+    /// Calls a `pub` function of a module.
+    ///
+    /// ```
+    /// let mut engine = heddle::Engine::new();
+    /// let module = engine.load_str("greet", "pub fn greet(name, times = 1) { \"hi {name} \" * times }")?;
+    /// let text: String = engine.call(&module, "greet", ("Ada", 2))?;
+    /// assert_eq!(text, "hi Ada hi Ada ");
+    /// # Ok::<(), heddle::Error>(())
+    /// ```
+    pub fn call<R: FromValue>(
+        &mut self,
+        module: &Module,
+        name: &str,
+        args: impl IntoArgs,
+    ) -> Result<R, Error> {
+        let function = self.export(module, name)?;
+        let function = Handle::new(&mut self.thread, function);
+        self.call_named(&function, args, name)
+    }
+    /// Calls a function that a script has given to the host.
+    pub fn call_handle<R: FromValue>(
+        &mut self,
+        function: &Handle,
+        args: impl IntoArgs,
+    ) -> Result<R, Error> {
+        self.call_named(function, args, "the function")
+    }
+    /// The value of a `pub` name of a module.
+    ///
+    /// ```
+    /// let mut engine = heddle::Engine::new();
+    /// let module = engine.load_str("settings", "pub let size = (80, 25)")?;
+    /// assert_eq!(engine.get::<(u32, u32)>(&module, "size")?, (80, 25));
+    /// # Ok::<(), heddle::Error>(())
+    /// ```
+    pub fn get<T: FromValue>(&mut self, module: &Module, name: &str) -> Result<T, Error> {
+        let value = self.export(module, name)?;
+        self.taken(value, name)
+    }
+
+    fn export(&mut self, module: &Module, name: &str) -> Result<heddle_vm::Value, Error> {
+        if let Some(value) = self.thread.exported(&module.linked, name) {
+            return Ok(value);
+        }
+        let names = self.thread.export_names(&module.linked);
+        let near = heddle_vm::error::nearest(name, names.iter().map(String::as_str));
+        let hint = near.map_or_else(String::new, |n| format!("; did you mean '{n}'?"));
+        let module = module.name();
+        Err(Error::new(
+            "NameError",
+            format!("module {module} exports no '{name}'{hint}"),
+        ))
+    }
+    fn call_named<R: FromValue>(
+        &mut self,
+        function: &Handle,
+        args: impl IntoArgs,
+        name: &str,
+    ) -> Result<R, Error> {
+        self.thread.collect_if_due();
+        let mut scope = Scope(self.thread.values());
+        let prepared = function
+            .into_value(&mut scope)
+            .and_then(|f| Ok((f, args.into_args(&mut scope)?)));
+        let (function, args) = prepared.map_err(|refused| refused.into_error(name))?;
+        match self.thread.run(function, &args) {
+            Ok(value) => self.taken(value, &format!("the result of {name}")),
+            Err(failure) => Err(Error::failure(&mut self.thread, failure)),
+        }
+    }
+    /// A value as Rust's.
+    fn taken<T: FromValue>(&mut self, value: heddle_vm::Value, what: &str) -> Result<T, Error> {
+        let taken = T::from_value(value, &mut Scope(self.thread.values()));
+        taken.map_err(|refused| refused.into_error(what))
+    }
+
     /// Runs a text; as `load_str`, for programs that export nothing.
     pub fn run_str(&mut self, name: &str, source: &str) -> Result<(), Error> {
         self.run_bytes(name, source.as_bytes())

@@ -2,6 +2,7 @@
 //!
 //! It holds text only, so it is `Send + Sync` and outlives its engine.
 
+use crate::handle::Handle;
 use heddle_compiler::Diagnostic;
 use heddle_compiler::render;
 use heddle_vm::thread::{Failure, Thread};
@@ -22,6 +23,8 @@ struct Inner {
     exit_code: Option<i32>,
     cause: Option<Error>,
     source: Option<Arc<dyn std::error::Error + Send + Sync>>,
+    /// The thrown value, where it may be thrown again.
+    value: Option<Handle>,
 }
 
 /// Something that the compiler found in a file.
@@ -57,6 +60,7 @@ impl Error {
             exit_code: None,
             cause: None,
             source: None,
+            value: None,
         }))
     }
     pub(crate) fn io(path: &str, error: std::io::Error) -> Error {
@@ -97,6 +101,13 @@ impl Error {
                 this
             }
         }
+    }
+    pub(crate) fn with_value(mut self, value: Handle) -> Error {
+        self.0.value = Some(value);
+        self
+    }
+    pub(crate) fn value(&self) -> Option<&Handle> {
+        self.0.value.as_ref()
     }
     fn thrown(thread: &mut Thread) -> Error {
         let error = thread.thrown();

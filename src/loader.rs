@@ -6,10 +6,11 @@
 use crate::error::{Error, Finding};
 use heddle_compiler::ast::{Ast, ImportPath, Span, StmtKind};
 use heddle_compiler::{Diagnostic, Options, ReplName};
+use heddle_vm::Value;
 use heddle_vm::bytecode::{ModuleCode, ModuleRef};
 use heddle_vm::module::Module;
 use heddle_vm::native::NativeModule;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -21,6 +22,8 @@ pub(crate) struct Loader {
     /// The same and the prelude's internal ones, for the library's modules.
     pub(crate) library_names: Vec<String>,
     pub(crate) natives: &'static [&'static NativeModule],
+    /// Functions of the host by module.
+    pub(crate) host_modules: BTreeMap<String, Vec<(String, Value)>>,
     pub(crate) loaded: HashMap<ModuleRef, Arc<Module>>,
 }
 
@@ -138,6 +141,9 @@ impl Loader {
         let imports: Vec<Arc<Module>> = refs.iter().map(|r| self.loaded[r].clone()).collect();
         let linked = match key {
             ModuleRef::Std(name) => {
+                if let Some(functions) = self.host_modules.get(&**name) {
+                    return Ok(self.engine.add_module_of(name, functions));
+                }
                 let spec = self
                     .native(name)
                     .expect("unknown modules are found out before");
@@ -239,29 +245,28 @@ impl<'a> Build<'a> {
 
     fn standard(&mut self, name: &str, importer: &ModuleRef) {
         let key = ModuleRef::Std(name.into());
-        match self.loader.native(name) {
-            Some(spec) => match spec.source {
-                Some(text) => {
-                    let source = Source {
-                        path: format!("<{name}>"),
-                        text: text.into(),
-                        folder: PathBuf::new(),
-                        fault: None,
-                    };
+        let found = match self.loader.native(name) {
+            Some(spec) => Some(spec.source),
+            None => self.loader.host_modules.contains_key(name).then_some(None),
+        };
+        match found {
+            Some(text) => {
+                let source = Source {
+                    path: format!("<{name}>"),
+                    text: text.unwrap_or_default().into(),
+                    folder: PathBuf::new(),
+                    fault: None,
+                };
+                if text.is_some() {
                     self.compile(key, source, Mode::default());
-                }
-                None => {
-                    let source = Source {
-                        path: format!("<{name}>"),
-                        text: "".into(),
-                        folder: PathBuf::new(),
-                        fault: None,
-                    };
+                } else {
                     self.units.insert(key, Unit { source, code: None });
                 }
-            },
+            }
             None => {
-                let known: Vec<&str> = self.loader.natives.iter().map(|m| m.name).collect();
+                let standard = self.loader.natives.iter().map(|m| m.name);
+                let hosts = self.loader.host_modules.keys().map(String::as_str);
+                let known: Vec<&str> = standard.chain(hosts).collect();
                 let near = heddle_vm::error::nearest(name, known.iter().copied());
                 let help = match near {
                     Some(near) => format!("did you mean `{near}`?"),

@@ -66,6 +66,8 @@ pub struct Engine {
     interrupt: Arc<AtomicBool>,
     pub(crate) stub: std::sync::OnceLock<Value>,
     pub(crate) next_var: AtomicU32,
+    /// Definitions of the host's functions; function objects point to them.
+    pub(crate) host_functions: Mutex<Vec<crate::hosting::HostFunction>>,
 }
 
 /// Prelude functions that slow paths call (see `interp::slow`).
@@ -156,6 +158,7 @@ impl Engine {
             interrupt: Arc::default(),
             stub: std::sync::OnceLock::new(),
             next_var: AtomicU32::new(0),
+            host_functions: Mutex::default(),
         };
         for text in KNOWN_SYMBOLS {
             engine.symbol(text);

@@ -1,10 +1,68 @@
-//! What a host does with a thread from outside: reads a module's exports, runs its tests, reads and makes values.
+//! What a host does with an engine and a thread from outside: adds functions of its own, reads a module's exports, runs its tests,
+//! reads and makes values, keeps some alive.
 
+use crate::engine::Engine;
 use crate::module::{Module, Slot};
-use crate::native::{Class, Ctx, NativeDef};
+use crate::native::{Class, Ctx, HostFn, NativeDef, Trap};
+use crate::ops;
 use crate::thread::{Failure, Thread};
+use crate::types::ErrorKind;
 use crate::value::Value;
+use parking_lot::Mutex;
 use std::sync::Arc;
+
+/// A function of the host, with the texts that its definition refers to.
+pub(crate) struct HostFunction {
+    /// Boxed: function objects point to it.
+    _def: Box<NativeDef>,
+    _params: Box<[&'static str]>,
+    _texts: Vec<Box<str>>,
+}
+
+/// A value that a host keeps alive. It belongs to the thread that made it.
+#[derive(Debug)]
+pub struct Held {
+    index: usize,
+    dropped: Arc<Mutex<Vec<usize>>>,
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.dropped.lock().push(self.index);
+    }
+}
+
+impl Engine {
+    /// Makes a function of the host's: `params` as in `NativeDef`.
+    pub fn host_function(&self, name: &str, params: &[String], function: Box<HostFn>) -> Value {
+        let mut texts: Vec<Box<str>> = vec![name.into()];
+        texts.extend(params.iter().map(|p| Box::from(p.as_str())));
+        // SAFETY: the texts are boxed and dropped after the definition, together with the engine.
+        let text = |t: &str| -> &'static str { unsafe { &*std::ptr::from_ref(t) } };
+        let names: Box<[&'static str]> = texts[1..].iter().map(|t| text(t)).collect();
+        let mut def = Box::new(NativeDef::new(
+            text(&texts[0]),
+            // SAFETY: as above.
+            unsafe { &*std::ptr::from_ref(&*names) },
+            Class::Blocking,
+            |ctx| ctx.nil(),
+            "",
+        ));
+        def.host = Some(function);
+        // SAFETY: boxed, and dropped with the engine.
+        let value = self.permanent_native(unsafe { &*std::ptr::from_ref(&*def) });
+        self.host_functions.lock().push(HostFunction {
+            _def: def,
+            _params: names,
+            _texts: texts,
+        });
+        value
+    }
+    /// Makes a permanent value a name of the prelude, for modules that are linked from now on.
+    pub fn define(&self, name: &str, value: Value) {
+        self.set_prelude(name, value);
+    }
+}
 
 /// Stands for the function that `Thread::values` is not.
 static NO_FUNCTION: NativeDef = NativeDef::new("", &[], Class::Plain, |ctx| ctx.nil(), "");
@@ -45,10 +103,57 @@ impl Thread {
             def: &NO_FUNCTION,
         }
     }
+    /// Keeps a value alive as long as what is returned.
+    pub fn hold(&mut self, value: Value) -> Held {
+        let dropped = std::mem::take(&mut *self.dropped_handles.lock());
+        for index in dropped {
+            self.free_handle(index);
+        }
+        Held {
+            index: self.new_handle(value),
+            dropped: self.dropped_handles.clone(),
+        }
+    }
+    /// The value that is kept, if this thread keeps it.
+    pub fn held(&self, held: &Held) -> Option<Value> {
+        Arc::ptr_eq(&held.dropped, &self.dropped_handles).then(|| self.handle(held.index))
+    }
+    /// Throws a `LimitError`: there is no room for what the host wants to make.
+    pub fn throw_no_room(&mut self) -> Trap {
+        self.throw_limit()
+    }
+    /// The code that the script gave to `os.exit`.
+    pub fn exit_code(&self) -> i32 {
+        self.exit_code
+    }
+    /// Ends the program, as `os.exit` does.
+    pub fn exit(&mut self, code: i32) -> Trap {
+        self.exit_code = code;
+        Trap::Exit
+    }
+    /// Throws an error made of Rust's; `kind` is the name of a built-in one, or else it is `Error`.
+    pub fn throw_named(&mut self, kind: &str, message: &str) -> Trap {
+        let index = crate::types::ERROR_KINDS.iter().position(|k| *k == kind);
+        self.throw_new(ErrorKind::ALL[index.unwrap_or(0)], message)
+    }
     /// A point between calls: collects if that is due. Values that are not in handles die.
     pub fn collect_if_due(&mut self) {
         if self.heap.is_collect_wanted() {
             self.collect_full();
         }
+    }
+}
+
+impl Ctx<'_> {
+    /// An int that fits, as Rust's; `None` for larger ones and other values.
+    pub fn as_i128(&self, value: Value) -> Option<i128> {
+        match ops::int::to_i64(value) {
+            Some(i) => Some(i.into()),
+            None => ops::int::view(value)?.to_bigint().try_into().ok(),
+        }
+    }
+    /// A float or an int, as a float.
+    pub fn as_f64(&self, value: Value) -> Option<f64> {
+        ops::float::number(value)
     }
 }

@@ -7,7 +7,7 @@ mod cache;
 pub mod engine;
 pub mod error;
 pub mod heap;
-mod hosting;
+pub mod hosting;
 mod interp;
 mod link;
 pub mod module;

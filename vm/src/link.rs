@@ -33,7 +33,7 @@ impl Engine {
     fn permanent(&self, header: Header, bytes: usize) -> *mut Header {
         self.arena.alloc(header, bytes)
     }
-    fn permanent_native(&self, def: &'static NativeDef) -> Value {
+    pub(crate) fn permanent_native(&self, def: &'static NativeDef) -> Value {
         let object = self
             .permanent(
                 Header::new(Kind::Native, type_id::FUNCTION, 0),
@@ -205,24 +205,30 @@ impl Engine {
         }
         let module = match code {
             Some(code) => self.link_with(code, imports, true, &values)?,
-            None => {
-                let mut module = empty_module(spec.name);
-                module.globals = values.iter().map(|(_, v)| UnsafeCell::new(*v)).collect();
-                module.names = values
-                    .iter()
-                    .enumerate()
-                    .map(|(i, (n, _))| (self.symbol(n), (Slot::Global(i as u32), true)))
-                    .collect();
-                module.has_run = AtomicBool::new(true);
-                let module = Arc::new(module);
-                self.publish(&module);
-                module
-            }
+            None => return Ok(self.add_module_of(spec.name, &values)),
         };
         self.modules
             .write()
             .insert(ModuleRef::Std(spec.name.into()), module.clone());
         Ok(module)
+    }
+
+    /// Makes a module of permanent values, to be found under `std:NAME`.
+    pub fn add_module_of(&self, name: &str, values: &[(String, Value)]) -> Arc<Module> {
+        let mut module = empty_module(name);
+        module.globals = values.iter().map(|(_, v)| UnsafeCell::new(*v)).collect();
+        module.names = values
+            .iter()
+            .enumerate()
+            .map(|(i, (n, _))| (self.symbol(n), (Slot::Global(i as u32), true)))
+            .collect();
+        module.has_run = AtomicBool::new(true);
+        let module = Arc::new(module);
+        self.publish(&module);
+        self.modules
+            .write()
+            .insert(ModuleRef::Std(name.into()), module.clone());
+        module
     }
 
     fn publish(&self, module: &Arc<Module>) {

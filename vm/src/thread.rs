@@ -15,6 +15,7 @@ use crate::ops::{self, OpFail};
 use crate::task::{Stack, Task, TaskState};
 use crate::types::{ErrorKind, Shape, Sym, TypeInfo};
 use crate::value::Value;
+use parking_lot::Mutex;
 use std::any::Any;
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -137,6 +138,8 @@ pub struct Thread {
     /// Values that hosts hold.
     handles: Vec<Value>,
     free_handles: Vec<usize>,
+    /// Handles that hosts have dropped since; see `Held`.
+    pub(crate) dropped_handles: Arc<Mutex<Vec<usize>>>,
     /// Methods of local types that capture variables.
     local_methods: HashMap<(u32, Sym), usize>,
     hopper: Option<crate::task::Hopper>,
@@ -267,6 +270,7 @@ impl Thread {
             next_task: 1,
             handles: Vec::new(),
             free_handles: Vec::new(),
+            dropped_handles: Arc::default(),
             local_methods: HashMap::new(),
             hopper: None,
             symbol_values: HashMap::new(),
@@ -1228,10 +1232,14 @@ impl Thread {
         }
         self.scan_extra = 0;
         self.nesting += 1;
-        let exit = match self.call_window(0, args.len(), 0, &[]) {
+        let mut exit = match self.call_window(0, args.len(), 0, &[]) {
             Ok(()) => interp::run(self),
             Err(trap) => self.handle_trap(trap).unwrap_or_else(|| interp::run(self)),
         };
+        // Pinned: a `yield` goes on at once.
+        while matches!(exit, Exit::Yielded | Exit::Preempted) {
+            exit = interp::run(self);
+        }
         self.nesting -= 1;
         self.base = self.stack.start.wrapping_add(saved_base);
         self.pc = saved_pc;
@@ -1240,6 +1248,11 @@ impl Thread {
         match exit {
             Exit::Returned => Ok(self.result),
             Exit::Ended => Err(Trap::Exit),
+            Exit::Parked => {
+                self.pending_wait = None;
+                let message = "a function that the host calls back cannot wait for a task";
+                Err(self.throw_new(ErrorKind::Blocking, message))
+            }
             _ => Err(Trap::Throw),
         }
     }

@@ -253,6 +253,8 @@ impl Thread {
                 }
                 Some(host) => {
                     let args = self.stack_index(args);
+                    // It may call back, and then the registers are scanned and moved.
+                    self.scan_extra = at + 2 + argc;
                     let mut ctx = HostCtx {
                         thread: self,
                         args,
