@@ -171,6 +171,7 @@ impl Roots for ThreadRoots<'_> {
                 visit(&raw mut task.result, 1);
                 if !task.base.is_null() {
                     visit_stack(task.base, task.pc, task.extra(), visit);
+                    task.clear_above_top();
                 }
             }
             visit(&raw mut (*t).thrown, 1);
@@ -1117,6 +1118,7 @@ impl Thread {
             Exit::Yielded | Exit::Preempted => {
                 task.stack = stack;
                 task.base = base;
+                task.is_clear_above = false;
                 task.pc = pc;
                 task.state = TaskState::Ready;
                 self.ready.push_back(id);
@@ -1125,6 +1127,7 @@ impl Thread {
             Exit::Parked => {
                 task.stack = stack;
                 task.base = base;
+                task.is_clear_above = false;
                 task.pc = pc;
                 task.state = TaskState::Waiting;
                 task.wait = pending_wait;

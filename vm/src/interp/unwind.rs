@@ -114,9 +114,11 @@ impl Thread {
             if proto.is_generator {
                 self.finish_generator();
             }
-            // SAFETY: the return word leads to the caller.
+            // SAFETY: the return word leads to the caller; the frame's registers are nobody's any more. They may lie among those of a
+            // frame below, where what was left would be kept alive: after a LimitError that matters.
             unsafe {
                 let ret = frame::ret(self.base);
+                std::ptr::write_bytes(self.base, 0, proto.registers as usize);
                 self.base = self.base.sub(frame::return_distance(ret) + 2);
                 self.pc = frame::return_pc(ret);
             }

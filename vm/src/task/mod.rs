@@ -33,6 +33,8 @@ pub struct Task {
     /// Top frame; null while it is mounted.
     pub(crate) base: *mut Value,
     pub(crate) pc: *const u64,
+    /// Since it was unmounted, a collection has cleared what lies above its top frame.
+    pub(crate) is_clear_above: bool,
     /// It has not begun: the stub's window holds a call with so many arguments.
     pub(crate) first_call: Option<usize>,
     pub(crate) wait: Option<Wait>,
@@ -54,6 +56,7 @@ impl Task {
             is_joined: false,
             stack: Stack::empty(),
             base: std::ptr::null_mut(),
+            is_clear_above: false,
             pc: std::ptr::null(),
             first_call: None,
             wait: None,
@@ -85,6 +88,23 @@ impl Task {
         self.first_call = Some(args.len());
     }
     /// Registers of the top frame that are live although its prototype does not say so.
+    /// Values of frames that are gone lie above the top frame: the collector does not see them, so later frames must not either.
+    /// For a task that is not mounted.
+    pub(crate) fn clear_above_top(&mut self) {
+        if self.base.is_null() || self.is_clear_above {
+            return;
+        }
+        self.is_clear_above = true;
+        // SAFETY: base is the top frame's, whose registers lie in the stack, as all up to its end.
+        unsafe {
+            let registers = (*crate::interp::frame::proto(self.base)).registers as usize;
+            let top = self.base.add(registers.max(self.extra()));
+            let end = self.stack.start.add(self.stack.capacity);
+            if top < end {
+                std::ptr::write_bytes(top, 0, end.offset_from(top) as usize);
+            }
+        }
+    }
     pub(crate) fn extra(&self) -> usize {
         self.first_call.map_or(0, |argc| 2 + argc)
     }
