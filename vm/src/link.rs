@@ -36,7 +36,7 @@ impl Engine {
     pub(crate) fn permanent_native(&self, def: &'static NativeDef) -> Value {
         let object = self
             .permanent(
-                Header::new(Kind::Native, type_id::FUNCTION, 0),
+                Header::new(Kind::Native, type_id::FUNCTION, def.exact_arity()),
                 size_of::<NativeFunction>(),
             )
             .cast::<NativeFunction>();

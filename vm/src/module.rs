@@ -7,14 +7,16 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 /// A linked function. Never moves and lives as long as its engine, so that code, closures and return words may point into it.
+/// What calls and returns read comes first, in one cache line.
+#[repr(C)]
 pub struct Proto {
+    pub code_start: *const u64,
+    /// `K[0]`.
+    pub consts_start: *const Value,
     /// `params` if a call with exactly so many positional arguments needs no binding, else `u32::MAX`.
     pub exact_arity: u32,
     /// Registers of a frame (a generator's last one holds the generator itself).
     pub registers: u32,
-    pub code_start: *const u64,
-    /// `K[0]`.
-    pub consts_start: *const Value,
     /// Instructions; inline caches in them are written by relaxed stores.
     pub code: Box<[u64]>,
     /// Constants, behind one word that points to the module's globals: `consts[0]` is that word, `K[i]` is `consts[i + 1]`.

@@ -98,6 +98,8 @@ pub struct Thread {
     pub(crate) vars_store: Vec<Value>,
     pub(crate) engine: Arc<Engine>,
     pub(crate) hooks: Hooks,
+    /// The `push` of lists, which calls of it are quickened for; unset until the prelude is there.
+    pub(crate) list_push: Value,
     /// What is being thrown; unset: a generator is being closed.
     pub(crate) thrown: Value,
     /// The trace of a thrown value that is no error.
@@ -241,6 +243,7 @@ impl Thread {
             vars_store: Vec::new(),
             engine,
             hooks,
+            list_push: Value::UNSET,
             thrown: Value::NIL,
             loose_trace: Vec::new(),
             result: Value::NIL,
@@ -1277,6 +1280,11 @@ impl Thread {
             return Ok(Value::NIL);
         }
         self.hooks = *self.engine.hooks.read();
+        let engine = self.engine();
+        let push = engine
+            .type_info(type_id::LIST)
+            .method(engine.symbol("push"));
+        self.list_push = push.map_or(Value::UNSET, |method| method.function);
         self.ensure_vars(module.var_base + module.var_count);
         let body = self.closure_of(&module.body());
         self.run(body, &[])

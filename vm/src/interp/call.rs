@@ -45,7 +45,9 @@ impl Thread {
                 Some(Kind::Native) => {
                     // SAFETY: a native function object points to its definition, which lives as long as the engine.
                     let def = unsafe { &*(*callee.as_object().cast::<NativeFunction>()).def };
-                    return self.call_native(def, at, argc, dest, names);
+                    // SAFETY: as above.
+                    let arity = unsafe { (*callee.as_object()).aux } as usize;
+                    return self.call_native(def, at, argc, dest, names, arity);
                 }
                 Some(Kind::BoundMethod) => {
                     // SAFETY: its layout.
@@ -228,9 +230,9 @@ impl Thread {
         mut argc: usize,
         dest: usize,
         names: &[Sym],
+        arity: usize,
     ) -> Result<(), Trap> {
-        let fixed = def.fixed();
-        if argc != fixed || !names.is_empty() {
+        if argc != arity || !names.is_empty() {
             argc = self.bind_native(def, at, argc, names)?;
         }
         if self.collects_always() {

@@ -171,7 +171,7 @@ op!(SetCell(s, w) {
 // --- arithmetic
 
 macro_rules! add_sub {
-    ($name:ident, $fname:ident, $method:ident, $wrapping:ident, $sign:tt) => {
+    ($name:ident, $fname:ident, $mname:ident, $method:ident, $wrapping:ident) => {
         op!($name(s, w) {
             let (x, y) = (reg!(s, w.b()), reg!(s, w.c()));
             if both_ints(x, y) {
@@ -180,16 +180,18 @@ macro_rules! add_sub {
                 }
                 reg!(s, w.a()) = tagged(x.0.$wrapping(y.0));
                 Go
-            } else if x.is_float() || y.is_float() {
-                requicken(s, w, Op::$fname)
+            } else if both_floats(x, y) {
+        requicken(s, w, Op::$fname)
+    } else if x.is_float() || y.is_float() {
+        requicken(s, w, Op::$mname)
             } else {
                 Slow
             }
         });
     };
 }
-add_sub!(Add, AddF, overflowing_add, wrapping_add, +);
-add_sub!(Sub, SubF, overflowing_sub, wrapping_sub, -);
+add_sub!(Add, AddF, AddM, overflowing_add, wrapping_add);
+add_sub!(Sub, SubF, SubM, overflowing_sub, wrapping_sub);
 op!(Mul(s, w) {
     let (x, y) = (reg!(s, w.b()), reg!(s, w.c()));
     if both_ints(x, y) {
@@ -198,8 +200,10 @@ op!(Mul(s, w) {
         }
         reg!(s, w.a()) = tagged(x.0.wrapping_mul(y.0));
         Go
-    } else if x.is_float() || y.is_float() {
+    } else if both_floats(x, y) {
         requicken(s, w, Op::MulF)
+    } else if x.is_float() || y.is_float() {
+        requicken(s, w, Op::MulM)
     } else {
         Slow
     }
@@ -211,49 +215,55 @@ op!(Div(s, w) {
         if d == 0 { return Slow; }
         reg!(s, w.a()) = Value::float_result(x.as_small_int() as f64 / d as f64);
         Go
-    } else if x.is_float() || y.is_float() {
+    } else if both_floats(x, y) {
         requicken(s, w, Op::DivF)
+    } else if x.is_float() || y.is_float() {
+        requicken(s, w, Op::DivM)
     } else {
         Slow
     }
 });
-/// One operand a float, the other an inline int.
-#[inline(always)]
-unsafe fn mixed_float(s: &mut State, w: Word, f: impl Fn(f64, f64) -> f64) -> Next {
-    // SAFETY: the contract at the head of this file.
-    unsafe {
-        let (x, y) = (reg!(s, w.b()), reg!(s, w.c()));
-        let (x, y) = if x.is_float() && y.is_small_int() {
-            (x.as_float(), y.as_small_int() as f64)
-        } else if x.is_small_int() && y.is_float() {
-            (x.as_small_int() as f64, y.as_float())
-        } else {
-            return Slow;
-        };
-        reg!(s, w.a()) = Value::float_result(f(x, y));
-        Go
-    }
-}
 macro_rules! float_op {
-    ($name:ident, $generic:ident, $sign:tt) => {
+    ($name:ident, $mixed:ident, $generic:ident, $sign:tt) => {
         op!($name(s, w) {
             let (x, y) = (s.base.add(w.b()), s.base.add(w.c()));
             if both_floats(*x, *y) {
                 reg!(s, w.a()) = Value::float_result(load_float(x) $sign load_float(y));
                 Go
             } else if both_ints(*x, *y) {
-                // The generic form again, from this instruction on.
                 requicken(s, w, Op::$generic)
+            } else if (*x).is_small_int() || (*y).is_small_int() {
+                requicken(s, w, Op::$mixed)
             } else {
-                mixed_float(s, w, |x, y| x $sign y)
+                Slow
             }
+        });
+        op!($mixed(s, w) {
+            let (x, y) = (reg!(s, w.b()), reg!(s, w.c()));
+            let (x, y) = if x.is_float() {
+                if y.is_small_int() {
+                    (x.as_float(), y.as_small_int() as f64)
+                } else if y.is_float() {
+                    (x.as_float(), y.as_float())
+                } else {
+                    return Slow;
+                }
+            } else if x.is_small_int() && y.is_float() {
+                (x.as_small_int() as f64, y.as_float())
+            } else if both_ints(x, y) {
+                return requicken(s, w, Op::$generic);
+            } else {
+                return Slow;
+            };
+            reg!(s, w.a()) = Value::float_result(x $sign y);
+            Go
         });
     };
 }
-float_op!(AddF, Add, +);
-float_op!(SubF, Sub, -);
-float_op!(MulF, Mul, *);
-float_op!(DivF, Div, /);
+float_op!(AddF, AddM, Add, +);
+float_op!(SubF, SubM, Sub, -);
+float_op!(MulF, MulM, Mul, *);
+float_op!(DivF, DivM, Div, /);
 
 /// The payload of an int that needs no more than 32 bits, for the shorter division.
 #[inline(always)]
@@ -669,6 +679,21 @@ op!(Invoke(s, w) {
     let next = push(s, object, w.a(), s.pc.add(1), w.b(), w.c());
     if next == Go { *s.base.sub(2) = method; }
     next
+});
+op!(InvokePush(s, w) {
+    let receiver = reg!(s, w.a() + 2);
+    if !receiver.is_kind(Kind::List) { return requicken(s, w, Op::Invoke); }
+    let list = receiver.as_object().cast::<List>();
+    let v = reg!(s, w.a() + 3);
+    let len = (*list).len;
+    if len == (*list).capacity || (*list).header.has(FLAG_FROZEN) { return Slow; }
+    if (*list).header.has(FLAG_BARRIER) && v.is_object() { return Slow; }
+    *(*list).items.add(len as usize) = v;
+    (*list).len = len + 1;
+    // What `push` returns.
+    reg!(s, w.b()) = Value::NIL;
+    s.pc = s.pc.add(1);
+    Go
 });
 op!(Return(s, w) {
     let value = reg!(s, w.a());

@@ -47,7 +47,7 @@ pub(crate) unsafe fn proto(base: *mut Value) -> *const Proto {
 #[inline(always)]
 pub(crate) unsafe fn constants(base: *mut Value) -> *const Value {
     // SAFETY: constants begin behind the word with the module's globals.
-    unsafe { (*proto(base)).consts.as_ptr().add(1) }
+    unsafe { (*proto(base)).consts_start }
 }
 /// The return word of the frame at `base`.
 ///

@@ -280,6 +280,7 @@ binary_ops! {
     AddI Add immediate; SubI Sub immediate; MulI Mul immediate; FloorDivI FloorDiv immediate; ModI Mod immediate; DivI Div immediate;
     AddK Add constant; SubK Sub constant; MulK Mul constant; DivK Div constant;
     RSubK Sub constant_first; RMulK Mul constant_first; RDivK Div constant_first;
+    AddM Add registers; SubM Sub registers; MulM Mul registers; DivM Div registers;
     AddF Add registers; SubF Sub registers; MulF Mul registers; DivF Div registers;
 }
 
@@ -735,12 +736,23 @@ pub(crate) fn Invoke(t: &mut Thread, w: Word) -> Done {
                 super::fast::cached(cache, t, w, receiver.type_id(), crate::cache::METHOD)
         {
             // What the cache remembers is a method of the type.
-            t.set_reg(w.a(), *t.methods.add(index as usize));
+            let method = *t.methods.add(index as usize);
+            t.set_reg(w.a(), method);
+            if method == t.list_push && w.c() == 2 && w.op() == Some(Op::Invoke) {
+                let word = cache.sub(1).cast::<std::sync::atomic::AtomicU64>();
+                (*word).store(
+                    w.with_op(Op::InvokePush).0,
+                    std::sync::atomic::Ordering::Relaxed,
+                );
+            }
             return t.call_window(w.a(), w.c(), w.b(), &[]);
         }
     }
     let name = t.engine_symbol(w.imm());
     t.invoke(w.a(), w.c(), w.b(), name, &[], Some(cache))
+}
+pub(crate) fn InvokePush(t: &mut Thread, w: Word) -> Done {
+    Invoke(t, w)
 }
 pub(crate) fn InvokeNamed(t: &mut Thread, w: Word) -> Done {
     t.charge_call()?;

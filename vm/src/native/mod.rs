@@ -90,6 +90,14 @@ impl NativeDef {
     pub fn fixed(&self) -> usize {
         self.params.len() - self.has_rest() as usize
     }
+    /// The number of arguments with which a call needs no binding; `u16::MAX`: every call does.
+    pub(crate) fn exact_arity(&self) -> u16 {
+        if self.has_rest() {
+            u16::MAX
+        } else {
+            self.fixed() as u16
+        }
+    }
     /// Whether the last parameter takes what is left over.
     pub fn has_rest(&self) -> bool {
         self.params.last().is_some_and(|p| p.starts_with(".."))
