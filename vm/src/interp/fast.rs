@@ -39,8 +39,20 @@ macro_rules! slow_only {
 }
 macro_rules! reg {
     ($s:ident, $i:expr) => {
-        *$s.base.add($i)
+        *register($s.base, $i)
     };
+}
+/// The address of a register, computed on its own: loads and stores then use it without an index, which lets the processor forward a
+/// value from the last store to it without going through the cache.
+#[inline(always)]
+unsafe fn register(base: *mut Value, i: usize) -> *mut Value {
+    // SAFETY: registers lie inside the frame.
+    let mut p = unsafe { base.add(i) };
+    // SAFETY: does nothing.
+    unsafe {
+        std::arch::asm!("/* {0} */", inout(reg) p, options(pure, nomem, nostack, preserves_flags))
+    };
+    p
 }
 macro_rules! jump {
     ($s:ident, $w:ident) => {{
@@ -226,7 +238,7 @@ op!(Div(s, w) {
 macro_rules! float_op {
     ($name:ident, $mixed:ident, $generic:ident, $sign:tt) => {
         op!($name(s, w) {
-            let (x, y) = (s.base.add(w.b()), s.base.add(w.c()));
+            let (x, y) = (register(s.base, w.b()), register(s.base, w.c()));
             if both_floats(*x, *y) {
                 reg!(s, w.a()) = Value::float_result(load_float(x) $sign load_float(y));
                 Go
@@ -375,7 +387,7 @@ op!(MulI(s, w) {
 macro_rules! const_op {
     ($name:ident, $left:expr) => {
         op!($name(s, w) {
-            let x = s.base.add(w.b());
+            let x = register(s.base, w.b());
             let y = *s.k.add(w.imm() as usize);
             if (*x).is_float() && y.is_float() {
                 let f: fn(f64, f64) -> f64 = $left;
@@ -699,7 +711,7 @@ op!(Return(s, w) {
     let value = reg!(s, w.a());
     let ret = (*s.base.sub(1)).0;
     let base = s.base.sub(return_distance(ret) + 2);
-    *base.add(return_destination(ret)) = value;
+    *register(base, return_destination(ret)) = value;
     s.base = base;
     s.pc = return_pc(ret);
     s.k = constants(base);
@@ -709,7 +721,7 @@ op!(ReturnNil(s, w) {
     let _ = w;
     let ret = (*s.base.sub(1)).0;
     let base = s.base.sub(return_distance(ret) + 2);
-    *base.add(return_destination(ret)) = Value::NIL;
+    *register(base, return_destination(ret)) = Value::NIL;
     s.base = base;
     s.pc = return_pc(ret);
     s.k = constants(base);
