@@ -119,10 +119,24 @@ fn read_path(ctx: &mut Ctx) -> Result<(String, Vec<u8>), Trap> {
     if let Ok(metadata) = fs::metadata(&path) {
         ctx.reserve(metadata.len() as usize)?;
     }
-    match fs::read(&path) {
-        Ok(bytes) => Ok((path, bytes)),
+    let mut bytes = Vec::new();
+    let limit = ctx.heap().limit() as u64;
+    match fs::File::open(&path).and_then(|file| file.take(limit).read_to_end(&mut bytes)) {
+        Ok(_) => {
+            check_size(ctx, &path, bytes.len())?;
+            Ok((path, bytes))
+        }
         Err(e) => Err(io_error(ctx, &path, &e)),
     }
+}
+
+/// A file may be longer than its size says, even endless: what does not fit the program's memory is refused.
+fn check_size(ctx: &mut Ctx, path: &str, bytes: usize) -> Result<(), Trap> {
+    if bytes < ctx.heap().limit() {
+        return Ok(());
+    }
+    let message = format!("{}: {path} does not fit the memory", ctx.name());
+    Err(ctx.throw(ErrorKind::Limit, message))
 }
 
 fn read(ctx: &mut Ctx) -> NativeResult {
@@ -332,11 +346,15 @@ fn read_some(ctx: &mut Ctx) -> Result<Vec<u8>, Trap> {
     let most = count.map_or(u64::MAX, |n| n.max(0) as u64);
     ctx.reserve(most.min(size) as usize)?;
     let mut bytes = Vec::new();
+    let most = most.min(ctx.heap().limit() as u64);
     match file
         .reader()
         .and_then(|reader| reader.take(most).read_to_end(&mut bytes))
     {
-        Ok(_) => Ok(bytes),
+        Ok(_) => {
+            check_size(ctx, &file.path, bytes.len())?;
+            Ok(bytes)
+        }
         Err(e) => Err(file_error(ctx, &e)),
     }
 }

@@ -54,6 +54,9 @@ impl Order<'_> {
         if a.is_float() && b.is_float() {
             return order_floats(a.as_float(), b.as_float()) == Ordering::Less;
         }
+        if let (Some(a), Some(b)) = (ops::text::as_str(a), ops::text::as_str(b)) {
+            return a < b;
+        }
         if self.is_stuck {
             return false;
         }

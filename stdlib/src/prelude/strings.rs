@@ -78,7 +78,8 @@ pub(super) static STRINGS: &[NativeDef] = natives! {
     plain "bytes.starts_with" (self, part) => |ctx| Ok(Value::bool(ctx.bytes_arg(0)?.starts_with(ctx.bytes_arg(1)?)));
     /// Whether they end with `part`.
     plain "bytes.ends_with" (self, part) => |ctx| Ok(Value::bool(ctx.bytes_arg(0)?.ends_with(ctx.bytes_arg(1)?)));
-    plain "__new_bytes" ("value?") => make_bytes;
+    /// Bytes of a text (UTF-8), a list of ints, or so many zeros.
+    plain "bytes" ("value?") => make_bytes;
 };
 
 fn upper(ctx: &mut Ctx) -> NativeResult {
