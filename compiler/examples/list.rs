@@ -7,7 +7,7 @@ fn main() {
     let source = std::fs::read_to_string(&path).expect("a readable file");
     let prelude: Vec<String> = "print eprint input str repr int float bool type len min max sum abs round floor ceil \
         sqrt range Set Error freeze copy proxy is_frozen same hash sleep timeout zip enumerate sorted reversed map \
-        filter string list tuple set bytes duration function chr Channel Atomic Semaphore Scoped Troop Queue Mutex \
+        filter string list tuple set generator StopIteration iterator bytes duration function chr Channel Atomic Semaphore Scoped Troop Queue Mutex \
         TypeError ValueError ArithmeticError IndexError KeyError MatchError NameError AssertError IoError"
         .split_whitespace()
         .map(String::from)

@@ -33,7 +33,10 @@ enum Callee {
 impl Generator<'_> {
     pub(super) fn call(&mut self, id: ExprId, callee: ExprId, args: &[Arg], dest: Dest) {
         let span = self.ast.expr(id).span;
-        if self.intrinsic(callee, args, span) || self.construction(callee, args, span, dest) {
+        if self.intrinsic(callee, args, span)
+            || self.construction(callee, args, span, dest)
+            || self.append(callee, args, span, dest)
+        {
             return;
         }
         let mark = self.f.top;
@@ -349,6 +352,35 @@ impl Generator<'_> {
             ExprKind::Name(_) => false,
             _ => self.res.folded.contains_key(&id),
         }
+    }
+
+    /// `xs.push(x)` of what is known to be a list: an instruction.
+    fn append(&mut self, callee: ExprId, args: &[Arg], span: Span, dest: Dest) -> bool {
+        let ast = self.ast;
+        let ExprKind::Field {
+            object,
+            name,
+            safe: false,
+        } = ast.expr(callee).kind
+        else {
+            return false;
+        };
+        let Target::Binding(binding) = self.res.target(object) else {
+            return false;
+        };
+        let [Arg { name: None, value }] = args else {
+            return false;
+        };
+        if !self.res.binding(binding).is_list || ast.name(name.name) != "push" {
+            return false;
+        }
+        let mark = self.f.top;
+        let list = self.operand(object);
+        let value = self.operand(*value);
+        self.emit(span, Op::ListAppend, list, value, 1, 0);
+        self.f.top = mark;
+        self.nil(span, dest);
+        true
     }
 
     /// What only the prelude may say: returning into a fused instruction.

@@ -70,6 +70,8 @@ pub(crate) struct Binding {
     pub(crate) is_used: bool,
     /// The number that a `let` or `const` always is.
     pub(crate) literal: Option<Literal>,
+    /// A `let` whose value is made by a list literal.
+    pub(crate) is_list: bool,
     /// The `self` of a method of this type.
     pub(crate) self_type: Option<u32>,
     /// A function that captures nothing: a constant.

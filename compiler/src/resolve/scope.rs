@@ -143,6 +143,7 @@ impl<'a> Resolver<'a> {
             is_early: false,
             is_used: false,
             literal: None,
+            is_list: false,
             self_type: None,
             is_static: matches!(
                 kind,

@@ -411,6 +411,8 @@ impl<'a> Resolver<'a> {
         let Some(binding) = self.out.pat_binding(pat) else {
             return;
         };
+        self.out.bindings[binding.0 as usize].is_list =
+            kind == BindKind::Let && self.makes_list(value);
         let is_always_set = kind == BindKind::Const
             || kind == BindKind::Let && (!is_root || !self.may_have_called && !self.has_call(span));
         if is_always_set && self.options.repl_scope.is_none() {
@@ -418,6 +420,25 @@ impl<'a> Resolver<'a> {
             if !entry.is_early {
                 entry.literal = self.out.folded.get(&value).copied();
             }
+        }
+    }
+
+    /// Whether the value is certain to be a list of its own.
+    fn makes_list(&self, value: ExprId) -> bool {
+        match &self.ast.expr(value).kind {
+            ExprKind::List(_) => true,
+            ExprKind::Binary {
+                op: BinaryOp::Mul,
+                left,
+                ..
+            } => {
+                matches!(self.ast.expr(*left).kind, ExprKind::List(_))
+            }
+            ExprKind::Call { callee, .. } if self.options.is_prelude => {
+                matches!(self.ast.expr(*callee).kind, ExprKind::Name(name)
+                    if self.ast.name(name) == "__list_with_capacity")
+            }
+            _ => false,
         }
     }
 
