@@ -748,7 +748,8 @@ op!(ForNext(s, w) {
     let list = x.as_object().cast::<List>();
     let position = reg!(s, w.a() + 1).as_small_int();
     if (*list).len as i64 != reg!(s, w.a() + 2).as_small_int() { return Slow; }
-    if position < (*list).len as i64 {
+    // Unsigned: what lies in the register is not verified, so it may be negative.
+    if (position as u64) < (*list).len as u64 {
         reg!(s, w.b()) = *(*list).items.add(position as usize);
         reg!(s, w.a() + 1) = Value::small_int(position + 1);
         Go

@@ -1132,6 +1132,9 @@ pub(crate) fn NewList(t: &mut Thread, w: Word) -> Done {
 pub(crate) fn ListAppend(t: &mut Thread, w: Word) -> Done {
     t.poll();
     let list = t.reg(w.a());
+    if !list.is_kind(Kind::List) {
+        return Err(t.throw_new(ErrorKind::Type, "only a list can be appended to"));
+    }
     for i in 0..w.c() {
         let value = t.reg(w.b() + i);
         let done = ops::list::push(&mut t.heap, list, value);
@@ -1453,6 +1456,9 @@ pub(crate) fn DeferPush(t: &mut Thread, w: Word) -> Done {
         let made = ops::list::new(&mut t.heap, &[]);
         list = t.checked(made)?;
         t.set_reg(w.a(), list);
+    }
+    if !list.is_kind(Kind::List) {
+        return Err(t.throw_new(ErrorKind::Type, "only a list can be appended to"));
     }
     let value = t.reg(w.b());
     let done = ops::list::push(&mut t.heap, list, value);
