@@ -71,7 +71,7 @@ pub(super) static LISTS: &[NativeDef] = natives! {
     plain "__replace" (list, xs) => replace;
     plain "__check_changeable" (list) => |ctx| { let done = ops::list::check_not_frozen(ctx.arg(0)); ctx.done(done)?; Ok(Value::NIL) };
     plain "__copy_within" (to, at, from, start, end) => copy_within;
-    plain "__second_of_pairs" (pairs) => second_of_pairs;
+    plain "__second_of_pairs" (pairs, out) => second_of_pairs;
     plain "__find_step" (xs, x, from) => find_step;
 };
 
@@ -237,14 +237,16 @@ fn copy_within(ctx: &mut Ctx) -> NativeResult {
     Ok(Value::NIL)
 }
 
+/// Appends the second elements of pairs, as many as a step allows; true if there are more.
 fn second_of_pairs(ctx: &mut Ctx) -> NativeResult {
     let pairs = ctx.list_arg(0)?;
-    let list = ops::list::with_capacity(ctx.heap(), pairs.len() / 2);
-    let list = ctx.done(list)?;
-    for pair in pairs.chunks_exact(2) {
-        ctx.list_push(list, pair[1])?;
+    let done = ctx.list_arg(1)?.len();
+    let out = ctx.arg(1);
+    let end = (pairs.len() / 2).min(done + STEP);
+    for i in done..end {
+        ctx.list_push(out, pairs[2 * i + 1])?;
     }
-    Ok(list)
+    Ok(Value::bool(end < pairs.len() / 2))
 }
 
 /// The position from `from` on of an element that equals `x`; nil: none; -(i + 1): look at element i, then go on behind it.

@@ -8,6 +8,9 @@ use heddle_vm::ops::map::{Inserted, Lookup};
 use heddle_vm::types::ErrorKind;
 use heddle_vm::{Value, natives, ops};
 
+/// The entries of larger maps and sets are listed by Heddle code.
+const LONG: usize = 50_000;
+
 pub(super) static MAPS: &[NativeDef] = natives! {
     /// The value of the key, or `default` (nil).
     plain "map.get" (self, key, "default?") => get;
@@ -142,6 +145,10 @@ fn entries(ctx: &mut Ctx, part: Part) -> NativeResult {
         return Err(ctx.wrong_type(0, "a map"));
     }
     let length = ops::map::len(map);
+    if length > LONG {
+        let what = Value::small_int(part as i64);
+        return Err(call_prelude(ctx, "__entries_long", &[map, what]));
+    }
     if let Part::Both = part {
         ctx.reserve(length * 40)?;
     }

@@ -1,9 +1,13 @@
 //! Methods of strings and bytes.
 
+use super::call_prelude;
 use crate::support::{new_bytes, new_str, slice_bounds};
 use heddle_vm::native::{Ctx, NativeDef, NativeResult};
 use heddle_vm::types::ErrorKind;
 use heddle_vm::{Value, natives, ops};
+
+/// Texts of more bytes are split in steps.
+const LONG: usize = 256 * 1024;
 
 pub(super) static STRINGS: &[NativeDef] = natives! {
     /// The number of characters (code points).
@@ -57,6 +61,7 @@ pub(super) static STRINGS: &[NativeDef] = natives! {
     /// The string of one character with this code point. Throws ValueError if there is none.
     plain "chr" (n) => chr;
     plain "__reverse_text" (text) => reverse_text;
+    plain "__split_step" (text, sep, limit, at, out) => split_step;
 
     /// The number of bytes.
     plain "bytes.len" (self) => |ctx| { let n = ctx.bytes_arg(0)?.len(); Ok(ctx.int(n as i64)) };
@@ -125,6 +130,10 @@ fn split(ctx: &mut Ctx) -> NativeResult {
             ));
         }
     };
+    if text.len() > LONG && separator != Some("") {
+        let args = [ctx.arg(0), ctx.arg_or_nil(1), ctx.arg_or_nil(2)];
+        return Err(call_prelude(ctx, "__split_long", &args));
+    }
     match separator {
         Some("") => Err(ctx.throw(ErrorKind::Value, "split: the separator is empty")),
         Some(separator) if limit == usize::MAX => {
@@ -151,7 +160,59 @@ fn split(ctx: &mut Ctx) -> NativeResult {
 
 fn lines(ctx: &mut Ctx) -> NativeResult {
     let text = ctx.str_arg(0)?;
+    if text.len() > LONG {
+        let args = [ctx.arg(0), Value::TRUE, Value::NIL];
+        return Err(call_prelude(ctx, "__split_long", &args));
+    }
     list_of_parts(ctx, text.lines(), text.len())
+}
+
+/// Appends parts of a text from byte `at` on to `out`; gives where to go on, nil at the end. `sep`: a text, nil for white space,
+/// true for ends of lines.
+fn split_step(ctx: &mut Ctx) -> NativeResult {
+    /// Bytes gone through in one step.
+    const STEP: usize = 64 * 1024;
+    let text = ctx.str_arg(0)?;
+    let separator = ctx.as_str(ctx.arg(1));
+    let is_lines = ctx.arg(1) == Value::TRUE;
+    let limit = ctx
+        .opt_int_arg(2)?
+        .map_or(usize::MAX, |n| n.max(1) as usize);
+    let start = ctx.int_arg(3)?.max(0) as usize;
+    let mut count = ctx.list_arg(4)?.len();
+    let out = ctx.arg(4);
+    ctx.reserve(STEP * 16)?;
+    let mut at = start;
+    while at - start < STEP {
+        let mut rest = &text[at..];
+        if separator.is_none() && !is_lines {
+            rest = rest.trim_start();
+        }
+        if rest.is_empty() && separator.is_none() {
+            return Ok(Value::NIL);
+        }
+        let found = match separator {
+            _ if count + 1 >= limit => None,
+            Some(separator) => rest.find(separator).map(|i| (i, separator.len())),
+            None if is_lines => rest.find('\n').map(|i| (i, 1)),
+            None => rest.find(char::is_whitespace).map(|i| (i, 0)),
+        };
+        let (length, behind) = found.unwrap_or((rest.len(), 0));
+        let part = &rest[..length];
+        let part = match found {
+            Some(_) if is_lines => part.strip_suffix('\r').unwrap_or(part),
+            _ => part,
+        };
+        // A part is as long as it is: room for a huge one was not asked for, but then it is the only one.
+        let part = ctx.str(part);
+        ctx.list_push(out, part)?;
+        count += 1;
+        if found.is_none() {
+            return Ok(Value::NIL);
+        }
+        at = text.len() - rest.len() + length + behind;
+    }
+    Ok(ctx.int(at as i64))
 }
 
 /// A list of parts of a text of `bytes` bytes.
@@ -206,6 +267,10 @@ fn replace(ctx: &mut Ctx) -> NativeResult {
     let (text, from, to) = (ctx.str_arg(0)?, ctx.str_arg(1)?, ctx.str_arg(2)?);
     let replaced = match ctx.opt_int_arg(3)? {
         Some(n) => text.replacen(from, to, n.max(0) as usize),
+        None if text.len() > LONG && !from.is_empty() => {
+            let args = [ctx.arg(0), ctx.arg(1), ctx.arg(2)];
+            return Err(call_prelude(ctx, "__replace_long", &args));
+        }
         None => {
             // The result may be far larger than the texts: its size is known before it is made.
             let hits = if to.len() > from.len() {
