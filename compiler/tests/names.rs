@@ -396,6 +396,22 @@ fn warnings() {
 }
 
 #[test]
+fn tests_that_are_left_out_use_their_imports() {
+    let source = "import fs, os\ntest \"reads\" { assert fs.exists(\"x\") }";
+    let mut options = options();
+    options.is_test = false;
+    let (module, found) = compile_with(source, &options);
+    assert_eq!(
+        found.iter().map(|found| found.code).collect::<Vec<_>>(),
+        ["W0202"]
+    );
+    assert!(module.is_some_and(|module| module.tests.is_empty()));
+    options.is_test = true;
+    let (module, _) = compile_with(source, &options);
+    assert_eq!(module.map(|module| module.tests.len()), Some(1));
+}
+
+#[test]
 fn at_most_twenty_errors() {
     let source: String = (0..50).map(|n| format!("unknown{n}()\n")).collect();
     let (_, found) = compile_with(&source, &options());

@@ -366,6 +366,8 @@ impl<'a> Resolver<'a> {
             StmtKind::Test { body, .. } => {
                 if self.options.is_test {
                     self.function(*body, None);
+                } else {
+                    self.note_uses(self.ast.func(*body).span);
                 }
             }
         }
@@ -419,6 +421,19 @@ impl<'a> Resolver<'a> {
             let entry = &mut self.out.bindings[binding.0 as usize];
             if !entry.is_early {
                 entry.literal = self.out.folded.get(&value).copied();
+            }
+        }
+    }
+
+    /// A test that is left out still uses what it names: no warning about its imports.
+    fn note_uses(&mut self, span: Span) {
+        let first = self.name_uses.partition_point(|&(at, _)| at < span.start);
+        for &(at, name) in &self.name_uses[first..] {
+            if at >= span.end {
+                break;
+            }
+            if let Some(&id) = self.scopes[0].names.get(&name) {
+                self.out.bindings[id.0 as usize].is_used = true;
             }
         }
     }
