@@ -43,6 +43,12 @@ const TOUR_NOT_YET: &[(&str, &str)] = &[
     ("13_deadlock", "needs channels"),
 ];
 
+/// Tour programs that run in the plain mode only, with the reason.
+const TOUR_PLAIN_ONLY: &[(&str, &str)] = &[
+    ("02_functions", "hundreds of thousands of calls"),
+    ("04_errors", "a stack of a million frames"),
+];
+
 /// The modes a script runs in: the name and the flags of `heddle run` that it adds.
 const MODES: &[(&str, &[&str])] = &[
     ("plain", &[]),
@@ -98,14 +104,21 @@ fn main() -> ExitCode {
     }
     for path in programs_in(&tests.join("tour")) {
         let name = script_name(&path);
-        let reason = TOUR_NOT_YET
-            .iter()
-            .find(|(program, _)| name.ends_with(program));
+        let find = |list: &'static [(&str, &'static str)]| {
+            let program = list.iter().find(|(program, _)| name.ends_with(program));
+            program.map(|(_, reason)| *reason)
+        };
         for (mode, flags) in &modes {
+            let in_stress = if *mode == "plain" {
+                None
+            } else {
+                find(TOUR_PLAIN_ONLY)
+            };
+            let reason = find(TOUR_NOT_YET).or(in_stress);
             let path = path.clone();
             let trial = Trial::test(format!("{name} [{mode}]"), move || run_tour(&path, flags));
             let trial = match reason {
-                Some((_, reason)) => trial
+                Some(reason) => trial
                     .with_kind(format!("skipped: {reason}"))
                     .with_ignored_flag(true),
                 None => trial,
