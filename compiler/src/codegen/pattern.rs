@@ -138,7 +138,9 @@ impl Generator<'_> {
             && list.rest.is_none()
             && list.before.len() <= 100
         {
-            return self.unpack_pattern(list, source, span);
+            // What `Unpack` insists on: a tuple, or a list.
+            let kind = 1 + i32::from(matches!(ast.pat(pat).kind, PatKind::List(_)));
+            return self.unpack_pattern(list, source, kind, span);
         }
         let mut fails = Vec::new();
         self.pattern(pat, source, &mut fails);
@@ -150,7 +152,7 @@ impl Generator<'_> {
         }
     }
 
-    fn unpack_pattern(&mut self, list: &ListPat, source: u8, span: Span) {
+    fn unpack_pattern(&mut self, list: &ListPat, source: u8, kind: i32, span: Span) {
         let count = list.before.len();
         let mut registers = list
             .before
@@ -170,13 +172,13 @@ impl Generator<'_> {
                     .is_some_and(|register| usize::from(register) == usize::from(first) + index + 1)
             })
         {
-            self.emit(span, Op::Unpack, source, first, count as u8, 0);
+            self.emit(span, Op::Unpack, source, first, count as u8, kind);
             return;
         }
         let mark = self.f.top;
         let first = self.f.alloc_run(count);
         let first = if count == 0 { source } else { first };
-        self.emit(span, Op::Unpack, source, first, count as u8, 0);
+        self.emit(span, Op::Unpack, source, first, count as u8, kind);
         for (index, &part) in list.before.iter().enumerate() {
             let value = first.saturating_add(index as u8);
             match self.ast.pat(part).kind {

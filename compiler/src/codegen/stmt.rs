@@ -170,7 +170,7 @@ impl Generator<'_> {
             }
             PatKind::Wildcard => self.expr(value, Dest::Discard),
             PatKind::Tuple(list) | PatKind::List(list)
-                if list.rest.is_none() && self.binds_one_to_one(list, value) =>
+                if list.rest.is_none() && self.binds_one_to_one(pat, list, value) =>
             {
                 let (ExprKind::Tuple(values) | ExprKind::List(values)) = &ast.expr(value).kind
                 else {
@@ -194,9 +194,11 @@ impl Generator<'_> {
     }
 
     /// `let (a, b) = (x, y)`: every part has its value, none needs the tuple.
-    fn binds_one_to_one(&self, list: &ListPat, value: ExprId) -> bool {
-        let (ExprKind::Tuple(values) | ExprKind::List(values)) = &self.ast.expr(value).kind else {
-            return false;
+    fn binds_one_to_one(&self, pat: PatId, list: &ListPat, value: ExprId) -> bool {
+        let values = match (&self.ast.pat(pat).kind, &self.ast.expr(value).kind) {
+            (PatKind::Tuple(_), ExprKind::Tuple(values)) => values,
+            (PatKind::List(_), ExprKind::List(values)) => values,
+            _ => return false,
         };
         values.len() == list.before.len()
             && list.before.iter().all(|&part| {

@@ -594,7 +594,7 @@ impl Code<'_> {
             Op::Unpack => {
                 return self
                     .registers(b, c)
-                    .and(ensure(imm == 0, || "an unused number".into()));
+                    .and(ensure((0..=2).contains(&imm), || "no kind of parts".into()));
             }
             Op::Yield => c <= self.proto.registers as usize,
             Op::LoadBool => b <= 1,

@@ -1380,7 +1380,12 @@ pub(crate) fn SetMethod(t: &mut Thread, w: Word) -> Done {
 }
 pub(crate) fn Unpack(t: &mut Thread, w: Word) -> Done {
     let x = t.reg(w.a());
-    match t.elements(x) {
+    let takes = match w.imm() {
+        1 => x.is_kind(Kind::Tuple),
+        2 => x.is_kind(Kind::List),
+        _ => true,
+    };
+    match t.elements(x).filter(|_| takes) {
         Some(items) if items.len() == w.c() => {
             for (i, item) in items.iter().enumerate() {
                 t.set_reg(w.b() + i, *item);
@@ -1389,7 +1394,7 @@ pub(crate) fn Unpack(t: &mut Thread, w: Word) -> Done {
         }
         Some(items) => {
             let message = format!("cannot take {} values apart into {}", items.len(), w.c());
-            Err(t.throw_new(ErrorKind::Value, &message))
+            Err(t.throw_new(ErrorKind::Match, &message))
         }
         None => {
             let message = format!(
@@ -1397,7 +1402,7 @@ pub(crate) fn Unpack(t: &mut Thread, w: Word) -> Done {
                 crate::native::with_article(&t.type_name(x)),
                 w.c()
             );
-            Err(t.throw_new(ErrorKind::Type, &message))
+            Err(t.throw_new(ErrorKind::Match, &message))
         }
     }
 }

@@ -108,6 +108,13 @@ impl Thread {
                 unsafe {
                     *self.base.add(handler.reg as usize) = self.thrown;
                     self.pc = proto.code_start.add(handler.target as usize);
+                    // What lies above belongs to the body that was left, or to the callees in it: a handler of `LimitError`
+                    // needs the memory. (A cleanup goes on with the body's registers.)
+                    if !handler.is_cleanup {
+                        for dead in handler.reg as usize + 1..proto.registers as usize {
+                            *self.base.add(dead) = Value::NIL;
+                        }
+                    }
                 }
                 return None;
             }
@@ -184,7 +191,7 @@ impl Thread {
         v.is_kind(Kind::Struct) && self.engine.type_info(v.type_id()).is_error
     }
 
-    /// Records where `error` is thrown, unless it says so already or is of the kind that ends iterations.
+    /// Records where `error` is thrown, unless it says so already.
     fn add_trace(&mut self, error: Value) {
         if !self.is_error(error) {
             self.loose_trace = self.collect_trace();
@@ -194,13 +201,17 @@ impl Thread {
         // SAFETY: an error has five fields in front of its own.
         let slot = unsafe { object.cast::<Value>().add(1 + TRACE_FIELD) };
         // SAFETY: as above.
-        if unsafe { !(*slot).is_nil() }
-            || error.is_shared()
-            || error.type_id() == ErrorKind::StopIteration.type_id()
-        {
+        if unsafe { !(*slot).is_nil() } || error.is_shared() {
             return;
         }
-        let entries = self.collect_trace();
+        let entries = self.collect_trace_of(
+            // The end of an iteration is hardly ever looked at: its place is enough.
+            if error.type_id() == ErrorKind::StopIteration.type_id() {
+                1
+            } else {
+                usize::MAX
+            },
+        );
         let bytes = size_of::<Trace>() + entries.len() * 16;
         let trace = self
             .heap
@@ -221,6 +232,11 @@ impl Thread {
 
     /// (prototype, word) of each frame, newest first; a null prototype stands for as many frames left out.
     pub(crate) fn collect_trace(&self) -> Vec<(*const Proto, u64)> {
+        self.collect_trace_of(usize::MAX)
+    }
+
+    /// The same, of the `most` newest frames.
+    fn collect_trace_of(&self, most: usize) -> Vec<(*const Proto, u64)> {
         let mut inner = Vec::new();
         let mut outer: std::collections::VecDeque<(*const Proto, u64)> =
             std::collections::VecDeque::new();
@@ -234,6 +250,9 @@ impl Thread {
             let proto = unsafe { &*frame.proto };
             if proto.is_stub() || proto.is_internal {
                 continue;
+            }
+            if inner.len() == most {
+                break;
             }
             let entry = (frame.proto, frame.word() as u64);
             if inner.len() < TRACE_HALF {
