@@ -58,3 +58,8 @@ pub use session::Session;
 pub fn eval<T: FromValue>(source: &str) -> Result<T, Error> {
     Engine::new().eval(source)
 }
+
+// The README's example of embedding runs with the tests.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

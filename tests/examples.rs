@@ -60,7 +60,7 @@ const EXAMPLES: &[Example] = &[
     example(
         "search_files",
         &[
-            "thread",
+            "th(read|ird)",
             "examples/data/notes/garden.txt",
             "examples/data/notes/missing.txt",
             "examples/data/notes/workshop.txt",
