@@ -27,6 +27,8 @@ const BIG_HEAP_BYTES: usize = 32 * 1024 * 1024;
 const STEP: Duration = Duration::from_micros(300);
 const LONG_STEP: Duration = Duration::from_micros(900);
 
+/// Each collection of mode `Stress` pays for so many bytes of a look at the whole heap.
+const STRESS_CREDIT_BYTES: usize = 8 * 1024;
 /// So many collections of mode `Stress` leave a small heap small.
 const STRESS_SMALL_COLLECTIONS: u64 = 64;
 
@@ -87,15 +89,19 @@ impl Heap {
             return;
         }
         let is_stress = how == Collect::Stress;
-        let how = if is_stress { self.vary_stress() } else { how };
-        let is_checked = cfg!(debug_assertions) && is_stress;
+        let (how, is_whole) = if is_stress {
+            self.vary_stress()
+        } else {
+            (how, false)
+        };
+        let is_checked = cfg!(debug_assertions) && is_whole;
+        let poison = cfg!(debug_assertions) && is_stress;
         if is_checked {
             self.verify(roots);
         }
         let start = Instant::now();
         let inner = self.inner();
         inner.young.retire(bump);
-        let poison = is_checked;
         if inner.generations.is_none() {
             inner.collect_small(roots, poison);
         } else {
@@ -117,19 +123,33 @@ impl Heap {
         }
     }
 
-    /// Collections of mode `Stress` try everything: a small heap gets an old space after some, then they are minor but for every
-    /// fourth.
-    fn vary_stress(&mut self) -> Collect {
+    /// Collections of mode `Stress` try everything: a small heap gets an old space after some, then they are minor ones, between
+    /// which full ones and checks of the whole heap are as frequent as its size allows: every time in a tiny heap. The second
+    /// result says whether the whole heap is worth a look now.
+    fn vary_stress(&mut self) -> (Collect, bool) {
+        let used = self.used_bytes();
         let inner = self.inner();
-        let count = inner.stats.minor;
-        if inner.generations.is_none() && count == STRESS_SMALL_COLLECTIONS {
+        if inner.generations.is_none() && inner.stats.minor == STRESS_SMALL_COLLECTIONS {
             inner.begin_generations();
         }
-        if inner.generations.is_some() && !count.is_multiple_of(4) {
-            Collect::Minor
-        } else {
-            Collect::Full
+        inner.stress_credit += STRESS_CREDIT_BYTES;
+        let live = match inner.generations.as_deref() {
+            Some(generations) => generations.small_bytes + inner.large.bytes,
+            None => used,
+        };
+        let is_whole = inner.stress_credit >= live;
+        if is_whole {
+            inner.stress_credit = 0;
         }
+        // Every other time the heap is only verified, without a full collection.
+        inner.is_stress_full ^= is_whole;
+        let is_full = is_whole && inner.is_stress_full || self.is_over_limit;
+        let how = if is_full {
+            Collect::Full
+        } else {
+            Collect::Minor
+        };
+        (how, is_whole)
     }
 
     /// Makes this a heap with generations now, however small it is: for tests of the barrier.

@@ -124,6 +124,9 @@ pub(crate) struct Inner {
     young: Space,
     /// Bump pointer and end of the young space after a collection.
     young_ends: (*mut u8, *mut u8),
+    /// What collections of mode `Stress` have saved up for a look at the whole heap, in bytes.
+    stress_credit: usize,
+    is_stress_full: bool,
     /// The running mark has been interrupted.
     is_mark_stepped: bool,
     pool: ChunkPool,
@@ -177,6 +180,8 @@ impl Heap {
             Box::new(Inner {
                 young,
                 young_ends: (std::ptr::null_mut(), std::ptr::null_mut()),
+                stress_credit: 0,
+                is_stress_full: false,
                 is_mark_stepped: false,
                 pool: ChunkPool::default(),
                 trigger: FIRST_TRIGGER_BYTES,

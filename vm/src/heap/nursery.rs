@@ -69,7 +69,7 @@ impl ChunkPool {
     fn put(&mut self, mut chunk: Chunk, poison: bool) {
         if poison {
             // SAFETY: the chunk's memory is ours and holds nothing that is alive.
-            unsafe { std::ptr::write_bytes(chunk.start, super::POISON, chunk.bytes) };
+            unsafe { std::ptr::write_bytes(chunk.start, super::POISON, chunk.used) };
         }
         chunk.used = 0;
         if chunk.bytes >= POOLED_CHUNK_BYTES && self.bytes + chunk.bytes <= POOL_BYTES {
