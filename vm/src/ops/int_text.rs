@@ -73,6 +73,13 @@ fn parts(text: &str) -> Option<(bool, u32, &str)> {
 
 /// What `int(text)` makes of a text; `None` if it is no int.
 pub fn parse(heap: &mut Heap, text: &str) -> OpResult<Option<Value>> {
+    // What most texts are: a few digits.
+    if (1..=18).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit()) {
+        let i = text
+            .bytes()
+            .fold(0i64, |sum, byte| sum * 10 + (byte - b'0') as i64);
+        return Ok(Some(from_i64(heap, i)));
+    }
     let Some((is_negative, radix, digits)) = parts(text) else {
         return Ok(None);
     };

@@ -420,8 +420,12 @@ pub fn quick(
     value: Value,
     is_repr: bool,
 ) -> OpResult<Option<Value>> {
-    if value.is_kind(Kind::Str) && !is_repr {
-        return Ok(Some(value));
+    if value.is_kind(Kind::Str) {
+        if !is_repr {
+            return Ok(Some(value));
+        }
+    } else if text::can_concat(value) {
+        return text::concat(heap, &[value]).map(Some);
     }
     let mut writer = Writer {
         types,
