@@ -136,6 +136,11 @@ fn split(ctx: &mut Ctx) -> NativeResult {
     }
     match separator {
         Some("") => Err(ctx.throw(ErrorKind::Value, "split: the separator is empty")),
+        // A single character is searched for faster than a text of one.
+        Some(separator) if limit == usize::MAX && separator.len() == 1 => {
+            let separator = char::from(separator.as_bytes()[0]);
+            list_of_parts(ctx, text.split(separator), text.len())
+        }
         Some(separator) if limit == usize::MAX => {
             list_of_parts(ctx, text.split(separator), text.len())
         }
