@@ -44,6 +44,10 @@ macro_rules! reg {
 }
 /// The address of a register, computed on its own: loads and stores then use it without an index, which lets the processor forward a
 /// value from the last store to it without going through the cache.
+#[expect(
+    clippy::pointers_in_nomem_asm_block,
+    reason = "only the address passes through, the memory is not touched"
+)]
 #[inline(always)]
 unsafe fn register(base: *mut Value, i: usize) -> *mut Value {
     // SAFETY: registers lie inside the frame.
