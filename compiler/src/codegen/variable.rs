@@ -207,6 +207,8 @@ impl Generator<'_> {
             // variables are shared.
             Some(Place::Var(_)) => return register,
             Some(_) if self.options.repl_scope.is_some() => return register,
+            // Where registers run short there is no copy.
+            Some(_) if usize::from(register) >= super::ROOT_REGISTERS => return register,
             Some(_) => Place::Register(register),
             None if self.is_cell(id) => Place::Cell(register),
             None => Place::Register(register),
