@@ -225,7 +225,7 @@ pub(crate) fn check_bits(heap: &mut Heap, bits: u64) -> OpResult<()> {
     if bits > MAX_BITS {
         return Err(OpFail::error(
             ErrorKind::Limit,
-            format!("int of {bits} bits is too large"),
+            format!("int of more than {MAX_BITS} bits"),
         ));
     }
     reserve(heap, (bits / 8) as usize + 16)

@@ -69,7 +69,7 @@ fn check_count(heap: &mut Heap, count: usize, what: &str) -> OpResult<()> {
     if count > MAX_LEN {
         return Err(OpFail::error(
             ErrorKind::Limit,
-            format!("{what} of {count} elements is too long"),
+            format!("{what} of more than {MAX_LEN} elements"),
         ));
     }
     reserve(heap, count * size_of::<Value>() + 64)

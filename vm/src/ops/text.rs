@@ -114,7 +114,7 @@ fn check_length(heap: &mut Heap, bytes: usize, chars: usize) -> OpResult<()> {
     if bytes > MAX_BYTES {
         return Err(OpFail::error(
             ErrorKind::Limit,
-            format!("string of {bytes} bytes is too long"),
+            format!("string of more than {MAX_BYTES} bytes"),
         ));
     }
     reserve(heap, object_bytes(bytes, chars))
@@ -539,7 +539,7 @@ fn allocate_bytes(heap: &mut Heap, len: usize) -> OpResult<(Value, *mut u8)> {
     if len > MAX_BYTES {
         return Err(OpFail::error(
             ErrorKind::Limit,
-            format!("{len} bytes are too many"),
+            format!("more than {MAX_BYTES} bytes"),
         ));
     }
     reserve(heap, size_of::<Bytes>() + len)?;
