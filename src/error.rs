@@ -144,14 +144,15 @@ impl Error {
     pub fn exit_code(&self) -> Option<i32> {
         self.0.exit_code
     }
-    /// The report for people, in several lines, with a newline at the end: source lines, trace, causes.
+    /// The report for people, in several lines, with a newline at the end: source lines, trace, causes. Warnings are left out.
     pub fn render(&self) -> String {
         self.render_with(false)
     }
     /// The same, coloured for a terminal if asked for.
     pub fn render_with(&self, is_coloured: bool) -> String {
         if !self.0.findings.is_empty() {
-            let parts = self.0.findings.iter().map(|f| f.render(is_coloured));
+            let errors = self.0.findings.iter().filter(|f| f.diagnostic.is_error());
+            let parts = errors.map(|f| f.render(is_coloured));
             return parts.collect::<Vec<_>>().join("\n");
         }
         if self.0.report.is_empty() {

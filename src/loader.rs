@@ -4,7 +4,7 @@
 //! A file's key is its canonical path. Nothing is linked unless everything compiles; a cycle of imports is an error.
 
 use crate::error::{Error, Finding};
-use heddle_compiler::ast::{Ast, ImportPath, Span, StmtKind};
+use heddle_compiler::ast::{ImportPath, Span, StmtKind};
 use heddle_compiler::{Diagnostic, Options, ReplName};
 use heddle_vm::Value;
 use heddle_vm::bytecode::{ModuleCode, ModuleRef};
@@ -193,10 +193,10 @@ impl<'a> Build<'a> {
         let name = match &key {
             ModuleRef::Std(name) => {
                 let spec = self.loader.native(name).expect("known");
-                let functions = spec
-                    .functions
-                    .iter()
-                    .map(|def| def.short_name().to_string());
+                let functions = spec.functions.iter().filter_map(|def| {
+                    let (module, name) = def.name.split_once('.')?;
+                    (module == spec.name).then(|| name.to_string())
+                });
                 own = self
                     .loader
                     .library_names
@@ -222,10 +222,18 @@ impl<'a> Build<'a> {
             Some(fault) => (None, vec![fault.clone()]),
             None => heddle_compiler::compile(&source.text, &options),
         };
-        self.findings
-            .extend(found.into_iter().map(|d| source.finding(d)));
-        for import in code.iter().flat_map(|code| &code.imports).rev() {
-            self.pending.push((import.clone(), key.clone()));
+        // Warnings about the library's own files are not for its users.
+        let is_library = matches!(key, ModuleRef::Std(_));
+        let shown = found.into_iter().filter(|d| d.is_error() || !is_library);
+        self.findings.extend(shown.map(|d| source.finding(d)));
+        let imports = match (&code, &source.fault) {
+            (Some(code), _) => code.imports.clone(),
+            // So that what is wrong with them is told at once, too.
+            (None, None) => imports_of(&source),
+            (None, Some(_)) => Vec::new(),
+        };
+        for import in imports.into_iter().rev() {
+            self.pending.push((import, key.clone()));
         }
         self.units.insert(key, Unit { source, code });
     }
@@ -374,8 +382,17 @@ impl<'a> Build<'a> {
         find_import(&self.units[importer].source, imported)?.1
     }
 
-    /// What was found, as warnings if there is no error.
-    fn verdict(self) -> Result<Vec<Finding>, Error> {
+    /// What was found, file by file, in the order of the text.
+    fn verdict(mut self) -> Result<Vec<Finding>, Error> {
+        let mut files: Vec<String> = Vec::new();
+        self.findings.sort_by_cached_key(|f| {
+            let at = files.iter().position(|file| *file == f.path);
+            let file = at.unwrap_or_else(|| {
+                files.push(f.path.clone());
+                files.len() - 1
+            });
+            (file, f.diagnostic.span.start)
+        });
         if self.findings.iter().any(|f| f.diagnostic.is_error()) {
             Err(Error::compile(self.findings))
         } else {
@@ -384,24 +401,40 @@ impl<'a> Build<'a> {
     }
 }
 
-/// The place of an import in a file, and its text if it is a path. Only for messages: the file is parsed again.
-fn find_import(source: &Source, imported: &ModuleRef) -> Option<(Span, Option<String>)> {
+/// The imports of a file, each with its place, and with its text if it is a path. Only for messages: the file is parsed again.
+fn import_places(source: &Source) -> Vec<(ModuleRef, Span, Option<String>)> {
     let (ast, _) = heddle_compiler::parse(&source.text);
-    let ast: &Ast = &ast;
-    let is_it = |path: &ImportPath| match (path, imported) {
-        (ImportPath::Std(ident), ModuleRef::Std(name)) => {
-            (ast.name(ident.name) == &**name).then_some((ident.span, None))
+    let place = |path: &ImportPath| match path {
+        ImportPath::Std(ident) => {
+            let name = ast.name(ident.name).into();
+            Some((ModuleRef::Std(name), ident.span, None))
         }
-        (ImportPath::File(text, span), ModuleRef::File(key)) => {
-            (resolve(&source.folder, text).ok()? == **key).then(|| (*span, Some(text.to_string())))
+        ImportPath::File(text, span) => {
+            let key = resolve(&source.folder, text).ok()?;
+            Some((ModuleRef::File(key.into()), *span, Some(text.to_string())))
         }
-        _ => None,
     };
-    ast.stmts.iter().find_map(|stmt| match &stmt.kind {
-        StmtKind::Import(items) => items.iter().find_map(|item| is_it(&item.path)),
-        StmtKind::From { path, .. } => is_it(path),
-        _ => None,
-    })
+    let mut places = Vec::new();
+    for stmt in &ast.stmts {
+        match &stmt.kind {
+            StmtKind::Import(items) => places.extend(items.iter().filter_map(|i| place(&i.path))),
+            StmtKind::From { path, .. } => places.extend(place(path)),
+            _ => {}
+        }
+    }
+    places
+}
+
+fn find_import(source: &Source, imported: &ModuleRef) -> Option<(Span, Option<String>)> {
+    let mut places = import_places(source).into_iter();
+    places
+        .find(|(key, ..)| key == imported)
+        .map(|(_, span, text)| (span, text))
+}
+
+fn imports_of(source: &Source) -> Vec<ModuleRef> {
+    let places = import_places(source).into_iter();
+    places.map(|(key, ..)| key).collect()
 }
 
 /// The key of the file that `import "text"` in a file of `folder` means.

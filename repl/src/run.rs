@@ -62,7 +62,10 @@ pub(crate) fn check(files: &[PathBuf], settings: Settings) -> u8 {
         match engine.check_file(file) {
             Ok(warnings) => complain(&rendered(&warnings)),
             Err(error) => {
-                complain(&error.render_with(is_coloured()));
+                complain(&match error.findings() {
+                    [] => error.render_with(is_coloured()),
+                    findings => rendered(findings),
+                });
                 code = 1;
             }
         }
