@@ -147,6 +147,11 @@ impl Loader {
                 let spec = self
                     .native(name)
                     .expect("unknown modules are found out before");
+                // Errors are shown where the program called the library.
+                let code = code.map(|mut code| {
+                    code.protos.iter_mut().for_each(|p| p.is_internal = true);
+                    code
+                });
                 self.engine.add_native_module(spec, code.as_ref(), &imports)
             }
             ModuleRef::File(_) => {
