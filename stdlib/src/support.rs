@@ -24,6 +24,18 @@ pub(crate) fn write_text(ctx: &mut Ctx, out: &mut String, value: Value) -> Resul
     }
 }
 
+/// The result of a native that has changed something and so cannot be run again after a collection: being short of room is an
+/// error then. What it was likely to need was asked for before it began.
+pub(crate) fn settle<T>(ctx: &mut Ctx, result: Result<T, Trap>) -> Result<T, Trap> {
+    match result {
+        Err(Trap::Collect) => {
+            let message = format!("{}: out of memory", ctx.name());
+            Err(ctx.throw(ErrorKind::Limit, message))
+        }
+        other => other,
+    }
+}
+
 /// New bytes, room asked for before.
 pub(crate) fn new_bytes(ctx: &mut Ctx, bytes: &[u8]) -> NativeResult {
     ctx.reserve(bytes.len())?;

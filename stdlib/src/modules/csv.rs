@@ -1,6 +1,6 @@
 //! `csv`: tables as text (RFC 4180), read in steps by the `csv-core` crate.
 
-use crate::support::new_str;
+use crate::support::{new_str, settle};
 use csv_core::{ReadRecordResult, Reader, ReaderBuilder};
 use heddle_vm::native::{Ctx, NativeModule, NativeResult};
 use heddle_vm::types::ErrorKind;
@@ -60,9 +60,14 @@ fn reader(ctx: &mut Ctx) -> NativeResult {
 /// Appends rows; true at the end of the text.
 fn read_step(ctx: &mut Ctx) -> NativeResult {
     let text = ctx.str_arg(1)?.as_bytes();
-    ctx.list_arg(2)?;
+    let count = ctx.list_arg(2)?.len();
+    ctx.reserve(STEP_BYTES * 16 + count * 16)?;
+    let result = read_rows(ctx, text);
+    settle(ctx, result)
+}
+
+fn read_rows(ctx: &mut Ctx, text: &[u8]) -> NativeResult {
     let rows = ctx.arg(2);
-    ctx.reserve(STEP_BYTES * 8)?;
     let reading = ctx.host_arg::<Reading>(0)?;
     let stop = reading.position + STEP_BYTES;
     loop {

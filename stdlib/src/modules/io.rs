@@ -1,6 +1,6 @@
 //! `io`: standard input and output.
 
-use crate::support::io_error;
+use crate::support::{io_error, settle};
 use heddle_vm::native::{Ctx, NativeModule, NativeResult, Trap};
 use heddle_vm::types::ErrorKind;
 use heddle_vm::{Value, natives};
@@ -78,7 +78,8 @@ fn read_all(ctx: &mut Ctx) -> NativeResult {
 
 fn read_bytes(ctx: &mut Ctx) -> NativeResult {
     let bytes = read_rest(ctx)?;
-    ctx.bytes(&bytes)
+    let made = ctx.bytes(&bytes);
+    settle(ctx, made)
 }
 
 fn write(ctx: &mut Ctx, to_error: bool) -> NativeResult {

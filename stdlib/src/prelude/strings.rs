@@ -1,7 +1,7 @@
 //! Methods of strings and bytes.
 
 use super::call_prelude;
-use crate::support::{new_bytes, new_str, slice_bounds};
+use crate::support::{new_bytes, new_str, settle, slice_bounds};
 use heddle_vm::native::{Ctx, NativeDef, NativeResult};
 use heddle_vm::types::ErrorKind;
 use heddle_vm::{Value, natives, ops};
@@ -186,7 +186,7 @@ fn split_step(ctx: &mut Ctx) -> NativeResult {
     let start = ctx.int_arg(3)?.max(0) as usize;
     let mut count = ctx.list_arg(4)?.len();
     let out = ctx.arg(4);
-    ctx.reserve(STEP * 16)?;
+    ctx.reserve(STEP * 16 + count * 16)?;
     let mut at = start;
     while at - start < STEP {
         let mut rest = &text[at..];
@@ -210,7 +210,8 @@ fn split_step(ctx: &mut Ctx) -> NativeResult {
         };
         // A part is as long as it is: room for a huge one was not asked for, but then it is the only one.
         let part = ctx.str(part);
-        ctx.list_push(out, part)?;
+        let pushed = ctx.list_push(out, part);
+        settle(ctx, pushed)?;
         count += 1;
         if found.is_none() {
             return Ok(Value::NIL);

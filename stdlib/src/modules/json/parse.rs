@@ -4,7 +4,9 @@
 //! step and in a list of the program between steps, since only what a program can reach survives a collection. Nesting is
 //! limited, so neither parsing nor what is done with the result can be made arbitrarily deep by a hostile text.
 
+use crate::support::settle;
 use heddle_vm::native::{Ctx, NativeResult, Trap};
+use heddle_vm::object::Kind;
 use heddle_vm::types::ErrorKind;
 use heddle_vm::{Value, ops};
 
@@ -70,11 +72,22 @@ pub(super) fn parse_short(ctx: &mut Ctx) -> NativeResult {
 /// `json.__parse_step(parser, text, open)`: gives the open containers for the next step, or the result when the parser is done.
 pub(super) fn parse_step(ctx: &mut Ctx) -> NativeResult {
     let text = ctx.str_arg(1)?;
-    ctx.reserve(STEP_BYTES * BYTES_PER_BYTE)?;
     let open = ctx.list_arg(2)?.to_vec();
+    // Open containers may have to grow.
+    let growth: usize = open.iter().map(|&v| container_bytes(ctx, v)).sum();
+    ctx.reserve(STEP_BYTES * BYTES_PER_BYTE + growth)?;
     let parser = ctx.host_arg::<Parser>(0)?;
     let end = parser.position + STEP_BYTES;
-    Step::new(ctx, text, parser, open).run(end)
+    let result = Step::new(ctx, text, parser, open).run(end);
+    settle(ctx, result)
+}
+
+fn container_bytes(ctx: &Ctx, value: Value) -> usize {
+    match ctx.as_list(value) {
+        Some(items) => items.len() * 16,
+        None if value.is_kind(Kind::Map) => ops::map::len(value) * 64,
+        None => 0,
+    }
 }
 
 struct Step<'a, 'c> {
