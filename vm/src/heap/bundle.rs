@@ -323,7 +323,7 @@ unsafe fn copy_frozen(
     head: Option<*mut BundleHead>,
 ) -> (Vec<*mut Header>, Vec<*mut BundleHead>) {
     let mut copies = Vec::with_capacity(graph.objects.len());
-    let mut bundles: AddressMap<()> = AddressMap::default();
+    let mut bundles = Vec::new();
     // SAFETY: the objects are alive; copies are whole before they are read.
     unsafe {
         for &object in &graph.objects {
@@ -363,21 +363,19 @@ unsafe fn copy_frozen(
                     let slot = first.add(i);
                     let value = slot.read();
                     if value.is_local() {
-                        let at = graph.index[&(value.as_object() as usize)];
-                        slot.write(Value::shared(copies[at as usize]));
+                        let at = graph.position(value.as_object());
+                        slot.write(Value::shared(copies[at.expect("part of the graph")]));
                     } else if value.is_shared()
                         && let Some(bundle) = bundle_of(value.as_object())
                     {
-                        bundles.insert(bundle as usize, ());
+                        bundles.push(bundle);
                     }
                 }
             });
         }
     }
-    let bundles = bundles
-        .into_keys()
-        .map(|bundle| bundle as *mut BundleHead)
-        .collect();
+    bundles.sort_unstable();
+    bundles.dedup();
     (copies, bundles)
 }
 

@@ -263,7 +263,7 @@ impl Inner {
             // What the running mark has reached so far may be dead by now: end it, then mark anew.
             if self.phase() == Phase::Marking {
                 self.evacuate::<MARKING>(roots, poison);
-                self.mark_step(None);
+                self.mark_step(usize::MAX, None);
             }
             if self.phase() == Phase::Sweeping {
                 self.sweep_step(None, limit);
@@ -272,7 +272,7 @@ impl Inner {
             self.evacuate::<GENERATIONAL>(roots, poison);
             self.begin_mark();
             self.evacuate::<MARKING>(roots, poison);
-            self.mark_step(None);
+            self.mark_step(usize::MAX, None);
             self.sweep_step(None, limit);
             debug_assert!(self.phase() == Phase::Idle);
         } else {
@@ -284,13 +284,13 @@ impl Inner {
                     }
                 }
                 Phase::Marking => {
-                    self.evacuate::<MARKING>(roots, poison);
-                    let step = if self.is_behind() {
-                        LONG_STEP
+                    let promoted = self.evacuate::<MARKING>(roots, poison);
+                    let (share, step) = if self.is_behind() {
+                        (6, LONG_STEP)
                     } else {
-                        self.generations().step
+                        (2, self.generations().step)
                     };
-                    self.mark_step(Some(start + step));
+                    self.mark_step(share * promoted, Some(start + step));
                 }
                 Phase::Sweeping => {
                     self.evacuate::<GENERATIONAL>(roots, poison);
@@ -336,13 +336,17 @@ impl Inner {
     }
 
     /// Marks until the deadline; directly after an evacuation in mode `MARKING`, so when nothing is left, the mark has ended.
-    fn mark_step(&mut self, deadline: Option<Instant>) {
+    fn mark_step(&mut self, at_least: usize, deadline: Option<Instant>) {
         let generations = self
             .generations
             .as_deref_mut()
             .expect("called for heaps with generations only");
         // SAFETY: nothing is swept while a mark runs.
-        let is_done = unsafe { generations.marking.step(&mut self.bundles, deadline) };
+        let is_done = unsafe {
+            generations
+                .marking
+                .step(&mut self.bundles, at_least, deadline)
+        };
         if !is_done {
             self.is_mark_stepped = true;
             return;

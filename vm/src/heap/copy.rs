@@ -54,9 +54,9 @@ impl Heap {
                         number += 1;
                         if value.is_object()
                             && !is_key
-                            && let Some(&at) = graph.index.get(&(value.as_object() as usize))
+                            && let Some(at) = graph.position(value.as_object())
                         {
-                            slot.write(Value::local(copies[at as usize]));
+                            slot.write(Value::local(copies[at]));
                         }
                     }
                 });

@@ -29,6 +29,9 @@ impl Hasher for AddressHasher {
 /// A map keyed by addresses.
 pub(crate) type AddressMap<T> = HashMap<usize, T, BuildHasherDefault<AddressHasher>>;
 
+/// So many objects are searched in a row: most of what is frozen or copied is small.
+const FEW: usize = 8;
+
 /// One step from an object to one that it holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Step {
@@ -65,8 +68,8 @@ pub(crate) enum Visit {
 /// The objects of a graph, in the order in which they were met.
 pub(crate) struct Graph {
     pub(crate) objects: Vec<*mut Header>,
-    /// Object -> position in `objects`.
-    pub(crate) index: AddressMap<u32>,
+    /// Object -> position in `objects`; empty while those are few.
+    index: AddressMap<u32>,
     /// Bytes of all objects and their buffers.
     pub(crate) bytes: usize,
     /// How each was reached: position of its holder, number of the value in the holder.
@@ -124,7 +127,7 @@ impl Graph {
         visit: &mut impl FnMut(Value, bool) -> Visit,
     ) -> Result<(), GraphError> {
         let object = value.as_object();
-        if self.index.contains_key(&(object as usize)) {
+        if self.position(object).is_some() {
             return Ok(());
         }
         match visit(value, is_key) {
@@ -134,9 +137,14 @@ impl Graph {
                 value,
             }),
             Visit::Take => {
-                self.index
-                    .insert(object as usize, self.objects.len() as u32);
                 self.objects.push(object);
+                let count = self.objects.len();
+                if count > FEW {
+                    let first = if self.index.is_empty() { 0 } else { count - 1 };
+                    for at in first..count {
+                        self.index.insert(self.objects[at] as usize, at as u32);
+                    }
+                }
                 self.parents.push(parent);
                 // SAFETY: the object is alive.
                 unsafe {
@@ -149,6 +157,15 @@ impl Graph {
                 }
                 Ok(())
             }
+        }
+    }
+
+    /// The position of an object of the graph.
+    pub(crate) fn position(&self, object: *mut Header) -> Option<usize> {
+        if self.index.is_empty() {
+            self.objects.iter().position(|&known| known == object)
+        } else {
+            self.index.get(&(object as usize)).map(|&at| at as usize)
         }
     }
 

@@ -63,15 +63,18 @@ impl Marking {
         }
     }
 
-    /// Scans until nothing is left (true) or the deadline has passed.
+    /// Scans until nothing is left (true), or `at_least` bytes are marked and the deadline has passed. (The deadline alone would let
+    /// the heap grow without bound where other programs take most of the time.)
     ///
     /// # Safety
     /// See the head of the file.
     pub(crate) unsafe fn step(
         &mut self,
         bundles: &mut BundleTable,
+        at_least: usize,
         deadline: Option<Instant>,
     ) -> bool {
+        let enough = self.bytes.saturating_add(at_least);
         loop {
             for _ in 0..OBJECTS_PER_LOOK {
                 // SAFETY: objects in `stack` and owners in `partial` are marked, so not swept.
@@ -88,7 +91,7 @@ impl Marking {
                     }
                 }
             }
-            if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
+            if self.bytes >= enough && deadline.is_some_and(|deadline| Instant::now() >= deadline) {
                 // Young objects move before the next step.
                 // SAFETY: as above.
                 unsafe { self.empty_ahead() };
