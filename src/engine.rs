@@ -105,7 +105,9 @@ pub struct Engine {
 /// A module that an [`Engine`] has loaded and run.
 #[derive(Clone)]
 pub struct Module {
-    pub(crate) linked: Arc<heddle_vm::module::Module>,
+    linked: Arc<heddle_vm::module::Module>,
+    /// The one it is linked to, and which its code belongs to.
+    engine: Arc<heddle_vm::Engine>,
     warnings: Vec<Finding>,
 }
 
@@ -261,9 +263,9 @@ impl Engine {
         name: &str,
         args: impl IntoArgs,
     ) -> Result<R, Error> {
+        self.thread.collect_if_due();
         let function = self.export(module, name)?;
-        let function = Handle::new(&mut self.thread, function);
-        self.call_named(&function, args, name)
+        self.call_value(function, args, name)
     }
     /// Calls a function that a script has given to the host.
     pub fn call_handle<R: FromValue>(
@@ -271,7 +273,11 @@ impl Engine {
         function: &Handle,
         args: impl IntoArgs,
     ) -> Result<R, Error> {
-        self.call_named(function, args, "the function")
+        const NAME: &str = "the function";
+        self.thread.collect_if_due();
+        let value = function.into_value(&mut Scope(self.thread.values()));
+        let value = value.map_err(|refused| refused.into_error(NAME))?;
+        self.call_value(value, args, NAME)
     }
     /// The value of a `pub` name of a module.
     ///
@@ -286,7 +292,16 @@ impl Engine {
         self.taken(value, name)
     }
 
+    /// Values and symbols of one engine mean nothing in another.
+    fn check_owner(&self, module: &Module) -> Result<(), Error> {
+        if Arc::ptr_eq(&module.engine, &self.loader.engine) {
+            return Ok(());
+        }
+        let message = format!("module {} belongs to another engine", module.name());
+        Err(Error::new("ValueError", message))
+    }
     fn export(&mut self, module: &Module, name: &str) -> Result<heddle_vm::Value, Error> {
+        self.check_owner(module)?;
         if let Some(value) = self.thread.exported(&module.linked, name) {
             return Ok(value);
         }
@@ -299,27 +314,28 @@ impl Engine {
             format!("module {module} exports no '{name}'{hint}"),
         ))
     }
-    fn call_named<R: FromValue>(
+    /// Nothing may be collected between the making of `function` and this.
+    fn call_value<R: FromValue>(
         &mut self,
-        function: &Handle,
+        function: heddle_vm::Value,
         args: impl IntoArgs,
         name: &str,
     ) -> Result<R, Error> {
-        self.thread.collect_if_due();
-        let mut scope = Scope(self.thread.values());
-        let prepared = function
-            .into_value(&mut scope)
-            .and_then(|f| Ok((f, args.into_args(&mut scope)?)));
-        let (function, args) = prepared.map_err(|refused| refused.into_error(name))?;
+        let args = args.into_args(&mut Scope(self.thread.values()));
+        let args = args.map_err(|refused| refused.into_error(name))?;
         match self.thread.run(function, &args) {
-            Ok(value) => self.taken(value, &format!("the result of {name}")),
+            Ok(value) => self.taken(value, format_args!("the result of {name}")),
             Err(failure) => Err(Error::failure(&mut self.thread, failure)),
         }
     }
     /// A value as Rust's.
-    fn taken<T: FromValue>(&mut self, value: heddle_vm::Value, what: &str) -> Result<T, Error> {
+    fn taken<T: FromValue>(
+        &mut self,
+        value: heddle_vm::Value,
+        what: impl std::fmt::Display,
+    ) -> Result<T, Error> {
         let taken = T::from_value(value, &mut Scope(self.thread.values()));
-        taken.map_err(|refused| refused.into_error(what))
+        taken.map_err(|refused| refused.into_error(&what.to_string()))
     }
 
     /// Runs a text; as `load_str`, for programs that export nothing.
@@ -341,7 +357,11 @@ impl Engine {
         self.load(key, source, true).map(|(module, _)| module)
     }
     /// Runs a `test` block: the `index`-th of [`Module::tests`].
+    ///
+    /// # Panics
+    /// If there are not so many.
     pub fn run_test(&mut self, module: &Module, index: usize) -> Result<(), Error> {
+        self.check_owner(module)?;
         match self.thread.run_test(&module.linked, index) {
             Ok(_) => Ok(()),
             Err(failure) => Err(Error::failure(&mut self.thread, failure)),
@@ -451,7 +471,17 @@ impl Engine {
             outcome = Some(result.map(|value| (linked, value)));
         }
         match outcome.expect("a program has a main module") {
-            Ok((linked, value)) => Ok((Module { linked, warnings }, value)),
+            Ok((linked, value)) => {
+                let engine = self.loader.engine.clone();
+                Ok((
+                    Module {
+                        linked,
+                        engine,
+                        warnings,
+                    },
+                    value,
+                ))
+            }
             Err(failure) => Err(Error::failure(&mut self.thread, failure)),
         }
     }

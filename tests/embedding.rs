@@ -324,6 +324,8 @@ fn handles_keep_values_alive_and_belong_to_one_engine() {
         );
     }
     let mut other = Engine::new();
+    let error = other.call::<()>(&module, "churn", ()).unwrap_err();
+    assert_eq!(error.message(), "module handles belongs to another engine");
     let module = other.load_str("other", "pub fn f(x) { x }").unwrap();
     let error = other.call::<()>(&module, "f", (&handles[0],)).unwrap_err();
     assert_eq!(error.message(), "f: the handle belongs to another engine");
