@@ -400,7 +400,7 @@ impl Inner {
         let live = generations.small_bytes + self.large.bytes;
         // The bigger the heap, the smaller the share of garbage in it.
         let share = if live > BIG_HEAP_BYTES {
-            live / 4 * 3
+            live / 2
         } else {
             live
         };
