@@ -56,6 +56,17 @@ pub(crate) fn slice_bounds(start: Option<i64>, end: Option<i64>, length: usize) 
     (start, end.max(start))
 }
 
+/// A position or count that may be left out; what is beyond 64 bits is cut to what they hold, which is beyond any length.
+pub(crate) fn position_arg(ctx: &mut Ctx, i: usize) -> Result<Option<i64>, Trap> {
+    let value = ctx.arg(i);
+    if ops::int::is_int(value) && ops::int::to_i64(value).is_none() {
+        let order = ops::compare::compare_numbers(value, Value::small_int(0)).flatten();
+        let is_negative = order == Some(std::cmp::Ordering::Less);
+        return Ok(Some(if is_negative { i64::MIN } else { i64::MAX }));
+    }
+    ctx.opt_int_arg(i)
+}
+
 /// A position of an element; `None` if there is none there.
 pub(crate) fn element_position(i: i64, length: usize) -> Option<usize> {
     let i = if i < 0 {

@@ -3,8 +3,8 @@
 //! A search or a join stops at the first element that only script code can compare or print, and after `STEP` elements: the
 //! Heddle code does that one element and calls again for the rest.
 
-use crate::support::{element_position, new_str, slice_bounds, write_text};
-use heddle_vm::native::{Ctx, NativeDef, NativeResult};
+use crate::support::{element_position, new_str, position_arg, slice_bounds, write_text};
+use heddle_vm::native::{Ctx, NativeDef, NativeResult, Trap};
 use heddle_vm::object::Kind;
 use heddle_vm::ops::search::Scan;
 use heddle_vm::types::ErrorKind;
@@ -75,7 +75,7 @@ pub(super) static LISTS: &[NativeDef] = natives! {
     plain "__find_step" (xs, x, from) => find_step;
 };
 
-fn tuple_arg<'c>(ctx: &mut Ctx<'c>) -> Result<&'c [Value], heddle_vm::native::Trap> {
+fn tuple_arg<'c>(ctx: &mut Ctx<'c>) -> Result<&'c [Value], Trap> {
     match ctx.as_tuple(ctx.arg(0)) {
         Some(items) => Ok(items),
         None => Err(ctx.wrong_type(0, "a tuple")),
@@ -123,7 +123,9 @@ fn clear(ctx: &mut Ctx) -> NativeResult {
 }
 
 fn get(ctx: &mut Ctx, items: &[Value]) -> NativeResult {
-    let i = ctx.int_arg(1)?;
+    let Some(i) = position_arg(ctx, 1)? else {
+        return Err(ctx.wrong_type(1, "an int"));
+    };
     Ok(match element_position(i, items.len()) {
         Some(i) => items[i],
         None => ctx.arg_or_nil(2),
@@ -132,7 +134,7 @@ fn get(ctx: &mut Ctx, items: &[Value]) -> NativeResult {
 
 fn slice(ctx: &mut Ctx) -> NativeResult {
     let length = ctx.list_arg(0)?.len();
-    let (start, end) = (ctx.opt_int_arg(1)?, ctx.opt_int_arg(2)?);
+    let (start, end) = (position_arg(ctx, 1)?, position_arg(ctx, 2)?);
     let (start, end) = slice_bounds(start, end, length);
     part(ctx, start, end)
 }
@@ -145,22 +147,30 @@ fn part(ctx: &mut Ctx, start: usize, end: usize) -> NativeResult {
 
 fn slice_tuple(ctx: &mut Ctx) -> NativeResult {
     let length = tuple_arg(ctx)?.len();
-    let (start, end) = (ctx.opt_int_arg(1)?, ctx.opt_int_arg(2)?);
+    let (start, end) = (position_arg(ctx, 1)?, position_arg(ctx, 2)?);
     let (start, end) = slice_bounds(start, end, length);
     let tuple = ctx.arg(0);
     let part = ops::list::tuple_slice(ctx.heap(), tuple, start, end);
     ctx.done(part)
 }
 
+/// How many elements; what is negative counts as none.
+fn count_arg(ctx: &mut Ctx) -> Result<usize, Trap> {
+    match position_arg(ctx, 1)? {
+        Some(n) => Ok(n.max(0) as usize),
+        None => Err(ctx.wrong_type(1, "an int")),
+    }
+}
+
 fn take(ctx: &mut Ctx) -> NativeResult {
     let length = ctx.list_arg(0)?.len();
-    let n = ctx.int_arg(1)?.max(0) as usize;
+    let n = count_arg(ctx)?;
     part(ctx, 0, n.min(length))
 }
 
 fn drop_first(ctx: &mut Ctx) -> NativeResult {
     let length = ctx.list_arg(0)?.len();
-    let n = ctx.int_arg(1)?.max(0) as usize;
+    let n = count_arg(ctx)?;
     part(ctx, n.min(length), length)
 }
 

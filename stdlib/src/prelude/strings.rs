@@ -1,7 +1,7 @@
 //! Methods of strings and bytes.
 
 use super::call_prelude;
-use crate::support::{new_bytes, new_str, settle, slice_bounds};
+use crate::support::{new_bytes, new_str, position_arg, settle, slice_bounds};
 use heddle_vm::native::{Ctx, NativeDef, NativeResult};
 use heddle_vm::types::ErrorKind;
 use heddle_vm::{Value, natives, ops};
@@ -246,7 +246,7 @@ fn char_position(ctx: &mut Ctx, byte: Option<usize>) -> NativeResult {
 
 fn find(ctx: &mut Ctx) -> NativeResult {
     let (text, part) = (ctx.str_arg(0)?, ctx.str_arg(1)?);
-    let start = match ctx.opt_int_arg(2)? {
+    let start = match position_arg(ctx, 2)? {
         None | Some(0) => 0,
         Some(n) => {
             let length = ops::text::char_count(ctx.arg(0));
@@ -329,7 +329,7 @@ fn pad(ctx: &mut Ctx, at_start: bool) -> NativeResult {
 fn slice(ctx: &mut Ctx) -> NativeResult {
     ctx.str_arg(0)?;
     let length = ops::text::char_count(ctx.arg(0));
-    let (start, end) = (ctx.opt_int_arg(1)?, ctx.opt_int_arg(2)?);
+    let (start, end) = (position_arg(ctx, 1)?, position_arg(ctx, 2)?);
     let (start, end) = slice_bounds(start, end, length);
     let text = ctx.arg(0);
     let part = ops::text::slice(ctx.heap(), text, start, end);
@@ -376,7 +376,7 @@ fn reverse_text(ctx: &mut Ctx) -> NativeResult {
 
 fn slice_of_bytes(ctx: &mut Ctx) -> NativeResult {
     let bytes = ctx.bytes_arg(0)?;
-    let (start, end) = (ctx.opt_int_arg(1)?, ctx.opt_int_arg(2)?);
+    let (start, end) = (position_arg(ctx, 1)?, position_arg(ctx, 2)?);
     let (start, end) = slice_bounds(start, end, bytes.len());
     new_bytes(ctx, &bytes[start..end])
 }
