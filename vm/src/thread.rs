@@ -127,6 +127,7 @@ pub struct Thread {
     fuel_limit: u64,
     is_out_of_fuel: bool,
     depth_limit: usize,
+    stress_ticks: usize,
     /// Bytes of grown register stacks.
     stack_bytes: usize,
     memory_limit: usize,
@@ -264,6 +265,7 @@ impl Thread {
             fuel_limit: u64::MAX,
             is_out_of_fuel: false,
             depth_limit: options.depth.max(1),
+            stress_ticks: 0,
             stack_bytes: 0,
             memory_limit: options.memory,
             depth_counted: 0,
@@ -633,8 +635,20 @@ impl Thread {
 
     /// `--stress=gc`.
     #[inline]
-    pub(crate) fn collects_always(&self) -> bool {
-        self.stress == Stress::Collect
+    pub(crate) fn collects_always(&mut self) -> bool {
+        self.stress == Stress::Collect && self.is_stress_due()
+    }
+    /// Every time while the stack is small. A collection reads the whole stack, so above some thousand registers it is every n-th time:
+    /// otherwise a recursion of depth n would take n² steps.
+    fn is_stress_due(&mut self) -> bool {
+        const WHOLE_STACK_SLOTS: usize = 4096;
+        self.stress_ticks = self.stress_ticks.wrapping_add(1);
+        let used = if self.base.is_null() {
+            0
+        } else {
+            self.stack_index(self.base)
+        };
+        self.stress_ticks % (1 + used / WHOLE_STACK_SLOTS) == 0
     }
 
     /// Before an operation that allocates: all values are in registers, so this may collect.
@@ -733,7 +747,7 @@ impl Thread {
             return Some(Exit::Ended);
         }
         self.start_slice();
-        if self.heap.collect_wanted || self.stress == Stress::Collect {
+        if self.heap.collect_wanted || self.collects_always() {
             self.collect_now(Collect::Minor);
         }
         if self.heap.is_over_limit() {
@@ -752,7 +766,7 @@ impl Thread {
             self.throw_new(ErrorKind::Cancelled, "interrupted");
             return self.unwind();
         }
-        if self.stress == Stress::Suspend && self.nesting == 0 {
+        if self.stress == Stress::Suspend && self.nesting == 0 && self.is_stress_due() {
             Some(Exit::Preempted)
         } else {
             None
