@@ -48,6 +48,10 @@ pub use function::{Context, HostFunction, IntoResult};
 pub use handle::Handle;
 pub use session::Session;
 
+#[cfg(doctest)]
+#[doc = include_str!("../docs/embedding.md")]
+struct EmbeddingPage;
+
 /// Runs a text in an engine of its own and gives the value of its last statement.
 ///
 /// ```
