@@ -1,6 +1,6 @@
 //! The library as a Rust host uses it.
 
-use heddle::{Context, Engine, Error, Handle};
+use heddle::{Context, Engine, Error, Handle, Stress};
 use std::collections::{BTreeMap, HashMap};
 use std::io::Write;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -290,7 +290,7 @@ fn the_host_calls_back() {
 
 #[test]
 fn callbacks_survive_collections() {
-    for stress in [heddle::Stress::None, heddle::Stress::Collect] {
+    for stress in [Stress::None, Stress::Collect, Stress::Suspend] {
         let mut engine = Engine::builder()
             .stress(stress)
             .function(
@@ -304,6 +304,11 @@ fn callbacks_survive_collections() {
             r#"fold(|all, i| all + ["item {i}".repeat(20)], [], 200).map(|s| s.len()).sum()"#;
         let expected: usize = (0..200).map(|i| format!("item {i}").len() * 20).sum();
         assert_eq!(engine.eval::<usize>(text).unwrap(), expected);
+        // Deep below and deep inside: the stack grows and moves while the host's call is under way.
+        let text = "fn deep(n) { if n == 0 { 1 } else { deep(n - 1) + 1 } }
+            fn f(n) { if n == 0 { fold(|all, i| all + deep(3000), 0, 3) } else { f(n - 1) + 1 } }
+            f(500)";
+        assert_eq!(engine.eval::<usize>(text).unwrap(), 3 * 3001 + 500);
     }
 }
 
