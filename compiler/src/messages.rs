@@ -59,13 +59,12 @@ impl Place<'_> {
     fn span(&self) -> Span {
         match self.tokens.get(self.at) {
             Some(token) if token.tok != Tok::Sep => token.span(),
-            _ => match self.at.checked_sub(1).and_then(|at| self.tokens.get(at)) {
-                Some(last) => Span {
-                    start: last.end,
-                    end: last.end + 1,
-                },
-                None => Span::new(0, 1),
-            },
+            _ => {
+                let last = self.at.checked_sub(1).and_then(|at| self.tokens.get(at));
+                let start = last.map_or(0, |last| last.end as usize);
+                let behind = self.source[start..].chars().next();
+                Span::new(start, start + behind.map_or(0, char::len_utf8))
+            }
         }
     }
 

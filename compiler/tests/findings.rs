@@ -13,6 +13,8 @@ fn check(source: &str, expected: &[&str]) {
     let found: Vec<String> = diagnostics
         .iter()
         .map(|found| {
+            let marked = source.get(found.span.range());
+            assert!(marked.is_some(), "a part of {source:?}: {found:?}");
             let text = render_short(found, "", source);
             let text = text[1..].replacen(": error[", " ", 1).replacen("]:", "", 1);
             match &found.help {
@@ -332,6 +334,7 @@ fn strings_and_numbers() {
 
 #[test]
 fn brackets() {
+    check("try { 1 }", &["1:10 E0101 expected `catch`, found end of input"]);
     check("f(1, 2\nlet x = 1\nlet y = 2", &["1:2 E0010 unclosed `(`"]);
     check("fn f() {\n  x\n", &["1:8 E0010 unclosed `{`"]);
     check("f(1))", &["1:5 E0011 unmatched `)`"]);

@@ -846,22 +846,30 @@ impl Thread {
     }
     /// The soft limit: no further than the stack, than what was cleared, and than the depth that is left allows.
     fn set_soft_limit_for(&mut self, slots: usize) {
-        let used = self.stack_index(self.base) + slots;
-        let depth_left = if self.depth_base <= self.stack_index(self.base) {
-            self.depth_limit.saturating_sub(self.depth_counted)
+        let at = self.stack_index(self.base);
+        let used = at + slots;
+        // Frames pushed since the last count are unknown, but the smallest takes two slots.
+        let by_depth = if self.depth_base <= at {
+            let depth_left = self.depth_limit.saturating_sub(self.depth_counted);
+            self.depth_base.saturating_add(depth_left.saturating_mul(2))
         } else {
             0
         };
-        // The smallest frame takes three slots.
-        let limit = used + SOFT_SLOTS.min(depth_left.max(1) * 3);
-        let limit = limit.min(self.stack.capacity - SLACK);
+        let limit = (used + SOFT_SLOTS)
+            .min(by_depth)
+            .min(self.stack.capacity - SLACK);
         self.stack_limit = self.stack.start.wrapping_add(limit.max(used));
     }
-    /// Moves the registers to a larger block; return words are relative, so only `base` changes.
+    /// Moves the registers to a larger block; return words are relative, so only `base` and the limit change.
     fn grow_stack(&mut self, capacity: usize) {
-        let offset = self.stack_index(self.base);
+        let old = self.stack.start;
         self.stack.resize(capacity);
-        self.base = self.stack.start.wrapping_add(offset);
+        let moved = |p: *mut Value| {
+            let bytes = p as usize - old as usize;
+            self.stack.start.wrapping_byte_add(bytes)
+        };
+        self.base = moved(self.base);
+        self.stack_limit = moved(self.stack_limit);
     }
 
     // --- handles of hosts
@@ -1011,11 +1019,15 @@ impl Thread {
         self.base = std::mem::replace(&mut task.base, std::ptr::null_mut());
         self.pc = task.pc;
         task.state = TaskState::Running;
-        self.depth_counted = 0;
-        self.depth_base = usize::MAX;
-        self.depth_counted = self.count_all_frames();
+        let begins = task.first_call.is_some();
+        let (extra, limit) = (task.extra(), task.soft_limit);
         self.depth_base = self.stack_index(self.base);
-        self.set_soft_limit();
+        self.depth_counted = self.count_all_frames();
+        if begins {
+            self.set_soft_limit_for(extra);
+        } else {
+            self.stack_limit = self.stack.start.wrapping_add(limit);
+        }
     }
 
     /// Runs the mounted task until it ends, waits or yields.
@@ -1055,7 +1067,6 @@ impl Thread {
         self.check_suspended();
         let capacity = self.stack.capacity;
         self.grow_stack(capacity);
-        self.set_soft_limit();
         self.collect_now(Collect::Stress);
     }
 
@@ -1108,6 +1119,7 @@ impl Thread {
             self.base,
             self.pc,
         );
+        let soft_limit = (self.stack_limit as usize - stack.start as usize) / size_of::<Value>();
         self.base = std::ptr::null_mut();
         self.stack_limit = std::ptr::null_mut();
         let pending_wait = self.pending_wait.take();
@@ -1115,6 +1127,7 @@ impl Thread {
         let Some(task) = self.tasks.get_mut(&id) else {
             return;
         };
+        task.soft_limit = soft_limit;
         let ends = |task: &mut Task, result: Value, state: TaskState| {
             task.result = result;
             task.state = state;

@@ -35,6 +35,8 @@ pub struct Task {
     pub(crate) pc: *const u64,
     /// Since it was unmounted, a collection has cleared what lies above its top frame.
     pub(crate) is_clear_above: bool,
+    /// Above this slot (and the slack) nothing was left behind by frames that are gone.
+    pub(crate) soft_limit: usize,
     /// It has not begun: the stub's window holds a call with so many arguments.
     pub(crate) first_call: Option<usize>,
     pub(crate) wait: Option<Wait>,
@@ -58,6 +60,7 @@ impl Task {
             base: std::ptr::null_mut(),
             is_clear_above: false,
             pc: std::ptr::null(),
+            soft_limit: 0,
             first_call: None,
             wait: None,
             wait_dest: 0,
