@@ -16,6 +16,11 @@ use std::time::{Duration, Instant};
 /// How long a program may take before it is ended.
 pub(crate) const TIME_LIMIT: Duration = Duration::from_secs(60);
 
+/// The program under test: the one built with the tests, or what `HEDDLE_BIN` names (another build of it).
+pub(crate) fn binary() -> OsString {
+    std::env::var_os("HEDDLE_BIN").unwrap_or_else(|| env!("CARGO_BIN_EXE_heddle").into())
+}
+
 /// A call of `heddle`, in the making.
 pub(crate) struct Program {
     arguments: Vec<OsString>,
@@ -70,7 +75,7 @@ impl Program {
     }
 
     pub(crate) fn start(&self) -> Child {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_heddle"));
+        let mut command = Command::new(binary());
         command.args(&self.arguments).env("NO_COLOR", "1");
         if let Some(folder) = &self.folder {
             command.current_dir(folder);
