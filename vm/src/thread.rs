@@ -4,6 +4,7 @@
 //! `Task`. Everything that a suspended task needs is data in `Task` and in its register stack, so a thread may be resumed on
 //! another OS thread (`--stress=suspend` does that at every safepoint).
 
+use crate::bytecode::{Op, Word};
 use crate::engine::{Engine, Hooks};
 use crate::heap::{Collect, Heap, Roots};
 use crate::interp::frame::{self, Frames};
@@ -418,7 +419,7 @@ impl Thread {
         Value::local(object.cast())
     }
 
-    /// Remembers a member: in the cache word if that is free, else in the thread's table.
+    /// Remembers a member: in the cache word if that is free, else in the thread's table, by which the instruction goes from then on.
     pub(crate) fn remember(
         &mut self,
         word: *mut u64,
@@ -427,11 +428,24 @@ impl Thread {
         what: u64,
         index: u32,
     ) {
-        // SAFETY: verified: a cache word follows the instruction; carriers write it whole.
-        let word = unsafe { &*word.cast::<std::sync::atomic::AtomicU64>() };
+        // SAFETY: verified: a cache word follows the instruction's; carriers write both whole.
+        let (code, word) = unsafe {
+            let word = word.cast::<std::sync::atomic::AtomicU64>();
+            (&*word.sub(1), &*word)
+        };
         if word.load(Ordering::Relaxed) == 0 {
             word.store(type_id as u64 | (index as u64) << 32, Ordering::Relaxed);
             return;
+        }
+        let instruction = Word(code.load(Ordering::Relaxed));
+        let by_table = match instruction.op() {
+            Some(Op::GetField) => Some(Op::GetFieldT),
+            Some(Op::SetField) => Some(Op::SetFieldT),
+            Some(Op::Invoke | Op::InvokePush) => Some(Op::InvokeT),
+            _ => None,
+        };
+        if let Some(op) = by_table {
+            code.store(instruction.with_op(op).0, Ordering::Relaxed);
         }
         let key = crate::cache::key(type_id, symbol.0, what);
         self.member_entries[crate::cache::slot(key)] = crate::cache::Entry { key, index };
@@ -648,7 +662,8 @@ impl Thread {
         } else {
             self.stack_index(self.base)
         };
-        self.stress_ticks % (1 + used / WHOLE_STACK_SLOTS) == 0
+        self.stress_ticks
+            .is_multiple_of(1 + used / WHOLE_STACK_SLOTS)
     }
 
     /// Before an operation that allocates: all values are in registers, so this may collect.

@@ -634,21 +634,27 @@ unsafe fn enter(
         Go
     }
 }
-/// What the cache word at `pc`, or else the thread's table, remembers for a type and the symbol in `w`: a slot or method index.
+/// What the cache word at `pc` remembers for a type: a slot or method index.
 #[inline(always)]
-pub(super) unsafe fn cached(
-    pc: *const u64,
+pub(super) unsafe fn in_word(pc: *const u64, type_id: u32) -> Option<u32> {
+    // SAFETY: a cache word follows the instruction.
+    let cache = unsafe { *pc };
+    if cache as u32 == type_id {
+        Some((cache >> 32) as u32)
+    } else {
+        None
+    }
+}
+/// What the thread's table remembers for a type and the symbol in `w`.
+#[inline(always)]
+pub(super) unsafe fn in_table(
     thread: *const crate::thread::Thread,
     w: Word,
     type_id: u32,
     what: u64,
 ) -> Option<u32> {
-    // SAFETY: the contract at the head of this file; a cache word follows the instruction, the table has its fixed size.
+    // SAFETY: the contract at the head of this file; the table has its fixed size.
     unsafe {
-        let cache = *pc;
-        if cache as u32 == type_id {
-            return Some((cache >> 32) as u32);
-        }
         let key = crate::cache::key(type_id, w.imm() as u32, what);
         let entry = &*(*thread).member_cache.add(crate::cache::slot(key));
         if entry.key == key {
@@ -688,7 +694,18 @@ op!(CallGlobal(s, w) {
 op!(Invoke(s, w) {
     let receiver = reg!(s, w.a() + 2);
     if !receiver.is_object() { return Slow; }
-    let Some(index) = cached(s.pc, s.thread, w, (*receiver.as_object()).type_id, crate::cache::METHOD) else { return Slow };
+    let Some(index) = in_word(s.pc, (*receiver.as_object()).type_id) else { return Slow };
+    let method = *(*s.thread).methods.add(index as usize);
+    let object = method.as_object();
+    if (*object).kind != Kind::Closure { return Slow; }
+    let next = push(s, object, w.a(), s.pc.add(1), w.b(), w.c());
+    if next == Go { *s.base.sub(2) = method; }
+    next
+});
+op!(InvokeT(s, w) {
+    let receiver = reg!(s, w.a() + 2);
+    if !receiver.is_object() { return Slow; }
+    let Some(index) = in_table(s.thread, w, (*receiver.as_object()).type_id, crate::cache::METHOD) else { return Slow };
     let method = *(*s.thread).methods.add(index as usize);
     let object = method.as_object();
     if (*object).kind != Kind::Closure { return Slow; }
@@ -786,7 +803,16 @@ op!(GetField(s, w) {
     let x = reg!(s, w.b());
     if !x.is_object() { return Slow; }
     let object = x.as_object();
-    let Some(slot) = cached(s.pc, s.thread, w, (*object).type_id, crate::cache::FIELD) else { return Slow };
+    let Some(slot) = in_word(s.pc, (*object).type_id) else { return Slow };
+    reg!(s, w.a()) = *object.cast::<Value>().add(1 + slot as usize);
+    s.pc = s.pc.add(1);
+    Go
+});
+op!(GetFieldT(s, w) {
+    let x = reg!(s, w.b());
+    if !x.is_object() { return Slow; }
+    let object = x.as_object();
+    let Some(slot) = in_table(s.thread, w, (*object).type_id, crate::cache::FIELD) else { return Slow };
     reg!(s, w.a()) = *object.cast::<Value>().add(1 + slot as usize);
     s.pc = s.pc.add(1);
     Go
@@ -798,7 +824,19 @@ op!(SetField(s, w) {
     let v = reg!(s, w.b());
     if (*object).has(FLAG_FROZEN) { return Slow; }
     if (*object).has(FLAG_BARRIER) && v.is_object() { return Slow; }
-    let Some(slot) = cached(s.pc, s.thread, w, (*object).type_id, crate::cache::VAR_FIELD) else { return Slow };
+    let Some(slot) = in_word(s.pc, (*object).type_id) else { return Slow };
+    *object.cast::<Value>().add(1 + slot as usize) = v;
+    s.pc = s.pc.add(1);
+    Go
+});
+op!(SetFieldT(s, w) {
+    let x = reg!(s, w.a());
+    if !x.is_object() { return Slow; }
+    let object = x.as_object();
+    let v = reg!(s, w.b());
+    if (*object).has(FLAG_FROZEN) { return Slow; }
+    if (*object).has(FLAG_BARRIER) && v.is_object() { return Slow; }
+    let Some(slot) = in_table(s.thread, w, (*object).type_id, crate::cache::VAR_FIELD) else { return Slow };
     *object.cast::<Value>().add(1 + slot as usize) = v;
     s.pc = s.pc.add(1);
     Go

@@ -63,6 +63,10 @@ pub(crate) fn LoadImport(t: &mut Thread, w: Word) -> Done {
 fn import(t: &mut Thread, w: Word) -> Result<Value, Trap> {
     // SAFETY: the running frame's prototype lives as long as the engine.
     let proto: &'static Proto = unsafe { &*frame::proto(t.base) };
+    let known = proto.consts[w.imm() as usize + 1];
+    if known.is_object() {
+        return Ok(known);
+    }
     let Some(Link::Import(module, name)) = proto.links.get(&(w.imm() as u32)) else {
         return Ok(proto.consts[w.imm() as usize + 1]);
     };
@@ -724,6 +728,9 @@ pub(crate) fn CallNamed(t: &mut Thread, w: Word) -> Done {
     let names = t.names_of(w.imm());
     t.call_window(w.a(), w.c(), w.b(), names)
 }
+pub(crate) fn InvokeT(t: &mut Thread, w: Word) -> Done {
+    Invoke(t, w)
+}
 pub(crate) fn Invoke(t: &mut Thread, w: Word) -> Done {
     t.charge_call()?;
     let cache = t.pc.cast_mut();
@@ -732,8 +739,8 @@ pub(crate) fn Invoke(t: &mut Thread, w: Word) -> Done {
     unsafe {
         t.pc = t.pc.add(1);
         if receiver.is_object()
-            && let Some(index) =
-                super::fast::cached(cache, t, w, receiver.type_id(), crate::cache::METHOD)
+            && let Some(index) = super::fast::in_word(cache, receiver.type_id())
+                .or_else(|| super::fast::in_table(t, w, receiver.type_id(), crate::cache::METHOD))
         {
             // What the cache remembers is a method of the type.
             let method = *t.methods.add(index as usize);
@@ -1193,6 +1200,9 @@ pub(crate) fn NewStruct(t: &mut Thread, w: Word) -> Done {
     t.set_reg(w.a(), Value::local(object));
     Ok(())
 }
+pub(crate) fn GetFieldT(t: &mut Thread, w: Word) -> Done {
+    GetField(t, w)
+}
 pub(crate) fn GetField(t: &mut Thread, w: Word) -> Done {
     let cache = t.pc.cast_mut();
     // SAFETY: verified: a cache word follows.
@@ -1217,6 +1227,9 @@ pub(crate) fn GetField(t: &mut Thread, w: Word) -> Done {
     let value = t.get_field(object, name, false)?;
     t.set_reg(w.a(), value);
     Ok(())
+}
+pub(crate) fn SetFieldT(t: &mut Thread, w: Word) -> Done {
+    SetField(t, w)
 }
 pub(crate) fn SetField(t: &mut Thread, w: Word) -> Done {
     let cache = t.pc.cast_mut();
