@@ -334,7 +334,10 @@ fn strings_and_numbers() {
 
 #[test]
 fn brackets() {
-    check("try { 1 }", &["1:10 E0101 expected `catch`, found end of input"]);
+    check(
+        "try { 1 }",
+        &["1:10 E0101 expected `catch`, found end of input"],
+    );
     check("f(1, 2\nlet x = 1\nlet y = 2", &["1:2 E0010 unclosed `(`"]);
     check("fn f() {\n  x\n", &["1:8 E0010 unclosed `{`"]);
     check("f(1))", &["1:5 E0011 unmatched `)`"]);
