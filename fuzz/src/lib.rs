@@ -1,0 +1,6 @@
+//! What the fuzz targets share: `front_end` puts any bytes through the compiler, `programs` writes whole programs out of bytes, `run`
+//! runs one of them and compares what runs of it gave.
+
+pub mod front_end;
+pub mod programs;
+pub mod run;
