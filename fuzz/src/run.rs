@@ -35,31 +35,46 @@ impl Write for Output {
     }
 }
 
+/// An engine and what programs print in it.
+struct Machine {
+    engine: Engine,
+    output: Output,
+}
+
+impl Machine {
+    fn new(stress: Stress) -> Machine {
+        let output = Output::default();
+        let engine = Engine::builder()
+            .memory_limit(MEMORY)
+            .depth_limit(DEPTH)
+            .stress(stress)
+            .output(output.clone())
+            .build();
+        Machine { engine, output }
+    }
+    fn run(&mut self, source: &str) -> Outcome {
+        self.engine.set_fuel_limit(FUEL);
+        let end = match self.engine.run_str("fuzz", source) {
+            Ok(()) => "ended".to_string(),
+            Err(error) if error.kind() == "SyntaxError" => {
+                panic!(
+                    "what was made does not compile\n{}\n{source}",
+                    error.render()
+                )
+            }
+            Err(error) => error.render(),
+        };
+        let _ = self.engine.flush();
+        let bytes = std::mem::take(&mut *self.output.0.lock().expect("no writer panics"));
+        Outcome {
+            text: String::from_utf8_lossy(&bytes).into_owned() + "\n--- " + &end,
+        }
+    }
+}
+
 /// Runs a program in an engine of its own.
 pub fn run(source: &str, stress: Stress) -> Outcome {
-    let output = Output::default();
-    let mut engine = Engine::builder()
-        .memory_limit(MEMORY)
-        .depth_limit(DEPTH)
-        .fuel_limit(FUEL)
-        .stress(stress)
-        .output(output.clone())
-        .build();
-    let end = match engine.run_str("fuzz", source) {
-        Ok(()) => "ended".to_string(),
-        Err(error) if error.kind() == "SyntaxError" => {
-            panic!(
-                "what was made does not compile\n{}\n{source}",
-                error.render()
-            )
-        }
-        Err(error) => error.render(),
-    };
-    drop(engine);
-    let bytes = std::mem::take(&mut *output.0.lock().expect("no writer panics"));
-    Outcome {
-        text: String::from_utf8_lossy(&bytes).into_owned() + "\n--- " + &end,
-    }
+    Machine::new(stress).run(source)
 }
 
 /// Whether two runs of one program could both be right.
@@ -83,14 +98,35 @@ pub fn difference(one: &Outcome, other: &Outcome) -> String {
     }
 }
 
-/// Panics if collecting at every allocation makes a difference.
-pub fn check_stress(source: &str) {
-    let usual = run(source, Stress::None);
-    for stress in [Stress::Collect] {
-        let stressed = run(source, stress);
+/// Runs programs with and without a collection at every allocation.
+pub struct Pair {
+    usual: Machine,
+    stressed: Machine,
+    /// Programs that these engines have run. Making an engine takes longer than running a program, so one serves several.
+    runs: usize,
+}
+
+impl Default for Pair {
+    fn default() -> Pair {
+        Pair {
+            usual: Machine::new(Stress::None),
+            stressed: Machine::new(Stress::Collect),
+            runs: 0,
+        }
+    }
+}
+
+impl Pair {
+    /// Panics if the collections make a difference.
+    pub fn check(&mut self, source: &str) {
+        if self.runs == 30 {
+            *self = Pair::default();
+        }
+        self.runs += 1;
+        let (usual, stressed) = (self.usual.run(source), self.stressed.run(source));
         assert!(
             agree(&usual, &stressed),
-            "{stress:?} makes a difference: {}\n--- program\n{source}",
+            "collections make a difference: {}\n--- program\n{source}",
             difference(&usual, &stressed)
         );
     }

@@ -168,10 +168,10 @@ impl Writer<'_> {
                 self.one_of(&["+=", "-=", "*=", "//=", "|=", "%="]),
                 self.expression(target.of)
             ),
-            2 => format!("{name}[{}] = {}", self.small(), self.expression(Type::Any)),
+            2 => format!("{name}[{}] = {}", self.index(), self.expression(Type::Any)),
             3 => format!(
                 "{name}[{}] {} {}",
-                self.expression(Type::Any),
+                self.index(),
                 self.one_of(&["+=", "*="]),
                 self.expression(Type::Int)
             ),
@@ -183,6 +183,15 @@ impl Writer<'_> {
             _ => format!("{name} = [{name}, {}]", self.expression(Type::Any)),
         };
         self.line(&text);
+    }
+
+    /// An index that may be assigned to: anything but a bare range, which would be a slice.
+    fn index(&mut self) -> String {
+        match self.pick(3) {
+            0 => self.int_literal(),
+            1 => self.string_literal(),
+            _ => format!("[{}][0]", self.expression(Type::Any)),
+        }
     }
 
     /// A list or map that holds itself.
