@@ -660,6 +660,13 @@ impl Pass<'_> {
         }
     }
 
+    /// The character at a place; nothing at the end of the file.
+    fn char_at(&self, at: u32) -> Span {
+        let start = at as usize;
+        let next = self.source[start..].chars().next();
+        Span::new(start, start + next.map_or(0, char::len_utf8))
+    }
+
     /// Closes a bracket whose partner is missing.
     fn close_missing(&mut self, frame: Frame, at: u32) {
         if frame.kind == Kind::Bars {
@@ -675,13 +682,7 @@ impl Pass<'_> {
         self.report(
             Diagnostic::error("E0010", format!("unclosed `{open}`"), frame.open.span())
                 .label(format!("the closing `{close}` is missing"))
-                .related(
-                    Span {
-                        start: at,
-                        end: at + 1,
-                    },
-                    format!("`{close}` is expected here"),
-                ),
+                .related(self.char_at(at), format!("`{close}` is expected here")),
         );
     }
 
