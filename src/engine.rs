@@ -407,6 +407,10 @@ impl Engine {
     pub fn interrupt_flag(&self) -> Arc<AtomicBool> {
         self.loader.engine.interrupt_flag()
     }
+    /// Counters of the collector, for measurements.
+    pub fn heap_stats(&mut self) -> heddle_vm::heap::HeapStats {
+        self.thread.heap().stats()
+    }
     /// Writes out what scripts have printed.
     pub fn flush(&mut self) -> std::io::Result<()> {
         self.thread.flush()

@@ -539,3 +539,23 @@ fn a_module_that_failed_is_loaded_again() {
     let module = engine.load_file(&path).unwrap();
     assert_eq!(engine.get::<i64>(&module, "y").unwrap(), 5);
 }
+
+#[test]
+fn collections_do_not_read_a_deep_stack_again() {
+    let mut engine = Engine::new();
+    let source = "fn f(n) { let x = [n, [n]]; if n == 0 { 0 } else { let r = f(n - 1); r + len(x) } }\npub fn run() { f(100_000) }";
+    let module = engine.load_str("deep", source).unwrap();
+    let before = engine.heap_stats();
+    assert_eq!(engine.call::<i64>(&module, "run", ()).unwrap(), 200_000);
+    let after = engine.heap_stats();
+    let (collections, values) = (
+        after.minor - before.minor,
+        after.root_values - before.root_values,
+    );
+    assert!(collections > 10, "{collections} collections");
+    // About ten registers a frame. Read by every collection they would be several millions.
+    assert!(
+        values < 3_000_000,
+        "{values} values read by {collections} collections"
+    );
+}

@@ -6,7 +6,7 @@
 
 use crate::bytecode::{Op, Word};
 use crate::engine::{Engine, Hooks};
-use crate::heap::{Collect, Heap, Roots};
+use crate::heap::{Collect, Extent, Heap, Roots};
 use crate::interp::frame::{self, Frames};
 use crate::interp::{self, Exit};
 use crate::module::{Link, Module, Proto, Slot};
@@ -132,9 +132,6 @@ pub struct Thread {
     /// Bytes of grown register stacks.
     stack_bytes: usize,
     memory_limit: usize,
-    /// Frames below `depth_base` of the current stack, counted when the soft limit was last moved.
-    depth_counted: usize,
-    depth_base: usize,
     pub(crate) tasks: HashMap<u64, Box<Task>>,
     ready: VecDeque<u64>,
     current: u64,
@@ -164,17 +161,17 @@ struct ThreadParts {
 }
 
 impl Roots for ThreadRoots<'_> {
-    fn visit(&mut self, visit: &mut dyn FnMut(*mut Value, usize)) {
+    fn visit(&mut self, extent: Extent, visit: &mut dyn FnMut(*mut Value, usize)) {
         // SAFETY: the collector runs on behalf of this thread and touches only the heap; the fields visited here are others.
         unsafe {
             let t = self.thread.thread;
             if !(*t).base.is_null() {
-                visit_stack((*t).base, (*t).pc, (*t).scan_extra, visit);
+                visit_stack((*t).base, (*t).pc, (*t).scan_extra, extent, visit);
             }
             for task in (*t).tasks.values_mut() {
                 visit(&raw mut task.result, 1);
                 if !task.base.is_null() {
-                    visit_stack(task.base, task.pc, task.extra(), visit);
+                    visit_stack(task.base, task.pc, task.extra(), extent, visit);
                     task.clear_above_top();
                 }
             }
@@ -197,7 +194,7 @@ impl Roots for ThreadRoots<'_> {
     }
 }
 
-/// Visits the registers of every frame of a stack.
+/// Visits the registers of the frames of a stack, from the top down to where `extent` says; see `frame::SEEN`.
 ///
 /// # Safety
 /// `base` and `pc` must be those of the stack's top frame.
@@ -205,6 +202,7 @@ unsafe fn visit_stack(
     base: *mut Value,
     pc: *const u64,
     extra: usize,
+    extent: Extent,
     visit: &mut dyn FnMut(*mut Value, usize),
 ) {
     let mut above: Option<*mut Value> = None;
@@ -219,6 +217,11 @@ unsafe fn visit_stack(
             visit(frame.base.sub(2), 1);
             visit(frame.base, live);
             above = Some(frame.base);
+            match extent {
+                Extent::Look => {}
+                Extent::Changed if frame::ret(frame.base) & frame::SEEN != 0 => break,
+                Extent::Changed | Extent::All => frame::set_mark(frame.base, frame::SEEN),
+            }
         }
     }
 }
@@ -269,8 +272,6 @@ impl Thread {
             stress_ticks: 0,
             stack_bytes: 0,
             memory_limit: options.memory,
-            depth_counted: 0,
-            depth_base: 0,
             tasks: HashMap::new(),
             ready: VecDeque::new(),
             current: 0,
@@ -728,12 +729,21 @@ impl Thread {
         self.is_out_of_fuel = false;
         self.start_slice();
     }
+    /// A slice is no longer than the depth that is left. As each call takes fuel, calls cannot nest beyond the limit within a slice, however many
+    /// large frames have made room for small ones.
     fn start_slice(&mut self) {
         let usual = match self.stress {
             Stress::None => SLICE_FUEL,
             Stress::Collect | Stress::Suspend => 1,
         };
         self.slice = usual.min(i64::try_from(self.fuel_left).unwrap_or(i64::MAX));
+        if !self.base.is_null() {
+            let depth_left = self.depth_left();
+            if depth_left < SLICE_FUEL as usize {
+                self.lower_stack_limit();
+                self.slice = self.slice.min(depth_left.max(1) as i64);
+            }
+        }
         self.fuel = self.slice;
     }
     /// Makes the next call or backward jump a safepoint; the rest of the slice is given back.
@@ -794,7 +804,8 @@ impl Thread {
     pub(crate) fn ensure_stack(&mut self, slots: usize) -> Result<(), Trap> {
         // SAFETY: only compared.
         let end = self.base.wrapping_add(slots);
-        if end <= self.stack_limit {
+        // Without fuel the depth may be used up: frames that no call instruction pushes (operators, hooks) are found here.
+        if end <= self.stack_limit && self.fuel >= 0 {
             Ok(())
         } else {
             self.move_stack_limit(slots)
@@ -802,27 +813,7 @@ impl Thread {
     }
 
     fn move_stack_limit(&mut self, slots: usize) -> Result<(), Trap> {
-        // Frames since the last count: exact depth, at a cost that is shared by many calls.
-        let mut frames = 0;
-        let mut reached_base = false;
-        // SAFETY: the top frame's.
-        for frame in unsafe { Frames::new(self.base, self.pc) } {
-            // SAFETY: into the same stack.
-            let at = unsafe { frame.base.offset_from(self.stack.start) } as usize;
-            if at <= self.depth_base {
-                reached_base = at == self.depth_base;
-                break;
-            }
-            frames += 1;
-        }
-        let depth = if reached_base {
-            self.depth_counted + frames
-        } else {
-            self.count_all_frames()
-        };
-        self.depth_counted = depth;
-        self.depth_base = self.stack_index(self.base);
-        if depth >= self.depth_limit {
+        if self.depth_left() == 0 {
             let limit = self.depth_limit;
             return Err(self.throw_overflow(&format!("calls nest more than {limit} deep")));
         }
@@ -850,26 +841,70 @@ impl Thread {
     fn throw_overflow(&mut self, message: &str) -> Trap {
         self.throw_new(ErrorKind::StackOverflow, message)
     }
-    fn count_all_frames(&self) -> usize {
-        // SAFETY: the top frame's.
-        unsafe { Frames::new(self.base, self.pc) }.count()
+    /// How many frames more the limit of depth allows.
+    fn depth_left(&mut self) -> usize {
+        let depth = self.count_frames();
+        self.depth_limit.saturating_sub(depth)
+    }
+    /// The frames of the mounted stack: those above the last counted one are walked, so that many counts together take few steps more than there
+    /// were calls.
+    fn count_frames(&mut self) -> usize {
+        const NOT_WORTH_MARKING: usize = 32;
+        let mut above = 0;
+        let mut below = 0;
+        // SAFETY: the top frame's; the marks are those of the same frames.
+        unsafe {
+            for frame in Frames::new(self.base, self.pc) {
+                let is_counted = frame::ret(frame.base) & frame::COUNTED != 0;
+                if is_counted {
+                    let at = self.stack_index(frame.base);
+                    while self.stack.counted.last().is_some_and(|last| last.0 > at) {
+                        self.stack.counted.pop();
+                    }
+                    let counted = self.stack.counted.last();
+                    debug_assert_eq!(counted.map(|last| last.0), Some(at));
+                    below = counted.map_or(0, |last| last.1);
+                    break;
+                }
+                above += 1;
+            }
+            if below == 0 {
+                self.stack.counted.clear();
+            }
+            let depth = below + above;
+            if above > NOT_WORTH_MARKING && frame::ret(self.base) != 0 {
+                frame::set_mark(self.base, frame::COUNTED);
+                let at = self.stack_index(self.base);
+                self.stack.counted.push((at, depth));
+            }
+            depth
+        }
     }
     fn set_soft_limit(&mut self) {
         // SAFETY: the running frame's prototype.
         let registers = unsafe { (*frame::proto(self.base)).registers as usize };
         self.set_soft_limit_for(registers.max(self.scan_extra));
     }
+    /// The depth comes close to its limit: the soft limit must be no higher than the frames above allow.
+    fn lower_stack_limit(&mut self) {
+        let old = self.stack_limit;
+        self.set_soft_limit();
+        let (from, to) = (
+            self.stack_limit.wrapping_add(SLACK),
+            old.wrapping_add(SLACK),
+        );
+        if from < to {
+            // What lies beyond the limit and its slack is clear.
+            // SAFETY: both lie in the stack: the old limit kept its slack.
+            unsafe { std::ptr::write_bytes(from, 0, to.offset_from(from) as usize) };
+        }
+    }
     /// The soft limit: no further than the stack, than what was cleared, and than the depth that is left allows.
     fn set_soft_limit_for(&mut self, slots: usize) {
         let at = self.stack_index(self.base);
         let used = at + slots;
-        // Frames pushed since the last count are unknown, but the smallest takes two slots.
-        let by_depth = if self.depth_base <= at {
-            let depth_left = self.depth_limit.saturating_sub(self.depth_counted);
-            self.depth_base.saturating_add(depth_left.saturating_mul(2))
-        } else {
-            0
-        };
+        // The smallest frame takes two slots.
+        let by_depth = at.saturating_add(self.depth_left().saturating_mul(2));
         let limit = (used + SOFT_SLOTS)
             .min(by_depth)
             .min(self.stack.capacity - SLACK);
@@ -1036,8 +1071,9 @@ impl Thread {
         task.state = TaskState::Running;
         let begins = task.first_call.is_some();
         let (extra, limit) = (task.extra(), task.soft_limit);
-        self.depth_base = self.stack_index(self.base);
-        self.depth_counted = self.count_all_frames();
+        if self.depth_left() < SLICE_FUEL as usize {
+            self.end_slice();
+        }
         if begins {
             self.set_soft_limit_for(extra);
         } else {

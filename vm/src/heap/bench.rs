@@ -1,6 +1,6 @@
 //! Loads that measure the heap without an interpreter; `cargo run --release -p heddle-vm --example heap_bench` prints them.
 
-use super::{Collect, Heap, HeapStats, Roots};
+use super::{Collect, Extent, Heap, HeapStats, Roots};
 use crate::object::*;
 use crate::value::Value;
 use std::time::{Duration, Instant};
@@ -15,7 +15,7 @@ struct Stack {
 struct Values<'a>(&'a mut Vec<Value>);
 
 impl Roots for Values<'_> {
-    fn visit(&mut self, visit: &mut dyn FnMut(*mut Value, usize)) {
+    fn visit(&mut self, _: Extent, visit: &mut dyn FnMut(*mut Value, usize)) {
         visit(self.0.as_mut_ptr(), self.0.len());
     }
 }

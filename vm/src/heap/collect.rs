@@ -13,7 +13,7 @@ use super::evacuate::{COPYING, Evacuation, GENERATIONAL, MARKING};
 use super::mark::Marking;
 use super::nursery::{NURSERY_BYTES, Space};
 use super::old::OldSpace;
-use super::{Collect, FIRST_TRIGGER_BYTES, Heap, Inner, Roots};
+use super::{Collect, Extent, FIRST_TRIGGER_BYTES, Heap, Inner, Roots};
 use crate::object::*;
 use std::time::{Duration, Instant};
 
@@ -46,6 +46,8 @@ pub(super) struct Generations {
     pub(super) remembered: Vec<*mut Header>,
     pub(super) marking: Marking,
     pub(super) phase: Phase,
+    /// The last visit of the roots said less about them than the next one has to know: whether all is old, or whether all is marked.
+    must_visit_all: bool,
     /// Bytes of old small objects: those that the last mark found, and those promoted since.
     pub(super) small_bytes: usize,
     /// Old bytes (small and large) at which the next mark begins.
@@ -64,6 +66,7 @@ impl Generations {
             remembered: Vec::new(),
             marking: Marking::new(),
             phase: Phase::Idle,
+            must_visit_all: true,
             small_bytes: 0,
             mark_at: MIN_GROWTH_BYTES,
             dead_large: Vec::new(),
@@ -181,10 +184,19 @@ impl Inner {
 
     /// One pass over the young space in the given mode; returns how many bytes of it survived.
     fn evacuate<const MODE: u8>(&mut self, roots: &mut dyn Roots, poison: bool) -> usize {
-        let mut remembered = match self.generations.as_deref_mut() {
-            Some(generations) => std::mem::take(&mut generations.remembered),
-            None => Vec::new(),
+        let (mut remembered, must_visit_all) = match self.generations.as_deref_mut() {
+            Some(generations) => (
+                std::mem::take(&mut generations.remembered),
+                std::mem::take(&mut generations.must_visit_all),
+            ),
+            None => (Vec::new(), true),
         };
+        let extent = if must_visit_all {
+            Extent::All
+        } else {
+            Extent::Changed
+        };
+        let mut root_values = 0;
         let mut evacuation = Evacuation {
             to: Space::default(),
             bump: std::ptr::null_mut(),
@@ -196,7 +208,8 @@ impl Inner {
             generations: self.generations.as_deref_mut(),
             promoted_bytes: 0,
         };
-        roots.visit(&mut |first, count| {
+        roots.visit(extent, &mut |first, count| {
+            root_values += count as u64;
             // SAFETY: roots are live values.
             unsafe { evacuation.visit::<MODE>(first, count) }
         });
@@ -232,6 +245,7 @@ impl Inner {
         }
         self.large.free_unreached(MODE == COPYING);
         self.stats.minor += 1;
+        self.stats.root_values += root_values;
         let survived = self.young.used(bump) + promoted;
         self.stats.survived_bytes += survived as u64;
         survived
@@ -332,6 +346,7 @@ impl Inner {
         let generations = self.generations();
         debug_assert!(generations.phase == Phase::Idle);
         generations.phase = Phase::Marking;
+        generations.must_visit_all = true;
         generations.marking.bytes = 0;
     }
 

@@ -81,10 +81,21 @@ const MIN_LIMIT_BYTES: usize = 4096;
 /// Fills memory that was left, so that a stale pointer shows.
 const POISON: u8 = 0xDB;
 
+/// How much of the roots is visited.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Extent {
+    /// All, leaving no trace: for checks.
+    Look,
+    /// All.
+    All,
+    /// Values that have been visited since and cannot have changed may be left out.
+    Changed,
+}
+
 /// What the collector starts from. The implementor calls `visit` with every run of values that is live.
 pub trait Roots {
     /// `visit(first, count)`: the collector reads and may rewrite the values.
-    fn visit(&mut self, visit: &mut dyn FnMut(*mut Value, usize));
+    fn visit(&mut self, extent: Extent, visit: &mut dyn FnMut(*mut Value, usize));
 }
 
 /// How thorough a collection is to be.
@@ -115,6 +126,8 @@ pub struct HeapStats {
     /// Time in collections.
     pub pause_ns: u64,
     pub longest_pause_ns: u64,
+    /// Values that were visited as roots.
+    pub root_values: u64,
     /// Bytes that survived the collections of young objects.
     pub survived_bytes: u64,
 }

@@ -8,7 +8,7 @@ use crate::object::size::object_bytes;
 pub(super) struct Stack(pub(super) Vec<Value>);
 
 impl Roots for Stack {
-    fn visit(&mut self, visit: &mut dyn FnMut(*mut Value, usize)) {
+    fn visit(&mut self, _: Extent, visit: &mut dyn FnMut(*mut Value, usize)) {
         visit(self.0.as_mut_ptr(), self.0.len());
     }
 }

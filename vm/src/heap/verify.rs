@@ -6,7 +6,7 @@
 use super::barrier::large_buffer;
 use super::graph::AddressMap;
 use super::large::CARD_BYTES;
-use super::{Heap, Roots};
+use super::{Extent, Heap, Roots};
 use crate::object::size::{buffer_of, object_bytes};
 use crate::object::trace::{all_values, buffered_values};
 use crate::object::*;
@@ -26,7 +26,7 @@ impl Heap {
             work: Vec::new(),
             bytes: 0,
         };
-        roots.visit(&mut |first, count| {
+        roots.visit(Extent::Look, &mut |first, count| {
             for i in 0..count {
                 // SAFETY: roots are values.
                 check.meet(unsafe { first.add(i).read() }, &"a root");

@@ -381,6 +381,8 @@ impl Thread {
         function: Value,
         args: &[Value],
     ) -> Result<(), Trap> {
+        // A frame of its own counts like a call, so that no chain of them escapes the limits.
+        self.fuel -= 1;
         // SAFETY: `base` is a frame's base.
         let at = unsafe { (*frame::proto(self.base)).registers as usize };
         self.ensure_stack(at + 2 + args.len() + 1)?;

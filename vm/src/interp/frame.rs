@@ -1,15 +1,26 @@
 //! Frames inside a register stack, and the return word.
 //!
 //! Return word (`base[-1]`): `pc:48 | distance:8 | destination:8` (low to high). `pc` is the caller's next instruction, `distance` is `a` of
-//! the call window, so that the caller's base is `base - distance - 2`; the result goes to the caller's register `destination`. Bit 0 of `pc` is kept
-//! free for native code. As registers are below 248, a return word never looks like a pointer value.
-//! 0 ends a task's stack: its first frame is that of the stub `[Exit]`.
+//! the call window, so that the caller's base is `base - distance - 2`; the result goes to the caller's register `destination`. As registers are
+//! below 248, a return word never looks like a pointer value. 0 ends a task's stack: its first frame is that of the stub `[Exit]`.
+//!
+//! Code words lie at multiples of 8, so the low bits of `pc` are free for marks. A push writes the word anew, hence a frame whose word carries
+//! a mark has been there ever since it was marked, and so have all below it, which ran no instruction meanwhile: their registers are what they
+//! were. Returning strips the marks with the same mask that takes `pc` out of the word, so they cost a return nothing.
+//!
+//! - `SEEN`: a collection has visited the registers of all frames below this one. What they lead to is old by now (if the heap has an old space),
+//!   and marked (if it was seen while the running mark ran), so a minor collection reads the stack down to the first such frame only.
+//! - `COUNTED`: the depth of this frame stands in `Stack::counted`.
 
 use crate::module::Proto;
 use crate::object::Closure;
 use crate::value::Value;
 
-const PC_MASK: u64 = (1 << 48) - 1;
+/// Marks of a return word; see the head of the file. (Bit 0 is kept free for native code.)
+pub(crate) const SEEN: u64 = 2;
+pub(crate) const COUNTED: u64 = 4;
+
+const PC_MASK: u64 = ((1 << 48) - 1) & !(SEEN | COUNTED);
 
 /// A resumed generator lies so far below the base of its frame: above that, any register may belong to a call's window.
 pub(crate) const GENERATOR_BELOW: usize = 3;
@@ -57,6 +68,21 @@ pub(crate) unsafe fn constants(base: *mut Value) -> *const Value {
 pub(crate) unsafe fn ret(base: *mut Value) -> u64 {
     // SAFETY: `base[-1]` of a frame is its return word.
     unsafe { (*base.sub(1)).bits() }
+}
+
+/// Sets a mark in the return word of the frame at `base`; the stub at the bottom of a stack bears none.
+///
+/// # Safety
+/// As for `proto`.
+#[inline(always)]
+pub(crate) unsafe fn set_mark(base: *mut Value, mark: u64) {
+    // SAFETY: as for `ret`.
+    unsafe {
+        let word = ret(base);
+        if word != 0 {
+            *base.sub(1) = Value::from_bits(word | mark);
+        }
+    }
 }
 
 /// One frame, as walkers see it.

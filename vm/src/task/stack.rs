@@ -7,6 +7,9 @@ use std::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
 pub(crate) struct Stack {
     pub(crate) start: *mut Value,
     pub(crate) capacity: usize,
+    /// Slot of the base and depth of frames whose return word bears the mark `COUNTED`, from the bottom up. Entries of frames that are gone
+    /// may lie on top of those of frames that are there.
+    pub(crate) counted: Vec<(usize, usize)>,
 }
 
 impl Stack {
@@ -14,6 +17,7 @@ impl Stack {
         Stack {
             start: std::ptr::null_mut(),
             capacity: 0,
+            counted: Vec::new(),
         }
     }
     fn layout(capacity: usize) -> Layout {
