@@ -43,8 +43,19 @@ pub const CODES: &[(&str, &str)] = &[
         "E0111",
         "an assignment to what is no variable, field or element",
     ),
-    ("E0112", "a select arm that is no method call"),
+    (
+        "E0112",
+        "a select arm that waits for something other than `recv()`, `send(x)` or `join()`",
+    ),
     ("E0113", "`..` twice in a pattern, or not at the end"),
+    (
+        "E0114",
+        "an option that `spawn`, `thread`, `threadlet` or `scope` does not have",
+    ),
+    (
+        "E0115",
+        "`after` or `else` arms of one select that exclude each other, or no arms",
+    ),
     ("E0120", "a word of another language"),
     ("E0121", "`=` where `==` is meant"),
     ("E0122", "a keyword as a name"),

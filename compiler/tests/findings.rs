@@ -246,12 +246,94 @@ fn statements() {
             "1:1 E0111 this cannot be changed in place | names, fields, elements, and tuples or lists of these can be assigned to",
         ],
     );
+    let arms = "for instance `m = inbox.recv() => …`, `out.send(x) => …`, `r = task.join() => …`, `after 1s => …` or `else => …`";
+    for (source, message) in [
+        (
+            "select { sleep(1s) => 1 }",
+            "1:10 E0112 a select arm waits for a method call",
+        ),
+        (
+            "select { m = c => 1 }",
+            "1:14 E0112 a select arm waits for a method call",
+        ),
+        (
+            "select { a.b.lock() => 1 }",
+            "1:14 E0112 a select arm cannot wait for `lock`",
+        ),
+        (
+            "select { m = c.recv(1) => m }",
+            "1:14 E0112 `recv` takes no arguments",
+        ),
+        (
+            "select { c.send() => 1 }",
+            "1:10 E0112 `send` takes one value",
+        ),
+        (
+            "select { c.send(value: 1) => 1 }",
+            "1:10 E0112 `send` takes one value",
+        ),
+        (
+            "select { c?.recv() => 1 }",
+            "1:10 E0112 `?.` in what a select arm waits for",
+        ),
+    ] {
+        check(source, &[&format!("{message} | {arms}")]);
+    }
+    let keep = "keep one: `after 1s => …` waits that long, `else => …` not at all";
+    for (source, message) in [
+        (
+            "select { after 1s => 1, after 2s => 2 }",
+            "1:25 E0115 two `after` arms in one select",
+        ),
+        (
+            "select { else => 1, else => 2 }",
+            "1:21 E0115 two `else` arms in one select",
+        ),
+        (
+            "select { after 1s => 1, else => 2 }",
+            "1:25 E0115 `after` and `else` in one select",
+        ),
+    ] {
+        check(source, &[&format!("{message} | {keep}")]);
+    }
     check(
-        "select { sleep(1s) => 1 }",
+        "select { }",
         &[
-            "1:10 E0112 a select arm waits for a method call | for instance `m = inbox.recv() => …`, `out.send(x) => …`, `after 1s => …` or `else => …`",
+            "1:1 E0115 a select without arms would wait for ever | for instance `m = inbox.recv() => …`, `after 1s => …`",
         ],
     );
+    for (source, message, example) in [
+        (
+            "spawn(nane: 1) f()",
+            "1:7 E0114 `spawn` has no option `nane`",
+            "`name`: `spawn(name: \"worker\") f(x)`",
+        ),
+        (
+            "thread(name: 1, name: 2) f()",
+            "1:17 E0114 `name` twice",
+            "`name`: `thread(name: \"worker\") f(x)`",
+        ),
+        (
+            "threadlet(name: 1, 2) { }",
+            "1:20 E0114 an option of `threadlet` without its name",
+            "`name`: `threadlet(name: \"worker\") f(x)`",
+        ),
+        (
+            "scope(limit: 1s) { }",
+            "1:7 E0114 `scope` has no option `limit`",
+            "`timeout`: `scope(timeout: 2s) { … }`",
+        ),
+        (
+            "scope(1s) { }",
+            "1:7 E0114 an option of `scope` without its name",
+            "`timeout`: `scope(timeout: 2s) { … }`",
+        ),
+    ] {
+        check(
+            source,
+            &[&format!("{message} | its only option is {example}")],
+        );
+    }
     check(
         "let [..a, ..b] = c",
         &["1:11 E0113 two `..` in one pattern"],

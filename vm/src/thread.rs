@@ -116,6 +116,8 @@ pub struct Thread {
     pub(crate) wait_dest: usize,
     /// Registers of the top frame that are live beyond its own (arguments of a native).
     pub(crate) scan_extra: usize,
+    /// During a call of a crossing native: which arguments (bit 0: the first behind self) were written `copy(x)`.
+    pub(crate) copy_mask: u32,
     pub(crate) exit_code: i32,
     /// Host functions on the native stack that have called back.
     pub(crate) nesting: usize,
@@ -259,6 +261,7 @@ impl Thread {
             pending_wait: None,
             wait_dest: 0,
             scan_extra: 0,
+            copy_mask: 0,
             exit_code: 0,
             nesting: 0,
             output: options.output,

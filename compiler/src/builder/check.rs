@@ -214,23 +214,114 @@ impl<'s> Builder<'s> {
         }
     }
 
-    /// The operation of a select arm is a method call.
-    pub(crate) fn select_op(&mut self, op: ExprId) -> ExprId {
-        let node = self.ast.expr(op);
-        let is_method = match node.kind {
-            ExprKind::Error => true,
-            ExprKind::Call { callee, .. } => {
-                matches!(self.ast.expr(callee).kind, ExprKind::Field { .. })
-            }
-            _ => false,
+    /// What stands in parentheses behind `spawn`, `thread`, `threadlet` or `scope`: at most the one option that there is.
+    pub(crate) fn options(&mut self, options: Vec<Arg>, keyword: Span, known: &str) -> Vec<Arg> {
+        let word = self.text(keyword);
+        let example = match known {
+            "timeout" => "scope(timeout: 2s) { … }".to_string(),
+            _ => format!("{word}(name: \"worker\") f(x)"),
         };
-        if !is_method {
-            let at = node.span;
+        let mut kept: Vec<Arg> = Vec::new();
+        for option in options {
+            let (at, message) = match option.name {
+                Some(name) if self.ast.name(name.name) != known => {
+                    let text = self.ast.name(name.name);
+                    (name.span, format!("`{word}` has no option `{text}`"))
+                }
+                Some(name) if !kept.is_empty() => (name.span, format!("`{known}` twice")),
+                Some(_) => {
+                    kept.push(option);
+                    continue;
+                }
+                None => {
+                    let at = self.ast.expr(option.value).span;
+                    (at, format!("an option of `{word}` without its name"))
+                }
+            };
             self.report(
-                Diagnostic::error("E0112", "a select arm waits for a method call", at)
-                    .help("for instance `m = inbox.recv() => …`, `out.send(x) => …`, `after 1s => …` or `else => …`"),
+                Diagnostic::error("E0114", message, at)
+                    .help(format!("its only option is `{known}`: `{example}`")),
             );
         }
-        op
+        kept
+    }
+
+    /// At most one arm that waits no longer, and something to wait for.
+    pub(crate) fn select_arms(&mut self, arms: Vec<Option<SelectArm>>, at: Span) -> Vec<SelectArm> {
+        let is_empty = arms.is_empty();
+        let mut kept: Vec<SelectArm> = Vec::with_capacity(arms.len());
+        let mut last: Option<(&str, Span)> = None;
+        for arm in arms.into_iter().flatten() {
+            let word_and_place = match &arm {
+                SelectArm::Op { .. } => None,
+                SelectArm::After { span, .. } => Some(("after", *span)),
+                SelectArm::Else { span, .. } => Some(("else", *span)),
+            };
+            match (word_and_place, last) {
+                (Some((word, place)), Some((first, first_place))) => {
+                    let message = if word == first {
+                        format!("two `{word}` arms in one select")
+                    } else {
+                        "`after` and `else` in one select".into()
+                    };
+                    self.report(
+                        Diagnostic::error("E0115", message, place)
+                            .related(first_place, "the first one")
+                            .help(
+                                "keep one: `after 1s => …` waits that long, `else => …` not at all",
+                            ),
+                    );
+                    continue;
+                }
+                (Some(found), None) => last = Some(found),
+                (None, _) => {}
+            }
+            kept.push(arm);
+        }
+        if is_empty {
+            self.report(
+                Diagnostic::error("E0115", "a select without arms would wait for ever", at)
+                    .help("for instance `m = inbox.recv() => …`, `after 1s => …`"),
+            );
+        }
+        kept
+    }
+
+    /// The operation of a select arm: `recv()`, `send(x)` or `join()` of something.
+    pub(crate) fn select_op(&mut self, op: ExprId) -> ExprId {
+        let node = self.ast.expr(op);
+        let at = node.span;
+        let (message, place) = match &node.kind {
+            ExprKind::Error => return op,
+            ExprKind::Call { callee, args } => match &self.ast.expr(*callee).kind {
+                ExprKind::Error => return op,
+                ExprKind::Field { safe: true, .. } => {
+                    ("`?.` in what a select arm waits for".into(), at)
+                }
+                ExprKind::Field { name, .. } => {
+                    let (text, place) = (self.ast.name(name.name), name.span);
+                    let count = match text {
+                        "recv" | "join" => 0,
+                        "send" => 1,
+                        _ => usize::MAX,
+                    };
+                    if count == usize::MAX {
+                        (format!("a select arm cannot wait for `{text}`"), place)
+                    } else if args.len() != count || args.iter().any(|arg| arg.name.is_some()) {
+                        let takes = ["no arguments", "one value"][count];
+                        (format!("`{text}` takes {takes}"), at)
+                    } else {
+                        return op;
+                    }
+                }
+                _ => ("a select arm waits for a method call".into(), at),
+            },
+            _ => ("a select arm waits for a method call".into(), at),
+        };
+        self.report(
+            Diagnostic::error("E0112", message, place)
+                .help("for instance `m = inbox.recv() => …`, `out.send(x) => …`, `r = task.join() => …`, `after 1s => …` or `else => …`"),
+        );
+        self.leaf(ExprKind::Error, at.start, at.end)
     }
 }

@@ -1,4 +1,4 @@
-//! Calls: of known functions, of values, of methods; construction of structs; `spawn` and what `defer` keeps.
+//! Calls: of known functions, of values, of methods; construction of structs; what `defer` and `spawn` keep of a call.
 //!
 //! A call window starts in the destination itself where that is the last register taken, so that nested calls need
 //! no moves: the arguments of the outer call are the results of the inner ones.
@@ -10,10 +10,10 @@ use crate::resolve::{BindingKind, Family, Target};
 use heddle_vm::bytecode::{CaptureSource, Const, Op, TypeShape};
 
 /// Registers of a window in front of the arguments.
-const WINDOW_HEAD: usize = 2;
+pub(super) const WINDOW_HEAD: usize = 2;
 
 /// What is called, as far as it is known.
-enum Callee {
+pub(super) enum Callee {
     /// A function of this module that takes exactly these arguments.
     Exact {
         constant: Const,
@@ -59,7 +59,7 @@ impl Generator<'_> {
         }
     }
 
-    fn callee(&mut self, callee: ExprId, args: &[Arg]) -> Callee {
+    pub(super) fn callee(&mut self, callee: ExprId, args: &[Arg]) -> Callee {
         let ast = self.ast;
         match &ast.expr(callee).kind {
             ExprKind::Name(name) => {
@@ -201,7 +201,11 @@ impl Generator<'_> {
                 let receiver = self.f.alloc();
                 self.chain_into(object, receiver);
                 self.safe_exit(safe, receiver, self.ast.expr(object).span);
-                self.arguments(args);
+                if args.iter().all(|arg| arg.name.is_none()) {
+                    self.arguments_for_copying(args);
+                } else {
+                    self.arguments(args);
+                }
                 self.invoke(name.name, args, base, result, span);
             }
             Callee::Value(callee) => {
@@ -215,7 +219,11 @@ impl Generator<'_> {
         let count = args.len() as u8 + 1;
         let mut names = self.argument_names(args);
         let symbol = self.symbol_of(name);
-        if names.is_empty() {
+        let copied = self.copied_arguments(args);
+        if names.is_empty() && copied != 0 {
+            let at = self.emit(span, Op::InvokeCopy, base, result, count, symbol as i32);
+            self.f.set_second_word(at, copied.into());
+        } else if names.is_empty() {
             self.emit(span, Op::Invoke, base, result, count, symbol as i32);
         } else {
             names.insert(0, symbol);
@@ -248,7 +256,7 @@ impl Generator<'_> {
         names.into_iter().map(|name| self.symbol_of(name)).collect()
     }
 
-    fn arguments(&mut self, args: &[Arg]) {
+    pub(super) fn arguments(&mut self, args: &[Arg]) {
         for arg in args {
             let slot = self.f.alloc();
             self.expr(arg.value, Dest::Fresh(slot));
@@ -407,69 +415,6 @@ impl Generator<'_> {
         }
     }
 
-    pub(super) fn spawn(
-        &mut self,
-        kind: SpawnKind,
-        options: &[Arg],
-        what: &Started,
-        span: Span,
-        dest: Dest,
-    ) {
-        match kind {
-            SpawnKind::Spawn => {}
-            SpawnKind::Thread | SpawnKind::Threadlet => {
-                let word = if kind == SpawnKind::Thread {
-                    "thread"
-                } else {
-                    "threadlet"
-                };
-                let word = self.f.constant(Const::Str(word.into()));
-                self.emit(span, Op::NotBuilt, 0, 0, 0, word);
-                return;
-            }
-        }
-        self.produce(span, dest, |this, dst| {
-            let base = this.f.alloc_run(WINDOW_HEAD);
-            let mut name = None;
-            for option in options {
-                // Other options than a name are checked by the task that does not know them: there is none yet.
-                match &this.ast.expr(option.value).kind {
-                    ExprKind::Str(text) => name = Some(this.f.constant(Const::Str(text.clone()))),
-                    _ => {
-                        this.expr(option.value, Dest::Fresh(base + 1));
-                        name = Some(-1);
-                    }
-                }
-            }
-            let name = name.unwrap_or_else(|| this.f.constant(Const::Nil));
-            let count = match what {
-                Started::Block(block) => {
-                    this.closure(*block, span, base);
-                    0
-                }
-                Started::Call(call) => this.started_call(*call, base),
-            };
-            this.emit(span, Op::Spawn, base, dst, count, name);
-        });
-    }
-
-    /// Puts the function and the arguments of a call into a window; the number of arguments.
-    fn started_call(&mut self, call: ExprId, base: u8) -> u8 {
-        let ast = self.ast;
-        let ExprKind::Call { callee, args } = &ast.expr(call).kind else {
-            self.expr(call, Dest::Fresh(base));
-            return 0;
-        };
-        if args.iter().any(|arg| arg.name.is_some()) || self.res.static_type(ast, *callee).is_some()
-        {
-            self.kept_call(call, base);
-            return 0;
-        }
-        self.expr(*callee, Dest::Fresh(base));
-        self.arguments(args);
-        args.len() as u8
-    }
-
     /// `defer f(x)`: a closure over the function and the arguments, which are evaluated now.
     pub(super) fn kept_call(&mut self, call: ExprId, dst: u8) {
         let ast = self.ast;
@@ -479,40 +424,62 @@ impl Generator<'_> {
             return;
         };
         let mark = self.f.top;
-        let known = match self.callee(*callee, &[]) {
-            Callee::Exact { constant, .. } => Callee::Const(constant),
-            other => other,
-        };
+        let known = self.kept_callee(*callee);
         let first = self.f.top;
-        match &known {
-            Callee::Method { object, .. } => {
-                self.run(&[*object]);
-            }
-            Callee::Value(value) => {
-                self.run(&[*value]);
-            }
-            Callee::Global(_) => {
-                self.run(&[*callee]);
-            }
-            Callee::Const(_) | Callee::Exact { .. } => {}
-        }
+        self.kept_object(*callee, &known);
         let values: Vec<ExprId> = args.iter().map(|arg| arg.value).collect();
         self.run(&values);
-        let kept = self.f.top - first;
-        let proto = self.new_proto();
-        let mut function = Function::new(proto, self.f.owner, false);
-        function.captures = (first..first + kept)
+        let captures = (first..self.f.top)
             .map(|register| CaptureSource::Register(register as u8))
             .collect();
-        self.enter(function);
-        let base = self.f.alloc_run(WINDOW_HEAD);
-        let is_method = matches!(known, Callee::Method { .. });
-        let mut capture = 0;
-        let mut next = |this: &mut Self, dst: u8| {
-            this.emit(span, Op::GetCapture, dst, 0, 0, capture);
-            capture += 1;
+        let proto = self.kept_function(&known, args, 0, captures, span);
+        let constant = self.f.constant(Const::Proto(proto));
+        self.emit(span, Op::Closure, dst, 0, 0, constant);
+        self.f.top = mark;
+    }
+
+    pub(super) fn kept_callee(&mut self, callee: ExprId) -> Callee {
+        match self.callee(callee, &[]) {
+            Callee::Exact { constant, .. } => Callee::Const(constant),
+            other => other,
+        }
+    }
+
+    /// Evaluates what a kept call needs of its callee into a new register, if anything; how many.
+    pub(super) fn kept_object(&mut self, callee: ExprId, known: &Callee) -> usize {
+        match known {
+            Callee::Method { object, .. } => self.run(&[*object]),
+            Callee::Value(_) | Callee::Global(_) => self.run(&[callee]),
+            Callee::Const(_) | Callee::Exact { .. } => return 0,
         };
-        match &known {
+        1
+    }
+
+    /// The function that makes a kept call: of what it is given as parameters, or else of its captures.
+    pub(super) fn kept_function(
+        &mut self,
+        known: &Callee,
+        args: &[Arg],
+        params: usize,
+        captures: Vec<CaptureSource>,
+        span: Span,
+    ) -> u32 {
+        let proto = self.new_proto();
+        let mut function = Function::new(proto, self.f.owner, false);
+        function.captures = captures;
+        self.enter(function);
+        self.f.alloc_run(params);
+        let base = self.f.alloc_run(WINDOW_HEAD);
+        let mut kept = 0;
+        let mut next = |this: &mut Self, dst: u8| {
+            if params == 0 {
+                this.emit(span, Op::GetCapture, dst, 0, 0, kept);
+            } else {
+                this.emit(span, Op::Move, dst, kept as u8, 0, 0);
+            }
+            kept += 1;
+        };
+        match known {
             Callee::Const(constant) => match constant {
                 Const::Import { .. } => {
                     let index = self.f.constant(constant.clone());
@@ -530,17 +497,17 @@ impl Generator<'_> {
             let slot = self.f.alloc();
             next(self, slot);
         }
-        match &known {
-            Callee::Method { name, .. } if is_method => {
-                self.invoke(name.name, args, base, base, span)
-            }
+        match known {
+            Callee::Method { name, .. } => self.invoke(name.name, args, base, base, span),
             _ => self.emit_call(args, base, base, span),
         }
         self.emit(span, Op::Return, base, 0, 0, 0);
         self.leave("<deferred call>".into(), span);
-        let constant = self.f.constant(Const::Proto(proto));
-        self.emit(span, Op::Closure, dst, 0, 0, constant);
-        self.f.top = mark;
+        if let Some(code) = &mut self.protos[proto as usize] {
+            code.params = vec!["".into(); params];
+            code.required = params as u32;
+        }
+        proto
     }
 }
 

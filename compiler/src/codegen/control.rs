@@ -70,6 +70,9 @@ impl Generator<'_> {
         let Some(inner) = self.f.loops.last() else {
             return false;
         };
+        if self.is_scope_in_loop() {
+            return false;
+        }
         let is_break = match self.ast.expr(only).kind {
             ExprKind::Break(None) if inner.iterator.is_none() && inner.dest == Dest::Discard => {
                 true
@@ -256,12 +259,23 @@ impl Generator<'_> {
             Some(value) => self.expr(value, dest),
             None => self.nil(span, dest),
         }
+        self.leave_scopes_in_loop(span);
         if let Some(state) = iterator {
             self.emit(span, Op::IterClose, state, 0, 0, 0);
         }
         let jump = self.f.jump(span);
+        self.f.resume_scopes();
         let inner = self.f.loops.last_mut().expect("looked at above");
         inner.breaks.push(jump);
+    }
+
+    pub(super) fn continue_expr(&mut self, span: Span) {
+        self.leave_scopes_in_loop(span);
+        let jump = self.f.jump(span);
+        self.f.resume_scopes();
+        if let Some(inner) = self.f.loops.last_mut() {
+            inner.continues.push(jump);
+        }
     }
 
     pub(super) fn return_expr(&mut self, value: Option<ExprId>, span: Span) {
@@ -271,36 +285,43 @@ impl Generator<'_> {
         }
     }
 
-    /// Leaves the function with the value of a register, or nil: closes loops and runs what was deferred first.
+    /// Leaves the function with the value of a register, or nil: closes loops and scopes and runs what was deferred first.
     pub(super) fn emit_return(&mut self, span: Span, value: Option<u8>) {
-        let iterators: Vec<u8> = self
-            .f
-            .loops
-            .iter()
-            .rev()
-            .filter_map(|inner| inner.iterator)
-            .collect();
-        if let Some(defers) = &self.f.defers {
-            let result = defers.result;
-            match value {
-                Some(value) => self.move_to(span, result, value),
-                None => {
-                    self.emit(span, Op::LoadNil, result, 0, 0, 0);
-                }
+        let Some(result) = self.f.defers.as_ref().map(|defers| defers.result) else {
+            self.leave_loops_and_scopes(span, value);
+            self.finish_return(span, value);
+            self.f.resume_scopes();
+            return;
+        };
+        match value {
+            Some(value) => self.move_to(span, result, value),
+            None => {
+                self.emit(span, Op::LoadNil, result, 0, 0, 0);
             }
-            for state in iterators {
+        }
+        self.leave_loops_and_scopes(span, None);
+        let exit = self.f.jump(span);
+        self.f.resume_scopes();
+        if let Some(defers) = &mut self.f.defers {
+            defers.exits.push(exit);
+        }
+    }
+
+    /// Closes what is around a `return`, from the inside out. `value` stays where it is.
+    fn leave_loops_and_scopes(&mut self, span: Span, value: Option<u8>) {
+        let mark = self.f.top;
+        if let Some(value) = value {
+            self.f.top = mark.max(usize::from(value) + 1);
+        }
+        let mut scopes = self.f.scopes.len();
+        for index in (0..self.f.loops.len()).rev() {
+            scopes = self.leave_scopes(span, scopes, index + 1);
+            if let Some(state) = self.f.loops[index].iterator {
                 self.emit(span, Op::IterClose, state, 0, 0, 0);
             }
-            let exit = self.f.jump(span);
-            if let Some(defers) = &mut self.f.defers {
-                defers.exits.push(exit);
-            }
-            return;
         }
-        for state in iterators {
-            self.emit(span, Op::IterClose, state, 0, 0, 0);
-        }
-        self.finish_return(span, value);
+        self.leave_scopes(span, scopes, 0);
+        self.f.top = mark;
     }
 
     fn finish_return(&mut self, span: Span, value: Option<u8>) {

@@ -141,8 +141,8 @@ impl Generator<'_> {
             ExprKind::Block(block) => self.block(block, dest),
             ExprKind::Loop(body) => self.loop_expr(body, span, dest),
             ExprKind::Try { body, catches } => self.try_expr(body, catches, span, dest),
-            ExprKind::Scope { .. } => self.not_built("scope", span),
-            ExprKind::Select(_) => self.not_built("select", span),
+            ExprKind::Scope { options, body } => self.scope_expr(options, body, span, dest),
+            ExprKind::Select(arms) => self.select_expr(arms, span, dest),
             ExprKind::Spawn {
                 kind,
                 options,
@@ -150,12 +150,7 @@ impl Generator<'_> {
             } => self.spawn(*kind, options, what, span, dest),
             ExprKind::Return(value) => self.return_expr(*value, span),
             ExprKind::Break(value) => self.break_expr(*value, span),
-            ExprKind::Continue => {
-                let jump = self.f.jump(span);
-                if let Some(inner) = self.f.loops.last_mut() {
-                    inner.continues.push(jump);
-                }
-            }
+            ExprKind::Continue => self.continue_expr(span),
             ExprKind::Throw(value) => {
                 let mark = self.f.top;
                 let value = self.operand(*value);
@@ -164,11 +159,6 @@ impl Generator<'_> {
             }
             ExprKind::Yield(value) => self.yield_expr(*value, span, dest),
         }
-    }
-
-    fn not_built(&mut self, what: &str, span: Span) {
-        let what = self.f.constant(Const::Str(what.into()));
-        self.emit(span, Op::NotBuilt, 0, 0, 0, what);
     }
 
     /// Something without effects: not made at all if nobody wants it.

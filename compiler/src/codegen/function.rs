@@ -49,6 +49,26 @@ pub(super) struct Loop {
     pub(super) iterator: Option<u8>,
 }
 
+/// A `scope` around the place.
+pub(super) struct Scope {
+    /// The register with what stands for it.
+    pub(super) handle: u8,
+    /// How many loops are around it.
+    pub(super) loops: usize,
+    /// Where the code begins that its cleanup protects.
+    pub(super) start: usize,
+    /// Where the code began that leaves it, as long as that is being made.
+    pub(super) left_at: Option<usize>,
+}
+
+/// Code that leaves a scope early: what throws there is thrown around the scope, so no handler in it (one whose code begins at
+/// `inner` or later) protects it.
+struct Gap {
+    start: usize,
+    end: usize,
+    inner: usize,
+}
+
 /// The registers of a function that contains `defer`.
 pub(super) struct Defers {
     pub(super) list: u8,
@@ -116,6 +136,8 @@ pub(super) struct Function {
     /// Those that are loaded on every way to the current place, oldest first.
     pub(super) loaded: Vec<BindingId>,
     pub(super) loops: Vec<Loop>,
+    pub(super) scopes: Vec<Scope>,
+    gaps: Vec<Gap>,
     pub(super) defers: Option<Defers>,
     pub(super) is_reachable: bool,
     /// More registers or constants than the format can name.
@@ -142,6 +164,8 @@ impl Function {
             reserved: HashMap::new(),
             loaded: Vec::new(),
             loops: Vec::new(),
+            scopes: Vec::new(),
+            gaps: Vec::new(),
             defers: None,
             is_reachable: true,
             has_overflown: false,
@@ -199,6 +223,13 @@ impl Function {
         at
     }
 
+    /// Fills in the word behind an instruction.
+    pub(super) fn set_second_word(&mut self, at: usize, word: u64) {
+        if at != NONE {
+            self.code[at + 1] = word;
+        }
+    }
+
     pub(super) fn jump(&mut self, span: Span) -> usize {
         self.emit(span, Op::Jump, 0, 0, 0, 0)
     }
@@ -249,7 +280,23 @@ impl Function {
         })
     }
 
-    /// Protects the code from `start` to here.
+    /// Behind the jump that leaves scopes: the code that follows lies in them again.
+    pub(super) fn resume_scopes(&mut self) {
+        let end = self.code.len();
+        for scope in &mut self.scopes {
+            if let Some(start) = scope.left_at.take()
+                && start < end
+            {
+                self.gaps.push(Gap {
+                    start,
+                    end,
+                    inner: scope.start,
+                });
+            }
+        }
+    }
+
+    /// Protects the code from `start` to `end`, except what leaves scopes around it.
     pub(super) fn protect(
         &mut self,
         start: usize,
@@ -258,15 +305,29 @@ impl Function {
         reg: u8,
         is_cleanup: bool,
     ) {
-        if start < end {
-            self.handlers.push(HandlerRange {
+        // In the order of the code; where several scopes are left at once, the gaps of the inner ones begin earlier and all end together.
+        let mut next = start;
+        let mut pieces = Vec::new();
+        let mut gaps: Vec<&Gap> = self
+            .gaps
+            .iter()
+            .filter(|gap| gap.inner <= start && start <= gap.start)
+            .collect();
+        gaps.sort_unstable_by_key(|gap| gap.start);
+        for gap in gaps.into_iter().filter(|gap| gap.start < end) {
+            pieces.push((next, gap.start));
+            next = next.max(gap.end);
+        }
+        pieces.push((next, end));
+        let pieces = pieces.into_iter().filter(|(start, end)| start < end);
+        self.handlers
+            .extend(pieces.map(|(start, end)| HandlerRange {
                 start: start as u32,
                 end: end as u32,
                 target: target as u32,
                 reg,
                 is_cleanup,
-            });
-        }
+            }));
     }
 
     /// Hands out what is finished; the caller fills in what it knows of the declaration.

@@ -13,6 +13,7 @@ mod function;
 mod hoist;
 mod pattern;
 mod stmt;
+mod tasks;
 mod variable;
 
 use std::collections::HashMap;

@@ -4,7 +4,7 @@
 
 use std::fmt::Write as _;
 
-use super::{CaptureSource, Const, ModuleCode, Op, Operand, ProtoCode, TypeShape, Word};
+use super::{CaptureSource, Const, ModuleCode, Op, Operand, ProtoCode, TypeShape, Word, start};
 
 /// Lists a whole module.
 pub fn listing(module: &ModuleCode) -> String {
@@ -200,20 +200,42 @@ fn instruction(module: &ModuleCode, proto: &ProtoCode, at: usize, op: Op, word: 
     let number = word.imm();
     let _ = match imm {
         Operand::None => Ok(()),
-        Operand::Const => {
-            if op == Op::Spawn && number == -1 {
-                write!(text, " name in r{}", word.a() + 1)
-            } else {
-                write!(text, " {}", const_at(module, proto, number as usize))
-            }
-        }
+        Operand::Const => write!(text, " {}", const_at(module, proto, number as usize)),
         Operand::Global => write!(text, " {}", global_name(module, number)),
         Operand::Var => write!(text, " {}", var_name(module, number)),
         Operand::Sym => write!(text, " .{}", symbol(module, number as u32)),
         Operand::Jump => write!(text, " -> {}", at as i64 + 1 + i64::from(number)),
+        _ if op == Op::Spawn => {
+            let kind = match number as u32 & 3 {
+                start::SPAWN => "spawn",
+                start::THREAD => "thread",
+                start::THREADLET => "threadlet",
+                _ => "?",
+            };
+            let name = word.a() + 2 + word.c();
+            write!(text, " {kind} name in r{name}").map(|()| copied(&mut text, number as u32 >> 2))
+        }
         _ => write!(text, " {number}"),
     };
+    if op == Op::InvokeCopy {
+        copied(
+            &mut text,
+            proto.code.get(at + 1).copied().unwrap_or(0) as u32,
+        );
+    }
     text
+}
+
+/// The arguments, counted from 0, that a call copies for the receiver.
+fn copied(text: &mut String, mask: u32) {
+    let indices: Vec<String> = (0..u32::BITS)
+        .filter(|bit| mask >> bit & 1 == 1)
+        .map(|bit| bit.to_string())
+        .collect();
+    if !indices.is_empty() {
+        text.push_str(" copies ");
+        text.push_str(&indices.join(", "));
+    }
 }
 
 fn symbol(module: &ModuleCode, index: u32) -> String {

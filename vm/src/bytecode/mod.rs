@@ -9,4 +9,4 @@ pub use module::{
     CaptureSource, CodeSpan, Const, GlobalDef, HandlerRange, ModuleCode, ModuleRef, ProtoCode,
     TypeDef, TypeShape, VarDef,
 };
-pub use ops::{MAX_REGISTERS, Op, Operand, Word};
+pub use ops::{MAX_COPIED, MAX_REGISTERS, Op, Operand, Word, start};

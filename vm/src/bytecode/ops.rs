@@ -171,6 +171,7 @@ macro_rules! for_each_op {
             Invoke [Window Dst Num Sym] 1 "R[b] := R[a+2].S[imm](c arguments, the receiver counted)",
             InvokeT [Window Dst Num Sym] 1 "(the VM turns Invoke into it) Invoke where several types meet: by the thread's table",
             InvokePush [Window Dst Num Sym] 1 "(the VM turns Invoke into it) Invoke, expecting push of a list",
+            InvokeCopy [Window Dst Num Sym] 1 "Invoke whose second word says which of the arguments (bit 0: the first behind the receiver) were written `copy(x)`: natives that cross copy them for the receiver, anything else gets copies",
             InvokeNamed [Window Dst Num Const] 0 "Invoke, K[imm] (Names): method, then names of the last arguments",
             Return [Src None None None] 0 "return R[a]",
             ReturnNil [None None None None] 0 "return nil",
@@ -220,7 +221,7 @@ macro_rules! for_each_op {
             NotBuilt [None None None Const] 0 "throw Error: K[imm] is not built yet",
 
             // --- tasks
-            Spawn [Window Dst Num Const] 0 "R[b] := new task running R[a](c arguments); K[imm]: its name or nil",
+            Spawn [Window Dst Num Int] 0 "R[b] := handle of what runs R[a](c arguments); R[a+2+c]: its name or nil; imm: 0 spawn, 1 thread, 2 threadlet, and from bit 2 which arguments a thread gets copies of",
             LoadSlot [Dst None None Const] 0 "(the VM turns LoadImport into it) R[a] := the global slot at address K[imm]",
             Exit [Src None None None] 0 "(the VM's own stubs only) leave the loop with R[a]",
             TaskYield [Dst None None None] 0 "let other tasks run; R[a] := nil",
@@ -329,6 +330,19 @@ impl Word {
         Word((self.0 & 0xffff_ffff) | (imm as u32 as u64) << 32)
     }
 }
+
+/// What `Spawn` starts, in the two low bits of its number.
+pub mod start {
+    /// A task of the running thread.
+    pub const SPAWN: u32 = 0;
+    /// A thread.
+    pub const THREAD: u32 = 1;
+    /// A task that runs at once and is split off where it waits.
+    pub const THREADLET: u32 = 2;
+}
+
+/// So many arguments of a call can be marked as written `copy(x)`; further ones are copied by an ordinary call.
+pub const MAX_COPIED: usize = 30;
 
 /// The highest number of registers a frame may have: distances must fit the return word (see `interp/frame.rs`).
 pub const MAX_REGISTERS: usize = 248;

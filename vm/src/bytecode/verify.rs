@@ -8,8 +8,8 @@
 mod cells;
 
 use super::{
-    CaptureSource, CodeSpan, Const, MAX_REGISTERS, ModuleCode, Op, Operand, ProtoCode, TypeShape,
-    Word,
+    CaptureSource, CodeSpan, Const, MAX_COPIED, MAX_REGISTERS, ModuleCode, Op, Operand, ProtoCode,
+    TypeShape, Word, start,
 };
 
 /// What is wrong with a module.
@@ -388,10 +388,12 @@ impl Code<'_> {
                 .ok_or_else(|| (Some(at), "no instruction".to_string()))?;
             self.starts[at] = true;
             last = Some(op);
+            let copied = Word(code[at]).c().clamp(1, MAX_COPIED + 1) - 1;
             for _ in 0..op.cache_words() {
                 at += 1;
                 match code.get(at) {
                     Some(0) => {}
+                    Some(mask) if op == Op::InvokeCopy && mask >> copied == 0 => {}
                     Some(_) => return Err((Some(at), "a cache word is not empty".into())),
                     None => return Err((Some(at), "a cache word is missing".into())),
                 }
@@ -495,7 +497,6 @@ impl Code<'_> {
         match operand {
             Operand::None => ensure(value == 0, || "an unused field is not zero".into()),
             Operand::Int | Operand::Num => Ok(()),
-            Operand::Const if op == Op::Spawn && value == -1 => Ok(()),
             Operand::Const => self.kind(op, value, word),
             Operand::Global => table(self.module.globals.len(), "global"),
             Operand::Var => table(self.module.vars.len(), "variable"),
@@ -567,7 +568,6 @@ impl Code<'_> {
                 _ => false,
             },
             Op::SetMethod => matches!(constant, Const::Method(..)),
-            Op::Spawn => matches!(constant, Const::Nil | Const::Str(_)),
             _ => false,
         };
         ensure(fits, || {
@@ -605,10 +605,23 @@ impl Code<'_> {
             Op::NewMap => (0..=MAX_MAP_ROOM).contains(&imm),
             Op::SliceRest => imm >= 0,
             Op::FloorDivI | Op::ModI => imm > 0,
-            Op::Invoke | Op::InvokeNamed => c >= 1,
+            Op::Invoke | Op::InvokeCopy | Op::InvokeNamed => c >= 1,
+            // The name lies behind the arguments.
+            Op::Spawn => return self.registers(a, 2 + c + 1).and(self.spawned(word)),
             _ => true,
         };
         ensure(fits, || format!("numbers out of range for {}", op.name()))
+    }
+
+    /// What `Spawn` starts, and which of its arguments are copied.
+    fn spawned(&self, word: Word) -> Check {
+        let (kind, copied) = (word.imm() as u32 & 3, word.imm() as u32 >> 2);
+        let fits = match kind {
+            start::SPAWN | start::THREADLET => copied == 0,
+            start::THREAD => copied >> word.c().min(MAX_COPIED) == 0,
+            _ => false,
+        };
+        ensure(fits, || format!("{:#x} starts nothing", word.imm()))
     }
 
     /// Operations that stand only in certain functions, or that only the VM makes.

@@ -27,6 +27,7 @@ pub(crate) mod frame;
 mod loop_match;
 #[allow(non_snake_case, reason = "as in `fast`")]
 mod slow;
+mod spawn;
 #[cfg(heddle_tail_calls)]
 mod tail;
 mod unwind;

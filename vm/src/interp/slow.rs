@@ -761,6 +761,13 @@ pub(crate) fn Invoke(t: &mut Thread, w: Word) -> Done {
 pub(crate) fn InvokePush(t: &mut Thread, w: Word) -> Done {
     Invoke(t, w)
 }
+pub(crate) fn InvokeCopy(t: &mut Thread, w: Word) -> Done {
+    t.charge_call()?;
+    // SAFETY: verified: a word with the mask follows.
+    let mask = unsafe { *t.pc } as u32;
+    let name = t.engine_symbol(w.imm());
+    t.invoke_copying(w.a(), w.c(), w.b(), name, mask)
+}
 pub(crate) fn InvokeNamed(t: &mut Thread, w: Word) -> Done {
     t.charge_call()?;
     let names = t.names_of(w.imm());
@@ -1505,15 +1512,10 @@ pub(crate) fn NotBuilt(t: &mut Thread, w: Word) -> Done {
 pub(crate) fn Spawn(t: &mut Thread, w: Word) -> Done {
     t.poll();
     t.charge_call()?;
-    let name = if w.imm() < 0 {
-        t.reg(w.a() + 1)
-    } else {
-        t.constant(w.imm())
-    };
-    let callee = t.reg(w.a());
-    let args: Vec<Value> = (0..w.c()).map(|i| t.reg(w.a() + 2 + i)).collect();
-    let task = t.spawn(callee, &args, name)?;
-    t.set_reg(w.b(), task);
+    let (kind, copied) = (w.imm() as u32 & 3, w.imm() as u32 >> 2);
+    let name = t.reg(w.a() + 2 + w.c());
+    let handle = t.start(kind, w.a(), w.c(), name, copied)?;
+    t.set_reg(w.b(), handle);
     Ok(())
 }
 pub(crate) fn TaskYield(t: &mut Thread, w: Word) -> Done {

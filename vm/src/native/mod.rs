@@ -57,6 +57,8 @@ pub struct NativeDef {
     pub func: NativeFn,
     /// What it does, in a line or two.
     pub doc: &'static str,
+    /// Whether its arguments go to another thread: it acts on those written `copy(x)` itself.
+    pub crossing: bool,
     /// A host's closure instead of `func`.
     pub host: Option<Box<HostFn>>,
 }
@@ -76,8 +78,14 @@ impl NativeDef {
             class,
             func,
             doc,
+            crossing: false,
             host: None,
         }
+    }
+    /// Its arguments go to another thread.
+    pub const fn crossing(mut self) -> NativeDef {
+        self.crossing = true;
+        self
     }
     /// How many arguments must be given.
     pub fn required(&self) -> usize {
@@ -112,17 +120,17 @@ impl NativeDef {
 }
 
 /// Makes a table of natives: `natives! { /// doc⏎ plain "list.push" (self, value) => list_push; … }`. Parameters are string
-/// literals where they are no identifiers: `("x?", "..rest")`.
+/// literals where they are no identifiers: `("x?", "..rest")`. `suspending crossing "channel.send" …`: see `NativeDef::crossing`.
 #[macro_export]
 macro_rules! natives {
-    ($($(#[doc = $doc:literal])* $class:ident $name:literal ($($param:tt),* $(,)?) => $func:expr;)*) => {
+    ($($(#[doc = $doc:literal])* $class:ident $($mark:ident)? $name:literal ($($param:tt),* $(,)?) => $func:expr;)*) => {
         &[$($crate::native::NativeDef::new(
             $name,
             &[$($crate::natives!(@param $param)),*],
             $crate::natives!(@class $class),
             $func,
             concat!($($doc, "\n"),*),
-        )),*]
+        )$(.$mark())?),*]
     };
     (@param $param:literal) => { $param };
     (@param $param:tt) => { stringify!($param) };

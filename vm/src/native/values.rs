@@ -1,7 +1,6 @@
 //! What natives of the library ask of values beyond their arguments: fields, errors, frozen and deep copies.
 
-use super::{Ctx, NativeResult, Trap};
-use crate::heap::GraphError;
+use super::{Ctx, NativeResult};
 use crate::object::{BoundMethod, Closure, FLAG_FROZEN, Kind, NativeFunction};
 use crate::ops;
 use crate::types::{ERROR_KINDS, ErrorKind};
@@ -67,18 +66,7 @@ impl Ctx<'_> {
 
     /// A deep, mutable copy. `TypeError` for what cannot be copied.
     pub fn deep_copy(&mut self, value: Value) -> NativeResult {
-        match self.thread.heap.deep_copy(value) {
-            Ok(copy) => Ok(copy),
-            Err(GraphError::NeedsCollection) => Err(Trap::Collect),
-            Err(GraphError::Refused { value, .. }) => {
-                let text = format!(
-                    "{} cannot be copied: {}",
-                    super::with_article(&self.type_name(value)),
-                    self.repr_short(value)
-                );
-                Err(self.throw(ErrorKind::Type, text))
-            }
-        }
+        self.thread.deep_copy(value)
     }
 
     /// Whether a value and all it leads to can never change.

@@ -1,0 +1,92 @@
+//! What starts tasks and threads, and calls that hand copies over.
+
+use crate::bytecode::start;
+use crate::heap::GraphError;
+use crate::native::Trap;
+use crate::object::{Kind, NativeFunction};
+use crate::thread::Thread;
+use crate::types::{ErrorKind, Sym};
+use crate::value::Value;
+
+impl Thread {
+    /// `Spawn`: starts `R[at]` with `argc` arguments; gives the handle. Bit i of `copy_mask`: argument i was written `copy(x)`.
+    pub(crate) fn start(
+        &mut self,
+        kind: u32,
+        at: usize,
+        argc: usize,
+        name: Value,
+        copy_mask: u32,
+    ) -> Result<Value, Trap> {
+        let what = match kind {
+            start::SPAWN => {
+                debug_assert_eq!(copy_mask, 0);
+                let args: Vec<Value> = (0..argc).map(|i| self.reg(at + 2 + i)).collect();
+                return self.spawn(self.reg(at), &args, name);
+            }
+            start::THREAD => "thread",
+            _ => "threadlet",
+        };
+        Err(self.throw_new(ErrorKind::Error, &format!("{what} is not built yet")))
+    }
+
+    /// `InvokeCopy`: a method call some of whose arguments were written `copy(x)`. A native that crosses finds them in `copy_mask`
+    /// and copies them for the receiver; anything else gets copies. `pc` is behind the instruction's first word.
+    pub(crate) fn invoke_copying(
+        &mut self,
+        at: usize,
+        argc: usize,
+        dest: usize,
+        name: Sym,
+        mask: u32,
+    ) -> Result<(), Trap> {
+        let receiver = self.reg(at + 2);
+        let method = self.engine().type_info(receiver.type_id()).method(name);
+        let crosses = method.is_some_and(|method| method.has_self && is_crossing(method.function));
+        if !crosses {
+            for bit in (0..argc - 1).filter(|&bit| mask >> bit & 1 == 1) {
+                let register = at + 3 + bit;
+                let copy = match self.deep_copy(self.reg(register)) {
+                    Err(Trap::Collect) => {
+                        // All that lives is in this frame's registers.
+                        self.collect_full();
+                        match self.deep_copy(self.reg(register)) {
+                            Err(Trap::Collect) => Err(self.throw_limit()),
+                            result => result,
+                        }
+                    }
+                    result => result,
+                }?;
+                self.set_reg(register, copy);
+            }
+        }
+        // SAFETY: verified: the word with the mask is not the code's last.
+        self.pc = unsafe { self.pc.add(1) };
+        self.copy_mask = if crosses { mask } else { 0 };
+        let called = self.invoke(at, argc, dest, name, &[], None);
+        self.copy_mask = 0;
+        called
+    }
+
+    /// A deep, mutable copy. `TypeError` for what cannot be copied.
+    pub(crate) fn deep_copy(&mut self, value: Value) -> Result<Value, Trap> {
+        match self.heap.deep_copy(value) {
+            Ok(copy) => Ok(copy),
+            Err(GraphError::NeedsCollection) => Err(Trap::Collect),
+            Err(GraphError::Refused { value, .. }) => {
+                let text = format!(
+                    "{} cannot be copied: {}",
+                    crate::native::with_article(&self.type_name(value)),
+                    self.repr_short(value)
+                );
+                Err(self.throw_new(ErrorKind::Type, &text))
+            }
+        }
+    }
+}
+
+fn is_crossing(function: Value) -> bool {
+    function.is_kind(Kind::Native)
+        // SAFETY: a native function object points to its definition, which lives as long as the engine.
+        && unsafe { (*(*function.as_object().cast::<NativeFunction>()).def).crossing }
+}
