@@ -527,8 +527,8 @@ fn concurrency() {
     check("spawn { a; b }", "(spawn {a; b})");
     check("spawn(name: \"x\") f()", "(spawn name:\"x\" (call f))");
     check(
-        "thread(name: \"x\", big: 1) { y }",
-        "(thread name:\"x\" big:1 {y})",
+        "thread(name: \"x\") { y }",
+        "(thread name:\"x\" {y})",
     );
     check(
         "let t = thread f(copy(x))",

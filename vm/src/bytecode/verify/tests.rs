@@ -389,6 +389,32 @@ fn numbers() {
 }
 
 #[test]
+fn starting_and_copying() {
+    // A body that starts something and calls a method with a mask.
+    let module = |start: u64, copied: u64| {
+        let call = word(Op::InvokeCopy, 2, 2, 2, 0);
+        let mut module = sample();
+        module.protos[0].handlers.clear();
+        module.protos[0].code = vec![start, call, copied, word(Op::ReturnNil, 0, 0, 0, 0)];
+        module
+    };
+    let one = |imm| word(Op::Spawn, 2, 2, 1, imm);
+    for (imm, copied) in [(0, 0), (1, 1), (2, 0), (1 | 1 << 2, 1)] {
+        assert_eq!(verify(&module(one(imm), copied), false), Ok(()), "{imm}");
+    }
+    for imm in [3, 1 << 2, 2 | 1 << 2, 1 | 1 << 3, -1] {
+        let found = verify(&module(one(imm), 1), false).map_err(|error| error.message);
+        assert_eq!(found, Err(format!("{imm:#x} starts nothing")));
+    }
+    let no_name = module(word(Op::Spawn, 5, 2, 1, 0), 1);
+    let found = verify(&no_name, false).map_err(|error| error.message);
+    assert_eq!(found, Err("registers 5 … 9 of 8".into()));
+    let second = module(one(0), 2);
+    let found = verify(&second, false).map_err(|error| error.message);
+    assert_eq!(found, Err("a cache word is not empty".into()));
+}
+
+#[test]
 fn what_only_the_vm_and_the_prelude_may_use() {
     for op in [
         Op::ReturnJump,
