@@ -526,10 +526,7 @@ fn concurrency() {
     check("spawn (make())(x)", "(spawn (call (call make) x))");
     check("spawn { a; b }", "(spawn {a; b})");
     check("spawn(name: \"x\") f()", "(spawn name:\"x\" (call f))");
-    check(
-        "thread(name: \"x\") { y }",
-        "(thread name:\"x\" {y})",
-    );
+    check("thread(name: \"x\") { y }", "(thread name:\"x\" {y})");
     check(
         "let t = thread f(copy(x))",
         "(let t (thread (call f (call copy x))))",
