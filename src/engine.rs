@@ -64,6 +64,11 @@ impl EngineBuilder {
         self.options.stress = stress;
         self
     }
+    /// Measures how long scripts run without a safepoint: see [`Engine::stretches`].
+    pub fn trace_safepoints(mut self, is_on: bool) -> EngineBuilder {
+        self.options.trace_safepoints = is_on;
+        self
+    }
     /// What scripts see as `os.args`.
     pub fn script_args(
         mut self,
@@ -406,6 +411,10 @@ impl Engine {
     /// A flag that makes whatever runs throw `Cancelled` soon after it is set; it clears itself. For signal handlers.
     pub fn interrupt_flag(&self) -> Arc<AtomicBool> {
         self.loader.engine.interrupt_flag()
+    }
+    /// The longest stretches without a safepoint, as text, if they are measured.
+    pub fn stretches(&self) -> Option<String> {
+        self.thread.stretches().map(ToString::to_string)
     }
     /// Counters of the collector, for measurements.
     pub fn heap_stats(&mut self) -> heddle_vm::heap::HeapStats {

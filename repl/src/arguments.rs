@@ -40,11 +40,14 @@ pub(crate) struct Settings {
     memory: Option<usize>,
     depth: Option<usize>,
     stress: Stress,
+    trace_safepoints: bool,
 }
 
 impl Settings {
     pub(crate) fn engine(self) -> EngineBuilder {
-        let mut builder = heddle::Engine::builder().stress(self.stress);
+        let mut builder = heddle::Engine::builder()
+            .stress(self.stress)
+            .trace_safepoints(self.trace_safepoints);
         if let Some(bytes) = self.memory {
             builder = builder.memory_limit(bytes);
         }
@@ -84,6 +87,7 @@ fn read_from(arguments: Vec<OsString>) -> Result<Command, clap::Error> {
         memory: sub.get_one("memory").copied(),
         depth: sub.get_one("depth").copied(),
         stress: sub.get_one("stress").copied().unwrap_or_default(),
+        trace_safepoints: sub.get_flag("trace-safepoints"),
     };
     Ok(Command { job, settings })
 }
@@ -225,7 +229,7 @@ fn command() -> clap::Command {
         .subcommand(clap::Command::new("repl").about("The interactive session").args(flags()))
 }
 
-fn flags() -> [Arg; 3] {
+fn flags() -> [Arg; 4] {
     [
         Arg::new("memory")
             .long("memory")
@@ -243,6 +247,11 @@ fn flags() -> [Arg; 3] {
             .value_parser(stress)
             .action(ArgAction::Set)
             .help("Strains the VM, for its own tests: gc, suspend"),
+        Arg::new("trace-safepoints")
+            .long("trace-safepoints")
+            .action(ArgAction::SetTrue)
+            .hide(true)
+            .help("Says at the end how long the program ran without a safepoint"),
     ]
 }
 

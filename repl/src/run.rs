@@ -35,6 +35,13 @@ pub(crate) fn run(program: Program, args: Vec<String>, settings: Settings) -> u8
 /// Writes out what is left, reports the error, gives the exit code.
 fn finish(mut engine: Engine, result: Result<(), Error>, interrupts: &Interrupts) -> u8 {
     let flushed = engine.flush();
+    if let Some(stretches) = engine.stretches() {
+        let stats = engine.heap_stats();
+        complain(&format!(
+            "safepoints: {stretches}; longest collection {:.2} ms\n",
+            stats.longest_pause_ns as f64 / 1e6
+        ));
+    }
     match result {
         Ok(()) => match flushed {
             Ok(()) => 0,

@@ -14,6 +14,7 @@ pub mod module;
 pub mod native;
 pub mod object;
 pub mod ops;
+pub mod stretch;
 pub mod task;
 pub mod thread;
 pub mod types;

@@ -13,6 +13,7 @@ use crate::module::{Link, Module, Proto, Slot};
 use crate::native::Trap;
 use crate::object::{Closure, Header, Kind, List, TaskObject, Tuple, TypeObject, type_id};
 use crate::ops::{self, OpFail};
+use crate::stretch::Stretches;
 use crate::task::{Stack, Task, TaskState};
 use crate::types::{ErrorKind, Shape, Sym, TypeInfo};
 use crate::value::Value;
@@ -56,6 +57,8 @@ pub struct Options {
     /// Frames a task may nest.
     pub depth: usize,
     pub stress: Stress,
+    /// Measures the stretches between safepoints.
+    pub trace_safepoints: bool,
     pub output: Box<dyn std::io::Write + Send>,
     /// `os.args`.
     pub script_args: Vec<String>,
@@ -67,6 +70,7 @@ impl Default for Options {
             memory: usize::MAX / 4,
             depth: DEFAULT_DEPTH,
             stress: Stress::None,
+            trace_safepoints: false,
             output: Box::new(std::io::BufWriter::new(std::io::stdout())),
             script_args: Vec::new(),
         }
@@ -124,6 +128,7 @@ pub struct Thread {
     pub(crate) output: Box<dyn std::io::Write + Send>,
     pub(crate) script_args: Vec<String>,
     stress: Stress,
+    pub(crate) stretches: Option<Box<Stretches>>,
     /// Fuel that was given for this slice, and what the thread may use from the beginning of the slice on.
     slice: i64,
     fuel_left: u64,
@@ -267,6 +272,7 @@ impl Thread {
             output: options.output,
             script_args: options.script_args,
             stress: options.stress,
+            stretches: options.trace_safepoints.then(|| Box::new(Stretches::new())),
             slice: 0,
             fuel_left: u64::MAX,
             fuel_limit: u64::MAX,
@@ -696,10 +702,12 @@ impl Thread {
         } else {
             Collect::Stress
         };
+        self.end_stretch();
         let mut parts = ThreadParts { thread: self };
         self.heap
             .collect(&mut ThreadRoots { thread: &mut parts }, how);
         self.clear_above_top();
+        self.begin_stretch();
     }
     /// Registers above the top frame hold values of frames that are gone: what the collector did not see must not be seen later.
     fn clear_above_top(&mut self) {
@@ -722,7 +730,33 @@ impl Thread {
         self.set_soft_limit();
     }
 
+    // --- stretches between safepoints
+
+    pub(crate) fn begin_stretch(&mut self) {
+        if let Some(stretches) = &mut self.stretches {
+            stretches.begin();
+        }
+    }
+    pub(crate) fn end_stretch(&mut self) {
+        if let Some(stretches) = &mut self.stretches
+            && stretches.end()
+            && !self.base.is_null()
+        {
+            let place = crate::error::running_place(self);
+            self.stretches.as_mut().expect("there are some").longest_at = place;
+        }
+    }
+    /// What `Options::trace_safepoints` asked for.
+    pub fn stretches(&self) -> Option<&Stretches> {
+        self.stretches.as_deref()
+    }
+
     // --- fuel
+
+    /// Charges work of a native (a unit is that of a call, some nanoseconds): what does much between two safepoints brings the next one nearer.
+    pub(crate) fn charge_work(&mut self, units: usize) {
+        self.fuel = self.fuel.saturating_sub(units.min(1 << 40) as i64);
+    }
 
     /// Calls and backward jumps that the thread may make from now on. Past it the program ends with a `LimitError` that
     /// nothing catches, and no `defer` runs.
@@ -762,6 +796,12 @@ impl Thread {
 
     /// A point at which the task may be left: collects if wanted, sees requests from outside.
     pub(crate) fn safepoint(&mut self) -> Option<Exit> {
+        self.end_stretch();
+        let exit = self.act_at_safepoint();
+        self.begin_stretch();
+        exit
+    }
+    fn act_at_safepoint(&mut self) -> Option<Exit> {
         self.charge_slice();
         if self.fuel_left == 0 {
             // SAFETY: `pc` is at the instruction's word; behind it the trace names it.
@@ -973,7 +1013,9 @@ impl Thread {
                 return Err(Failure::Thrown);
             };
             self.mount(id);
+            self.begin_stretch();
             let exit = self.run_mounted();
+            self.end_stretch();
             self.unmount(id, exit);
             match exit {
                 Exit::Ended if self.is_out_of_fuel => {

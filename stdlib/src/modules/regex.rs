@@ -1,5 +1,7 @@
 //! `regex`: regular expressions of the `regex` crate, whose time is linear in the text. The type `Pattern` is Heddle code.
 
+use crate::prelude::builder::{Builder, boundary};
+use crate::prelude::call_prelude;
 use crate::support::new_str;
 use heddle_vm::native::{Ctx, NativeModule, NativeResult, Trap};
 use heddle_vm::types::ErrorKind;
@@ -20,11 +22,21 @@ pub(super) static MODULE: NativeModule = NativeModule {
         plain "regex.__captures" (pattern, text) => captures;
         plain "regex.__names" (pattern) => names;
         plain "regex.__next" (pattern, text, from) => next;
-        plain "regex.__replace" (pattern, text, with, limit) => replace;
+        plain "regex.__replace_step" (pattern, text, with, builder, at, left, last) => replace_step;
+        plain "regex.__builder" () => |ctx| Ok(ctx.host(Box::new(Builder::default()), "text builder"));
+        plain "regex.__add" (builder, text, from, to) => |ctx| tail(ctx, "__add_part", 4);
+        plain "regex.__build" (builder) => |ctx| tail(ctx, "__build", 1);
+        plain "regex.__part" (text, from, to) => |ctx| tail(ctx, "__text_part", 3);
     },
     constants: |_| {},
     source: Some(include_str!("regex.hd")),
 };
+
+/// Goes on in a function of the prelude with the same arguments.
+fn tail(ctx: &mut Ctx, name: &str, count: usize) -> NativeResult {
+    let args: Vec<Value> = (0..count).map(|i| ctx.arg_or_nil(i)).collect();
+    Err(call_prelude(ctx, name, &args))
+}
 
 fn pattern<'c>(ctx: &mut Ctx<'c>) -> Result<&'c Regex, Trap> {
     Ok(ctx.host_arg::<Regex>(0)?)
@@ -93,6 +105,7 @@ fn next(ctx: &mut Ctx) -> NativeResult {
     let Some(captures) = pattern.captures_at(text, from) else {
         return Ok(Value::NIL);
     };
+    ctx.charge((captures.get_match().end() - from) / 32);
     let whole = captures.get_match();
     let (start, end) = (whole.start(), whole.end());
     // Behind an empty match the search goes on one character further.
@@ -111,9 +124,86 @@ fn next(ctx: &mut Ctx) -> NativeResult {
     ctx.tuple(&parts)
 }
 
-fn replace(ctx: &mut Ctx) -> NativeResult {
-    let (pattern, text, with) = (pattern(ctx)?, ctx.str_arg(1)?, ctx.str_arg(2)?);
-    let limit = ctx.int_arg(3)?.max(0) as usize;
-    let replaced = pattern.replacen(text, limit, with);
-    new_str(ctx, &replaced)
+/// Appends a text from byte `at` on to a builder, `with` instead of each match, but no more than `left` of them, as many as a step allows.
+/// `last` is where the match before it ended: an empty match is not looked at there. Gives (at, left, last, from): if `from` is not nil, the text from
+/// there up to `at` (nil: to the end, which is all that is left to do) is to be appended first.
+fn replace_step(ctx: &mut Ctx) -> NativeResult {
+    /// Bytes gone through, and bytes written, in one step.
+    const STEP: usize = 32 * 1024;
+    let pattern = pattern(ctx)?;
+    let (text, with) = (ctx.str_arg(1)?, ctx.str_arg(2)?);
+    let builder = ctx.host_arg::<Builder>(3)?;
+    let mut at = boundary(text, ctx.int_arg(4)?.max(0) as usize);
+    let mut left = ctx.int_arg(5)?;
+    let mut last = ctx.opt_int_arg(6)?.map(|last| last.max(0) as usize);
+    ctx.reserve(builder.bytes() + 4 * STEP)?;
+    let is_plain = !with.contains('$');
+    let mut piece = String::new();
+    let start = at;
+    let mut copied = at;
+    let mut is_done = false;
+    while at - start < STEP && piece.len() < STEP {
+        let captures = if left == 0 || is_plain {
+            None
+        } else {
+            pattern.captures_at(text, at)
+        };
+        let found = match &captures {
+            Some(captures) => captures.get(0),
+            None if left > 0 && is_plain => pattern.find_at(text, at),
+            None => None,
+        };
+        let Some(found) = found else {
+            is_done = true;
+            break;
+        };
+        if found.is_empty() && last == Some(found.end()) {
+            // Directly behind a match: goes on behind the next character.
+            match text[at..].chars().next() {
+                Some(c) => at += c.len_utf8(),
+                None => {
+                    is_done = true;
+                    break;
+                }
+            }
+            continue;
+        }
+        if found.start() - copied > LONG_GAP {
+            // Copied in steps of its own, up to the match, which is then looked for again.
+            builder.take(&mut piece);
+            if copied < found.start() {
+                at = found.start();
+                let parts = [copied, at].map(|at| Value::small_int(at as i64));
+                let (left, last) = (ctx.int(left), position(last));
+                return ctx.tuple(&[parts[1], left, last, parts[0]]);
+            }
+        }
+        piece.push_str(&text[copied..found.start()]);
+        match &captures {
+            Some(captures) => captures.expand(with, &mut piece),
+            None => piece.push_str(with),
+        }
+        left -= 1;
+        copied = found.end();
+        at = copied;
+        last = Some(at);
+    }
+    ctx.charge((at - start + piece.len()) / 4);
+    if !is_done {
+        piece.push_str(&text[copied..at]);
+    }
+    builder.take(&mut piece);
+    if is_done {
+        let (at, last) = (Value::small_int(copied as i64), position(last));
+        return ctx.tuple(&[Value::NIL, Value::small_int(0), last, at]);
+    }
+    let (at, left, last) = (Value::small_int(at as i64), ctx.int(left), position(last));
+    ctx.tuple(&[at, left, last, Value::NIL])
 }
+
+fn position(at: Option<usize>) -> Value {
+    at.map_or(Value::NIL, |at| Value::small_int(at as i64))
+}
+
+/// Text between matches that is longer is copied in steps of its own.
+const LONG_GAP: usize = 256 * 1024;

@@ -291,11 +291,18 @@ fn list_of(ctx: &mut Ctx) -> NativeResult {
     match xs.kind() {
         Some(Kind::List) => {
             let length = ctx.list_arg(0)?.len();
+            if length > ops::list::LONG_COPY {
+                return Err(super::lists::part_long(ctx, xs, 0, length));
+            }
             let copy = ops::list::slice(ctx.heap(), xs, 0, length);
             ctx.done(copy)
         }
         Some(Kind::Tuple) => {
             let items = ctx.as_tuple(xs).unwrap_or(&[]);
+            if items.len() > ops::list::LONG_COPY {
+                let n = ctx.int(items.len() as i64);
+                return Err(call_prelude(ctx, "__list_part", &[xs, Value::small_int(0), n]));
+            }
             ctx.list(items)
         }
         Some(Kind::Str) => {
@@ -312,6 +319,9 @@ fn list_of(ctx: &mut Ctx) -> NativeResult {
             ctx.list(&chars)
         }
         Some(Kind::Bytes) => {
+            if ctx.bytes_arg(0)?.len() > ops::list::LONG_COPY {
+                return Ok(Value::NIL);
+            }
             let bytes: Vec<Value> = ctx
                 .bytes_arg(0)?
                 .iter()

@@ -7,6 +7,9 @@ use heddle_vm::ops::show::ShowStep;
 use heddle_vm::types::ErrorKind;
 use heddle_vm::{Value, natives, ops};
 
+/// What a whole step of a comparison or hash is charged.
+const CHARGE: usize = 10_000;
+
 pub(super) static HOOKS: &[NativeDef] = natives! {
     plain "__show_quick" (x, is_repr) => show_quick;
     plain "__show_start" (x, is_repr) => show_start;
@@ -36,13 +39,15 @@ fn show_start(ctx: &mut Ctx) -> NativeResult {
     ctx.done(state)
 }
 
-/// (0, the text); (1, nil): call again; (2, x): hand in x.str(); (3, i): hand in the text of this huge int.
+/// (0, the text); (4, texts to be joined); (1, nil): call again; (2, x): hand in x.str(); (3, i): hand in the text of this huge int.
 fn show_step(ctx: &mut Ctx) -> NativeResult {
     let (state, engine) = (ctx.arg(0), ctx.engine());
     let given = given(ctx, 1);
     let step = ops::show::step(ctx.heap(), engine, state, given);
+    ctx.charge(ops::show::STEP_VALUES / 2);
     let (what, value) = match ctx.done(step)? {
         ShowStep::Done(text) => (0, text),
+        ShowStep::Join(pieces) => (4, pieces),
         ShowStep::More => (1, Value::NIL),
         ShowStep::CallStr(value) => (2, value),
         ShowStep::IntText(value) => (3, value),
@@ -101,7 +106,10 @@ fn compare_step(ctx: &mut Ctx) -> NativeResult {
     let step = ops::compare_steps::step(ctx.heap(), engine, state, given);
     let (what, f, a, b) = match ctx.done(step)? {
         CompareStep::Done(answer) => (0, Value::bool(answer), Value::NIL, Value::NIL),
-        CompareStep::More => (1, Value::NIL, Value::NIL, Value::NIL),
+        CompareStep::More => {
+            ctx.charge(CHARGE);
+            (1, Value::NIL, Value::NIL, Value::NIL)
+        }
         CompareStep::Call(f, a, b) => (2, f, a, b),
         CompareStep::Find(map, key) => (3, map, key, Value::NIL),
     };
@@ -142,7 +150,10 @@ fn hash_step(ctx: &mut Ctx) -> NativeResult {
     let step = ops::hash_steps::step(ctx.heap(), engine, state, given);
     let (what, f, x) = match ctx.done(step)? {
         HashStep::Done(hash) => (0, ctx.int(i64::from(hash)), Value::NIL),
-        HashStep::More => (1, Value::NIL, Value::NIL),
+        HashStep::More => {
+            ctx.charge(CHARGE);
+            (1, Value::NIL, Value::NIL)
+        }
         HashStep::Call(f, x) => (2, f, x),
     };
     ctx.tuple(&[Value::small_int(what), f, x])

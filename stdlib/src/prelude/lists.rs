@@ -1,9 +1,10 @@
 //! Methods of lists and tuples that call no script, and the helpers of those that do.
 //!
-//! A search or a join stops at the first element that only script code can compare or print, and after `STEP` elements: the
+//! A search stops at the first element that only script code can compare, and after `STEP` elements: the
 //! Heddle code does that one element and calls again for the rest.
 
-use crate::support::{element_position, new_str, position_arg, slice_bounds, write_text};
+use super::call_prelude;
+use crate::support::{element_position, position_arg, slice_bounds};
 use heddle_vm::native::{Ctx, NativeDef, NativeResult, Trap};
 use heddle_vm::object::Kind;
 use heddle_vm::ops::search::Scan;
@@ -68,6 +69,10 @@ pub(super) static LISTS: &[NativeDef] = natives! {
     plain "__list_copy" (xs) => copy_list;
     plain "__tuple_of" (xs) => tuple_of;
     plain "__extend" (list, xs) => extend;
+    plain "__append_step" (out, xs, from, to) => append_step;
+    plain "__tuple_begin" (n) => |ctx| { let n = ctx.int_arg(0)?.max(0) as usize; let made = ops::list::unfinished_tuple(ctx.heap(), n); ctx.done(made) };
+    plain "__list_reserve" (list, n) => reserve;
+    plain "__slice_bounds" (xs, range) => bounds_of_slice;
     plain "__replace" (list, xs) => replace;
     plain "__check_changeable" (list) => |ctx| { let done = ops::list::check_not_frozen(ctx.arg(0)); ctx.done(done)?; Ok(Value::NIL) };
     plain "__copy_within" (to, at, from, start, end) => copy_within;
@@ -141,8 +146,17 @@ fn slice(ctx: &mut Ctx) -> NativeResult {
 
 fn part(ctx: &mut Ctx, start: usize, end: usize) -> NativeResult {
     let list = ctx.arg(0);
+    if end - start > ops::list::LONG_COPY {
+        return Err(part_long(ctx, list, start, end));
+    }
     let part = ops::list::slice(ctx.heap(), list, start, end);
     ctx.done(part)
+}
+
+/// Elements `start` to `end` of a list or tuple, copied in steps.
+pub(super) fn part_long(ctx: &mut Ctx, xs: Value, start: usize, end: usize) -> Trap {
+    let (start, end) = (ctx.int(start as i64), ctx.int(end as i64));
+    call_prelude(ctx, "__part_long", &[xs, start, end])
 }
 
 fn slice_tuple(ctx: &mut Ctx) -> NativeResult {
@@ -150,6 +164,9 @@ fn slice_tuple(ctx: &mut Ctx) -> NativeResult {
     let (start, end) = (position_arg(ctx, 1)?, position_arg(ctx, 2)?);
     let (start, end) = slice_bounds(start, end, length);
     let tuple = ctx.arg(0);
+    if end - start > ops::list::LONG_COPY {
+        return Err(part_long(ctx, tuple, start, end));
+    }
     let part = ops::list::tuple_slice(ctx.heap(), tuple, start, end);
     ctx.done(part)
 }
@@ -188,6 +205,10 @@ fn reverse(ctx: &mut Ctx) -> NativeResult {
 }
 
 fn reversed(ctx: &mut Ctx) -> NativeResult {
+    if ctx.list_arg(0)?.len() > ops::list::LONG_COPY {
+        let list = ctx.arg(0);
+        return Err(call_prelude(ctx, "__reversed_long", &[list]));
+    }
     let copy = copy_list(ctx)?;
     let done = ops::list::reverse(ctx.heap(), copy);
     ctx.done(done)?;
@@ -200,8 +221,38 @@ fn with_capacity(ctx: &mut Ctx) -> NativeResult {
     ctx.done(made)
 }
 
+/// Makes room for `n` more elements.
+fn reserve(ctx: &mut Ctx) -> NativeResult {
+    ctx.list_arg(0)?;
+    let n = ctx.int_arg(1)?.max(0) as usize;
+    let list = ctx.arg(0);
+    let done = ops::list::check_not_frozen(list)
+        .and_then(|()| ops::list::reserve_items(ctx.heap(), list, n));
+    ctx.done(done)?;
+    Ok(Value::NIL)
+}
+
+/// The positions (from, to) of a slice.
+fn bounds_of_slice(ctx: &mut Ctx) -> NativeResult {
+    let xs = ctx.arg(0);
+    let length = match xs.kind() {
+        Some(Kind::Str) => ops::text::char_count(xs),
+        Some(Kind::Bytes) => ctx.bytes_arg(0)?.len(),
+        Some(Kind::Tuple) => tuple_arg(ctx)?.len(),
+        _ => ctx.list_arg(0)?.len(),
+    };
+    let bounds = heddle_vm::access::slice_bounds(ctx.arg(1), length);
+    let (from, to) = ctx.done(bounds)?;
+    let bounds = [ctx.int(from as i64), ctx.int(to as i64)];
+    ctx.tuple(&bounds)
+}
+
 fn tuple_of(ctx: &mut Ctx) -> NativeResult {
     let items = ctx.list_arg(0)?;
+    if items.len() > ops::list::LONG_COPY {
+        let list = ctx.arg(0);
+        return Err(call_prelude(ctx, "__tuple_long", &[list]));
+    }
     let made = ops::list::new_tuple(ctx.heap(), items);
     ctx.done(made)
 }
@@ -213,9 +264,35 @@ fn extend(ctx: &mut Ctx) -> NativeResult {
     let Some(items) = ctx.as_list(source).or_else(|| ctx.as_tuple(source)) else {
         return Ok(Value::FALSE);
     };
+    if items.len() > ops::list::LONG_COPY {
+        return Err(call_prelude(ctx, "__extend_long", &[list, source]));
+    }
+    ctx.charge(items.len() / 4);
     let done = ops::list::extend(ctx.heap(), list, items);
     ctx.done(done)?;
     Ok(Value::TRUE)
+}
+
+/// Appends elements from `from` up to `to` of a list or tuple to a list or a tuple in the making; gives where to go on, nil at the end.
+fn append_step(ctx: &mut Ctx) -> NativeResult {
+    let (out, source) = (ctx.arg(0), ctx.arg(1));
+    let (from, to) = (ctx.int_arg(2)?.max(0), ctx.int_arg(3)?.max(0));
+    let Some(items) = ctx.as_list(source).or_else(|| ctx.as_tuple(source)) else {
+        return Err(ctx.wrong_type(1, "a list or tuple"));
+    };
+    // The source may have become shorter meanwhile.
+    let to = (to as usize).min(items.len());
+    let from = (from as usize).min(to);
+    let end = to.min(from + ops::list::COPY_STEP);
+    let part = &items[from..end];
+    ctx.charge(part.len() / 4);
+    if out.is_kind(Kind::Tuple) {
+        ops::list::append_to_tuple(ctx.heap(), out, part);
+    } else {
+        let done = ops::list::extend(ctx.heap(), out, part);
+        ctx.done(done)?;
+    }
+    Ok(if end < to { ctx.int(end as i64) } else { Value::NIL })
 }
 
 /// Gives a list the elements of another.
@@ -242,6 +319,7 @@ fn copy_within(ctx: &mut Ctx) -> NativeResult {
     let at = (at.max(0) as usize).min(to.len());
     let part = &from[start..end];
     let part = &part[..part.len().min(to.len() - at)];
+    ctx.charge(part.len() / 4);
     let to = ctx.arg(0);
     ops::list::write_at(ctx.heap(), to, at, part);
     Ok(Value::NIL)
@@ -256,6 +334,7 @@ fn second_of_pairs(ctx: &mut Ctx) -> NativeResult {
     for i in done..end {
         ctx.list_push(out, pairs[2 * i + 1])?;
     }
+    ctx.charge(end - done);
     Ok(Value::bool(end < pairs.len() / 2))
 }
 
@@ -272,75 +351,4 @@ fn find_step(ctx: &mut Ctx) -> NativeResult {
         Scan::NotFound => Value::NIL,
         Scan::More(i) | Scan::NeedsScript(i) => ctx.int(-(i as i64) - 1),
     })
-}
-
-// --- joining
-
-/// A text in the making.
-struct Builder(String);
-
-pub(super) static JOINING: &[NativeDef] = natives! {
-    plain "__join_short" (xs, sep) => join_short;
-    plain "__builder" () => |ctx| Ok(ctx.host(Box::new(Builder(String::new())), "text builder"));
-    plain "__join_step" (builder, xs, sep, from) => join_step;
-    plain "__join_one" (builder, text, sep, i) => join_one;
-    plain "__build" (builder) => build;
-};
-
-/// The joined text, or nil if it takes steps or script code.
-fn join_short(ctx: &mut Ctx) -> NativeResult {
-    let items = ctx.list_arg(0)?;
-    let separator = ctx.str_arg(1)?;
-    if items.len() > STEP || !items.iter().all(|&item| ops::text::can_concat(item)) {
-        return Ok(Value::NIL);
-    }
-    if items.iter().all(|item| item.is_kind(Kind::Str)) {
-        let joined = ops::text::join(ctx.heap(), items, separator);
-        return ctx.done(joined);
-    }
-    let mut text = String::new();
-    for (i, &item) in items.iter().enumerate() {
-        if i > 0 {
-            text.push_str(separator);
-        }
-        write_text(ctx, &mut text, item)?;
-    }
-    new_str(ctx, &text)
-}
-
-/// Appends elements from `from` on; gives the position of the first that it did not append.
-fn join_step(ctx: &mut Ctx) -> NativeResult {
-    let builder = ctx.host_arg::<Builder>(0)?;
-    let items = ctx.list_arg(1)?;
-    let separator = ctx.str_arg(2)?;
-    let from = ctx.int_arg(3)?.max(0) as usize;
-    let mut i = from;
-    let end = items.len().min(from.saturating_add(STEP));
-    ctx.reserve(builder.0.len())?;
-    while i < end && ops::text::can_concat(items[i]) {
-        if i > 0 {
-            builder.0.push_str(separator);
-        }
-        write_text(ctx, &mut builder.0, items[i])?;
-        i += 1;
-    }
-    Ok(ctx.int(i as i64))
-}
-
-fn join_one(ctx: &mut Ctx) -> NativeResult {
-    let builder = ctx.host_arg::<Builder>(0)?;
-    let text = ctx.str_arg(1)?;
-    let separator = ctx.str_arg(2)?;
-    if ctx.int_arg(3)? > 0 {
-        builder.0.push_str(separator);
-    }
-    builder.0.push_str(text);
-    Ok(Value::NIL)
-}
-
-fn build(ctx: &mut Ctx) -> NativeResult {
-    let builder = ctx.host_arg::<Builder>(0)?;
-    ctx.reserve(builder.0.len())?;
-    let text = std::mem::take(&mut builder.0);
-    Ok(ctx.str(&text))
 }

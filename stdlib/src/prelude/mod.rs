@@ -1,5 +1,6 @@
 //! The prelude: natives in Rust, and `prelude.hd` for all that calls script code or takes steps.
 
+pub(crate) mod builder;
 mod errors;
 mod functions;
 mod hooks;
@@ -65,7 +66,7 @@ static TABLES: &[&[NativeDef]] = &[
     hooks::HOOKS,
     strings::STRINGS,
     lists::LISTS,
-    lists::JOINING,
+    builder::BUILDING,
     sorting::SORTING,
     maps::MAPS,
     numbers::NUMBERS,
@@ -73,7 +74,7 @@ static TABLES: &[&[NativeDef]] = &[
 ];
 
 /// Leaves a native for a function of the prelude, whose result is the native's.
-fn call_prelude(ctx: &mut Ctx, name: &str, args: &[Value]) -> Trap {
+pub(crate) fn call_prelude(ctx: &mut Ctx, name: &str, args: &[Value]) -> Trap {
     match ctx.engine().prelude_value(name) {
         Some(function) => ctx.tail_call(function, args),
         None => ctx.throw(ErrorKind::Name, format!("the prelude has no {name}")),

@@ -1,11 +1,14 @@
 //! Methods of strings and bytes.
 
+use super::builder::{Builder, boundary};
 use super::call_prelude;
 use crate::support::{new_bytes, new_str, position_arg, settle, slice_bounds};
 use heddle_vm::native::{Ctx, NativeDef, NativeResult};
 use heddle_vm::types::ErrorKind;
 use heddle_vm::{Value, natives, ops};
 
+/// Texts of more bytes are searched in steps.
+const LONG_SEARCH: usize = 8 << 20;
 /// Texts of more bytes are split in steps.
 const LONG: usize = 256 * 1024;
 
@@ -29,9 +32,9 @@ pub(super) static STRINGS: &[NativeDef] = natives! {
     /// A list of the lines, without their ends.
     plain "string.lines" (self) => lines;
     /// The text as UTF-8.
-    plain "string.bytes" (self) => |ctx| { let text = ctx.str_arg(0)?; new_bytes(ctx, text.as_bytes()) };
+    plain "string.bytes" (self) => bytes_of_text;
     /// Whether `part` occurs in it.
-    plain "string.contains" (self, part) => |ctx| Ok(Value::bool(ctx.str_arg(0)?.contains(ctx.str_arg(1)?)));
+    plain "string.contains" (self, part) => contains;
     /// Whether it begins with `part`.
     plain "string.starts_with" (self, part) => |ctx| Ok(Value::bool(ctx.str_arg(0)?.starts_with(ctx.str_arg(1)?)));
     /// Whether it ends with `part`.
@@ -61,7 +64,14 @@ pub(super) static STRINGS: &[NativeDef] = natives! {
     /// The string of one character with this code point. Throws ValueError if there is none.
     plain "chr" (n) => chr;
     plain "__reverse_text" (text) => reverse_text;
-    plain "__split_step" (text, sep, limit, at, out) => split_step;
+    plain "__split_step" (text, sep, limit, at, search, out) => split_step;
+    plain "__replace_step" (builder, text, from, to, at, left) => replace_step;
+    plain "__search_step" (text, part, at, only_first) => search_step;
+    plain "__case_step" (builder, text, at, is_upper) => case_step;
+    plain "__reverse_step" (builder, text, at) => reverse_step;
+    plain "__decode_step" (builder, bytes, at, is_hex) => decode_step;
+    plain "__encode_step" (out, text, at) => encode_step;
+    plain "__char_position" (text, byte) => |ctx| { ctx.str_arg(0)?; let byte = ctx.int_arg(1)?.max(0) as usize; char_position(ctx, Some(byte)) };
 
     /// The number of bytes.
     plain "bytes.len" (self) => |ctx| { let n = ctx.bytes_arg(0)?.len(); Ok(ctx.int(n as i64)) };
@@ -88,13 +98,25 @@ pub(super) static STRINGS: &[NativeDef] = natives! {
 };
 
 fn upper(ctx: &mut Ctx) -> NativeResult {
-    let text = ctx.str_arg(0)?.to_uppercase();
-    new_str(ctx, &text)
+    change_case(ctx, true)
+}
+
+fn change_case(ctx: &mut Ctx, is_upper: bool) -> NativeResult {
+    let text = ctx.str_arg(0)?;
+    if text.len() > LONG {
+        let text = ctx.arg(0);
+        return Err(call_prelude(ctx, "__case_long", &[text, Value::bool(is_upper)]));
+    }
+    let changed = if is_upper {
+        text.to_uppercase()
+    } else {
+        text.to_lowercase()
+    };
+    new_str(ctx, &changed)
 }
 
 fn lower(ctx: &mut Ctx) -> NativeResult {
-    let text = ctx.str_arg(0)?.to_lowercase();
-    new_str(ctx, &text)
+    change_case(ctx, false)
 }
 
 fn trim(ctx: &mut Ctx, at_start: bool, at_end: bool) -> NativeResult {
@@ -172,53 +194,261 @@ fn lines(ctx: &mut Ctx) -> NativeResult {
     list_of_parts(ctx, text.lines(), text.len())
 }
 
-/// Appends parts of a text from byte `at` on to `out`; gives where to go on, nil at the end. `sep`: a text, nil for white space,
-/// true for ends of lines.
+/// Bytes gone through in one step.
+const STEP: usize = 64 * 1024;
+/// Parts of more bytes are copied in steps of their own.
+const LONG_PART: usize = 256 * 1024;
+
+/// Where the next separator from byte `from` on begins, looking at about a step's length: `Ok(None)`: there is none in the whole rest;
+/// `Err`: go on there.
+fn find_near(text: &str, from: usize, finder: &memchr::memmem::Finder<'_>) -> Result<Option<usize>, usize> {
+    let overlap = finder.needle().len().saturating_sub(1);
+    let end = text.len().min(from + STEP + overlap);
+    match finder.find(&text.as_bytes()[from..end]) {
+        Some(i) => Ok(Some(from + i)),
+        None if end == text.len() => Ok(None),
+        None => Err(boundary(text, end - overlap).max(from + 1)),
+    }
+}
+
+/// Appends parts of a text to `out`. `sep`: a text, nil for white space, true for ends of lines; the present part begins at byte `at`, its end is
+/// looked for from `search` on. Gives nil at the end, else (at, search, from, to): `from` to `to` is a long part, to be appended next if
+/// it is not nil; an `at` of nil is the end.
 fn split_step(ctx: &mut Ctx) -> NativeResult {
-    /// Bytes gone through in one step.
-    const STEP: usize = 64 * 1024;
     let text = ctx.str_arg(0)?;
     let separator = ctx.as_str(ctx.arg(1));
     let is_lines = ctx.arg(1) == Value::TRUE;
     let limit = ctx
         .opt_int_arg(2)?
         .map_or(usize::MAX, |n| n.max(1) as usize);
-    let start = ctx.int_arg(3)?.max(0) as usize;
-    let mut count = ctx.list_arg(4)?.len();
-    let out = ctx.arg(4);
-    ctx.reserve(STEP * 16 + count * 16)?;
+    let start = boundary(text, ctx.int_arg(3)?.max(0) as usize);
+    let mut search = boundary(text, ctx.int_arg(4)?.max(0) as usize).max(start);
+    let mut count = ctx.list_arg(5)?.len();
+    let out = ctx.arg(5);
+    ctx.reserve(STEP * 16 + LONG_PART + count * 16)?;
+    ctx.charge(STEP / 8);
+    let finder = memchr::memmem::Finder::new(match separator {
+        Some(separator) => separator,
+        None => "\n",
+    });
+    let is_words = separator.is_none() && !is_lines;
     let mut at = start;
-    while at - start < STEP {
-        let mut rest = &text[at..];
-        if separator.is_none() && !is_lines {
-            rest = rest.trim_start();
+    let first = search;
+    while search - first < STEP {
+        if is_words && search == at {
+            let near = &text[at..boundary(text, at + STEP)];
+            at += near.len() - near.trim_start().len();
+            search = at;
+            if at < text.len() && near.trim_start().is_empty() {
+                continue;
+            }
         }
-        if rest.is_empty() && separator.is_none() {
+        if at == text.len() && separator.is_none() {
             return Ok(Value::NIL);
         }
-        let found = match separator {
-            _ if count + 1 >= limit => None,
-            Some(separator) => rest.find(separator).map(|i| (i, separator.len())),
-            None if is_lines => rest.find('\n').map(|i| (i, 1)),
-            None => rest.find(char::is_whitespace).map(|i| (i, 0)),
+        let found = if count + 1 >= limit {
+            Ok(None)
+        } else if is_words {
+            let near = &text[search..boundary(text, search + STEP)];
+            match near.find(char::is_whitespace) {
+                Some(i) => Ok(Some(search + i)),
+                None if search + near.len() == text.len() => Ok(None),
+                None => Err(search + near.len()),
+            }
+        } else {
+            find_near(text, search, &finder)
         };
-        let (length, behind) = found.unwrap_or((rest.len(), 0));
-        let part = &rest[..length];
-        let part = match found {
-            Some(_) if is_lines => part.strip_suffix('\r').unwrap_or(part),
-            _ => part,
+        let end = match found {
+            Ok(end) => end,
+            Err(on) => {
+                search = on;
+                continue;
+            }
         };
-        // A part is as long as it is: room for a huge one was not asked for, but then it is the only one.
-        let part = ctx.str(part);
+        let mut to = end.unwrap_or(text.len());
+        let next = end.map(|end| {
+            end + match separator {
+                Some(separator) => separator.len(),
+                None => is_lines as usize,
+            }
+        });
+        if is_lines && end.is_some() && text[at..to].ends_with('\r') {
+            to -= 1;
+        }
+        if to - at > LONG_PART {
+            let next = next.map_or(Value::NIL, |next| Value::small_int(next as i64));
+            let part = [at, to].map(|at| Value::small_int(at as i64));
+            return ctx.tuple(&[next, next, part[0], part[1]]);
+        }
+        let part = ctx.str(&text[at..to]);
         let pushed = ctx.list_push(out, part);
         settle(ctx, pushed)?;
         count += 1;
-        if found.is_none() {
-            return Ok(Value::NIL);
+        match next {
+            Some(next) => (at, search) = (next, next),
+            None => return Ok(Value::NIL),
         }
-        at = text.len() - rest.len() + length + behind;
     }
-    Ok(ctx.int(at as i64))
+    let (at, search) = (ctx.int(at as i64), ctx.int(search as i64));
+    ctx.tuple(&[at, search, Value::NIL, Value::NIL])
+}
+
+/// Appends a text from byte `at` on to a builder, `to` instead of each `from`, but no more than `left` (nil: all) of them. Gives (where to go
+/// on, how many are left), nil at the end.
+fn replace_step(ctx: &mut Ctx) -> NativeResult {
+    let builder = ctx.host_arg::<Builder>(0)?;
+    let (text, from, to) = (ctx.str_arg(1)?, ctx.str_arg(2)?, ctx.str_arg(3)?);
+    let mut at = boundary(text, ctx.int_arg(4)?.max(0) as usize);
+    let mut left = ctx.opt_int_arg(5)?.unwrap_or(i64::MAX);
+    ctx.reserve(builder.bytes() + 2 * LONG_PART + to.len())?;
+    ctx.charge(STEP / 8);
+    let finder = memchr::memmem::Finder::new(from);
+    let mut piece = String::new();
+    let start = at;
+    while at - start < STEP && piece.len() < LONG_PART && left > 0 {
+        let is_found;
+        let end = match find_near(text, at, &finder) {
+            Ok(found) => {
+                is_found = found.is_some();
+                found.unwrap_or(text.len())
+            }
+            Err(on) => {
+                is_found = false;
+                on
+            }
+        };
+        piece.push_str(&text[at..end]);
+        at = end;
+        if is_found {
+            piece.push_str(to);
+            at += from.len();
+            left -= 1;
+        } else if at == text.len() {
+            break;
+        }
+    }
+    let is_done = left > 0 && at == text.len();
+    builder.take(&mut piece);
+    if is_done {
+        return Ok(Value::NIL);
+    }
+    let (at, left) = (ctx.int(at as i64), ctx.int(left));
+    ctx.tuple(&[at, left])
+}
+
+/// (where to go on or nil, how often `part` was found from byte `at` up to there, where it was found first or nil).
+fn search_step(ctx: &mut Ctx) -> NativeResult {
+    /// A search is much quicker than a split.
+    const SEARCH: usize = 16 * STEP;
+    let (text, part) = (ctx.str_arg(0)?, ctx.str_arg(1)?);
+    let start = boundary(text, ctx.int_arg(2)?.max(0) as usize);
+    let only_first = ctx.bool_arg(3)?;
+    let finder = memchr::memmem::Finder::new(part);
+    let (mut at, mut count, mut first) = (start, 0, None);
+    let mut is_done = false;
+    while at - start < SEARCH {
+        match find_near(text, at, &finder) {
+            Ok(Some(found)) => {
+                first = first.or(Some(found));
+                count += 1;
+                at = found + part.len();
+            }
+            Ok(None) => {
+                is_done = true;
+                break;
+            }
+            Err(on) => at = on,
+        }
+        if only_first && first.is_some() {
+            break;
+        }
+    }
+    ctx.charge((at - start) / 64 + count);
+    let next = if is_done { Value::NIL } else { ctx.int(at as i64) };
+    let first = first.map_or(Value::NIL, |first| Value::small_int(first as i64));
+    let count = ctx.int(count as i64);
+    ctx.tuple(&[next, count, first])
+}
+
+/// Appends a text from byte `at` on in upper or lower case; gives where to go on, nil at the end.
+fn case_step(ctx: &mut Ctx) -> NativeResult {
+    let builder = ctx.host_arg::<Builder>(0)?;
+    let text = ctx.str_arg(1)?;
+    let at = boundary(text, ctx.int_arg(2)?.max(0) as usize);
+    let is_upper = ctx.bool_arg(3)?;
+    let mut end = boundary(text, at + 2 * STEP);
+    if end < text.len() && !text[at..end].is_ascii() {
+        // How a final sigma is written depends on the letters around it: the text is cut behind white space.
+        let is_blank = |byte: &u8| matches!(byte, b' ' | b'\n');
+        let bytes = text.as_bytes();
+        end = match bytes[at..end].iter().rposition(is_blank) {
+            Some(i) => at + i + 1,
+            None => bytes[end..].iter().position(is_blank).map_or(text.len(), |i| end + i + 1),
+        };
+    }
+    ctx.reserve(builder.bytes() + 3 * (end - at))?;
+    let mut piece = if is_upper {
+        text[at..end].to_uppercase()
+    } else {
+        text[at..end].to_lowercase()
+    };
+    builder.take(&mut piece);
+    ctx.charge((end - at) / 8);
+    Ok(if end < text.len() { ctx.int(end as i64) } else { Value::NIL })
+}
+
+/// Appends the characters of a text in front of byte `at`, last first; gives where to go on, nil at the end.
+fn reverse_step(ctx: &mut Ctx) -> NativeResult {
+    let builder = ctx.host_arg::<Builder>(0)?;
+    let text = ctx.str_arg(1)?;
+    let end = boundary(text, ctx.opt_int_arg(2)?.map_or(text.len(), |at| at.max(0) as usize));
+    let at = boundary(text, end.saturating_sub(2 * STEP));
+    ctx.reserve(builder.bytes() + (end - at))?;
+    let mut piece: String = text[at..end].chars().rev().collect();
+    builder.take(&mut piece);
+    ctx.charge((end - at) / 8);
+    Ok(if at > 0 { ctx.int(at as i64) } else { Value::NIL })
+}
+
+/// Appends bytes from `at` on as text, or as hexadecimal digits; gives where to go on, nil at the end.
+fn decode_step(ctx: &mut Ctx) -> NativeResult {
+    let builder = ctx.host_arg::<Builder>(0)?;
+    let bytes = ctx.bytes_arg(1)?;
+    let at = (ctx.int_arg(2)?.max(0) as usize).min(bytes.len());
+    let is_hex = ctx.bool_arg(3)?;
+    let end = bytes.len().min(at + 2 * STEP);
+    ctx.reserve(builder.bytes() + 2 * (end - at))?;
+    ctx.charge((end - at) / 8);
+    let part = &bytes[at..end];
+    if is_hex {
+        builder.take(&mut hex_text(part));
+        return Ok(if end < bytes.len() { ctx.int(end as i64) } else { Value::NIL });
+    }
+    let valid = match std::str::from_utf8(part) {
+        Ok(text) => text,
+        // The step ends inside a character.
+        Err(e) if e.error_len().is_none() && end < bytes.len() => {
+            std::str::from_utf8(&part[..e.valid_up_to()]).unwrap_or("")
+        }
+        Err(e) => {
+            let message = format!("bytes.to_string: no UTF-8 at byte {}", at + e.valid_up_to());
+            return Err(ctx.throw(ErrorKind::Value, message));
+        }
+    };
+    builder.push(valid);
+    let at = at + valid.len();
+    Ok(if at < bytes.len() { ctx.int(at as i64) } else { Value::NIL })
+}
+
+/// The UTF-8 of a text from byte `at` on, copied to unfinished bytes; gives where to go on, nil at the end.
+fn encode_step(ctx: &mut Ctx) -> NativeResult {
+    let text = ctx.str_arg(1)?.as_bytes();
+    let at = (ctx.int_arg(2)?.max(0) as usize).min(text.len());
+    let end = text.len().min(at + ops::text::COPY_STEP);
+    ctx.bytes_arg(0)?;
+    ops::text::fill_bytes(ctx.arg(0), at, &text[at..end]);
+    ctx.charge((end - at) / 32);
+    Ok(if end < text.len() { ctx.int(end as i64) } else { Value::NIL })
 }
 
 /// A list of parts of a text of `bytes` bytes.
@@ -254,8 +484,30 @@ fn find(ctx: &mut Ctx) -> NativeResult {
             ops::text::byte_offset(ctx.arg(0), start)
         }
     };
+    if text.len() - start > LONG_SEARCH && !part.is_empty() {
+        let args = [ctx.arg(0), ctx.arg(1), ctx.int(start as i64)];
+        return Err(call_prelude(ctx, "__find_long", &args));
+    }
     let found = text[start..].find(part).map(|i| i + start);
     char_position(ctx, found)
+}
+
+fn contains(ctx: &mut Ctx) -> NativeResult {
+    let (text, part) = (ctx.str_arg(0)?, ctx.str_arg(1)?);
+    if text.len() > LONG_SEARCH && !part.is_empty() {
+        let args = [ctx.arg(0), ctx.arg(1)];
+        return Err(call_prelude(ctx, "__contains_long", &args));
+    }
+    Ok(Value::bool(text.contains(part)))
+}
+
+fn bytes_of_text(ctx: &mut Ctx) -> NativeResult {
+    let text = ctx.str_arg(0)?;
+    if text.len() > ops::text::LONG_COPY {
+        let text = ctx.arg(0);
+        return Err(call_prelude(ctx, "__bytes_of_text", &[text]));
+    }
+    new_bytes(ctx, text.as_bytes())
 }
 
 fn rfind(ctx: &mut Ctx) -> NativeResult {
@@ -265,18 +517,23 @@ fn rfind(ctx: &mut Ctx) -> NativeResult {
 
 fn count(ctx: &mut Ctx) -> NativeResult {
     let (text, part) = (ctx.str_arg(0)?, ctx.str_arg(1)?);
+    if text.len() > LONG && !part.is_empty() {
+        let args = [ctx.arg(0), ctx.arg(1)];
+        return Err(call_prelude(ctx, "__count_long", &args));
+    }
     let n = text.matches(part).count();
     Ok(ctx.int(n as i64))
 }
 
 fn replace(ctx: &mut Ctx) -> NativeResult {
     let (text, from, to) = (ctx.str_arg(0)?, ctx.str_arg(1)?, ctx.str_arg(2)?);
-    let replaced = match ctx.opt_int_arg(3)? {
+    let limit = ctx.opt_int_arg(3)?;
+    if text.len() > LONG && !from.is_empty() {
+        let args = [ctx.arg(0), ctx.arg(1), ctx.arg(2), ctx.arg_or_nil(3)];
+        return Err(call_prelude(ctx, "__replace_long", &args));
+    }
+    let replaced = match limit {
         Some(n) => text.replacen(from, to, n.max(0) as usize),
-        None if text.len() > LONG && !from.is_empty() => {
-            let args = [ctx.arg(0), ctx.arg(1), ctx.arg(2)];
-            return Err(call_prelude(ctx, "__replace_long", &args));
-        }
         None => {
             // The result may be far larger than the texts: its size is known before it is made.
             let hits = if to.len() > from.len() {
@@ -295,8 +552,13 @@ fn repeat(ctx: &mut Ctx) -> NativeResult {
     ctx.str_arg(0)?;
     let n = ctx.int_arg(1)?.max(0) as u64;
     let text = ctx.arg(0);
-    let repeated = ops::text::repeat(ctx.heap(), text, n);
-    ctx.done(repeated)
+    match ops::text::repeat(ctx.heap(), text, n) {
+        Err(heddle_vm::ops::OpFail::NeedsSteps(steps)) => {
+            let n = ctx.int(n as i64);
+            Err(call_prelude(ctx, steps, &[text, n]))
+        }
+        repeated => ctx.done(repeated),
+    }
 }
 
 fn pad(ctx: &mut Ctx, at_start: bool) -> NativeResult {
@@ -317,6 +579,11 @@ fn pad(ctx: &mut Ctx, at_start: bool) -> NativeResult {
         text.len()
             .saturating_add(missing.saturating_mul(fill.len())),
     )?;
+    if missing * fill.len() > ops::text::LONG_COPY {
+        let (text, n) = (ctx.arg(0), ctx.int(missing as i64));
+        let fill = ctx.str(fill);
+        return Err(call_prelude(ctx, "__pad_long", &[text, n, fill, Value::bool(at_start)]));
+    }
     let fill = fill.repeat(missing);
     let padded = if at_start {
         fill + text
@@ -332,6 +599,9 @@ fn slice(ctx: &mut Ctx) -> NativeResult {
     let (start, end) = (position_arg(ctx, 1)?, position_arg(ctx, 2)?);
     let (start, end) = slice_bounds(start, end, length);
     let text = ctx.arg(0);
+    if end - start > ops::text::LONG_COPY && end - start < length {
+        return Err(super::lists::part_long(ctx, text, start, end));
+    }
     let part = ops::text::slice(ctx.heap(), text, start, end);
     ctx.done(part)
 }
@@ -370,6 +640,10 @@ fn chr(ctx: &mut Ctx) -> NativeResult {
 }
 
 fn reverse_text(ctx: &mut Ctx) -> NativeResult {
+    if ctx.str_arg(0)?.len() > LONG {
+        let text = ctx.arg(0);
+        return Err(call_prelude(ctx, "__reverse_long", &[text]));
+    }
     let text: String = ctx.str_arg(0)?.chars().rev().collect();
     new_str(ctx, &text)
 }
@@ -378,10 +652,18 @@ fn slice_of_bytes(ctx: &mut Ctx) -> NativeResult {
     let bytes = ctx.bytes_arg(0)?;
     let (start, end) = (position_arg(ctx, 1)?, position_arg(ctx, 2)?);
     let (start, end) = slice_bounds(start, end, bytes.len());
+    if end - start > ops::text::LONG_COPY {
+        let bytes = ctx.arg(0);
+        return Err(super::lists::part_long(ctx, bytes, start, end));
+    }
     new_bytes(ctx, &bytes[start..end])
 }
 
 fn decode(ctx: &mut Ctx) -> NativeResult {
+    if ctx.bytes_arg(0)?.len() > LONG {
+        let bytes = ctx.arg(0);
+        return Err(call_prelude(ctx, "__decode_long", &[bytes, Value::FALSE]));
+    }
     match std::str::from_utf8(ctx.bytes_arg(0)?) {
         Ok(text) => new_str(ctx, text),
         Err(e) => Err(ctx.throw(
@@ -393,14 +675,21 @@ fn decode(ctx: &mut Ctx) -> NativeResult {
 
 fn hex(ctx: &mut Ctx) -> NativeResult {
     let bytes = ctx.bytes_arg(0)?;
+    if bytes.len() > LONG {
+        let bytes = ctx.arg(0);
+        return Err(call_prelude(ctx, "__decode_long", &[bytes, Value::TRUE]));
+    }
     ctx.reserve(bytes.len() * 2)?;
-    let text: String = bytes
+    new_str(ctx, &hex_text(bytes))
+}
+
+fn hex_text(bytes: &[u8]) -> String {
+    bytes
         .iter()
         .flat_map(|byte| {
             [byte >> 4, byte & 15].map(|digit| char::from_digit(digit.into(), 16).unwrap_or('?'))
         })
-        .collect();
-    new_str(ctx, &text)
+        .collect()
 }
 
 fn find_bytes(ctx: &mut Ctx) -> NativeResult {

@@ -62,6 +62,37 @@ impl Heap {
         self.remember(owner);
     }
 
+    /// After `count` values were written from `first` on, a part of the buffer of `owner` (or of its body, if it has none). Values that
+    /// are no local objects cost a look only: a long copy of numbers gives the next collection nothing to do.
+    pub(crate) fn range_written(&mut self, owner: *mut Header, first: *mut Value, count: usize) {
+        // SAFETY: the owner is alive, the values are its own.
+        unsafe {
+            if !(*owner).has(FLAG_OLD) {
+                return;
+            }
+            let values = std::slice::from_raw_parts(first, count);
+            match large_buffer(owner) {
+                Some(buffer) => {
+                    let data = buffer_data(buffer.cast()) as usize;
+                    let entry = self.inner().large.entry(buffer);
+                    let mut is_marked = false;
+                    for (i, value) in values.iter().enumerate() {
+                        if value.is_local() {
+                            entry.mark_card(first as usize + i * size_of::<Value>() - data);
+                            is_marked = true;
+                        }
+                    }
+                    if !is_marked {
+                        return;
+                    }
+                }
+                None if !values.iter().any(|value| value.is_local()) => return,
+                None => (*owner).flags &= !FLAG_BARRIER,
+            }
+        }
+        self.remember(owner);
+    }
+
     /// Puts an old object into the remembered set.
     pub(super) fn remember(&mut self, owner: *mut Header) {
         let generations = self.inner().generations.as_deref_mut();

@@ -164,6 +164,10 @@ impl LargeEntry {
     pub(crate) fn bytes(&self) -> usize {
         self.bytes
     }
+    /// Bytes of it that are the object's.
+    pub(crate) fn room(&self) -> usize {
+        self.bytes - PREFIX_BYTES
+    }
     /// Marks every card.
     pub(crate) fn mark_all_cards(&mut self) {
         self.cards.clear();

@@ -265,14 +265,38 @@ impl Heap {
         self.is_over_limit |= is_over;
     }
 
-    fn alloc_large(&mut self, mut header: Header, bytes: usize) -> *mut Header {
-        header.flags |= FLAG_LARGE;
+    fn alloc_large(&mut self, header: Header, bytes: usize) -> *mut Header {
         let is_raw = header.kind == Kind::RawBuffer;
-        let object = self.inner().large.alloc(bytes, is_raw);
+        self.alloc_large_as(header, bytes, is_raw)
+    }
+
+    /// An object whose body is zero. A long one takes no time: the system clears its pages when they are first written.
+    pub(crate) fn alloc_zeroed(&mut self, header: Header, bytes: usize) -> *mut Header {
+        let bytes = object_room(bytes);
+        if bytes > MAX_SMALL_BYTES {
+            return self.alloc_large_as(header, bytes, true);
+        }
+        let object = self.alloc(header, bytes);
+        // SAFETY: `alloc` made room for `bytes`.
+        unsafe {
+            let body = size_of::<Header>();
+            std::ptr::write_bytes(object.cast::<u8>().add(body), 0, bytes - body);
+        }
+        object
+    }
+
+    fn alloc_large_as(&mut self, mut header: Header, bytes: usize, zeroed: bool) -> *mut Header {
+        header.flags |= FLAG_LARGE;
+        let object = self.inner().large.alloc(bytes, zeroed);
         // SAFETY: fresh memory of this size.
         unsafe { object.write(header) };
         self.after_large();
         object
+    }
+
+    /// Bytes that a large object has room for, its header included.
+    pub(crate) fn large_bytes(&mut self, object: *mut Header) -> usize {
+        self.inner().large.entry(object).room()
     }
 
     /// Large memory was taken: is a collection due, is it too much?

@@ -152,24 +152,37 @@ pub fn slice_bounds(v: Value, len: usize) -> OpResult<(usize, usize)> {
     Ok((from, to.max(from)))
 }
 
+/// Long slices are copied in steps.
+fn check_short(length: usize, most: usize) -> OpResult<()> {
+    if length > most {
+        Err(OpFail::NeedsSteps("__slice_long"))
+    } else {
+        Ok(())
+    }
+}
+
 /// `object[index]` for built-in types other than maps.
 pub(crate) fn get_index(heap: &mut Heap, object: Value, index: Value) -> OpResult {
     if index.is_kind(Kind::Range) {
         return match object.kind() {
             Some(Kind::List) => {
                 let (from, to) = slice_bounds(index, ops::list::len(object))?;
+                check_short(to - from, ops::list::LONG_COPY)?;
                 ops::list::slice(heap, object, from, to)
             }
             Some(Kind::Tuple) => {
                 let (from, to) = slice_bounds(index, ops::list::tuple_items(object).len())?;
+                check_short(to - from, ops::list::LONG_COPY)?;
                 ops::list::tuple_slice(heap, object, from, to)
             }
             Some(Kind::Str) => {
                 let (from, to) = slice_bounds(index, ops::text::char_count(object))?;
+                check_short(to - from, ops::text::LONG_COPY)?;
                 ops::text::slice(heap, object, from, to)
             }
             Some(Kind::Bytes) => {
                 let (from, to) = slice_bounds(index, ops::text::bytes_of(object).len())?;
+                check_short(to - from, ops::text::LONG_COPY)?;
                 ops::text::bytes_slice(heap, object, from, to)
             }
             _ => Err(OpFail::wrong_type("{0} cannot be sliced", object)),

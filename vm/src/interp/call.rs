@@ -241,6 +241,7 @@ impl Thread {
         }
         let mut retried = false;
         loop {
+            let start = self.stretches.as_ref().map(|_| std::time::Instant::now());
             // SAFETY: the window is on the stack, which no native moves without `HostCtx`.
             let args = unsafe { self.base.add(at + 2) };
             let result = match &def.host {
@@ -265,6 +266,13 @@ impl Thread {
                     guarded(|| host(&mut ctx))
                 }
             };
+            if let (Some(start), Some(stretches)) = (start, &mut self.stretches) {
+                if def.class == crate::native::Class::Plain {
+                    stretches.native(def.name, start.elapsed());
+                } else {
+                    stretches.begin();
+                }
+            }
             match result {
                 Ok(Ok(value)) => {
                     self.scan_extra = 0;

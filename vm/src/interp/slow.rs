@@ -248,6 +248,10 @@ fn binary(t: &mut Thread, dest: usize, op: BinaryOp, x: Value, y: Value) -> Done
     let types = t.engine();
     match ops::arith::binary(&mut t.heap, types, op, x, y) {
         Ok(value) => {
+            if value.is_kind(Kind::BigInt) {
+                // Huge ints are worked on in steps, of which each takes its time.
+                t.charge_work(ops::int::bytes(value));
+            }
             t.set_reg(dest, value);
             t.after_alloc();
             Ok(())
@@ -343,8 +347,14 @@ pub(crate) fn Concat(t: &mut Thread, w: Word) -> Done {
     t.poll();
     // SAFETY: verified: the run lies in the frame.
     let parts = unsafe { std::slice::from_raw_parts(t.base.add(w.b()), w.c()) };
-    let result = ops::text::concat(&mut t.heap, parts);
-    let value = t.checked(result)?;
+    let value = match ops::text::concat(&mut t.heap, parts) {
+        Err(OpFail::NeedsSteps(_)) => {
+            let list = ops::list::new(&mut t.heap, parts);
+            let list = t.checked(list)?;
+            return t.call_prelude("__text_of_parts", w.a(), &[list]);
+        }
+        result => t.checked(result)?,
+    };
     t.set_reg(w.a(), value);
     t.after_alloc();
     Ok(())
@@ -1337,8 +1347,12 @@ fn get_index(t: &mut Thread, dest: usize, object: Value, index: Value) -> Done {
             }
         },
         _ => {
-            let result = access::get_index(&mut t.heap, object, index);
-            let value = t.checked(result)?;
+            let value = match access::get_index(&mut t.heap, object, index) {
+                Err(OpFail::NeedsSteps(steps)) => {
+                    return t.call_prelude(steps, dest, &[object, index]);
+                }
+                result => t.checked(result)?,
+            };
             t.set_reg(dest, value);
             t.after_alloc();
             Ok(())

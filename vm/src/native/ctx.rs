@@ -194,6 +194,11 @@ impl<'c> Ctx<'c> {
     pub fn reserve(&mut self, bytes: usize) -> Result<(), Trap> {
         self.thread.reserve(bytes)
     }
+    /// Counts so much work (a unit is that of a call, some nanoseconds) against the fuel: what does much brings the next safepoint nearer. Natives
+    /// that run as long as a step must not be called twenty thousand times between two safepoints.
+    pub fn charge(&mut self, units: usize) {
+        self.thread.charge_work(units);
+    }
     pub fn str(&mut self, s: &str) -> Value {
         ops::text::new_reserved(&mut self.thread.heap, s)
     }

@@ -35,6 +35,14 @@ pub(crate) enum Int<'a> {
     },
 }
 
+/// The bytes of a huge int; 0 for others.
+pub(crate) fn bytes(value: Value) -> usize {
+    match view(value) {
+        Some(Int::Big { limbs, .. }) => size_of_val(limbs),
+        _ => 0,
+    }
+}
+
 /// The int in a value, if it is one.
 #[inline]
 pub(crate) fn view<'a>(value: Value) -> Option<Int<'a>> {

@@ -6,7 +6,7 @@
 use super::memory::{self, MAX_BYTES, reserve};
 use super::{OpFail, OpResult, checked_index};
 use crate::heap::Heap;
-use crate::object::{FLAG_FROZEN, Header, Kind, List, Tuple, type_id};
+use crate::object::{FLAG_FROZEN, FLAG_LARGE, Header, Kind, List, Tuple, type_id};
 use crate::types::ErrorKind;
 use crate::value::Value;
 use std::sync::atomic::AtomicU32;
@@ -15,6 +15,9 @@ use std::sync::atomic::AtomicU32;
 const LONG: usize = 64 * 1024;
 /// Longer lists are repeated in steps.
 const STEP_ITEMS: usize = 1_000_000;
+/// More elements than this are copied in steps, so many at a time.
+pub const LONG_COPY: usize = 256 * 1024;
+pub const COPY_STEP: usize = 64 * 1024;
 /// Up to so many stores tell the collector each for itself, more all together.
 const FEW_STORES: usize = 64;
 /// No list or tuple has more elements.
@@ -191,8 +194,39 @@ fn append_reserved(heap: &mut Heap, value: Value, items: &[Value]) {
                 heap.barrier_at(list.cast(), to.add(i), *to.add(i));
             }
         } else {
-            heap.elements_moved(list.cast());
+            heap.range_written(list.cast(), to, items.len());
         }
+    }
+}
+
+/// A tuple that has no element yet and room for so many: for `append_to_tuple`. No script sees it before it is whole.
+pub fn unfinished_tuple(heap: &mut Heap, capacity: usize) -> OpResult {
+    check_count(heap, capacity, "tuple")?;
+    let bytes = size_of::<Tuple>() + capacity.max(LONG_COPY) * size_of::<Value>();
+    let object = heap
+        .alloc(Header::new(Kind::Tuple, type_id::TUPLE, 0), bytes)
+        .cast::<Tuple>();
+    // SAFETY: freshly allocated; it is a large object, so that its size does not follow from its length.
+    unsafe {
+        (*object).len = 0;
+        (*object).hash = AtomicU32::new(0);
+    }
+    Ok(Value::local(object.cast()))
+}
+
+/// Appends to a tuple made by `unfinished_tuple`; no more than it has room for.
+pub fn append_to_tuple(heap: &mut Heap, tuple: Value, items: &[Value]) {
+    let object = tuple.as_object().cast::<Tuple>();
+    // SAFETY: a live tuple; the allocation has room for as many values as its size says.
+    unsafe {
+        let len = (*object).len as usize;
+        assert!(tuple.is_kind(Kind::Tuple) && (*object).header.has(FLAG_LARGE));
+        let bytes = size_of::<Tuple>() + (len + items.len()) * size_of::<Value>();
+        assert!(bytes <= heap.large_bytes(object.cast()), "room was made before");
+        let to = object.add(1).cast::<Value>().add(len);
+        std::ptr::copy_nonoverlapping(items.as_ptr(), to, items.len());
+        (*object).len += items.len() as u32;
+        heap.range_written(object.cast(), to, items.len());
     }
 }
 
@@ -420,6 +454,9 @@ pub fn tuple_slice(heap: &mut Heap, value: Value, from: usize, to: usize) -> OpR
 
 /// `xs + ys`
 pub fn concat(heap: &mut Heap, a: Value, b: Value) -> OpResult {
+    if len(a) + len(b) > LONG_COPY {
+        return Err(OpFail::NeedsSteps("__list_concat"));
+    }
     let sum = with_capacity(heap, len(a) + len(b))?;
     append_reserved(heap, sum, items_of(a));
     append_reserved(heap, sum, items_of(b));
@@ -427,6 +464,9 @@ pub fn concat(heap: &mut Heap, a: Value, b: Value) -> OpResult {
 }
 
 pub fn concat_tuples(heap: &mut Heap, a: Value, b: Value) -> OpResult {
+    if tuple_items(a).len() + tuple_items(b).len() > LONG_COPY {
+        return Err(OpFail::NeedsSteps("__tuple_concat"));
+    }
     tuple_of_parts(heap, &[tuple_items(a), tuple_items(b)])
 }
 
@@ -458,6 +498,10 @@ pub fn repeat(heap: &mut Heap, value: Value, count: u64) -> OpResult {
 pub fn repeat_tuple(heap: &mut Heap, value: Value, count: u64) -> OpResult {
     let items = tuple_items(value);
     let count = usize::try_from(count).unwrap_or(usize::MAX);
-    check_count(heap, items.len().saturating_mul(count), "tuple")?;
+    let total = items.len().saturating_mul(count);
+    check_count(heap, total, "tuple")?;
+    if total > LONG_COPY {
+        return Err(OpFail::NeedsSteps("__tuple_repeat"));
+    }
     tuple_of_parts(heap, &vec![items; if items.is_empty() { 0 } else { count }])
 }

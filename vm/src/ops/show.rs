@@ -23,13 +23,15 @@ const MAX_DEPTH: usize = 1000;
 /// No text of a container is longer.
 const MAX_TEXT: usize = 256 << 20;
 /// Values written in one step.
-const STEP_VALUES: usize = 10_000;
+pub const STEP_VALUES: usize = 10_000;
 /// Bytes written in one step, roughly.
 const STEP_BYTES: usize = 256 * 1024;
 
 /// What to do next.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum ShowStep {
+    /// The text of the value is long: that of these strings, joined.
+    Join(Value),
     /// The string.
     Done(Value),
     /// Call `step` again.
@@ -549,6 +551,9 @@ pub fn step(
     }
     list::extend(heap, pieces, &pieces_to_add)?;
     if let Stop::Done = stop {
+        if bytes > text::LONG_COPY {
+            return Ok(ShowStep::Join(pieces));
+        }
         return text::join(heap, list::items_of(pieces), "").map(ShowStep::Done);
     }
     list::truncate(state, FRAMES)?;

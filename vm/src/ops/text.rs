@@ -12,6 +12,9 @@ use crate::types::ErrorKind;
 use crate::value::Value;
 use std::sync::atomic::{AtomicU32, Ordering};
 
+/// Texts and bytes longer than this are copied in steps, so many bytes at a time.
+pub const LONG_COPY: usize = 2 << 20;
+pub const COPY_STEP: usize = 512 * 1024;
 /// Characters per entry of a string's table.
 const STRIDE: usize = 64;
 
@@ -79,13 +82,21 @@ pub fn char_count(value: Value) -> usize {
 
 /// An empty shell for a text of so many bytes and characters (equal: ASCII), and where its bytes go.
 fn allocate(heap: &mut Heap, bytes: usize, chars: usize) -> (Value, *mut u8) {
+    allocate_as(heap, bytes, chars, false)
+}
+
+fn allocate_as(heap: &mut Heap, bytes: usize, chars: usize, zeroed: bool) -> (Value, *mut u8) {
     let ascii = bytes == chars;
     let mut header = Header::new(Kind::Str, type_id::STRING, 0);
     header.flags = if ascii { FLAG_ASCII } else { 0 };
     let index = if ascii { 0 } else { index_bytes(chars) };
-    let object = heap
-        .alloc(header, align_up(size_of::<Str>() + index + bytes))
-        .cast::<Str>();
+    let size = align_up(size_of::<Str>() + index + bytes);
+    let object = if zeroed {
+        heap.alloc_zeroed(header, size)
+    } else {
+        heap.alloc(header, size)
+    }
+    .cast::<Str>();
     // SAFETY: freshly allocated with room for all parts.
     unsafe {
         (*object).len = bytes as u32;
@@ -159,6 +170,41 @@ pub fn from_code_point(heap: &mut Heap, code: Value) -> OpResult {
             ErrorKind::Value,
             format!("{i} is no code point"),
         )),
+    }
+}
+
+// --- in steps
+
+/// A string of so many bytes and characters that is filled piece by piece (`fill`) before a script sees it.
+pub fn unfinished(heap: &mut Heap, bytes: usize, chars: usize) -> OpResult {
+    check_length(heap, bytes, chars)?;
+    Ok(allocate_as(heap, bytes, chars, true).0)
+}
+
+/// Writes a piece of an unfinished string. All pieces together have as many bytes and characters as it was made for.
+pub fn fill(unfinished: Value, at: usize, piece: &str) {
+    let object = unfinished.as_object().cast::<Str>();
+    // SAFETY: a live string, and the piece lies inside; what is not yet filled is zero, so it is UTF-8 at all times if the pieces come
+    // one behind the other.
+    unsafe {
+        assert!(unfinished.is_kind(Kind::Str) && at + piece.len() <= (*object).len as usize);
+        std::ptr::copy_nonoverlapping(piece.as_ptr(), bytes_start(object).add(at), piece.len());
+    }
+}
+
+/// Bytes that are filled piece by piece (`fill_bytes`) before a script sees them; zero at first.
+pub fn unfinished_bytes(heap: &mut Heap, len: usize) -> OpResult {
+    allocate_bytes_as(heap, len, true).map(|(value, _)| value)
+}
+
+/// Writes a piece of unfinished bytes.
+pub fn fill_bytes(unfinished: Value, at: usize, piece: &[u8]) {
+    let object = unfinished.as_object().cast::<Bytes>();
+    // SAFETY: live bytes, and the piece lies inside.
+    unsafe {
+        assert!(unfinished.is_kind(Kind::Bytes) && at + piece.len() <= (*object).len as usize);
+        let to = object.add(1).cast::<u8>().add(at);
+        std::ptr::copy_nonoverlapping(piece.as_ptr(), to, piece.len());
     }
 }
 
@@ -300,6 +346,32 @@ pub fn char_position(value: Value, offset: usize) -> usize {
     entry * STRIDE + str_of(value)[from..offset].chars().count()
 }
 
+/// Stores where every 64th character begins. Whole blocks of bytes are counted at once: about a nanosecond for eight bytes.
+fn fill_table(bytes: &[u8], table: &[AtomicU32]) {
+    const BLOCK: usize = 64;
+    let begins = |byte: u8| (byte as i8) >= -0x40;
+    let mut chars = 0;
+    let mut next = 0;
+    for (block, content) in bytes.chunks(BLOCK).enumerate() {
+        let inside = content.iter().map(|&byte| begins(byte) as u8).sum::<u8>() as usize;
+        // At most one entry begins in a block, as it has no more characters than bytes.
+        if next < table.len() && chars + inside > next * STRIDE {
+            let mut left = next * STRIDE - chars;
+            for (i, &byte) in content.iter().enumerate() {
+                if begins(byte) {
+                    if left == 0 {
+                        table[next].store((block * BLOCK + i) as u32, Ordering::Relaxed);
+                        break;
+                    }
+                    left -= 1;
+                }
+            }
+            next += 1;
+        }
+        chars += inside;
+    }
+}
+
 /// The table of a string that is not ASCII, filled.
 fn table<'a>(value: Value) -> &'a [AtomicU32] {
     let object = value.as_object().cast::<Str>();
@@ -314,14 +386,7 @@ fn table<'a>(value: Value) -> &'a [AtomicU32] {
         )
     };
     if is_filled.load(Ordering::Acquire) == 0 {
-        let bytes = str_of(value).as_bytes();
-        let mut offset = 0;
-        for (i, entry) in table.iter().enumerate() {
-            entry.store(offset as u32, Ordering::Relaxed);
-            if i + 1 < table.len() {
-                offset += nth_offset(&bytes[offset..], STRIDE);
-            }
-        }
+        fill_table(str_of(value).as_bytes(), table);
         is_filled.store(1, Ordering::Release);
     }
     table
@@ -436,6 +501,9 @@ pub fn concat(heap: &mut Heap, parts: &[Value]) -> OpResult {
     bytes += scratch.len() - ends;
     chars += scratch.len() - ends;
     check_length(heap, bytes, chars)?;
+    if bytes > LONG_COPY {
+        return Err(OpFail::NeedsSteps("__text_concat"));
+    }
     let (value, mut to) = allocate(heap, bytes, chars);
     let mut others = scratch.split('\n');
     for &part in parts {
@@ -500,6 +568,9 @@ pub fn repeat(heap: &mut Heap, value: Value, count: u64) -> OpResult {
         char_count(value).saturating_mul(count),
     );
     check_length(heap, bytes, chars)?;
+    if bytes > LONG_COPY {
+        return Err(OpFail::NeedsSteps("__text_repeat"));
+    }
     let (result, to) = allocate(heap, bytes, chars);
     // SAFETY: room for `bytes` bytes was allocated.
     unsafe { fill_repeated(to, text.as_bytes(), bytes) };
@@ -536,6 +607,10 @@ pub(crate) fn bytes_of<'a>(value: Value) -> &'a [u8] {
 }
 
 fn allocate_bytes(heap: &mut Heap, len: usize) -> OpResult<(Value, *mut u8)> {
+    allocate_bytes_as(heap, len, false)
+}
+
+fn allocate_bytes_as(heap: &mut Heap, len: usize, zeroed: bool) -> OpResult<(Value, *mut u8)> {
     if len > MAX_BYTES {
         return Err(OpFail::error(
             ErrorKind::Limit,
@@ -544,9 +619,13 @@ fn allocate_bytes(heap: &mut Heap, len: usize) -> OpResult<(Value, *mut u8)> {
     }
     reserve(heap, size_of::<Bytes>() + len)?;
     let header = Header::new(Kind::Bytes, type_id::BYTES, 0);
-    let object = heap
-        .alloc(header, align_up(size_of::<Bytes>() + len))
-        .cast::<Bytes>();
+    let size = align_up(size_of::<Bytes>() + len);
+    let object = if zeroed {
+        heap.alloc_zeroed(header, size)
+    } else {
+        heap.alloc(header, size)
+    }
+    .cast::<Bytes>();
     // SAFETY: freshly allocated with room for `len` bytes behind the fixed part.
     unsafe {
         (*object).len = len as u32;
@@ -565,6 +644,10 @@ pub fn new_bytes(heap: &mut Heap, content: &[u8]) -> OpResult {
 
 pub fn concat_bytes(heap: &mut Heap, a: Value, b: Value) -> OpResult {
     let (a, b) = (bytes_of(a), bytes_of(b));
+    if a.len() + b.len() > LONG_COPY {
+        reserve(heap, a.len() + b.len())?;
+        return Err(OpFail::NeedsSteps("__bytes_concat"));
+    }
     let (value, to) = allocate_bytes(heap, a.len() + b.len())?;
     // SAFETY: room for both was allocated.
     unsafe {
@@ -579,6 +662,10 @@ pub fn repeat_bytes(heap: &mut Heap, value: Value, count: u64) -> OpResult {
     let total = content
         .len()
         .saturating_mul(usize::try_from(count).unwrap_or(usize::MAX));
+    if total > LONG_COPY && total <= MAX_BYTES {
+        reserve(heap, total)?;
+        return Err(OpFail::NeedsSteps("__bytes_repeat"));
+    }
     let (result, to) = allocate_bytes(heap, total)?;
     // SAFETY: room for `total` bytes was allocated.
     unsafe { fill_repeated(to, content, total) };

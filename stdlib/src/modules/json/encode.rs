@@ -3,6 +3,8 @@
 //! The containers that are being written lie in a list of the program between steps, since only what a program can reach survives
 //! a collection; the text and the position in each container are the encoder's. Nesting is limited, as in the parser.
 
+use crate::prelude::builder::{Builder, boundary};
+use crate::prelude::call_prelude;
 use heddle_vm::native::{Ctx, NativeResult, Trap};
 use heddle_vm::object::Kind;
 use heddle_vm::types::ErrorKind;
@@ -22,7 +24,9 @@ struct Level {
 
 /// What is written so far.
 pub(super) struct Encoder {
+    /// What the running step writes, and what the steps before it wrote.
     text: String,
+    written: Builder,
     /// What stands in front of each element per level; `None`: all on one line.
     indent: Option<String>,
     levels: Vec<Level>,
@@ -40,6 +44,7 @@ pub(super) fn new_encoder(ctx: &mut Ctx) -> NativeResult {
     };
     let encoder = Encoder {
         text: String::new(),
+        written: Builder::default(),
         indent,
         levels: Vec::new(),
         has_begun: false,
@@ -53,12 +58,13 @@ pub(super) fn encode_done(ctx: &mut Ctx) -> NativeResult {
     Ok(Value::bool(ctx.host_arg::<Encoder>(0)?.is_done))
 }
 
-/// `json.__encode_step(encoder, open)`: gives the open containers for the next step, or the text when the encoder is done. At first
-/// `open` holds the value.
+/// `json.__encode_step(encoder, open)`: gives the open containers (and a long string that is being written) for the next step, or the text when the
+/// encoder is done. At first `open` holds the value.
 pub(super) fn encode_step(ctx: &mut Ctx) -> NativeResult {
     let encoder = ctx.host_arg::<Encoder>(0)?;
     // The text must fit the program's memory, as it will be a string of it.
-    ctx.reserve(encoder.text.len() + 2 * STEP_BYTES)?;
+    ctx.reserve(encoder.written.bytes() + 2 * STEP_BYTES)?;
+    ctx.charge(STEP_ITEMS);
     let mut open = ctx.list_arg(1)?.to_vec();
     let mut step = Step { ctx, encoder };
     if !step.encoder.has_begun {
@@ -66,18 +72,24 @@ pub(super) fn encode_step(ctx: &mut Ctx) -> NativeResult {
         let value = open.pop().unwrap_or(Value::NIL);
         step.value(value, &mut open)?;
     }
-    let end = step.encoder.text.len() + STEP_BYTES;
     for _ in 0..STEP_ITEMS {
         let Some(&container) = open.last() else {
             step.encoder.is_done = true;
-            let text = std::mem::take(&mut step.encoder.text);
-            return Ok(ctx.str(&text));
+            let mut text = std::mem::take(&mut step.encoder.text);
+            if step.encoder.written.bytes() == 0 && text.len() <= STEP_BYTES {
+                return Ok(ctx.str(&text));
+            }
+            let mut written = std::mem::take(&mut step.encoder.written);
+            written.take(&mut text);
+            let written = ctx.host(Box::new(written), "text builder");
+            return Err(call_prelude(ctx, "__build", &[written]));
         };
-        if step.encoder.text.len() >= end {
+        if step.encoder.text.len() >= STEP_BYTES {
             break;
         }
         step.element(container, &mut open)?;
     }
+    encoder.written.take(&mut encoder.text);
     ctx.list(&open)
 }
 
@@ -90,6 +102,10 @@ impl Step<'_, '_> {
     /// Writes the next element of the innermost container, or its end.
     fn element(&mut self, container: Value, open: &mut Vec<Value>) -> Result<(), Trap> {
         let depth = self.encoder.levels.len();
+        if let Some(text) = self.ctx.as_str(container) {
+            self.long_string(text, open);
+            return Ok(());
+        }
         let level = &mut self.encoder.levels[depth - 1];
         let is_first = level.is_first;
         let (key, value) = match next_of(self.ctx, container, &mut level.next) {
@@ -123,6 +139,19 @@ impl Step<'_, '_> {
             }
         }
         self.value(value, open)
+    }
+
+    /// Writes the next part of a long string.
+    fn long_string(&mut self, text: &str, open: &mut Vec<Value>) {
+        let level = self.encoder.levels.last_mut().expect("it is on top");
+        let end = boundary(text, level.next + STEP_BYTES);
+        write_escaped(&mut self.encoder.text, &text[level.next..end]);
+        level.next = end;
+        if end == text.len() {
+            self.encoder.text.push('"');
+            self.encoder.levels.pop();
+            open.pop();
+        }
     }
 
     fn colon(&mut self) {
@@ -183,6 +212,15 @@ impl Step<'_, '_> {
     }
 
     fn value(&mut self, value: Value, open: &mut Vec<Value>) -> Result<(), Trap> {
+        if self.ctx.as_str(value).is_some_and(|text| text.len() > STEP_BYTES) {
+            self.encoder.text.push('"');
+            open.push(value);
+            self.encoder.levels.push(Level {
+                next: 0,
+                is_first: true,
+            });
+            return Ok(());
+        }
         if self.scalar(value)? {
             return Ok(());
         }
@@ -268,6 +306,11 @@ fn next_of(ctx: &Ctx, container: Value, next: &mut usize) -> Option<(Key, Value)
 /// Writes a text in double quotes, what must be escaped escaped.
 fn write_string(out: &mut String, text: &str) {
     out.push('"');
+    write_escaped(out, text);
+    out.push('"');
+}
+
+fn write_escaped(out: &mut String, text: &str) {
     let mut from = 0;
     for (i, byte) in text.bytes().enumerate() {
         let escape = match byte {
@@ -291,7 +334,6 @@ fn write_string(out: &mut String, text: &str) {
         from = i + 1;
     }
     out.push_str(&text[from..]);
-    out.push('"');
 }
 
 #[cfg(test)]

@@ -76,6 +76,7 @@ pub(super) fn parse_step(ctx: &mut Ctx) -> NativeResult {
     // Open containers may have to grow.
     let growth: usize = open.iter().map(|&v| container_bytes(ctx, v)).sum();
     ctx.reserve(STEP_BYTES * BYTES_PER_BYTE + growth)?;
+    ctx.charge(STEP_BYTES / 4);
     let parser = ctx.host_arg::<Parser>(0)?;
     let end = parser.position + STEP_BYTES;
     let result = Step::new(ctx, text, parser, open).run(end);
