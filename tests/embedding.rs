@@ -559,3 +559,47 @@ fn collections_do_not_read_a_deep_stack_again() {
         "{values} values read by {collections} collections"
     );
 }
+
+#[test]
+fn long_work_of_the_library_counts_against_the_fuel() {
+    // Each of these takes few calls and turns of loops of the script, but many steps; so it also has many safepoints.
+    let made = "let xs = [1, 2] * 500_000\nlet text = 'hello world ' * 400_000\nlet rows = [[1, 'a'], {b: 2.5}] * 50_000\n";
+    let programs = [
+        ("slice", "xs[1..]"),
+        ("sum", "xs + xs"),
+        ("list", "list(xs)"),
+        ("tuple", "tuple(xs)"),
+        ("str", "str(xs)"),
+        ("compare", "xs == xs.copy()"),
+        ("sort", "xs.sort()"),
+        ("join", "xs.join(',')"),
+        ("text sum", "text + text"),
+        ("text slice", "text[1..]"),
+        ("split", "text.split('q')"),
+        ("replace", "text.replace('world', 'w')"),
+        ("count", "text.count('world')"),
+        ("upper", "text.upper()"),
+        ("bytes", "text.bytes().to_string()"),
+        ("encode", "json.encode(rows)"),
+        ("parse", "json.parse('[' + '1, ' * 200_000 + '2]')"),
+        ("regex", "regex.new('[a-z]+').replace(text, 'w')"),
+    ];
+    for (name, program) in programs {
+        let source = format!("import json\nimport regex\n{made}pub fn run() {{ {program} }}\n");
+        let mut engine = Engine::new();
+        let module = engine.load_str(name, &source).unwrap();
+        engine.set_fuel_limit(20_000);
+        let error = engine.call::<Handle>(&module, "run", ()).err();
+        let error = error.unwrap_or_else(|| panic!("{name} takes no fuel"));
+        assert!(
+            error.message().contains("out of fuel"),
+            "{name}: {}",
+            error.message()
+        );
+        engine.set_fuel_limit(u64::MAX);
+        assert!(
+            engine.call::<Handle>(&module, "run", ()).is_ok(),
+            "{name} works"
+        );
+    }
+}

@@ -100,12 +100,13 @@ fn place(proto: *const Proto, word: u64) -> Place {
 /// Where the program is: the innermost frame of a script.
 pub(crate) fn running_place(thread: &Thread) -> String {
     let trace = thread.collect_trace();
-    trace
-        .first()
-        .map_or_else(|| "the library".into(), |(proto, word)| {
+    trace.first().map_or_else(
+        || "the library".into(),
+        |(proto, word)| {
             let p = place(*proto, *word);
             format!("{}:{}", p.path, p.line)
-        })
+        },
+    )
 }
 
 /// The lines of an error's trace, newest first, repeated ones folded.

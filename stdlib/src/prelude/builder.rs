@@ -150,7 +150,9 @@ fn add_step(ctx: &mut Ctx) -> NativeResult {
     let builder = ctx.host_arg::<Builder>(0)?;
     let text = ctx.str_arg(1)?;
     let from = boundary(text, ctx.int_arg(2)?.max(0) as usize);
-    let to = ctx.opt_int_arg(3)?.map_or(text.len(), |to| to.max(0) as usize);
+    let to = ctx
+        .opt_int_arg(3)?
+        .map_or(text.len(), |to| to.max(0) as usize);
     let to = boundary(text, to).max(from);
     let end = if to - from > STEP_BYTES {
         boundary(text, from + STEP_BYTES)
@@ -160,7 +162,11 @@ fn add_step(ctx: &mut Ctx) -> NativeResult {
     ctx.reserve(builder.bytes + (end - from))?;
     builder.push(&text[from..end]);
     ctx.charge((end - from) / BYTES_PER_UNIT);
-    Ok(if end < to { ctx.int(end as i64) } else { Value::NIL })
+    Ok(if end < to {
+        ctx.int(end as i64)
+    } else {
+        Value::NIL
+    })
 }
 
 /// The string that will hold the text, not yet filled.
@@ -211,5 +217,9 @@ fn bytes_step(ctx: &mut Ctx) -> NativeResult {
     ctx.bytes_arg(0)?;
     ops::text::fill_bytes(ctx.arg(0), at, &bytes[from..end]);
     ctx.charge((end - from) / BYTES_PER_UNIT);
-    Ok(if end < to { ctx.int(end as i64) } else { Value::NIL })
+    Ok(if end < to {
+        ctx.int(end as i64)
+    } else {
+        Value::NIL
+    })
 }

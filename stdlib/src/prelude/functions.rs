@@ -301,7 +301,11 @@ fn list_of(ctx: &mut Ctx) -> NativeResult {
             let items = ctx.as_tuple(xs).unwrap_or(&[]);
             if items.len() > ops::list::LONG_COPY {
                 let n = ctx.int(items.len() as i64);
-                return Err(call_prelude(ctx, "__list_part", &[xs, Value::small_int(0), n]));
+                return Err(call_prelude(
+                    ctx,
+                    "__list_part",
+                    &[xs, Value::small_int(0), n],
+                ));
             }
             ctx.list(items)
         }

@@ -292,7 +292,11 @@ fn append_step(ctx: &mut Ctx) -> NativeResult {
         let done = ops::list::extend(ctx.heap(), out, part);
         ctx.done(done)?;
     }
-    Ok(if end < to { ctx.int(end as i64) } else { Value::NIL })
+    Ok(if end < to {
+        ctx.int(end as i64)
+    } else {
+        Value::NIL
+    })
 }
 
 /// Gives a list the elements of another.
@@ -300,6 +304,7 @@ fn replace(ctx: &mut Ctx) -> NativeResult {
     let old = ctx.list_arg(0)?.len();
     let items = ctx.list_arg(1)?;
     let list = ctx.arg(0);
+    ctx.charge(items.len() / 4);
     let done = if items.len() == old {
         ops::list::replace_all(ctx.heap(), list, items)
     } else {

@@ -181,6 +181,7 @@ fn sort_begin(ctx: &mut Ctx) -> NativeResult {
 
 /// `__sort_step(state, a, b)`: 0: call again; 1 or 2: the result is `a` or `b`; 3 or 4: script must sort `a` or `b`.
 fn sort_step(ctx: &mut Ctx) -> NativeResult {
+    ctx.charge(MERGE / 2);
     let sort = ctx.host_arg::<Sort>(0)?;
     let (a, b) = (ctx.list_arg(1)?, ctx.list_arg(2)?);
     let (list_a, list_b) = (ctx.arg(1), ctx.arg(2));

@@ -105,7 +105,11 @@ fn change_case(ctx: &mut Ctx, is_upper: bool) -> NativeResult {
     let text = ctx.str_arg(0)?;
     if text.len() > LONG {
         let text = ctx.arg(0);
-        return Err(call_prelude(ctx, "__case_long", &[text, Value::bool(is_upper)]));
+        return Err(call_prelude(
+            ctx,
+            "__case_long",
+            &[text, Value::bool(is_upper)],
+        ));
     }
     let changed = if is_upper {
         text.to_uppercase()
@@ -201,7 +205,11 @@ const LONG_PART: usize = 256 * 1024;
 
 /// Where the next separator from byte `from` on begins, looking at about a step's length: `Ok(None)`: there is none in the whole rest;
 /// `Err`: go on there.
-fn find_near(text: &str, from: usize, finder: &memchr::memmem::Finder<'_>) -> Result<Option<usize>, usize> {
+fn find_near(
+    text: &str,
+    from: usize,
+    finder: &memchr::memmem::Finder<'_>,
+) -> Result<Option<usize>, usize> {
     let overlap = finder.needle().len().saturating_sub(1);
     let end = text.len().min(from + STEP + overlap);
     match finder.find(&text.as_bytes()[from..end]) {
@@ -364,7 +372,11 @@ fn search_step(ctx: &mut Ctx) -> NativeResult {
         }
     }
     ctx.charge((at - start) / 64 + count);
-    let next = if is_done { Value::NIL } else { ctx.int(at as i64) };
+    let next = if is_done {
+        Value::NIL
+    } else {
+        ctx.int(at as i64)
+    };
     let first = first.map_or(Value::NIL, |first| Value::small_int(first as i64));
     let count = ctx.int(count as i64);
     ctx.tuple(&[next, count, first])
@@ -383,7 +395,10 @@ fn case_step(ctx: &mut Ctx) -> NativeResult {
         let bytes = text.as_bytes();
         end = match bytes[at..end].iter().rposition(is_blank) {
             Some(i) => at + i + 1,
-            None => bytes[end..].iter().position(is_blank).map_or(text.len(), |i| end + i + 1),
+            None => bytes[end..]
+                .iter()
+                .position(is_blank)
+                .map_or(text.len(), |i| end + i + 1),
         };
     }
     ctx.reserve(builder.bytes() + 3 * (end - at))?;
@@ -394,20 +409,32 @@ fn case_step(ctx: &mut Ctx) -> NativeResult {
     };
     builder.take(&mut piece);
     ctx.charge((end - at) / 8);
-    Ok(if end < text.len() { ctx.int(end as i64) } else { Value::NIL })
+    Ok(if end < text.len() {
+        ctx.int(end as i64)
+    } else {
+        Value::NIL
+    })
 }
 
 /// Appends the characters of a text in front of byte `at`, last first; gives where to go on, nil at the end.
 fn reverse_step(ctx: &mut Ctx) -> NativeResult {
     let builder = ctx.host_arg::<Builder>(0)?;
     let text = ctx.str_arg(1)?;
-    let end = boundary(text, ctx.opt_int_arg(2)?.map_or(text.len(), |at| at.max(0) as usize));
+    let end = boundary(
+        text,
+        ctx.opt_int_arg(2)?
+            .map_or(text.len(), |at| at.max(0) as usize),
+    );
     let at = boundary(text, end.saturating_sub(2 * STEP));
     ctx.reserve(builder.bytes() + (end - at))?;
     let mut piece: String = text[at..end].chars().rev().collect();
     builder.take(&mut piece);
     ctx.charge((end - at) / 8);
-    Ok(if at > 0 { ctx.int(at as i64) } else { Value::NIL })
+    Ok(if at > 0 {
+        ctx.int(at as i64)
+    } else {
+        Value::NIL
+    })
 }
 
 /// Appends bytes from `at` on as text, or as hexadecimal digits; gives where to go on, nil at the end.
@@ -422,7 +449,11 @@ fn decode_step(ctx: &mut Ctx) -> NativeResult {
     let part = &bytes[at..end];
     if is_hex {
         builder.take(&mut hex_text(part));
-        return Ok(if end < bytes.len() { ctx.int(end as i64) } else { Value::NIL });
+        return Ok(if end < bytes.len() {
+            ctx.int(end as i64)
+        } else {
+            Value::NIL
+        });
     }
     let valid = match std::str::from_utf8(part) {
         Ok(text) => text,
@@ -437,7 +468,11 @@ fn decode_step(ctx: &mut Ctx) -> NativeResult {
     };
     builder.push(valid);
     let at = at + valid.len();
-    Ok(if at < bytes.len() { ctx.int(at as i64) } else { Value::NIL })
+    Ok(if at < bytes.len() {
+        ctx.int(at as i64)
+    } else {
+        Value::NIL
+    })
 }
 
 /// The UTF-8 of a text from byte `at` on, copied to unfinished bytes; gives where to go on, nil at the end.
@@ -448,7 +483,11 @@ fn encode_step(ctx: &mut Ctx) -> NativeResult {
     ctx.bytes_arg(0)?;
     ops::text::fill_bytes(ctx.arg(0), at, &text[at..end]);
     ctx.charge((end - at) / 32);
-    Ok(if end < text.len() { ctx.int(end as i64) } else { Value::NIL })
+    Ok(if end < text.len() {
+        ctx.int(end as i64)
+    } else {
+        Value::NIL
+    })
 }
 
 /// A list of parts of a text of `bytes` bytes.
@@ -582,7 +621,11 @@ fn pad(ctx: &mut Ctx, at_start: bool) -> NativeResult {
     if missing * fill.len() > ops::text::LONG_COPY {
         let (text, n) = (ctx.arg(0), ctx.int(missing as i64));
         let fill = ctx.str(fill);
-        return Err(call_prelude(ctx, "__pad_long", &[text, n, fill, Value::bool(at_start)]));
+        return Err(call_prelude(
+            ctx,
+            "__pad_long",
+            &[text, n, fill, Value::bool(at_start)],
+        ));
     }
     let fill = fill.repeat(missing);
     let padded = if at_start {

@@ -222,7 +222,10 @@ pub fn append_to_tuple(heap: &mut Heap, tuple: Value, items: &[Value]) {
         let len = (*object).len as usize;
         assert!(tuple.is_kind(Kind::Tuple) && (*object).header.has(FLAG_LARGE));
         let bytes = size_of::<Tuple>() + (len + items.len()) * size_of::<Value>();
-        assert!(bytes <= heap.large_bytes(object.cast()), "room was made before");
+        assert!(
+            bytes <= heap.large_bytes(object.cast()),
+            "room was made before"
+        );
         let to = object.add(1).cast::<Value>().add(len);
         std::ptr::copy_nonoverlapping(items.as_ptr(), to, items.len());
         (*object).len += items.len() as u32;

@@ -212,7 +212,11 @@ impl Step<'_, '_> {
     }
 
     fn value(&mut self, value: Value, open: &mut Vec<Value>) -> Result<(), Trap> {
-        if self.ctx.as_str(value).is_some_and(|text| text.len() > STEP_BYTES) {
+        if self
+            .ctx
+            .as_str(value)
+            .is_some_and(|text| text.len() > STEP_BYTES)
+        {
             self.encoder.text.push('"');
             open.push(value);
             self.encoder.levels.push(Level {

@@ -27,6 +27,10 @@ fn in_steps(heap: &mut Heap, types: &TestTypes, value: Value, is_repr: bool) -> 
     loop {
         match show::step(heap, types, state, given.take()).unwrap() {
             ShowStep::Done(text) => return text::str_of(text).to_string(),
+            ShowStep::Join(pieces) => {
+                let pieces = list::items_of(pieces).iter();
+                return pieces.map(|&piece| text::str_of(piece)).collect();
+            }
             ShowStep::More => {}
             ShowStep::CallStr(_) => given = Some(string(heap, "<shown>")),
             ShowStep::IntText(_) => given = Some(string(heap, "<huge>")),
