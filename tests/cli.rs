@@ -1,7 +1,7 @@
 //! The command line: how programs are given to `heddle`, what it prints where, and its exit codes.
 
 use std::fs;
-use std::io::{Read, Write};
+use std::io::{BufRead, Read, Write};
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -386,4 +386,34 @@ fn output_without_a_reader_of_input() {
     );
     drop(stdin);
     expect(&outcome, 0, "1\n");
+}
+
+#[cfg(unix)]
+#[test]
+fn interrupt_ends_a_wait_for_input_at_once() {
+    for program in [
+        "import io\nprint('ready')\nio.flush()\ndefer print('deferred')\nio.read_line()",
+        "import io\nprint('ready')\nio.flush()\ndefer print('deferred')\nio.read_all()",
+    ] {
+        let mut child = Program::heddle().arg("-e").arg(program).start();
+        // Standard input stays open and silent: only the signal can end the program. (If it does not, the end of input does, with code 0.)
+        let input = child.stdin.take();
+        std::thread::spawn(move || {
+            std::thread::sleep(Duration::from_secs(10));
+            drop(input);
+        });
+        let mut output = std::io::BufReader::new(child.stdout.take().unwrap());
+        let mut line = String::new();
+        output.read_line(&mut line).unwrap();
+        assert_eq!(line, "ready\n");
+        let status = Command::new("kill")
+            .args(["-INT", &child.id().to_string()])
+            .status()
+            .unwrap();
+        assert!(status.success());
+        line.clear();
+        output.read_line(&mut line).unwrap();
+        assert_eq!(line, "deferred\n");
+        assert_eq!(child.wait().unwrap().code(), Some(130));
+    }
 }

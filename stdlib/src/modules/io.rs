@@ -4,7 +4,10 @@ use crate::support::{io_error, settle};
 use heddle_vm::native::{Ctx, NativeModule, NativeResult, Trap};
 use heddle_vm::types::ErrorKind;
 use heddle_vm::{Value, natives};
-use std::io::{BufRead, Read, Write};
+#[cfg(not(unix))]
+use std::io::Read;
+use std::io::{ErrorKind as IoErrorKind, Write};
+use std::sync::Mutex;
 
 pub(super) static MODULE: NativeModule = NativeModule {
     name: "io",
@@ -28,16 +31,106 @@ pub(super) static MODULE: NativeModule = NativeModule {
     ),
 };
 
+/// What was read from standard input and not yet asked for. It belongs to the process, as the input does.
+static INPUT: Mutex<Input> = Mutex::new(Input {
+    bytes: Vec::new(),
+    start: 0,
+});
+
+struct Input {
+    bytes: Vec<u8>,
+    /// What lies in front of it has been given out.
+    start: usize,
+}
+
+impl Input {
+    /// Waits for more input and appends it; false at the end. An interrupt (Ctrl-C) ends the wait with `Cancelled`.
+    fn fill(&mut self, ctx: &mut Ctx) -> Result<bool, Trap> {
+        /// Bytes read at once.
+        const BLOCK: usize = 64 * 1024;
+        if self.start == self.bytes.len() {
+            self.bytes.clear();
+            self.start = 0;
+        }
+        loop {
+            wait_for_input(ctx)?;
+            let old = self.bytes.len();
+            self.bytes.resize(old + BLOCK, 0);
+            let read = read_some(&mut self.bytes[old..]);
+            self.bytes.truncate(old + read.as_ref().map_or(0, |&n| n));
+            match read {
+                Ok(n) => return Ok(n > 0),
+                Err(e) if e.kind() == IoErrorKind::Interrupted => {}
+                Err(e) => return Err(io_error(ctx, "standard input", &e)),
+            }
+        }
+    }
+
+    /// Gives out so many bytes.
+    fn take(&mut self, count: usize) -> Vec<u8> {
+        let taken = self.bytes[self.start..self.start + count].to_vec();
+        self.start += count;
+        taken
+    }
+}
+
+#[cfg(unix)]
+fn read_some(to: &mut [u8]) -> std::io::Result<usize> {
+    Ok(rustix::io::read(rustix::stdio::stdin(), to)?)
+}
+#[cfg(not(unix))]
+fn read_some(to: &mut [u8]) -> std::io::Result<usize> {
+    std::io::stdin().lock().read(to)
+}
+
+/// Returns when a read would not wait. A read itself goes on after a signal, so the wait is one that does not; between two looks at the
+/// interrupt it is short, in case the signal comes just before it begins.
+#[cfg(unix)]
+fn wait_for_input(ctx: &mut Ctx) -> Result<(), Trap> {
+    use rustix::event::{PollFd, PollFlags, Timespec, poll};
+    const LOOK: Timespec = Timespec {
+        tv_sec: 0,
+        tv_nsec: 50_000_000,
+    };
+    loop {
+        ctx.check_interrupt()?;
+        let stdin = rustix::stdio::stdin();
+        let mut wait = [PollFd::new(&stdin, PollFlags::IN)];
+        match poll(&mut wait, Some(&LOOK)) {
+            Ok(0) | Err(rustix::io::Errno::INTR) => {}
+            // What is wrong with it the read will say.
+            Ok(_) | Err(_) => return Ok(()),
+        }
+    }
+}
+#[cfg(not(unix))]
+fn wait_for_input(ctx: &mut Ctx) -> Result<(), Trap> {
+    ctx.check_interrupt()
+}
+
 /// A line of standard input without its end; `None` at the end of input.
 pub(crate) fn next_line(ctx: &mut Ctx) -> Result<Option<Value>, Trap> {
     // Whoever reads has usually been asked something.
     flush_output(ctx)?;
-    let mut line = Vec::new();
-    match std::io::stdin().lock().read_until(b'\n', &mut line) {
-        Ok(0) => return Ok(None),
-        Ok(_) => {}
-        Err(e) => return Err(io_error(ctx, "standard input", &e)),
-    }
+    let mut input = INPUT
+        .lock()
+        .unwrap_or_else(|poisoned| poisoned.into_inner());
+    let mut searched = 0;
+    let length = loop {
+        let rest = &input.bytes[input.start..];
+        if let Some(i) = memchr::memchr(b'\n', &rest[searched..]) {
+            break searched + i + 1;
+        }
+        searched = rest.len();
+        if !input.fill(ctx)? {
+            if searched == 0 {
+                return Ok(None);
+            }
+            break searched;
+        }
+    };
+    let mut line = input.take(length);
+    drop(input);
     if line.ends_with(b"\n") {
         line.pop();
         if line.ends_with(b"\r") {
@@ -64,11 +157,12 @@ fn read_line(ctx: &mut Ctx) -> NativeResult {
 
 fn read_rest(ctx: &mut Ctx) -> Result<Vec<u8>, Trap> {
     flush_output(ctx)?;
-    let mut bytes = Vec::new();
-    match std::io::stdin().lock().read_to_end(&mut bytes) {
-        Ok(_) => Ok(bytes),
-        Err(e) => Err(io_error(ctx, "standard input", &e)),
-    }
+    let mut input = INPUT
+        .lock()
+        .unwrap_or_else(|poisoned| poisoned.into_inner());
+    while input.fill(ctx)? {}
+    let length = input.bytes.len() - input.start;
+    Ok(input.take(length))
 }
 
 fn read_all(ctx: &mut Ctx) -> NativeResult {

@@ -56,7 +56,7 @@ pub(super) static MAPS: &[NativeDef] = natives! {
 
     plain "__empty_set" () => empty_set;
     // Searching with keys that only script code can hash or compare.
-    plain "__map_stamp" (map) => |ctx| { let stamp = ops::map::stamp(ctx.arg(0)); Ok(ctx.int(stamp as i64)) };
+    plain "__map_stamp" (map) => |ctx| { let stamp = ops::map::stamp(ctx.arg(0)); Ok(ctx.int(stamp)) };
     plain "__map_candidate" (map, hash, cursor) => candidate;
     plain "__map_value_at" (map, position) => value_at;
     plain "__map_set_at" (map, position, value) => set_at;

@@ -849,15 +849,14 @@ pub(crate) fn IterNew(t: &mut Thread, w: Word) -> Done {
     let a = w.a();
     let (source, length) = match x.kind() {
         // SAFETY: the layout of the kind.
-        Some(Kind::List) => (x, unsafe { (*x.as_object().cast::<List>()).len }),
+        Some(Kind::List) => (x, unsafe { (*x.as_object().cast::<List>()).len as i64 }),
+        Some(Kind::Map | Kind::Set) => (x, ops::map::stamp(x)),
         // SAFETY: the layout of the kind.
-        Some(Kind::Map | Kind::Set) => (x, unsafe { (*x.as_object().cast::<Map>()).len }),
-        // SAFETY: the layout of the kind.
-        Some(Kind::Tuple) => (x, unsafe { (*x.as_object().cast::<Tuple>()).len }),
+        Some(Kind::Tuple) => (x, unsafe { (*x.as_object().cast::<Tuple>()).len as i64 }),
         Some(Kind::Str) => (x, 0),
         // SAFETY: the layout of the kind.
         Some(Kind::Bytes) => (x, unsafe {
-            (*x.as_object().cast::<crate::object::Bytes>()).len
+            (*x.as_object().cast::<crate::object::Bytes>()).len as i64
         }),
         Some(Kind::Range) => {
             if !access::is_closed(x) {
@@ -900,7 +899,7 @@ pub(crate) fn IterNew(t: &mut Thread, w: Word) -> Done {
     };
     t.set_reg(a, source);
     t.set_reg(a + 1, Value::small_int(0));
-    t.set_reg(a + 2, Value::small_int(length as i64));
+    t.set_reg(a + 2, Value::small_int(length));
     Ok(())
 }
 fn not_iterable(t: &mut Thread, x: Value) -> Trap {
@@ -989,7 +988,7 @@ fn step(t: &mut Thread, w: Word, pairs: bool) -> Result<Step, Trap> {
         Some(kind @ (Kind::Map | Kind::Set)) => {
             // SAFETY: the layout of the kind.
             let map = unsafe { &*x.as_object().cast::<Map>() };
-            if map.len as i64 != expected.as_small_int() {
+            if ops::map::stamp(x) != expected.as_small_int() {
                 return Err(size_changed(
                     t,
                     if kind == Kind::Map { "map" } else { "set" },

@@ -285,6 +285,13 @@ impl<'c> Ctx<'c> {
             Err(fail) => Err(self.thread.trap(fail)),
         }
     }
+    /// Throws `Cancelled` if an interrupt was asked for: for natives that wait.
+    pub fn check_interrupt(&mut self) -> Result<(), Trap> {
+        if self.engine().take_interrupt() {
+            return Err(self.throw(ErrorKind::Cancelled, "interrupted"));
+        }
+        Ok(())
+    }
     /// What `type(v)` would say.
     pub fn type_name(&self, v: Value) -> String {
         self.thread.type_name(v)

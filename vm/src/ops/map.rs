@@ -73,11 +73,17 @@ pub fn len(value: Value) -> usize {
     unsafe { (*map(value)).len as usize }
 }
 
-/// Changes whenever the map's size does: what an iteration compares to notice it.
+/// Changes whenever a key comes or goes, even if the size is then the same again: what an iteration compares to notice it. It has 47 bits.
 #[inline]
-pub fn stamp(value: Value) -> u64 {
+pub fn stamp(value: Value) -> i64 {
     // SAFETY: the callers know that it is a map or set.
-    unsafe { ((*map(value)).used as u64) << 32 | (*map(value)).len as u64 }
+    unsafe { ((*map(value)).header.aux as i64) << 31 | (*map(value)).len as i64 }
+}
+
+/// A key has come or gone. The count starts again after 65,536 changes.
+fn count_change(object: *mut Map) {
+    // SAFETY: the map is live; the word that others use for a size is not used otherwise in maps.
+    unsafe { (*object).header.aux = (*object).header.aux.wrapping_add(1) };
 }
 
 /// The first live entry at or after `position`, and its position: iteration in order.
@@ -439,6 +445,7 @@ fn push_entry(heap: &mut Heap, value: Value, key: Value, element: Value) {
         memory::store(heap, map.cast(), &raw mut (*entry).value, element);
         (*map).used += 1;
         (*map).len += 1;
+        count_change(map);
     }
 }
 
@@ -585,6 +592,7 @@ pub fn remove_at(value: Value, position: usize, hash: u32) -> Value {
         (*entry).key = Value::UNSET;
         (*entry).value = Value::NIL;
         (*object).len -= 1;
+        count_change(object);
         // Gaps at the end need no closing.
         while (*object).used > 0
             && (*(*object).entries.add((*object).used as usize - 1))
@@ -601,6 +609,7 @@ pub fn remove_at(value: Value, position: usize, hash: u32) -> Value {
 pub fn clear(value: Value) -> OpResult<()> {
     check_not_frozen(value)?;
     let object = map(value);
+    count_change(object);
     // SAFETY: the map is live; its buffers become garbage.
     unsafe {
         (*object).len = 0;
