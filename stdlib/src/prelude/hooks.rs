@@ -15,6 +15,7 @@ pub(super) static HOOKS: &[NativeDef] = natives! {
     plain "__show_start" (x, is_repr) => show_start;
     plain "__show_step" (state, given) => show_step;
     plain "__format_text" (text, spec) => format_text;
+    plain "__format_int" (x, spec, decimal) => format_int;
     plain "__operator" (name, x, "..more") => operator;
     plain "__less" (a, b, or_equal) => less;
     plain "__compare_start" (question, a, b) => compare_start;
@@ -63,6 +64,17 @@ fn format_text(ctx: &mut Ctx) -> NativeResult {
     };
     let formatted = ctx.done(formatted)?;
     crate::support::new_str(ctx, &formatted)
+}
+
+fn format_int(ctx: &mut Ctx) -> NativeResult {
+    let (x, spec, decimal) = (ctx.arg(0), ctx.str_arg(1)?, ctx.str_arg(2)?);
+    match ops::format_spec::FormatSpec::parse(spec) {
+        Ok(spec) => {
+            let formatted = ops::format::int_of_text(ctx.heap(), &spec, x, decimal);
+            ctx.done(formatted)
+        }
+        Err(message) => Err(ctx.throw(ErrorKind::Value, message)),
+    }
 }
 
 /// Calls the method of an operator.

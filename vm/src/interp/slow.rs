@@ -336,7 +336,8 @@ pub(crate) fn Format(t: &mut Thread, w: Word) -> Done {
             x.kind(),
             Some(Kind::Str | Kind::Int64 | Kind::BigInt | Kind::Duration)
         );
-    if !is_simple {
+    let is_huge = ops::int::view(x).is_some_and(|i| !ops::int_text::has_short_text(i));
+    if !is_simple || is_huge {
         return t.call_hook(Hook::Format, w.a(), &[x, spec]);
     }
     let value = t.format_value(x, spec)?;

@@ -59,8 +59,20 @@ fn wrong_kind(spec: &FormatSpec, wanted: &str) -> OpFail {
     )
 }
 
-/// An int formatted, of any size.
+/// An int formatted whose decimal text is known, since making it took steps.
+pub fn int_of_text(heap: &mut Heap, spec: &FormatSpec, i: Value, decimal: &str) -> OpResult<Value> {
+    let Some(i) = int::view(i) else {
+        return Err(wrong_kind(spec, "an int"));
+    };
+    let formatted = int_with(spec, i, Some(decimal))?;
+    text::new(heap, &formatted)
+}
+
+/// An int formatted; a huge one only if its decimal text is not needed.
 pub(crate) fn int(spec: &FormatSpec, i: Int) -> OpResult<String> {
+    int_with(spec, i, None)
+}
+fn int_with(spec: &FormatSpec, i: Int, decimal: Option<&str>) -> OpResult<String> {
     let (radix, prefix) = match spec.kind {
         FormatType::LowerHex | FormatType::UpperHex => (16, "0x"),
         FormatType::Binary => (2, "0b"),
@@ -68,10 +80,10 @@ pub(crate) fn int(spec: &FormatSpec, i: Int) -> OpResult<String> {
         FormatType::LowerExp | FormatType::UpperExp => return float(spec, int_float::to_f64(i)),
         _ => (10, ""),
     };
-    let digits = if radix == 10 {
-        int_text::to_text(i)?
-    } else {
-        int_text::to_radix(i, radix)
+    let digits = match (radix, decimal) {
+        (10, Some(decimal)) => decimal.to_string(),
+        (10, None) => int_text::to_text(i)?,
+        _ => int_text::to_radix(i, radix),
     };
     let mut digits = digits.trim_start_matches('-').to_string();
     if spec.kind == FormatType::UpperHex {
