@@ -4,7 +4,7 @@ use crate::bytecode::{
     self, Const, ModuleCode, ModuleRef, Op, Operand, ProtoCode, TypeShape, Word,
 };
 use crate::engine::Engine;
-use crate::module::{Link, Module, Proto, Slot};
+use crate::module::{Head, Link, Module, NearHead, Proto, Slot};
 use crate::native::{ModuleBuilder, NativeDef, NativeModule};
 use crate::object::{
     self, Closure, FLAG_FROZEN, Header, Int64, Kind, ModuleObject, NativeFunction, type_id,
@@ -52,7 +52,10 @@ impl Engine {
             )
             .cast::<Closure>();
         // SAFETY: the arena made room; prototypes live as long as the engine.
-        unsafe { (*object).proto = Arc::as_ptr(proto) };
+        unsafe {
+            (*object).consts = proto.consts_start;
+            (*NearHead::of(proto.code_start)).closure = Value::shared(object.cast());
+        }
         Value::shared(object.cast())
     }
     /// The id of the type of host objects called `name`.
@@ -70,14 +73,15 @@ impl Engine {
     /// The closure of the stub that ends a run of the loop.
     pub(crate) fn stub(&self) -> Value {
         *self.stub.get_or_init(|| {
-            let code: Box<[u64]> = Box::new([Word::new(Op::Exit, 0, 0, 0, 0).0]);
-            let consts: Box<[Value]> = Box::new([Value::from_bits(0)]);
-            let proto = Arc::new(Proto {
+            let code = NearHead::before([Word::new(Op::Exit, 0, 0, 0, 0).0]);
+            let consts = Head::before([]);
+            let proto = Proto {
                 exact_arity: 0,
                 registers: 2,
-                code_start: code.as_ptr(),
-                // SAFETY: behind the only word.
-                consts_start: unsafe { consts.as_ptr().add(1) },
+                // SAFETY: behind the head.
+                code_start: unsafe { code.as_ptr().add(NearHead::WORDS) },
+                // SAFETY: behind the head.
+                consts_start: unsafe { consts.as_ptr().add(Head::WORDS) },
                 code,
                 consts,
                 params: 0,
@@ -95,7 +99,8 @@ impl Engine {
                 module: std::ptr::null(),
                 doc: None,
                 links: HashMap::new(),
-            });
+            }
+            .settled(std::ptr::null());
             let value = self.permanent_closure(&proto);
             self.keep_stub(proto);
             value
@@ -505,7 +510,7 @@ impl Linker<'_> {
         // Closures of functions without captures first need their prototypes: constants get them afterwards.
         for index in order {
             let proto = self.proto(&self.code.protos[index], &made)?;
-            made[index] = Some(Arc::new(proto));
+            made[index] = Some(proto.settled(self.module.globals.as_ptr().cast()));
         }
         self.protos = made
             .into_iter()
@@ -527,11 +532,32 @@ impl Linker<'_> {
                         )));
                     };
                     // SAFETY: nobody runs the prototype yet.
-                    unsafe { proto.consts.as_ptr().add(i + 1).cast_mut().write(closure) };
+                    unsafe { proto.constant(i).write(closure) };
                 }
             }
         }
+        for proto in &self.protos {
+            self.near_calls(proto);
+        }
         Ok(())
+    }
+    /// Calls of functions of the module become `CallNear`.
+    fn near_calls(&self, proto: &Proto) {
+        let mut at = 0;
+        while at < proto.code_len() {
+            // SAFETY: verified code, which nobody runs yet; the constant of a `CallFn` is a closure.
+            unsafe {
+                let place = proto.code_start.add(at).cast_mut();
+                let word = Word(*place);
+                if word.op() == Some(Op::CallFn) {
+                    let callee = *proto.constant(word.imm() as usize);
+                    *place = crate::module::near_call(word, place, callee)
+                        .unwrap_or(word)
+                        .0;
+                }
+                at += 1 + word.op().map_or(0, Op::cache_words);
+            }
+        }
     }
 
     /// Prototypes so that those which `Closure` names come before those that name them.
@@ -576,7 +602,7 @@ impl Linker<'_> {
     }
 
     fn proto(&self, code: &ProtoCode, made: &[Option<Arc<Proto>>]) -> Result<Proto, LinkError> {
-        let mut consts = vec![Value::from_bits(self.module.globals.as_ptr() as u64)];
+        let mut consts = Vec::new();
         let mut links = HashMap::new();
         for (i, constant) in code.consts.iter().enumerate() {
             let value = match constant {
@@ -616,7 +642,7 @@ impl Linker<'_> {
             };
             consts.push(value);
         }
-        let consts = consts.into_boxed_slice();
+        let consts = Head::before(consts);
         let words = self.relocate(code);
         let registers = code.registers + code.is_generator as u32;
         let plain = !code.has_rest && code.required as usize <= code.params.len();
@@ -627,9 +653,10 @@ impl Linker<'_> {
                 u32::MAX
             },
             registers,
-            code_start: words.as_ptr(),
-            // SAFETY: behind the first word.
-            consts_start: unsafe { consts.as_ptr().add(1) },
+            // SAFETY: behind the head.
+            code_start: unsafe { words.as_ptr().add(NearHead::WORDS) },
+            // SAFETY: behind the head.
+            consts_start: unsafe { consts.as_ptr().add(Head::WORDS) },
             code: words,
             consts,
             params: code.params.len() as u32,
@@ -652,8 +679,8 @@ impl Linker<'_> {
 
     /// Operands that name symbols and variables of the module become those of the engine.
     fn relocate(&self, code: &ProtoCode) -> Box<[u64]> {
-        let mut words = code.code.clone().into_boxed_slice();
-        let mut i = 0;
+        let mut words = NearHead::before(code.code.iter().copied());
+        let mut i = NearHead::WORDS;
         while i < words.len() {
             let word = Word(words[i]);
             let op = word.op().expect("verified");

@@ -1,25 +1,24 @@
 //! Modules that are linked to an engine: code with its constants made, ready to run.
 
-use crate::bytecode::{CaptureSource, CodeSpan, HandlerRange};
+use crate::bytecode::{CaptureSource, CodeSpan, HandlerRange, Op, Word};
+use crate::object::Closure;
 use crate::types::Sym;
 use crate::value::Value;
 use std::collections::HashMap;
 use std::sync::Arc;
 
 /// A linked function. Never moves and lives as long as its engine, so that code, closures and return words may point into it.
-/// What calls and returns read comes first, in one cache line.
-#[repr(C)]
 pub struct Proto {
     pub code_start: *const u64,
-    /// `K[0]`.
+    /// `K[0]`; the function's `Head` lies in front of it.
     pub consts_start: *const Value,
     /// `params` if a call with exactly so many positional arguments needs no binding, else `u32::MAX`.
     pub exact_arity: u32,
     /// Registers of a frame (a generator's last one holds the generator itself).
     pub registers: u32,
-    /// Instructions; inline caches in them are written by relaxed stores.
+    /// The near head, then instructions; they and their inline caches are written by relaxed stores.
     pub code: Box<[u64]>,
-    /// Constants, behind one word that points to the module's globals: `consts[0]` is that word, `K[i]` is `consts[i + 1]`.
+    /// The head, then the constants: `K[i]` is `consts[Head::WORDS + i]`.
     pub consts: Box<[Value]>,
     pub params: u32,
     pub required: u32,
@@ -38,6 +37,73 @@ pub struct Proto {
     pub doc: Option<Box<str>>,
     /// What constants stand for that are resolved or used by slow paths only, by index of the constant.
     pub links: HashMap<u32, Link>,
+}
+
+/// What a call of a known function needs, in front of its code: the caller knows where the code is from its own instruction, without
+/// following the pointers of constant, closure and head one after the other.
+#[repr(C)]
+pub(crate) struct NearHead {
+    /// The function as a value; unset if it has captures.
+    pub(crate) closure: Value,
+    pub(crate) window_bytes: u64,
+    pub(crate) consts: *const Value,
+}
+
+impl NearHead {
+    pub(crate) const WORDS: usize = size_of::<NearHead>() / size_of::<u64>();
+
+    /// Room for the head, then `code`.
+    pub(crate) fn before(code: impl IntoIterator<Item = u64>) -> Box<[u64]> {
+        std::iter::repeat_n(0, NearHead::WORDS)
+            .chain(code)
+            .collect()
+    }
+    /// The head of the function whose code begins at `code`.
+    #[inline(always)]
+    pub(crate) fn of(code: *const u64) -> *mut NearHead {
+        code.wrapping_sub(NearHead::WORDS).cast_mut().cast()
+    }
+}
+
+/// The call in `word` as a `CallNear`, if the permanent closure's code is near enough to `place`, where the word stands.
+///
+/// # Safety
+/// `callee` must be a permanent closure that takes exactly the arguments that `word` gives.
+pub(crate) unsafe fn near_call(word: Word, place: *const u64, callee: Value) -> Option<Word> {
+    // SAFETY: its layout; prototypes live as long as the engine.
+    let code = unsafe { (*(*callee.as_object().cast::<Closure>()).proto()).code_start };
+    let bytes = (code as isize).wrapping_sub(place.wrapping_add(1) as isize);
+    let words = i32::try_from(bytes / size_of::<u64>() as isize).ok()?;
+    Some(word.with_op(Op::CallNear).with_imm(words))
+}
+
+/// What calls and returns read of a function; it lies in front of the constants, to which closures point.
+#[repr(C)]
+pub(crate) struct Head {
+    pub(crate) proto: *const Proto,
+    /// As in the prototype.
+    pub(crate) exact_arity: u32,
+    /// From a call window to the end of the frame in it.
+    pub(crate) window_bytes: u32,
+    pub(crate) code_start: *const u64,
+    /// The module's globals.
+    pub(crate) globals: *const Value,
+}
+
+impl Head {
+    pub(crate) const WORDS: usize = size_of::<Head>() / size_of::<Value>();
+
+    /// Room for the head, then `consts`.
+    pub(crate) fn before(consts: impl IntoIterator<Item = Value>) -> Box<[Value]> {
+        std::iter::repeat_n(Value::from_bits(0), Head::WORDS)
+            .chain(consts)
+            .collect()
+    }
+    /// The head of the function whose constant 0 is at `k`.
+    #[inline(always)]
+    pub(crate) fn of(k: *const Value) -> *const Head {
+        k.wrapping_sub(Head::WORDS).cast()
+    }
 }
 
 /// The meaning of a constant that is no plain value.
@@ -70,6 +136,36 @@ unsafe impl Send for Proto {}
 unsafe impl Sync for Proto {}
 
 impl Proto {
+    /// Puts a prototype where it stays, and fills the head in.
+    pub(crate) fn settled(self, globals: *const Value) -> Arc<Proto> {
+        let this = Arc::new(self);
+        let head = this.consts.as_ptr().cast_mut().cast::<Head>();
+        let window_bytes = (this.registers as usize + 2) * size_of::<Value>();
+        // SAFETY: `Head::before` and `NearHead::before` made room, as aligned as values are; nobody runs the prototype yet.
+        unsafe {
+            head.write(Head {
+                proto: Arc::as_ptr(&this),
+                exact_arity: this.exact_arity,
+                window_bytes: window_bytes as u32,
+                code_start: this.code_start,
+                globals,
+            });
+            NearHead::of(this.code_start).write(NearHead {
+                closure: Value::UNSET,
+                window_bytes: window_bytes as u64,
+                consts: this.consts_start,
+            });
+        }
+        this
+    }
+    /// The number of words of its code.
+    pub(crate) fn code_len(&self) -> usize {
+        self.code.len() - NearHead::WORDS
+    }
+    /// The place of a constant.
+    pub(crate) fn constant(&self, index: usize) -> *mut Value {
+        (&raw const self.consts[Head::WORDS + index]).cast_mut()
+    }
     /// The stub that ends a run of the loop.
     pub(crate) fn is_stub(&self) -> bool {
         self.module.is_null()

@@ -99,6 +99,8 @@ pub struct Thread {
     pub(crate) member_cache: *mut crate::cache::Entry,
     pub(crate) pc: *const u64,
     pub(crate) base: *mut Value,
+    #[cfg(heddle_tail_calls)]
+    pub(crate) handlers: [crate::interp::tail::Handler; 256],
     pub(crate) stack: Stack,
     pub(crate) vars_store: Vec<Value>,
     pub(crate) engine: Arc<Engine>,
@@ -251,6 +253,8 @@ impl Thread {
             member_entries,
             pc: std::ptr::null(),
             base: std::ptr::null_mut(),
+            #[cfg(heddle_tail_calls)]
+            handlers: crate::interp::tail::HANDLERS,
             stack: Stack::empty(),
             vars_store: Vec::new(),
             engine,
@@ -425,7 +429,7 @@ impl Thread {
             )
             .cast::<Closure>();
         // SAFETY: `alloc` made room; prototypes live as long as the engine.
-        unsafe { (*object).proto = Arc::as_ptr(proto) };
+        unsafe { (*object).consts = proto.consts_start };
         Value::local(object.cast())
     }
 
@@ -657,6 +661,10 @@ impl Thread {
 
     // --- collection
 
+    #[inline]
+    pub(crate) fn is_stressed(&self) -> bool {
+        self.stress == Stress::Collect
+    }
     /// `--stress=gc`.
     #[inline]
     pub(crate) fn collects_always(&mut self) -> bool {
@@ -1190,7 +1198,7 @@ impl Thread {
                 let proto = &*frame.proto;
                 let offset = frame.pc.offset_from(proto.code_start);
                 assert!(
-                    (0..=proto.code.len() as isize).contains(&offset),
+                    (0..=proto.code_len() as isize).contains(&offset),
                     "{} is left inside its code",
                     proto.name
                 );

@@ -166,6 +166,8 @@ macro_rules! for_each_op {
             Call [Window Dst Num None] 0 "R[b] := R[a](c arguments)",
             CallK [Window Dst Num Const] 0 "R[b] := K[imm](c arguments); K[imm] is put into R[a]",
             CallFn [Window Dst Num Const] 0 "CallK of a closure with exactly c parameters, neither rest nor generator",
+            CallNear [Window Dst Num Int] 0 "(the VM turns CallFn and CallK into it) CallFn of the function whose code lies imm words from here",
+            CallNative [Window Dst Num Const] 0 "(the VM turns CallK into it) CallK of a native that takes exactly these arguments",
             CallGlobal [Window Dst Num Global] 0 "R[b] := G[imm](c arguments)",
             CallNamed [Window Dst Num Const] 0 "Call, K[imm] (Names) naming the last of the c arguments",
             Invoke [Window Dst Num Sym] 1 "R[b] := R[a+2].S[imm](c arguments, the receiver counted)",

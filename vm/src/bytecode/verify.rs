@@ -634,7 +634,14 @@ impl Code<'_> {
             Op::Yield | Op::GenReturn => is_generator,
             Op::Return | Op::ReturnNil => !is_generator,
             Op::ReturnJump | Op::ReturnEnd => self.is_trusted && !is_generator,
-            Op::AddF | Op::SubF | Op::MulF | Op::DivF | Op::LoadSlot | Op::Exit => false,
+            Op::AddF
+            | Op::SubF
+            | Op::MulF
+            | Op::DivF
+            | Op::LoadSlot
+            | Op::CallNear
+            | Op::CallNative
+            | Op::Exit => false,
             _ => true,
         };
         ensure(fits, || format!("{} does not belong here", op.name()))

@@ -196,7 +196,7 @@ impl Mutator {
                         (*object.cast::<Tuple>()).len = count as u32;
                         (*object.cast::<Tuple>()).hash = 0.into();
                     }
-                    Form::Closure => (*object.cast::<Closure>()).proto = std::ptr::null(),
+                    Form::Closure => (*object.cast::<Closure>()).consts = std::ptr::null(),
                     Form::Generator => {
                         let generator = object.cast::<Generator>();
                         (*generator).state = 0;

@@ -128,7 +128,7 @@ impl Thread {
         names: &[Sym],
     ) -> Result<(), Trap> {
         // SAFETY: prototypes live as long as the engine.
-        let proto: &Proto = unsafe { &*(*callee.as_object().cast::<Closure>()).proto };
+        let proto: &Proto = unsafe { &*(*callee.as_object().cast::<Closure>()).proto() };
         self.ensure_stack(at + 2 + argc.max(proto.registers as usize) + 1)?;
         if proto.exact_arity as usize != argc || !names.is_empty() {
             self.bind(proto, at, argc, names)?;
@@ -223,6 +223,61 @@ impl Thread {
         Ok(())
     }
 
+    /// Calls a native of the library whose arguments are all there.
+    #[inline]
+    pub(crate) fn call_plain(
+        &mut self,
+        def: &'static NativeDef,
+        at: usize,
+        argc: usize,
+        dest: usize,
+    ) -> Result<(), Trap> {
+        if self.is_stressed() {
+            return self.call_native(def, at, argc, dest, &[], argc);
+        }
+        // SAFETY: the window is on the stack, which no native moves without `HostCtx`.
+        let args = unsafe { self.base.add(at + 2) };
+        let mut ctx = Ctx {
+            thread: self,
+            args,
+            argc,
+            def,
+        };
+        match guarded(|| (def.func)(&mut ctx)) {
+            Ok(Ok(value)) => {
+                self.set_reg(dest, value);
+                self.after_alloc();
+                Ok(())
+            }
+            // It has done nothing yet: from the beginning.
+            Ok(Err(Trap::Collect)) => self.call_native(def, at, argc, dest, &[], argc),
+            Ok(Err(trap)) => self.native_trap(trap, dest),
+            Err(panic) => Err(self.native_panic(def, &panic)),
+        }
+    }
+    /// What a native asks for instead of returning a value.
+    #[cold]
+    fn native_trap(&mut self, trap: Trap, dest: usize) -> Result<(), Trap> {
+        match trap {
+            Trap::Collect => Err(self.throw_limit()),
+            Trap::Call => {
+                let (function, args) =
+                    std::mem::replace(&mut self.pending_call, (Value::NIL, Vec::new()));
+                self.call_into(dest, function, &args)
+            }
+            Trap::Suspend => {
+                self.wait_dest = dest;
+                Err(trap)
+            }
+            _ => Err(trap),
+        }
+    }
+    #[cold]
+    fn native_panic(&mut self, def: &'static NativeDef, panic: &str) -> Trap {
+        let message = format!("{}: internal error: {panic}", def.name);
+        self.throw_new(ErrorKind::Error, &message)
+    }
+
     fn call_native(
         &mut self,
         def: &'static NativeDef,
@@ -287,24 +342,11 @@ impl Thread {
                 }
                 Ok(Err(trap)) => {
                     self.scan_extra = 0;
-                    return match trap {
-                        Trap::Collect => Err(self.throw_limit()),
-                        Trap::Call => {
-                            let (function, args) =
-                                std::mem::replace(&mut self.pending_call, (Value::NIL, Vec::new()));
-                            self.call_into(dest, function, &args)
-                        }
-                        Trap::Suspend => {
-                            self.wait_dest = dest;
-                            Err(trap)
-                        }
-                        _ => Err(trap),
-                    };
+                    return self.native_trap(trap, dest);
                 }
                 Err(panic) => {
                     self.scan_extra = 0;
-                    let message = format!("{}: internal error: {panic}", def.name);
-                    return Err(self.throw_new(ErrorKind::Error, &message));
+                    return Err(self.native_panic(def, &panic));
                 }
             }
         }
@@ -627,7 +669,7 @@ impl Thread {
                 _ => {}
             }
             let closure = (*generator).closure;
-            let proto: &Proto = &*(*closure.as_object().cast::<Closure>()).proto;
+            let proto: &Proto = &*(*closure.as_object().cast::<Closure>()).proto();
             // The generator takes the place of the window's callee, its frame comes behind it.
             self.ensure_stack(at + 3 + proto.registers as usize)?;
             let base = self.base.add(at + 3);

@@ -3,15 +3,16 @@
 //! Contract of every function here: `s` describes a running frame of verified code and `w` is the instruction before `s.pc`; register
 //! numbers in `w` are inside the frame, constants inside the prototype. Nothing here allocates except by bumping, calls out or drops.
 
-use super::frame::{constants, return_destination, return_distance, return_pc, return_word};
+use super::frame::{call_return_word, constants, return_destination, return_distance, return_pc};
 use super::{Next, State};
 use crate::bytecode::{Op, Word};
-use crate::module::Proto;
+use crate::module::{Head, NearHead};
 use crate::object::{
     Cell, Closure, FLAG_BARRIER, FLAG_FROZEN, Header, Instance, Kind, List, Tuple, TypeObject,
     type_id,
 };
-use crate::value::{TAG_INT, Value};
+use crate::value::{TAG_INT, TAG_SHIFT, Value};
+use std::hint::cold_path;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use Next::{Go, Jump as Taken, Slow};
@@ -60,14 +61,71 @@ unsafe fn register(base: *mut Value, i: usize) -> *mut Value {
 }
 macro_rules! jump {
     ($s:ident, $w:ident) => {{
-        $s.pc = $s.pc.offset($w.imm() as isize);
+        $s.pc = jump_target($s.pc, $w);
         Taken
     }};
 }
 
+/// The target of a jump, computed once: the compiler otherwise computes it twice, for the load of the word there and for what follows.
+#[expect(
+    clippy::pointers_in_nomem_asm_block,
+    reason = "only the address passes through, the memory is not touched"
+)]
+#[inline(always)]
+unsafe fn jump_target(pc: *const u64, w: Word) -> *const u64 {
+    // SAFETY: verified: jumps stay in the code.
+    let mut target = unsafe { pc.offset(w.imm() as isize) };
+    // SAFETY: does nothing.
+    unsafe {
+        std::arch::asm!("/* {0} */", inout(reg) target, options(pure, nomem, nostack, preserves_flags))
+    };
+    target
+}
+
+/// `b` and `c` of an instruction that uses both, `b` in the low byte: from there each is one instruction away.
+#[inline(always)]
+fn pair(w: Word) -> u32 {
+    #[allow(unused_mut, reason = "not everywhere")]
+    let mut pair = (w.0 as u32) >> 16;
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: does nothing.
+    unsafe {
+        std::arch::asm!("", inout("eax") pair, options(pure, nomem, nostack, preserves_flags))
+    };
+    pair
+}
+#[inline(always)]
+fn b_of(w: Word) -> usize {
+    (pair(w) & 0xff) as usize
+}
+#[inline(always)]
+fn c_of(w: Word) -> usize {
+    (pair(w) >> 8 & 0xff) as usize
+}
+
+/// The tag of ints as a number that the compiler does not know: it stays in one register for test and result, instead of turning into
+/// shifts here and into another constant there.
+#[inline(always)]
+fn int_tag() -> u64 {
+    let mut tag = TAG_INT;
+    // SAFETY: does nothing.
+    unsafe {
+        std::arch::asm!("/* {0} */", inout(reg) tag, options(pure, nomem, nostack, preserves_flags))
+    };
+    tag
+}
+#[inline(always)]
+fn is_int(x: Value) -> bool {
+    x.0 >= int_tag()
+}
 #[inline(always)]
 fn both_ints(x: Value, y: Value) -> bool {
-    x.0 & y.0 >= TAG_INT
+    x.0 & y.0 >= int_tag()
+}
+/// A non-negative int as it is, and something at least 2^47 for anything else: one comparison with a length says whether it is an index.
+#[inline(always)]
+fn as_index(x: Value) -> u64 {
+    x.0 ^ TAG_INT
 }
 #[inline(always)]
 fn both_floats(x: Value, y: Value) -> bool {
@@ -83,7 +141,7 @@ fn shifted(x: Value) -> i64 {
 /// Puts the tag over whatever arithmetic left in the upper 16 bits.
 #[inline(always)]
 fn tagged(bits: u64) -> Value {
-    Value(bits | TAG_INT)
+    Value(bits | int_tag())
 }
 /// Reads a register again as a float: the compiler then loads it straight into a float register.
 #[inline(always)]
@@ -106,7 +164,7 @@ unsafe fn requicken(s: &mut State, w: Word, op: Op) -> Next {
 slow_only! {
     LoadImport GetImportVar SetImportVar SetVar SetGlobal Closure CheckSet NewCell
     Pow Shl Shr BitNot ToStr Format Concat In Is
-    JNotIn JNoKey CallNamed InvokeCopy InvokeNamed ReturnJump ReturnEnd CheckArg
+    JNotIn JNoKey CallNative CallNamed InvokeCopy InvokeNamed ReturnJump ReturnEnd CheckArg
     GenBegin Yield GenReturn IterNew ForNext2 IterClose ForPrep
     NewList ListAppend ListToTuple NewTuple NewMap MapInsert NewRange SetMethod Unpack SliceRest
     Throw Rethrow MatchFail AssertFail DeferPush DeferPop NotBuilt Spawn TaskYield Exit
@@ -133,8 +191,7 @@ op!(LoadNil(s, w) {
 op!(LoadBool(s, w) { reg!(s, w.a()) = Value::bool(w.b() != 0); Go });
 op!(LoadUnset(s, w) { reg!(s, w.a()) = Value::UNSET; Go });
 op!(GetGlobal(s, w) {
-    let globals = (*s.k.sub(1)).bits() as *const Value;
-    let v = *globals.add(w.imm() as usize);
+    let v = *(*Head::of(s.k)).globals.add(w.imm() as usize);
     if v.is_unset() { return Slow; }
     reg!(s, w.a()) = v;
     Go
@@ -186,76 +243,75 @@ op!(SetCell(s, w) {
 
 // --- arithmetic
 
-macro_rules! add_sub {
-    ($name:ident, $fname:ident, $mname:ident, $method:ident, $wrapping:ident) => {
+// Each of the four operations has three forms: one for ints (`Add`), one for floats (`AddF`) and one for both mixed (`AddM`). A place starts
+// with the first and goes only forward, so that one which meets both settles. Slow paths exchange them (`slow::quicken_arithmetic`).
+
+/// `x + y` of inline ints, if that is one.
+#[inline(always)]
+fn small_add(x: Value, y: Value) -> Option<Value> {
+    let result = first(tagged(x.0.wrapping_add(y.0)));
+    match shifted(x).overflowing_add(shifted(y)) {
+        (_, true) => None,
+        _ => Some(result),
+    }
+}
+#[inline(always)]
+fn small_sub(x: Value, y: Value) -> Option<Value> {
+    let result = first(tagged(x.0.wrapping_sub(y.0)));
+    match shifted(x).overflowing_sub(shifted(y)) {
+        (_, true) => None,
+        _ => Some(result),
+    }
+}
+/// Has a value computed before what follows: the operands' registers are then free for the overflow test.
+#[inline(always)]
+fn first(mut v: Value) -> Value {
+    // SAFETY: does nothing.
+    unsafe {
+        std::arch::asm!("/* {0} */", inout(reg) v.0, options(nomem, nostack, preserves_flags))
+    };
+    v
+}
+#[inline(always)]
+fn small_mul(x: Value, y: Value) -> Option<Value> {
+    match x.as_small_int().overflowing_mul(shifted(y)) {
+        (_, true) => None,
+        _ => Some(tagged(x.0.wrapping_mul(y.0))),
+    }
+}
+#[inline(always)]
+fn small_div(x: Value, y: Value) -> Option<Value> {
+    match y.as_small_int() {
+        0 => None,
+        d => Some(Value::float_result(x.as_small_int() as f64 / d as f64)),
+    }
+}
+macro_rules! int_op {
+    ($name:ident, $small:ident) => {
         op!($name(s, w) {
-            let (x, y) = (reg!(s, w.b()), reg!(s, w.c()));
-            if both_ints(x, y) {
-                if shifted(x).$method(shifted(y)).1 {
-                    return Slow;
-                }
-                reg!(s, w.a()) = tagged(x.0.$wrapping(y.0));
-                Go
-            } else if both_floats(x, y) {
-        requicken(s, w, Op::$fname)
-    } else if x.is_float() || y.is_float() {
-        requicken(s, w, Op::$mname)
-            } else {
-                Slow
+            let (x, y) = (reg!(s, b_of(w)), reg!(s, c_of(w)));
+            if !both_ints(x, y) { return Slow; }
+            match $small(x, y) {
+                Some(v) => { reg!(s, w.a()) = v; Go }
+                None => Slow,
             }
         });
     };
 }
-add_sub!(Add, AddF, AddM, overflowing_add, wrapping_add);
-add_sub!(Sub, SubF, SubM, overflowing_sub, wrapping_sub);
-op!(Mul(s, w) {
-    let (x, y) = (reg!(s, w.b()), reg!(s, w.c()));
-    if both_ints(x, y) {
-        if x.as_small_int().overflowing_mul(shifted(y)).1 {
-            return Slow;
-        }
-        reg!(s, w.a()) = tagged(x.0.wrapping_mul(y.0));
-        Go
-    } else if both_floats(x, y) {
-        requicken(s, w, Op::MulF)
-    } else if x.is_float() || y.is_float() {
-        requicken(s, w, Op::MulM)
-    } else {
-        Slow
-    }
-});
-op!(Div(s, w) {
-    let (x, y) = (reg!(s, w.b()), reg!(s, w.c()));
-    if both_ints(x, y) {
-        let d = y.as_small_int();
-        if d == 0 { return Slow; }
-        reg!(s, w.a()) = Value::float_result(x.as_small_int() as f64 / d as f64);
-        Go
-    } else if both_floats(x, y) {
-        requicken(s, w, Op::DivF)
-    } else if x.is_float() || y.is_float() {
-        requicken(s, w, Op::DivM)
-    } else {
-        Slow
-    }
-});
+int_op!(Add, small_add);
+int_op!(Sub, small_sub);
+int_op!(Mul, small_mul);
+int_op!(Div, small_div);
 macro_rules! float_op {
-    ($name:ident, $mixed:ident, $generic:ident, $sign:tt) => {
+    ($name:ident, $mixed:ident, $small:ident, $sign:tt) => {
         op!($name(s, w) {
-            let (x, y) = (register(s.base, w.b()), register(s.base, w.c()));
-            if both_floats(*x, *y) {
-                reg!(s, w.a()) = Value::float_result(load_float(x) $sign load_float(y));
-                Go
-            } else if both_ints(*x, *y) {
-                requicken(s, w, Op::$generic)
-            } else if (*x).is_small_int() || (*y).is_small_int() {
-                requicken(s, w, Op::$mixed)
-            } else {
-                Slow
-            }
+            let (x, y) = (register(s.base, b_of(w)), register(s.base, c_of(w)));
+            if !both_floats(*x, *y) { return Slow; }
+            reg!(s, w.a()) = Value::float_result(load_float(x) $sign load_float(y));
+            Go
         });
         op!($mixed(s, w) {
-            let (x, y) = (reg!(s, w.b()), reg!(s, w.c()));
+            let (x, y) = (reg!(s, b_of(w)), reg!(s, c_of(w)));
             let (x, y) = if x.is_float() {
                 if y.is_small_int() {
                     (x.as_float(), y.as_small_int() as f64)
@@ -264,10 +320,15 @@ macro_rules! float_op {
                 } else {
                     return Slow;
                 }
-            } else if x.is_small_int() && y.is_float() {
+            } else if !x.is_small_int() {
+                return Slow;
+            } else if y.is_float() {
                 (x.as_small_int() as f64, y.as_float())
-            } else if both_ints(x, y) {
-                return requicken(s, w, Op::$generic);
+            } else if y.is_small_int() {
+                return match $small(x, y) {
+                    Some(v) => { reg!(s, w.a()) = v; Taken }
+                    None => Slow,
+                };
             } else {
                 return Slow;
             };
@@ -276,10 +337,10 @@ macro_rules! float_op {
         });
     };
 }
-float_op!(AddF, AddM, Add, +);
-float_op!(SubF, SubM, Sub, -);
-float_op!(MulF, MulM, Mul, *);
-float_op!(DivF, DivM, Div, /);
+float_op!(AddF, AddM, small_add, +);
+float_op!(SubF, SubM, small_sub, -);
+float_op!(MulF, MulM, small_mul, *);
+float_op!(DivF, DivM, small_div, /);
 
 /// The payload of an int that needs no more than 32 bits, for the shorter division.
 #[inline(always)]
@@ -308,13 +369,13 @@ fn floor_div(x: Value, m: Value) -> Value {
     Value::small_int(x.as_small_int().div_euclid(m.as_small_int()))
 }
 op!(Mod(s, w) {
-    let (x, y) = (reg!(s, w.b()), reg!(s, w.c()));
+    let (x, y) = (reg!(s, b_of(w)), reg!(s, c_of(w)));
     if !both_ints(x, y) || shifted(y) <= 0 { return Slow; }
     reg!(s, w.a()) = floor_mod(x, y);
     Go
 });
 op!(FloorDiv(s, w) {
-    let (x, y) = (reg!(s, w.b()), reg!(s, w.c()));
+    let (x, y) = (reg!(s, b_of(w)), reg!(s, c_of(w)));
     if !both_ints(x, y) || shifted(y) <= 0 { return Slow; }
     reg!(s, w.a()) = floor_div(x, y);
     Go
@@ -322,7 +383,7 @@ op!(FloorDiv(s, w) {
 op!(ModI(s, w) {
     let x = reg!(s, w.b());
     let m = w.imm();
-    if !x.is_small_int() || m <= 0 { return Slow; }
+    if !is_int(x) || m <= 0 { return Slow; }
     reg!(s, w.a()) = match as_u32(x) {
         Some(x) => tagged((x % m as u32) as u64),
         None => floor_mod(x, Value::small_int(m as i64)),
@@ -332,7 +393,7 @@ op!(ModI(s, w) {
 op!(FloorDivI(s, w) {
     let x = reg!(s, w.b());
     let m = w.imm();
-    if !x.is_small_int() || m <= 0 { return Slow; }
+    if !is_int(x) || m <= 0 { return Slow; }
     reg!(s, w.a()) = match as_u32(x) {
         Some(x) => tagged((x / m as u32) as u64),
         None => floor_div(x, Value::small_int(m as i64)),
@@ -342,7 +403,7 @@ op!(FloorDivI(s, w) {
 macro_rules! bit_op {
     ($name:ident, $sign:tt) => {
         op!($name(s, w) {
-            let (x, y) = (reg!(s, w.b()), reg!(s, w.c()));
+            let (x, y) = (reg!(s, b_of(w)), reg!(s, c_of(w)));
             if !both_ints(x, y) { return Slow; }
             reg!(s, w.a()) = Value::small_int(x.as_small_int() $sign y.as_small_int());
             Go
@@ -356,17 +417,18 @@ macro_rules! add_sub_i {
     ($name:ident, $method:ident, $wrapping:ident, $sign:tt) => {
         op!($name(s, w) {
             let x = reg!(s, w.b());
-            if x.is_small_int() {
+            if is_int(x) {
+                let result = first(tagged(x.0.$wrapping(w.imm() as i64 as u64)));
                 if shifted(x).$method((w.imm() as i64) << 16).1 {
                     return Slow;
                 }
-                reg!(s, w.a()) = tagged(x.0.$wrapping(w.imm() as i64 as u64));
-                Go
-            } else if x.is_float() {
-                reg!(s, w.a()) = Value::float_result(x.as_float() $sign w.imm() as f64);
+                reg!(s, w.a()) = result;
                 Go
             } else {
-                Slow
+                cold_path();
+                if !x.is_float() { return Slow; }
+                reg!(s, w.a()) = Value::float_result(x.as_float() $sign w.imm() as f64);
+                Taken
             }
         });
     };
@@ -375,17 +437,17 @@ add_sub_i!(AddI, overflowing_add, wrapping_add, +);
 add_sub_i!(SubI, overflowing_sub, wrapping_sub, -);
 op!(MulI(s, w) {
     let x = reg!(s, w.b());
-    if x.is_small_int() {
+    if is_int(x) {
         if shifted(x).overflowing_mul(w.imm() as i64).1 {
             return Slow;
         }
         reg!(s, w.a()) = tagged(x.0.wrapping_mul(w.imm() as i64 as u64));
         Go
-    } else if x.is_float() {
-        reg!(s, w.a()) = Value::float_result(x.as_float() * w.imm() as f64);
-        Go
     } else {
-        Slow
+        cold_path();
+        if !x.is_float() { return Slow; }
+        reg!(s, w.a()) = Value::float_result(x.as_float() * w.imm() as f64);
+        Taken
     }
 });
 macro_rules! const_op {
@@ -397,12 +459,12 @@ macro_rules! const_op {
                 let f: fn(f64, f64) -> f64 = $left;
                 reg!(s, w.a()) = Value::float_result(f(load_float(x), y.as_float()));
                 Go
-            } else if (*x).is_small_int() && y.is_float() {
+            } else {
+                cold_path();
+                if !((*x).is_small_int() && y.is_float()) { return Slow; }
                 let f: fn(f64, f64) -> f64 = $left;
                 reg!(s, w.a()) = Value::float_result(f((*x).as_small_int() as f64, y.as_float()));
-                Go
-            } else {
-                Slow
+                Taken
             }
         });
     };
@@ -448,17 +510,17 @@ op!(Not(s, w) { reg!(s, w.a()) = Value::bool(!reg!(s, w.b()).is_truthy()); Go })
 #[inline(always)]
 fn quick_eq(x: Value, y: Value) -> Option<bool> {
     if both_ints(x, y) {
-        Some(x.0 == y.0)
-    } else if both_floats(x, y) {
+        return Some(x.0 == y.0);
+    }
+    cold_path();
+    if both_floats(x, y) {
         Some(x.as_float() == y.as_float())
     } else if x.0 == y.0 {
         Some(true)
     } else if x.is_object() && y.is_object() || x.is_float() || y.is_float() {
         None
-    } else if x.is_object() || y.is_object() {
-        // An object against nil or a bool; an inline int is never equal to an object, but a float might be.
-        Some(false)
     } else {
+        // Among them an object against nil or a bool; an inline int is never equal to an object, but a float might be.
         Some(false)
     }
 }
@@ -466,20 +528,26 @@ fn quick_eq(x: Value, y: Value) -> Option<bool> {
 fn quick_lt(x: Value, y: Value) -> Option<bool> {
     if both_ints(x, y) {
         Some(shifted(x) < shifted(y))
-    } else if both_floats(x, y) {
-        Some(x.as_float() < y.as_float())
     } else {
-        None
+        cold_path();
+        if both_floats(x, y) {
+            Some(x.as_float() < y.as_float())
+        } else {
+            None
+        }
     }
 }
 #[inline(always)]
 fn quick_le(x: Value, y: Value) -> Option<bool> {
     if both_ints(x, y) {
         Some(shifted(x) <= shifted(y))
-    } else if both_floats(x, y) {
-        Some(x.as_float() <= y.as_float())
     } else {
-        None
+        cold_path();
+        if both_floats(x, y) {
+            Some(x.as_float() <= y.as_float())
+        } else {
+            None
+        }
     }
 }
 macro_rules! compare {
@@ -519,13 +587,12 @@ macro_rules! compare_i {
     ($name:ident, $cond:ident, $sign:tt, $want:literal) => {
         op!($name(s, w) {
             let x = reg!(s, w.a());
-            let n = w.pair() as i16 as i64;
-            let holds = if x.is_small_int() {
-                shifted(x) $sign (n << 16)
-            } else if x.is_float() {
-                x.as_float() $sign n as f64
+            let holds = if is_int(x) {
+                shifted(x) $sign (w.0 as u32 & 0xffff_0000) as i32 as i64
             } else {
-                return Slow;
+                cold_path();
+                if !x.is_float() { return Slow; }
+                x.as_float() $sign w.pair() as i16 as f64
             };
             if holds == $want { jump!(s, w) } else { Go }
         });
@@ -544,12 +611,12 @@ compare_i!(JNeI, eq, ==, false);
 
 // --- jumps
 
-op!(Jump(s, w) { s.pc = s.pc.offset(w.imm() as isize); Go });
+op!(Jump(s, w) { s.pc = jump_target(s.pc, w); Go });
 op!(Loop(s, w) {
     let t = s.thread;
     (*t).fuel -= 1;
     if (*t).fuel < 0 { return Slow; }
-    s.pc = s.pc.offset(w.imm() as isize);
+    s.pc = jump_target(s.pc, w);
     Go
 });
 op!(JumpIf(s, w) { if reg!(s, w.a()).is_truthy() { jump!(s, w) } else { Go } });
@@ -587,52 +654,58 @@ op!(JNotLen(s, w) {
 
 // --- calls
 
-/// Pushes the frame of a closure if it takes exactly `argc` arguments; `at` is the window, `after` the word to return to.
+/// Pushes the frame of a closure if it takes exactly as many arguments as `w` gives; `after` is the word to return to.
 #[inline(always)]
-unsafe fn push(
-    s: &mut State,
-    closure: *mut Header,
-    at: usize,
-    after: *const u64,
-    destination: usize,
-    argc: usize,
-) -> Next {
-    // SAFETY: the contract at the head of this file; `closure` is a closure.
+unsafe fn push(s: &mut State, w: Word, callee: Value, after: *const u64) -> Next {
+    // SAFETY: the contract at the head of this file; `callee` is a closure.
     unsafe {
-        let proto: *const Proto = (*closure.cast::<Closure>()).proto;
-        if (*proto).exact_arity as usize != argc {
+        let k = (*callee.as_object().cast::<Closure>()).consts;
+        if (*Head::of(k)).exact_arity as usize != w.c() {
             return Slow;
         }
-        enter(s, closure, at, after, destination)
+        enter(s, w, callee, after)
     }
 }
 /// Pushes the frame of a closure whose arguments are in place.
 #[inline(always)]
-unsafe fn enter(
-    s: &mut State,
-    closure: *mut Header,
-    at: usize,
-    after: *const u64,
-    destination: usize,
-) -> Next {
+unsafe fn enter(s: &mut State, w: Word, callee: Value, after: *const u64) -> Next {
     // SAFETY: as for `push`.
     unsafe {
-        let proto: *const Proto = (*closure.cast::<Closure>()).proto;
-        let base = s.base.add(at + 2);
+        let k = (*callee.as_object().cast::<Closure>()).consts;
+        let head = Head::of(k);
+        let window = register(s.base, w.a());
         let t = s.thread;
-        if base.add((*proto).registers as usize) > (*t).stack_limit {
+        if window.byte_add((*head).window_bytes as usize) > (*t).stack_limit {
             return Slow;
         }
         (*t).fuel -= 1;
         if (*t).fuel < 0 {
             return Slow;
         }
-        *base.sub(1) = Value(return_word(after, at, destination));
-        s.base = base;
-        s.pc = (*proto).code_start;
-        s.k = (*proto).consts_start;
+        *window = callee;
+        *window.add(1) = Value(call_return_word(after, w));
+        s.base = window.add(2);
+        s.pc = (*head).code_start;
+        s.k = k;
         Go
     }
+}
+/// As `Value::is_object`, from the tag alone: the compiler otherwise makes two constants of it.
+#[inline(always)]
+fn is_object(v: Value) -> bool {
+    let mut tag = v.0 >> TAG_SHIFT;
+    // SAFETY: does nothing.
+    unsafe {
+        std::arch::asm!("/* {0} */", inout(reg) tag, options(pure, nomem, nostack, preserves_flags))
+    };
+    tag & !1 == 0xFFFC
+}
+/// Whether `v` may not simply be stored into an object: it is frozen, or the collector must hear of it.
+#[inline(always)]
+unsafe fn is_guarded(header: *const Header, v: Value) -> bool {
+    // SAFETY: a live object's header.
+    let flags = unsafe { (*header).flags };
+    flags & (FLAG_FROZEN | FLAG_BARRIER) != 0 && (flags & FLAG_FROZEN != 0 || is_object(v))
 }
 /// What the cache word at `pc` remembers for a type: a slot or method index.
 #[inline(always)]
@@ -678,51 +751,53 @@ unsafe fn in_either(s: &State, w: Word, type_id: u32, what: u64) -> Option<u32> 
 op!(Call(s, w) {
     let callee = reg!(s, w.a());
     if !callee.is_kind(Kind::Closure) { return Slow; }
-    push(s, callee.as_object(), w.a(), s.pc, w.b(), w.c())
+    push(s, w, callee, s.pc)
 });
 op!(CallK(s, w) {
     let callee = *s.k.add(w.imm() as usize);
     if !callee.is_kind(Kind::Closure) { return Slow; }
-    let next = push(s, callee.as_object(), w.a(), s.pc, w.b(), w.c());
-    if next == Go { *s.base.sub(2) = callee; }
-    next
+    push(s, w, callee, s.pc)
 });
 op!(CallFn(s, w) {
-    let callee = *s.k.add(w.imm() as usize);
     // That the function takes exactly these arguments is checked when the module is linked or the call is quickened.
-    let next = enter(s, callee.as_object(), w.a(), s.pc, w.b());
-    if next == Go { *s.base.sub(2) = callee; }
-    next
+    let callee = *s.k.add(w.imm() as usize);
+    enter(s, w, callee, s.pc)
+});
+op!(CallNear(s, w) {
+    let code = jump_target(s.pc, w);
+    let head = NearHead::of(code);
+    let window = register(s.base, w.a());
+    let t = s.thread;
+    if window.byte_add((*head).window_bytes as usize) > (*t).stack_limit { return Slow; }
+    (*t).fuel -= 1;
+    if (*t).fuel < 0 { return Slow; }
+    *window = (*head).closure;
+    *window.add(1) = Value(call_return_word(s.pc, w));
+    s.base = window.add(2);
+    s.pc = code;
+    s.k = (*head).consts;
+    Go
 });
 op!(CallGlobal(s, w) {
-    let globals = (*s.k.sub(1)).bits() as *const Value;
-    let callee = *globals.add(w.imm() as usize);
+    let callee = *(*Head::of(s.k)).globals.add(w.imm() as usize);
     if !callee.is_kind(Kind::Closure) { return Slow; }
-    let next = push(s, callee.as_object(), w.a(), s.pc, w.b(), w.c());
-    if next == Go { *s.base.sub(2) = callee; }
-    next
+    push(s, w, callee, s.pc)
 });
 op!(Invoke(s, w) {
     let receiver = reg!(s, w.a() + 2);
     if !receiver.is_object() { return Slow; }
     let Some(index) = in_word(s.pc, (*receiver.as_object()).type_id) else { return Slow };
     let method = *(*s.thread).methods.add(index as usize);
-    let object = method.as_object();
-    if (*object).kind != Kind::Closure { return Slow; }
-    let next = push(s, object, w.a(), s.pc.add(1), w.b(), w.c());
-    if next == Go { *s.base.sub(2) = method; }
-    next
+    if (*method.as_object()).kind != Kind::Closure { return Slow; }
+    push(s, w, method, s.pc.add(1))
 });
 op!(InvokeT(s, w) {
     let receiver = reg!(s, w.a() + 2);
     if !receiver.is_object() { return Slow; }
     let Some(index) = in_either(s, w, (*receiver.as_object()).type_id, crate::cache::METHOD) else { return Slow };
     let method = *(*s.thread).methods.add(index as usize);
-    let object = method.as_object();
-    if (*object).kind != Kind::Closure { return Slow; }
-    let next = push(s, object, w.a(), s.pc.add(1), w.b(), w.c());
-    if next == Go { *s.base.sub(2) = method; }
-    next
+    if (*method.as_object()).kind != Kind::Closure { return Slow; }
+    push(s, w, method, s.pc.add(1))
 });
 op!(InvokePush(s, w) {
     let receiver = reg!(s, w.a() + 2);
@@ -730,8 +805,7 @@ op!(InvokePush(s, w) {
     let list = receiver.as_object().cast::<List>();
     let v = reg!(s, w.a() + 3);
     let len = (*list).len;
-    if len == (*list).capacity || (*list).header.has(FLAG_FROZEN) { return Slow; }
-    if (*list).header.has(FLAG_BARRIER) && v.is_object() { return Slow; }
+    if len == (*list).capacity || is_guarded(&raw const (*list).header, v) { return Slow; }
     *(*list).items.add(len as usize) = v;
     (*list).len = len + 1;
     // What `push` returns.
@@ -739,25 +813,27 @@ op!(InvokePush(s, w) {
     s.pc = s.pc.add(1);
     Go
 });
+/// Leaves the running frame with a result.
+#[inline(always)]
+unsafe fn leave(s: &mut State, value: Value) -> Next {
+    // SAFETY: the return word leads to the caller's frame.
+    unsafe {
+        let ret = (*s.base.sub(1)).0;
+        let base = s.base.sub(return_distance(ret) + 2);
+        *register(base, return_destination(ret)) = value;
+        s.base = base;
+        s.pc = return_pc(ret);
+        s.k = constants(base);
+        Go
+    }
+}
 op!(Return(s, w) {
     let value = reg!(s, w.a());
-    let ret = (*s.base.sub(1)).0;
-    let base = s.base.sub(return_distance(ret) + 2);
-    *register(base, return_destination(ret)) = value;
-    s.base = base;
-    s.pc = return_pc(ret);
-    s.k = constants(base);
-    Go
+    leave(s, value)
 });
 op!(ReturnNil(s, w) {
     let _ = w;
-    let ret = (*s.base.sub(1)).0;
-    let base = s.base.sub(return_distance(ret) + 2);
-    *register(base, return_destination(ret)) = Value::NIL;
-    s.base = base;
-    s.pc = return_pc(ret);
-    s.k = constants(base);
-    Go
+    leave(s, Value::NIL)
 });
 
 // --- loops
@@ -833,8 +909,7 @@ op!(SetField(s, w) {
     if !x.is_object() { return Slow; }
     let object = x.as_object();
     let v = reg!(s, w.b());
-    if (*object).has(FLAG_FROZEN) { return Slow; }
-    if (*object).has(FLAG_BARRIER) && v.is_object() { return Slow; }
+    if is_guarded(object, v) { return Slow; }
     let Some(slot) = in_word(s.pc, (*object).type_id) else { return Slow };
     *object.cast::<Value>().add(1 + slot as usize) = v;
     s.pc = s.pc.add(1);
@@ -845,8 +920,7 @@ op!(SetFieldT(s, w) {
     if !x.is_object() { return Slow; }
     let object = x.as_object();
     let v = reg!(s, w.b());
-    if (*object).has(FLAG_FROZEN) { return Slow; }
-    if (*object).has(FLAG_BARRIER) && v.is_object() { return Slow; }
+    if is_guarded(object, v) { return Slow; }
     let Some(slot) = in_either(s, w, (*object).type_id, crate::cache::VAR_FIELD) else { return Slow };
     *object.cast::<Value>().add(1 + slot as usize) = v;
     s.pc = s.pc.add(1);
@@ -860,58 +934,52 @@ op!(GetSlot(s, w) {
     reg!(s, w.a()) = *object.cast::<Value>().add(1 + w.c());
     Go
 });
+/// `R[a] := x[i]`; an index that is no int or negative looks like one far behind the end.
 #[inline(always)]
-unsafe fn element(x: Value, i: i64) -> Option<Value> {
-    // SAFETY: `x` is live; the layouts are those of its type.
+unsafe fn get_element(s: &mut State, w: Word, x: Value, i: u64) -> Next {
+    // SAFETY: the contract at the head of this file; the layouts are those of the types.
     unsafe {
         if !x.is_object() {
-            return None;
+            return Slow;
         }
         let object = x.as_object();
-        match (*object).type_id {
-            type_id::LIST => {
-                let list = object.cast::<List>();
-                if (i as u64) < (*list).len as u64 {
-                    Some(*(*list).items.add(i as usize))
-                } else {
-                    None
-                }
+        if (*object).type_id == type_id::LIST {
+            let list = object.cast::<List>();
+            if i >= (*list).len as u64 {
+                return Slow;
             }
-            type_id::TUPLE => {
-                let tuple = object.cast::<Tuple>();
-                if (i as u64) < (*tuple).len as u64 {
-                    Some(*tuple.add(1).cast::<Value>().add(i as usize))
-                } else {
-                    None
-                }
+            reg!(s, w.a()) = *(*list).items.add(i as usize);
+            Go
+        } else {
+            cold_path();
+            if (*object).type_id != type_id::TUPLE {
+                return Slow;
             }
-            _ => None,
+            let tuple = object.cast::<Tuple>();
+            if i >= (*tuple).len as u64 {
+                return Slow;
+            }
+            reg!(s, w.a()) = *tuple.add(1).cast::<Value>().add(i as usize);
+            Taken
         }
     }
 }
 op!(GetIndex(s, w) {
-    let i = reg!(s, w.c());
-    if !i.is_small_int() { return Slow; }
-    match element(reg!(s, w.b()), i.as_small_int()) {
-        Some(v) => { reg!(s, w.a()) = v; Go }
-        None => Slow,
-    }
+    let i = as_index(reg!(s, c_of(w)));
+    let x = reg!(s, b_of(w));
+    get_element(s, w, x, i)
 });
 op!(GetIndexI(s, w) {
-    match element(reg!(s, w.b()), w.imm() as i64) {
-        Some(v) => { reg!(s, w.a()) = v; Go }
-        None => Slow,
-    }
+    let x = reg!(s, w.b());
+    get_element(s, w, x, w.imm() as i64 as u64)
 });
 op!(SetIndex(s, w) {
     let x = reg!(s, w.a());
-    let i = reg!(s, w.b());
-    if !x.is_kind(Kind::List) || !i.is_small_int() { return Slow; }
+    if !x.is_kind(Kind::List) { return Slow; }
     let list = x.as_object().cast::<List>();
-    let i = i.as_small_int();
-    let v = reg!(s, w.c());
-    if (i as u64) >= (*list).len as u64 || (*list).header.has(FLAG_FROZEN) { return Slow; }
-    if (*list).header.has(FLAG_BARRIER) && v.is_object() { return Slow; }
+    let i = as_index(reg!(s, b_of(w)));
+    let v = reg!(s, c_of(w));
+    if i >= (*list).len as u64 || is_guarded(&raw const (*list).header, v) { return Slow; }
     *(*list).items.add(i as usize) = v;
     Go
 });

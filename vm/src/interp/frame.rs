@@ -12,6 +12,7 @@
 //!   and marked (if it was seen while the running mark ran), so a minor collection reads the stack down to the first such frame only.
 //! - `COUNTED`: the depth of this frame stands in `Stack::counted`.
 
+use crate::bytecode::Word;
 use crate::module::Proto;
 use crate::object::Closure;
 use crate::value::Value;
@@ -28,6 +29,11 @@ pub(crate) const GENERATOR_BELOW: usize = 3;
 #[inline(always)]
 pub(crate) fn return_word(pc: *const u64, distance: usize, destination: usize) -> u64 {
     pc as u64 | (distance as u64) << 48 | (destination as u64) << 56
+}
+/// The return word of a call instruction: its `a` and `b`, one behind the other, are the distance and the destination.
+#[inline(always)]
+pub(crate) fn call_return_word(pc: *const u64, w: Word) -> u64 {
+    pc as u64 | (w.0 >> 8) << 48
 }
 #[inline(always)]
 pub(crate) fn return_pc(word: u64) -> *const u64 {
@@ -49,7 +55,7 @@ pub(crate) fn return_destination(word: u64) -> usize {
 #[inline(always)]
 pub(crate) unsafe fn proto(base: *mut Value) -> *const Proto {
     // SAFETY: `base[-2]` of a frame is its closure.
-    unsafe { (*(*base.sub(2)).as_object().cast::<Closure>()).proto }
+    unsafe { (*(*base.sub(2)).as_object().cast::<Closure>()).proto() }
 }
 /// Constant 0 of the frame at `base`.
 ///
@@ -57,8 +63,8 @@ pub(crate) unsafe fn proto(base: *mut Value) -> *const Proto {
 /// As for `proto`.
 #[inline(always)]
 pub(crate) unsafe fn constants(base: *mut Value) -> *const Value {
-    // SAFETY: constants begin behind the word with the module's globals.
-    unsafe { (*proto(base)).consts_start }
+    // SAFETY: `base[-2]` of a frame is its closure.
+    unsafe { (*(*base.sub(2)).as_object().cast::<Closure>()).consts }
 }
 /// The return word of the frame at `base`.
 ///
@@ -98,7 +104,7 @@ impl Frame {
     /// Index of a word inside the running instruction.
     pub(crate) fn word(&self) -> u32 {
         // SAFETY: `pc` points into (or just behind) the prototype's code.
-        let after = unsafe { self.pc.offset_from((*self.proto).code.as_ptr()) };
+        let after = unsafe { self.pc.offset_from((*self.proto).code_start) };
         (after - 1).max(0) as u32
     }
 }

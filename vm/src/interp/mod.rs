@@ -29,7 +29,7 @@ mod loop_match;
 mod slow;
 mod spawn;
 #[cfg(heddle_tail_calls)]
-mod tail;
+pub(crate) mod tail;
 mod unwind;
 
 use crate::native::Trap;

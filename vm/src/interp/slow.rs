@@ -9,11 +9,11 @@ use super::frame;
 use super::unwind::{generator_state, resumed_by};
 use crate::bytecode::{CaptureSource, Op, Word};
 use crate::engine::{Hook, sym};
-use crate::module::{Link, Proto, Slot};
+use crate::module::{Link, NearHead, Proto, Slot, near_call};
 use crate::native::Trap;
 use crate::object::{
     BoundMethod, Cell, Closure as ClosureObject, Generator, Header, Instance, Kind, List, Map,
-    Tuple, TypeObject, type_id,
+    NativeFunction, Tuple, TypeObject, type_id,
 };
 use crate::ops::arith::BinaryOp;
 use crate::ops::map::Lookup;
@@ -63,12 +63,13 @@ pub(crate) fn LoadImport(t: &mut Thread, w: Word) -> Done {
 fn import(t: &mut Thread, w: Word) -> Result<Value, Trap> {
     // SAFETY: the running frame's prototype lives as long as the engine.
     let proto: &'static Proto = unsafe { &*frame::proto(t.base) };
-    let known = proto.consts[w.imm() as usize + 1];
+    // SAFETY: verified: the constant exists.
+    let known = unsafe { *proto.constant(w.imm() as usize) };
     if known.is_object() {
         return Ok(known);
     }
     let Some(Link::Import(module, name)) = proto.links.get(&(w.imm() as u32)) else {
-        return Ok(proto.consts[w.imm() as usize + 1]);
+        return Ok(known);
     };
     let value = t.export(module, *name)?;
     if let Some((Slot::Global(slot), _)) = module.names.get(name)
@@ -77,7 +78,7 @@ fn import(t: &mut Thread, w: Word) -> Result<Value, Trap> {
         let address = module.globals[*slot as usize].get() as i64;
         // SAFETY: constants of a prototype are written only here and by the linker; the word in front of `pc` is the running instruction.
         unsafe {
-            let constant = proto.consts.as_ptr().add(w.imm() as usize + 1).cast_mut();
+            let constant = proto.constant(w.imm() as usize);
             constant.write_volatile(Value::small_int(address));
             let word = t.pc.sub(1).cast::<std::sync::atomic::AtomicU64>();
             (*word).store(
@@ -201,7 +202,7 @@ pub(crate) fn Closure(t: &mut Thread, w: Word) -> Done {
         .cast::<ClosureObject>();
     // SAFETY: `alloc` made room for the captures; verified: sources exist in the running frame and closure.
     unsafe {
-        (*object).proto = std::sync::Arc::as_ptr(proto);
+        (*object).consts = proto.consts_start;
         let captures = object.add(1).cast::<Value>();
         let own = (*t.base.sub(2))
             .as_object()
@@ -273,6 +274,39 @@ macro_rules! binary_ops {
 fn registers(t: &mut Thread, w: Word) -> (Value, Value) {
     (t.reg(w.b()), t.reg(w.c()))
 }
+/// As `registers`, for operations that have forms for floats and for both: from the next time on, the one that fits.
+fn quickening(t: &mut Thread, w: Word) -> (Value, Value) {
+    let (x, y) = registers(t, w);
+    let is_number = |v: Value| v.is_float() || v.is_small_int();
+    if is_number(x) && is_number(y) {
+        let both_floats = x.is_float() && y.is_float();
+        let both_ints = x.is_small_int() && y.is_small_int();
+        let form = match w.op() {
+            Some(Op::Add) if both_floats => Some(Op::AddF),
+            Some(Op::Sub) if both_floats => Some(Op::SubF),
+            Some(Op::Mul) if both_floats => Some(Op::MulF),
+            Some(Op::Div) if both_floats => Some(Op::DivF),
+            // Ints that get here overflow.
+            Some(Op::Add | Op::Sub | Op::Mul | Op::Div) if both_ints => None,
+            Some(Op::Add | Op::AddF) => Some(Op::AddM),
+            Some(Op::Sub | Op::SubF) => Some(Op::SubM),
+            Some(Op::Mul | Op::MulF) => Some(Op::MulM),
+            _ => Some(Op::DivM),
+        };
+        if let Some(form) = form {
+            quicken(t, w, form);
+        }
+    }
+    (x, y)
+}
+/// Exchanges the operation of the running instruction, `pc` being behind its word. Code is shared by carriers: one relaxed store of a whole word.
+fn quicken(t: &mut Thread, w: Word, op: Op) {
+    // SAFETY: the word in front of `pc` is the running instruction.
+    unsafe {
+        let word = t.pc.sub(1).cast::<std::sync::atomic::AtomicU64>();
+        (*word).store(w.with_op(op).0, std::sync::atomic::Ordering::Relaxed);
+    }
+}
 fn immediate(t: &mut Thread, w: Word) -> (Value, Value) {
     (t.reg(w.b()), Value::small_int(w.imm() as i64))
 }
@@ -283,13 +317,13 @@ fn constant_first(t: &mut Thread, w: Word) -> (Value, Value) {
     (t.constant(w.imm()), t.reg(w.b()))
 }
 binary_ops! {
-    Add Add registers; Sub Sub registers; Mul Mul registers; Div Div registers; FloorDiv FloorDiv registers; Mod Mod registers; Pow Pow registers;
+    Add Add quickening; Sub Sub quickening; Mul Mul quickening; Div Div quickening; FloorDiv FloorDiv registers; Mod Mod registers; Pow Pow registers;
     BitAnd BitAnd registers; BitOr BitOr registers; BitXor BitXor registers; Shl Shl registers; Shr Shr registers;
     AddI Add immediate; SubI Sub immediate; MulI Mul immediate; FloorDivI FloorDiv immediate; ModI Mod immediate; DivI Div immediate;
     AddK Add constant; SubK Sub constant; MulK Mul constant; DivK Div constant;
     RSubK Sub constant_first; RMulK Mul constant_first; RDivK Div constant_first;
     AddM Add registers; SubM Sub registers; MulM Mul registers; DivM Div registers;
-    AddF Add registers; SubF Sub registers; MulF Mul registers; DivF Div registers;
+    AddF Add quickening; SubF Sub quickening; MulF Mul quickening; DivF Div quickening;
 }
 
 pub(crate) fn Neg(t: &mut Thread, w: Word) -> Done {
@@ -695,30 +729,58 @@ pub(crate) fn CallK(t: &mut Thread, w: Word) -> Done {
     quicken_call(t, w, callee);
     t.call_window(w.a(), w.c(), w.b(), &[])
 }
-/// A `CallK` of a permanent closure that takes exactly these arguments becomes a `CallFn`.
+/// A `CallK` of a permanent closure that takes exactly these arguments becomes a `CallNear` or `CallFn`, one of a native a `CallNative`.
 fn quicken_call(t: &mut Thread, w: Word, callee: Value) {
-    if !callee.is_kind(Kind::Closure) || !callee.is_shared() {
+    if !callee.is_shared() {
         return;
     }
     // SAFETY: a closure's prototype and the running one live as long as the engine; a constant that stood for an import now holds what it
     // names, which never changes (write-once slot).
     unsafe {
-        if (*(*callee.as_object().cast::<ClosureObject>()).proto).exact_arity as usize != w.c() {
+        let fits = match callee.kind() {
+            Some(Kind::Closure) => {
+                let proto = (*callee.as_object().cast::<ClosureObject>()).proto();
+                (*proto).exact_arity as usize == w.c()
+            }
+            Some(Kind::Native) => {
+                let native = callee.as_object().cast::<NativeFunction>();
+                (*native).header.aux as usize == w.c() && (*(*native).def).host.is_none()
+            }
+            _ => false,
+        };
+        if !fits {
             return;
         }
         let running = &*frame::proto(t.base);
-        let constant = running.consts.as_ptr().add(w.imm() as usize + 1).cast_mut();
+        let constant = running.constant(w.imm() as usize);
         if running.links.contains_key(&(w.imm() as u32)) && (*constant) != callee {
             if !(*constant).is_unset() {
                 return;
             }
             constant.write_volatile(callee);
         }
-        (*t.pc.sub(1).cast::<std::sync::atomic::AtomicU64>()).store(
-            w.with_op(Op::CallFn).0,
-            std::sync::atomic::Ordering::Release,
-        );
+        let place = t.pc.sub(1);
+        let word = if callee.is_kind(Kind::Native) {
+            w.with_op(Op::CallNative)
+        } else {
+            near_call(w, place, callee).unwrap_or(w.with_op(Op::CallFn))
+        };
+        (*place.cast::<std::sync::atomic::AtomicU64>())
+            .store(word.0, std::sync::atomic::Ordering::Release);
     }
+}
+pub(crate) fn CallNative(t: &mut Thread, w: Word) -> Done {
+    t.charge_call()?;
+    let native = t.constant(w.imm()).as_object().cast::<NativeFunction>();
+    // SAFETY: the constant was a native when the instruction was made, and never changes; definitions live as long as the engine.
+    t.call_plain(unsafe { &*(*native).def }, w.a(), w.c(), w.b())
+}
+pub(crate) fn CallNear(t: &mut Thread, w: Word) -> Done {
+    // SAFETY: made by `near_call`: there begins the code of a permanent closure's function.
+    let callee = unsafe { (*NearHead::of(t.pc.offset(w.imm() as isize))).closure };
+    t.charge_call()?;
+    t.set_reg(w.a(), callee);
+    t.call_window(w.a(), w.c(), w.b(), &[])
 }
 pub(crate) fn CallFn(t: &mut Thread, w: Word) -> Done {
     t.charge_call()?;
@@ -762,6 +824,12 @@ pub(crate) fn Invoke(t: &mut Thread, w: Word) -> Done {
                     w.with_op(Op::InvokePush).0,
                     std::sync::atomic::Ordering::Relaxed,
                 );
+            }
+            if method.is_kind(Kind::Native) {
+                let native = method.as_object().cast::<NativeFunction>();
+                if (*native).header.aux as usize == w.c() && (*(*native).def).host.is_none() {
+                    return t.call_plain(&*(*native).def, w.a(), w.c(), w.b());
+                }
             }
             return t.call_window(w.a(), w.c(), w.b(), &[]);
         }
@@ -1106,7 +1174,7 @@ fn is_closed_by_loops(mut x: Value) -> bool {
         let generator = x.as_object().cast::<Generator>();
         // SAFETY: its kind was tested; `aux` values are saved behind it.
         unsafe {
-            let proto = &*(*(*generator).closure.as_object().cast::<ClosureObject>()).proto;
+            let proto = &*(*(*generator).closure.as_object().cast::<ClosureObject>()).proto();
             if !proto.is_internal {
                 return true;
             }
@@ -1129,7 +1197,7 @@ pub(crate) fn IterClose(t: &mut Thread, w: Word) -> Done {
     let generator = x.as_object().cast::<Generator>();
     // SAFETY: its kind was tested.
     unsafe {
-        let proto = &*(*(*generator).closure.as_object().cast::<ClosureObject>()).proto;
+        let proto = &*(*(*generator).closure.as_object().cast::<ClosureObject>()).proto();
         if (*generator).state == generator_state::SUSPENDED && proto.has_cleanup {
             let top = (*frame::proto(t.base)).registers as usize;
             return t.resume_generator(x, top, top, Some(Value::UNSET), resumed_by::CLOSE);

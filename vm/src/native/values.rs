@@ -29,7 +29,7 @@ impl Ctx<'_> {
             match function.kind()? {
                 Kind::Closure => {
                     let closure = function.as_object().cast::<Closure>();
-                    Some((*(*closure).proto).required as usize)
+                    Some((*(*closure).proto()).required as usize)
                 }
                 Kind::Native => {
                     let native = function.as_object().cast::<NativeFunction>();

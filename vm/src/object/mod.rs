@@ -233,7 +233,18 @@ pub struct Instance {
 #[repr(C)]
 pub struct Closure {
     pub header: Header,
-    pub proto: *const crate::module::Proto,
+    /// Constant 0 of its function; what else a call needs lies in front of it (`module::Head`).
+    pub consts: *const Value,
+}
+
+impl Closure {
+    /// # Safety
+    /// The closure must be one of a linked function.
+    #[inline(always)]
+    pub(crate) unsafe fn proto(&self) -> *const crate::module::Proto {
+        // SAFETY: heads live as long as the engine.
+        unsafe { (*crate::module::Head::of(self.consts)).proto }
+    }
 }
 
 #[repr(C)]

@@ -67,7 +67,7 @@ pub(crate) fn of_simple(value: Value, seed: u64) -> OpResult<Option<u32>> {
             // Closures of one prototype differ by what they captured.
             Kind::Closure => {
                 let closure = &*object.cast::<Closure>();
-                let mut state = hash_word(closure.proto as u64, seed);
+                let mut state = hash_word(closure.consts as u64, seed);
                 for capture in compare::captures_of(value) {
                     if !capture.is_object() || capture.is_kind(Kind::Str) {
                         state = join(

@@ -155,7 +155,7 @@ impl Writer<'_> {
         unsafe {
             match kind {
                 Kind::Range => self.write_range(&*object.cast::<Range>()),
-                Kind::Closure => self.write_function(&*(*object.cast::<Closure>()).proto),
+                Kind::Closure => self.write_function(&*(*object.cast::<Closure>()).proto()),
                 Kind::Native => {
                     let name = (*(*object.cast::<NativeFunction>()).def).name;
                     self.out.push_str("<fn ");
@@ -175,7 +175,7 @@ impl Writer<'_> {
                     let closure = (*object.cast::<Generator>()).closure;
                     self.out.push_str("<generator");
                     if closure.is_kind(Kind::Closure) {
-                        let proto = (*closure.as_object().cast::<Closure>()).proto;
+                        let proto = (*closure.as_object().cast::<Closure>()).proto();
                         self.out.push(' ');
                         self.out.push_str(&(*proto).name);
                     }

@@ -421,6 +421,8 @@ fn what_only_the_vm_and_the_prelude_may_use() {
         Op::ReturnEnd,
         Op::Exit,
         Op::LoadSlot,
+        Op::CallNear,
+        Op::CallNative,
         Op::AddF,
     ] {
         refuses("", |module| module.protos[2].code[0] = word(op, 0, 0, 0, 0));
