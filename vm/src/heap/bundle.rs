@@ -352,6 +352,7 @@ unsafe fn copy_frozen(
                     (*map).capacity = (*map).used;
                     (*map).entries = copy_buffer(Kind::ValueBuffer, first, &mut place).cast();
                     (*map).index = copy_buffer(Kind::RawBuffer, second, &mut place).cast();
+                    (*map).next_index = std::ptr::null_mut();
                 }
                 _ => {}
             }

@@ -94,6 +94,7 @@ impl Heap {
                     (*map).capacity = (*map).used;
                     (*map).entries = self.copy_buffer(Kind::ValueBuffer, first).cast();
                     (*map).index = self.copy_buffer(Kind::RawBuffer, second).cast();
+                    (*map).next_index = std::ptr::null_mut();
                 }
                 _ => {}
             }

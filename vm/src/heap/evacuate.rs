@@ -296,6 +296,7 @@ impl Evacuation<'_> {
                 let map = owner.cast::<Map>();
                 (*map).entries = self.move_buffer::<MODE>((*map).entries.cast()).cast();
                 (*map).index = self.move_buffer::<MODE>((*map).index.cast()).cast();
+                (*map).next_index = self.move_buffer::<MODE>((*map).next_index.cast()).cast();
             }
         }
     }

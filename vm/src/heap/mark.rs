@@ -114,6 +114,7 @@ impl Marking {
                     let map = object.cast::<Map>();
                     self.mark_buffer((*map).entries.cast());
                     self.mark_buffer((*map).index.cast());
+                    self.mark_buffer((*map).next_index.cast());
                     self.scan_piece(object, 0, bundles);
                 }
                 _ => {}

@@ -208,6 +208,7 @@ impl Mutator {
                         (*map).len = count as u32;
                         (*map).used = count as u32;
                         (*map).capacity = count as u32;
+                        (*map).next_index = std::ptr::null_mut();
                         (*map).index_slots = (2 * count) as u32;
                         (*map).entries =
                             self.heap.alloc_buffer(Kind::ValueBuffer, count * 16).cast();

@@ -147,6 +147,10 @@ impl Check<'_> {
                         assert!((*map).used <= (*map).capacity && (*map).len <= (*map).used);
                         self.buffer((*map).entries.cast(), (*map).capacity as usize * 16, header);
                         self.buffer((*map).index.cast(), (*map).index_slots as usize * 8, header);
+                        if !(*map).next_index.is_null() {
+                            let bytes = (*map).index_slots as usize * 16 + 8;
+                            self.buffer((*map).next_index.cast(), bytes, header);
+                        }
                     }
                     Kind::Generator => {
                         let generator = object.cast::<Generator>();

@@ -221,6 +221,8 @@ pub struct Map {
     pub entries: *mut Entry,
     /// Inside a `RawBuffer` object: `hash:32 | position + 1:32` (0: free); null while `index_slots` is 0.
     pub index: *mut u64,
+    /// An index of twice as many slots in the making, with one word more; null: none. Inside a `RawBuffer` object.
+    pub next_index: *mut u64,
 }
 
 /// Instance of a struct (`Struct`) or of an enum's variant (`Variant`): `aux` fields follow.

@@ -5,6 +5,11 @@
 //! tombstones. A slot is `hash:32 | position + 1:32` (low to high), so growing the index needs no key, and goes through old and
 //! new slots in order.
 //!
+//! A large index is doubled bit by bit, so that no insertion takes long: the new one (`next_index`) is made next to the old one, which goes on
+//! serving, and each insertion carries a few slots over, in order. The word behind the new one's slots counts the old slots carried over.
+//! Invariant: what stands in the old index before that count stands in the new one, too, and what stands in the new one stands in the old one;
+//! when all is carried over, the new one takes the old one's place.
+//!
 //! A key whose hash needs script code is never in a map without index: `insert_hashed` makes one. So hashes are computed anew
 //! only of keys for which `hash::quick` can do it.
 //!
@@ -21,6 +26,9 @@ use crate::value::Value;
 
 /// Up to so many entries are searched in a row.
 const FEW: usize = 8;
+/// An index of more slots is doubled bit by bit, so many slots at each insertion; it is three quarters full when that begins.
+const LONG_INDEX: usize = if cfg!(test) { 32 } else { 64 * 1024 };
+const CARRIED_AT_ONCE: usize = if cfg!(test) { 8 } else { 32 };
 /// More entries than this grow by a quarter instead of a half.
 const MANY: usize = 64 * 1024;
 /// No map has more entries.
@@ -130,6 +138,7 @@ fn new(heap: &mut Heap, kind: Kind, type_id: u32, room: usize) -> OpResult {
         (*object).index_slots = 0;
         (*object).entries = std::ptr::null_mut();
         (*object).index = std::ptr::null_mut();
+        (*object).next_index = std::ptr::null_mut();
         if room > 0 {
             grow_entries(heap, object, room);
         }
@@ -191,14 +200,60 @@ fn slot_position(slot: u64) -> usize {
     (slot >> 32) as usize - 1
 }
 
-/// Puts an entry's position into the first free slot.
-fn index_insert(index: &mut [u64], hash: u32, position: usize) {
+/// Puts an entry's position into the first free slot; gives which that is.
+fn index_insert(index: &mut [u64], hash: u32, position: usize) -> usize {
+    index_put(index, hash as u64 | (position as u64 + 1) << 32)
+}
+
+/// Puts a slot's word into the first free slot, unless it is there.
+fn index_put(index: &mut [u64], word: u64) -> usize {
     let mask = index.len() - 1;
-    let mut at = home(hash, index.len());
-    while index[at] != 0 {
+    let mut at = home(word as u32, index.len());
+    while index[at] != 0 && index[at] != word {
         at = (at + 1) & mask;
     }
-    index[at] = hash as u64 | (position as u64 + 1) << 32;
+    index[at] = word;
+    at
+}
+
+/// The index in the making, and how many slots of the old one have been carried over.
+///
+/// # Safety
+/// `map` is live and nobody else refers to its indexes now.
+unsafe fn next_index_mut<'a>(map: *mut Map) -> Option<(&'a mut [u64], &'a mut u64)> {
+    // SAFETY: by the contract; it has twice the slots of the index and a word more.
+    unsafe {
+        if (*map).next_index.is_null() {
+            return None;
+        }
+        let slots = (*map).index_slots as usize * 2;
+        let index = std::slice::from_raw_parts_mut((*map).next_index, slots);
+        Some((index, &mut *(*map).next_index.add(slots)))
+    }
+}
+
+/// Carries some slots over to the index in the making; the last ones end it.
+fn carry_over(map: *mut Map) {
+    // SAFETY: the map is live, and this is the only use of its indexes.
+    unsafe {
+        let old = index_mut(map);
+        let Some((index, carried)) = next_index_mut(map) else {
+            return;
+        };
+        let start = *carried as usize;
+        let end = old.len().min(start + CARRIED_AT_ONCE);
+        for &word in &old[start..end] {
+            if word != 0 {
+                index_put(index, word);
+            }
+        }
+        *carried = end as u64;
+        if end == old.len() {
+            (*map).index = (*map).next_index;
+            (*map).index_slots *= 2;
+            (*map).next_index = std::ptr::null_mut();
+        }
+    }
 }
 
 /// # Safety
@@ -208,8 +263,40 @@ unsafe fn index_mut<'a>(map: *mut Map) -> &'a mut [u64] {
     unsafe { std::slice::from_raw_parts_mut((*map).index, (*map).index_slots as usize) }
 }
 
-/// Takes the slot of a position out and closes the gap, so that probing never meets a tombstone.
-fn index_remove(index: &mut [u64], hash_or_slot: usize) {
+/// Takes a slot out of the map's index, and its word out of the one in the making.
+///
+/// # Safety
+/// `map` is live and nobody else refers to its indexes now.
+unsafe fn remove_slot(map: *mut Map, slot: usize) {
+    // SAFETY: by the contract.
+    unsafe {
+        let old = index_mut(map);
+        let Some((index, carried)) = next_index_mut(map) else {
+            index_remove(old, slot, |_, _, _| {});
+            return;
+        };
+        let carried = *carried as usize;
+        let word = old[slot];
+        // Closing a gap may have moved a word that was carried over behind the count: so it is looked for in any case.
+        let mask = index.len() - 1;
+        let mut at = home(word as u32, index.len());
+        while index[at] != word && index[at] != 0 {
+            at = (at + 1) & mask;
+        }
+        if index[at] == word {
+            index_remove(index, at, |_, _, _| {});
+        }
+        index_remove(old, slot, |word, from, to| {
+            if to < carried && from >= carried {
+                index_put(index, word);
+            }
+        });
+    }
+}
+
+/// Takes the slot of a position out and closes the gap, so that probing never meets a tombstone. `moved(word, from, to)` hears of words that
+/// come to stand elsewhere.
+fn index_remove(index: &mut [u64], hash_or_slot: usize, mut moved: impl FnMut(u64, usize, usize)) {
     let mask = index.len() - 1;
     let mut gap = hash_or_slot;
     let mut at = gap;
@@ -223,6 +310,7 @@ fn index_remove(index: &mut [u64], hash_or_slot: usize) {
         let home = home(slot as u32, index.len());
         if (at.wrapping_sub(home) & mask) >= (at.wrapping_sub(gap) & mask) {
             index[gap] = slot;
+            moved(slot, at, gap);
             gap = at;
         }
     }
@@ -452,8 +540,17 @@ fn push_entry(heap: &mut Heap, value: Value, key: Value, element: Value) {
 fn append(heap: &mut Heap, value: Value, key: Value, element: Value, hash: u32) {
     let position = entries_of(value).len();
     push_entry(heap, value, key, element);
+    let object = map(value);
     // SAFETY: the map is live; no other reference to its index is in use.
-    index_insert(unsafe { index_mut(map(value)) }, hash, position);
+    unsafe {
+        let slot = index_insert(index_mut(object), hash, position);
+        if let Some((index, carried)) = next_index_mut(object) {
+            if slot < *carried as usize {
+                index_insert(index, hash, position);
+            }
+            carry_over(object);
+        }
+    }
 }
 
 /// Makes room for one more entry, in the row and in the index. Nothing visible changes.
@@ -482,7 +579,20 @@ fn make_room(heap: &mut Heap, types: &dyn TypeLookup, value: Value) -> OpResult<
     if slots == 0 && entries_of(value).len() >= FEW {
         build_index(heap, types, value, slots_for(len + 1))?;
     } else if slots > 0 && (len + 1) * 4 > slots * 3 {
-        grow_index(heap, value)?;
+        // SAFETY: `value` is a live map.
+        let is_growing = unsafe { !(*object).next_index.is_null() };
+        if slots > LONG_INDEX {
+            if !is_growing {
+                reserve(heap, slots * 16 + 8)?;
+                // SAFETY: a raw buffer comes zeroed: all slots are free, and none is carried over.
+                unsafe {
+                    (*object).next_index =
+                        memory::raw_buffer(heap, object.cast(), slots * 16 + 8).cast();
+                }
+            }
+        } else {
+            grow_index(heap, value)?;
+        }
     }
     Ok(())
 }
@@ -549,6 +659,8 @@ fn close_gaps(heap: &mut Heap, value: Value) {
             }
         }
         (*object).used = to as u32;
+        // An index in the making begins anew.
+        (*object).next_index = std::ptr::null_mut();
         if (*object).index_slots > 0 {
             for slot in index_mut(object) {
                 if *slot != 0 {
@@ -583,7 +695,7 @@ pub fn remove_at(value: Value, position: usize, hash: u32) -> Value {
     if !index_of(value).is_empty() {
         let slot = slot_of_position(value, hash, position);
         // SAFETY: the map is live; no other reference to its index is in use.
-        index_remove(unsafe { index_mut(object) }, slot);
+        unsafe { remove_slot(object, slot) };
     }
     // SAFETY: the position is that of a live entry.
     unsafe {
@@ -618,6 +730,7 @@ pub fn clear(value: Value) -> OpResult<()> {
         (*object).index_slots = 0;
         (*object).entries = std::ptr::null_mut();
         (*object).index = std::ptr::null_mut();
+        (*object).next_index = std::ptr::null_mut();
     }
     Ok(())
 }

@@ -205,6 +205,49 @@ fn memory_per_entry() {
 }
 
 #[test]
+fn an_index_grows_while_keys_come_and_go() {
+    let types = &NoTypes::new();
+    for seed in 1..200u64 {
+        let heap = &mut heap();
+        let m = map::new_map(heap, 0).unwrap();
+        let mut model = std::collections::BTreeMap::new();
+        let mut random = seed;
+        let mut was_growing = 0;
+        for _ in 0..600 {
+            random ^= random << 13;
+            random ^= random >> 7;
+            random ^= random << 17;
+            let key = (random >> 8) as i64 % 400;
+            // Sometimes more come than go, sometimes the other way round.
+            if random % 16 < 6 + seed % 7 {
+                map::insert(heap, types, m, small(key), small(random as i64 % 1000)).unwrap();
+                model.insert(key, random as i64 % 1000);
+            } else {
+                let removed = map::remove(types, m, small(key)).unwrap();
+                match model.remove(&key) {
+                    Some(value) => assert_eq!(removed, Lookup::Found(small(value))),
+                    None => assert_eq!(removed, Lookup::Missing),
+                }
+            }
+            // SAFETY: a live map.
+            was_growing += unsafe { !(*m.as_object().cast::<Map>()).next_index.is_null() } as u32;
+            assert_eq!(map::len(m), model.len());
+        }
+        assert!(was_growing > 0 || model.len() < 40, "seed {seed}");
+        for key in 0..400 {
+            let expected = model
+                .get(&key)
+                .map_or(Lookup::Missing, |&v| Lookup::Found(small(v)));
+            assert_eq!(
+                map::get(types, m, small(key)),
+                Ok(expected),
+                "seed {seed}, key {key}"
+            );
+        }
+    }
+}
+
+#[test]
 fn a_queue_of_keys_does_not_grow() {
     let (heap, types) = (&mut heap(), &NoTypes::new());
     for width in [3, 100] {
