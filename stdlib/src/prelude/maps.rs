@@ -55,6 +55,7 @@ pub(super) static MAPS: &[NativeDef] = natives! {
     plain "set.to_list" (self) => |ctx| { check(ctx, Kind::Set, "a set")?; entries(ctx, Part::Key) };
 
     plain "__empty_set" () => empty_set;
+    plain "__map_copy_step" (map, copy, at) => copy_step;
     // Searching with keys that only script code can hash or compare.
     plain "__map_stamp" (map) => |ctx| { let stamp = ops::map::stamp(ctx.arg(0)); Ok(ctx.int(stamp)) };
     plain "__map_candidate" (map, hash, cursor) => candidate;
@@ -180,8 +181,22 @@ fn clear(ctx: &mut Ctx) -> NativeResult {
 
 fn copy(ctx: &mut Ctx) -> NativeResult {
     let map = ctx.arg(0);
+    if ops::map::len(map) > ops::map::LONG_COPY {
+        return Err(call_prelude(ctx, "__map_copy", &[map]));
+    }
     let copy = ops::map::copy(ctx.heap(), map);
     ctx.done(copy)
+}
+
+/// Goes on copying; gives where to go on, nil at the end.
+fn copy_step(ctx: &mut Ctx) -> NativeResult {
+    let (map, copy) = (ctx.arg(0), ctx.arg(1));
+    let at = ctx.int_arg(2)?.max(0) as usize;
+    ctx.charge(10_000);
+    let next = ops::map::copy_step(ctx.heap(), map, copy, at);
+    Ok(ctx
+        .done(next)?
+        .map_or(Value::NIL, |next| Value::small_int(next as i64)))
 }
 
 fn empty_set(ctx: &mut Ctx) -> NativeResult {

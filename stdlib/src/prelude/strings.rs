@@ -131,14 +131,27 @@ fn trim(ctx: &mut Ctx, at_start: bool, at_end: bool) -> NativeResult {
         Some(chars) => chars.contains(c),
     };
     let before = text.len();
+    // ASCII first: that is much quicker than going by characters.
     if at_start {
+        if chars.is_none() {
+            text = text.trim_ascii_start();
+        }
         text = text.trim_start_matches(is_trimmed);
     }
+    let start = before - text.len();
     if at_end {
+        if chars.is_none() {
+            text = text.trim_ascii_end();
+        }
         text = text.trim_end_matches(is_trimmed);
     }
     if text.len() == before {
         return Ok(ctx.arg(0));
+    }
+    if text.len() > ops::text::LONG_COPY {
+        let whole = ctx.arg(0);
+        let part = [start, start + text.len()].map(|at| Value::small_int(at as i64));
+        return Err(call_prelude(ctx, "__text_part", &[whole, part[0], part[1]]));
     }
     new_str(ctx, text)
 }
@@ -768,6 +781,10 @@ fn make_bytes(ctx: &mut Ctx) -> NativeResult {
     let Some(items) = ctx.as_list(value).or_else(|| ctx.as_tuple(value)) else {
         return Err(ctx.wrong_type(0, "a string, an int or a list of ints"));
     };
+    if items.len() > 100_000 {
+        return Err(call_prelude(ctx, "__bytes_of_list", &[value]));
+    }
+    ctx.charge(items.len() / 4);
     ctx.reserve(items.len())?;
     let mut bytes = Vec::with_capacity(items.len());
     for &item in items {

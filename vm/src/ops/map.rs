@@ -767,3 +767,49 @@ pub fn copy(heap: &mut Heap, value: Value) -> OpResult {
     }
     Ok(result)
 }
+
+/// Maps with more entries than this are copied in steps.
+pub const LONG_COPY: usize = 128 * 1024;
+/// Entries or slots of the index copied in a step.
+const COPY_STEP: usize = 64 * 1024;
+
+/// Goes on with a copy: `copy` was empty at first, `at` was 0; gives the next `at`, `None` at the end. The source must not change meanwhile.
+pub fn copy_step(
+    heap: &mut Heap,
+    source: Value,
+    copy: Value,
+    at: usize,
+) -> OpResult<Option<usize>> {
+    let (entries, index) = (entries_of(source), index_of(source));
+    let object = map(copy);
+    // SAFETY: the copy is live, nobody else refers to its entries and index, and gets room for all entries and slots at first.
+    unsafe {
+        if at == 0 {
+            let bytes = std::mem::size_of_val(entries) + std::mem::size_of_val(index);
+            reserve(heap, bytes + 256)?;
+            grow_entries(heap, object, entries.len());
+            if !index.is_empty() {
+                new_index(heap, object, index.len());
+            }
+        }
+        if at < entries.len() {
+            let from = at.min((*object).used as usize);
+            let part = &entries[from..entries.len().min(from + COPY_STEP)];
+            assert!(from + part.len() <= (*object).capacity as usize);
+            let to = (*object).entries.add(from);
+            std::ptr::copy_nonoverlapping(part.as_ptr(), to, part.len());
+            let live = part.iter().filter(|entry| !entry.key.is_unset()).count();
+            (*object).used = (from + part.len()) as u32;
+            (*object).len += live as u32;
+            heap.range_written(object.cast(), to.cast(), part.len() * 2);
+            return Ok(Some(from + part.len()));
+        }
+        let from = at - entries.len();
+        let to = index.len().min(from + COPY_STEP);
+        if from < to && (*object).index_slots as usize == index.len() {
+            index_mut(object)[from..to].copy_from_slice(&index[from..to]);
+            return Ok(Some(entries.len() + to));
+        }
+    }
+    Ok(None)
+}
