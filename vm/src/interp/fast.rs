@@ -120,7 +120,8 @@ fn is_int(x: Value) -> bool {
 }
 #[inline(always)]
 fn both_ints(x: Value, y: Value) -> bool {
-    x.0 & y.0 >= int_tag()
+    // Two comparisons: they need no register for what both have in common.
+    is_int(x) && is_int(y)
 }
 /// A non-negative int as it is, and something at least 2^47 for anything else: one comparison with a length says whether it is an index.
 #[inline(always)]
@@ -274,9 +275,10 @@ fn first(mut v: Value) -> Value {
 }
 #[inline(always)]
 fn small_mul(x: Value, y: Value) -> Option<Value> {
+    let result = first(tagged(x.0.wrapping_mul(y.0)));
     match x.as_small_int().overflowing_mul(shifted(y)) {
         (_, true) => None,
-        _ => Some(tagged(x.0.wrapping_mul(y.0))),
+        _ => Some(result),
     }
 }
 #[inline(always)]
@@ -342,64 +344,50 @@ float_op!(SubF, SubM, small_sub, -);
 float_op!(MulF, MulM, small_mul, *);
 float_op!(DivF, DivM, small_div, /);
 
-/// The payload of an int that needs no more than 32 bits, for the shorter division.
+/// The payload of an int that needs no more than 32 bits and is not negative, for the shorter division; `None` for anything else.
 #[inline(always)]
 fn as_u32(x: Value) -> Option<u32> {
-    if (x.0 << 16) >> 48 == 0 {
+    if x.0 >> 32 == TAG_INT >> 32 {
         Some(x.0 as u32)
     } else {
         None
     }
 }
-/// Floored remainder and quotient of inline ints, `m` > 0.
-#[inline(always)]
-fn floor_mod(x: Value, m: Value) -> Value {
-    if let (Some(x), Some(m)) = (as_u32(x), as_u32(m)) {
-        return tagged(x.checked_rem(m).unwrap_or(0) as u64);
-    }
-    let (x, m) = (x.as_small_int(), m.as_small_int());
-    let r = x % m;
-    Value::small_int(if r < 0 { r + m } else { r })
-}
-#[inline(always)]
-fn floor_div(x: Value, m: Value) -> Value {
-    if let (Some(x), Some(m)) = (as_u32(x), as_u32(m)) {
-        return tagged(x.checked_div(m).unwrap_or(0) as u64);
-    }
-    Value::small_int(x.as_small_int().div_euclid(m.as_small_int()))
-}
-op!(Mod(s, w) {
-    let (x, y) = (reg!(s, b_of(w)), reg!(s, c_of(w)));
-    if !both_ints(x, y) || shifted(y) <= 0 { return Slow; }
-    reg!(s, w.a()) = floor_mod(x, y);
-    Go
-});
-op!(FloorDiv(s, w) {
-    let (x, y) = (reg!(s, b_of(w)), reg!(s, c_of(w)));
-    if !both_ints(x, y) || shifted(y) <= 0 { return Slow; }
-    reg!(s, w.a()) = floor_div(x, y);
-    Go
-});
-op!(ModI(s, w) {
-    let x = reg!(s, w.b());
-    let m = w.imm();
-    if !is_int(x) || m <= 0 { return Slow; }
-    reg!(s, w.a()) = match as_u32(x) {
-        Some(x) => tagged((x % m as u32) as u64),
-        None => floor_mod(x, Value::small_int(m as i64)),
+macro_rules! floor_op {
+    ($name:ident, $by_int:ident, $narrow:ident, $wide:ident) => {
+        op!($name(s, w) {
+            let (x, m) = (reg!(s, b_of(w)), reg!(s, c_of(w)));
+            if let (Some(x), Some(m)) = (as_u32(x), as_u32(m)) && let Some(v) = x.$narrow(m) {
+                reg!(s, w.a()) = Value(TAG_INT | v as u64);
+                return Go;
+            }
+            cold_path();
+            if !both_ints(x, m) || shifted(m) <= 0 { return Slow; }
+            match x.as_small_int().$wide(m.as_small_int()) {
+                Some(v) => { reg!(s, w.a()) = Value::small_int(v); Taken }
+                None => Slow,
+            }
+        });
+        op!($by_int(s, w) {
+            let x = reg!(s, w.b());
+            // Verified: it is positive.
+            let m = w.imm() as u32;
+            if let Some(x) = as_u32(x) && let Some(v) = x.$narrow(m) {
+                reg!(s, w.a()) = Value(TAG_INT | v as u64);
+                return Go;
+            }
+            cold_path();
+            if !is_int(x) { return Slow; }
+            match x.as_small_int().$wide(m as i64) {
+                Some(v) => { reg!(s, w.a()) = Value::small_int(v); Taken }
+                None => Slow,
+            }
+        });
     };
-    Go
-});
-op!(FloorDivI(s, w) {
-    let x = reg!(s, w.b());
-    let m = w.imm();
-    if !is_int(x) || m <= 0 { return Slow; }
-    reg!(s, w.a()) = match as_u32(x) {
-        Some(x) => tagged((x / m as u32) as u64),
-        None => floor_div(x, Value::small_int(m as i64)),
-    };
-    Go
-});
+}
+// With a positive divisor Euclid's and floored division are the same.
+floor_op!(Mod, ModI, checked_rem, checked_rem_euclid);
+floor_op!(FloorDiv, FloorDivI, checked_div, checked_div_euclid);
 macro_rules! bit_op {
     ($name:ident, $sign:tt) => {
         op!($name(s, w) {
@@ -438,10 +426,11 @@ add_sub_i!(SubI, overflowing_sub, wrapping_sub, -);
 op!(MulI(s, w) {
     let x = reg!(s, w.b());
     if is_int(x) {
+        let result = first(tagged(x.0.wrapping_mul(w.imm() as i64 as u64)));
         if shifted(x).overflowing_mul(w.imm() as i64).1 {
             return Slow;
         }
-        reg!(s, w.a()) = tagged(x.0.wrapping_mul(w.imm() as i64 as u64));
+        reg!(s, w.a()) = result;
         Go
     } else {
         cold_path();
@@ -842,12 +831,11 @@ op!(ForLoop(s, w) {
     let (i, end) = (reg!(s, w.a()), reg!(s, w.a() + 1));
     if !both_ints(i, end) { return Slow; }
     // `ForPrep` and this keep i below end, so this cannot overflow.
-    let next = shifted(i).wrapping_add(1 << 16);
-    if next >= shifted(end) { return Go; }
+    if shifted(i).wrapping_add(1 << 16) >= shifted(end) { return Go; }
     let t = s.thread;
     (*t).fuel -= 1;
     if (*t).fuel < 0 { return Slow; }
-    reg!(s, w.a()) = tagged(i.0.wrapping_add(1));
+    reg!(s, w.a()) = Value(i.0.wrapping_add(1) | TAG_INT);
     jump!(s, w)
 });
 op!(ForNext(s, w) {
@@ -965,8 +953,8 @@ unsafe fn get_element(s: &mut State, w: Word, x: Value, i: u64) -> Next {
     }
 }
 op!(GetIndex(s, w) {
+    let x = first(reg!(s, b_of(w)));
     let i = as_index(reg!(s, c_of(w)));
-    let x = reg!(s, b_of(w));
     get_element(s, w, x, i)
 });
 op!(GetIndexI(s, w) {
