@@ -167,7 +167,7 @@ slow_only! {
     Pow Shl Shr BitNot ToStr Format Concat In Is
     JNotIn JNoKey CallNative CallNamed InvokeCopy InvokeNamed ReturnJump ReturnEnd CheckArg
     GenBegin Yield GenReturn IterNew ForNext2 IterClose ForPrep
-    NewList ListAppend ListToTuple NewTuple NewMap MapInsert NewRange SetMethod Unpack SliceRest
+    NewList ListToTuple NewTuple NewMap MapInsert NewRange SetMethod Unpack SliceRest
     Throw Rethrow MatchFail AssertFail DeferPush DeferPop NotBuilt Spawn TaskYield Exit
 }
 
@@ -788,15 +788,30 @@ op!(InvokeT(s, w) {
     if (*method.as_object()).kind != Kind::Closure { return Slow; }
     push(s, w, method, s.pc.add(1))
 });
+/// Appends to a list that has room and is not guarded.
+#[inline(always)]
+unsafe fn append(list: *mut List, v: Value) -> bool {
+    // SAFETY: a live list; `len` below `capacity` is one of its slots.
+    unsafe {
+        let len = (*list).len;
+        if len == (*list).capacity || is_guarded(&raw const (*list).header, v) {
+            return false;
+        }
+        *(*list).items.add(len as usize) = v;
+        (*list).len = len + 1;
+        true
+    }
+}
+op!(ListAppend(s, w) {
+    let list = reg!(s, w.a());
+    if w.c() != 1 || !list.is_kind(Kind::List) { return Slow; }
+    if append(list.as_object().cast::<List>(), reg!(s, w.b())) { Go } else { Slow }
+});
 op!(InvokePush(s, w) {
     let receiver = reg!(s, w.a() + 2);
     if !receiver.is_kind(Kind::List) { return requicken(s, w, Op::Invoke); }
-    let list = receiver.as_object().cast::<List>();
     let v = reg!(s, w.a() + 3);
-    let len = (*list).len;
-    if len == (*list).capacity || is_guarded(&raw const (*list).header, v) { return Slow; }
-    *(*list).items.add(len as usize) = v;
-    (*list).len = len + 1;
+    if !append(receiver.as_object().cast::<List>(), v) { return Slow; }
     // What `push` returns.
     reg!(s, w.b()) = Value::NIL;
     s.pc = s.pc.add(1);

@@ -32,10 +32,15 @@ fn first(kind: Kind, type_id: u32, seed: u64) -> u32 {
     hash_word((kind as u64) << 32 | type_id as u64, !seed)
 }
 
+/// The hash of an inline int.
+#[inline]
+pub(crate) fn of_small_int(value: Value, seed: u64) -> u32 {
+    hash_word(value.as_small_int() as u64, seed)
+}
 /// The hash of a value that has no parts; `None` for those that have.
 pub(crate) fn of_simple(value: Value, seed: u64) -> OpResult<Option<u32>> {
     if value.is_small_int() {
-        return Ok(Some(hash_word(value.as_small_int() as u64, seed)));
+        return Ok(Some(of_small_int(value, seed)));
     }
     if value.is_float() {
         if value.as_float().is_nan() {

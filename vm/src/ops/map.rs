@@ -343,7 +343,36 @@ pub fn find(types: &dyn TypeLookup, value: Value, key: Value) -> OpResult<Lookup
             find_str(value, key, text::hash(key, types.seed()))
         });
     }
+    if slots != 0 && key.is_small_int() {
+        return find_int(types, value, key);
+    }
     find_other(types, value, key)
+}
+
+/// The position of an inline int: only a float could be equal and look different.
+#[inline]
+fn find_int(types: &dyn TypeLookup, value: Value, key: Value) -> OpResult<Lookup<usize>> {
+    let (index, entries) = (index_of(value), entries_of(value));
+    let hash = hash::of_small_int(key, types.seed());
+    let mask = index.len() - 1;
+    let mut at = home(hash, index.len());
+    loop {
+        let slot = index[at];
+        if slot == 0 {
+            return Ok(Lookup::Missing);
+        }
+        if slot as u32 == hash {
+            let position = slot_position(slot);
+            let other = entries[position].key;
+            if other == key {
+                return Ok(Lookup::Found(position));
+            }
+            if !other.is_small_int() {
+                return find_other(types, value, key);
+            }
+        }
+        at = (at + 1) & mask;
+    }
 }
 
 #[inline]
