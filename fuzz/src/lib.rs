@@ -1,6 +1,7 @@
 //! What the fuzz targets share: `front_end` puts any bytes through the compiler, `programs` writes whole programs out of bytes, `run`
-//! runs one of them and compares what runs of it gave.
+//! runs one of them and compares what runs of it gave, `peer` lets a build with the other dispatch run it, too.
 
 pub mod front_end;
+pub mod peer;
 pub mod programs;
 pub mod run;

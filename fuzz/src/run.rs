@@ -1,5 +1,6 @@
 //! Runs a program under limits and compares runs of it.
 
+use crate::peer::Peer;
 use heddle::{Engine, Stress};
 use std::io::Write;
 use std::sync::{Arc, Mutex};
@@ -36,13 +37,13 @@ impl Write for Output {
 }
 
 /// An engine and what programs print in it.
-struct Machine {
+pub(crate) struct Machine {
     engine: Engine,
     output: Output,
 }
 
 impl Machine {
-    fn new(stress: Stress) -> Machine {
+    pub(crate) fn new(stress: Stress) -> Machine {
         let output = Output::default();
         let engine = Engine::builder()
             .memory_limit(MEMORY)
@@ -52,7 +53,7 @@ impl Machine {
             .build();
         Machine { engine, output }
     }
-    fn run(&mut self, source: &str) -> Outcome {
+    pub(crate) fn run(&mut self, source: &str) -> Outcome {
         self.engine.set_fuel_limit(FUEL);
         let end = match self.engine.run_str("fuzz", source) {
             Ok(()) => "ended".to_string(),
@@ -70,11 +71,6 @@ impl Machine {
             text: String::from_utf8_lossy(&bytes).into_owned() + "\n--- " + &end,
         }
     }
-}
-
-/// Runs a program in an engine of its own.
-pub fn run(source: &str, stress: Stress) -> Outcome {
-    Machine::new(stress).run(source)
 }
 
 /// Whether two runs of one program could both be right.
@@ -98,36 +94,56 @@ pub fn difference(one: &Outcome, other: &Outcome) -> String {
     }
 }
 
-/// Runs programs with and without a collection at every allocation.
-pub struct Pair {
+/// Runs programs plain, with a collection at every allocation and, if there is a peer, under the other dispatch.
+pub struct Trio {
     usual: Machine,
     stressed: Machine,
+    peer: Option<Peer>,
     /// Programs that these engines have run. Making an engine takes longer than running a program, so one serves several.
     runs: usize,
 }
 
-impl Default for Pair {
-    fn default() -> Pair {
-        Pair {
+impl Trio {
+    pub fn new(peer: Option<Peer>) -> Trio {
+        Trio {
             usual: Machine::new(Stress::None),
             stressed: Machine::new(Stress::Collect),
+            peer,
             runs: 0,
         }
     }
-}
 
-impl Pair {
-    /// Panics if the collections make a difference.
-    pub fn check(&mut self, source: &str) {
+    /// What the program does, or what makes a difference to it.
+    pub fn run(&mut self, source: &str) -> Result<Outcome, String> {
         if self.runs == 30 {
-            *self = Pair::default();
+            self.renew();
         }
         self.runs += 1;
-        let (usual, stressed) = (self.usual.run(source), self.stressed.run(source));
-        assert!(
-            agree(&usual, &stressed),
-            "collections make a difference: {}\n--- program\n{source}",
-            difference(&usual, &stressed)
-        );
+        let usual = self.usual.run(source);
+        let stressed = self.stressed.run(source);
+        let mut others = vec![("a collection at every allocation", stressed)];
+        if let Some(peer) = &mut self.peer {
+            others.push(("the other dispatch", peer.run(source)));
+        }
+        for (what, other) in &others {
+            if !agree(&usual, other) {
+                let difference = difference(&usual, other);
+                return Err(format!("{what} makes a difference: {difference}"));
+            }
+        }
+        Ok(usual)
+    }
+    fn renew(&mut self) {
+        if let Some(peer) = &mut self.peer {
+            peer.renew();
+        }
+        *self = Trio::new(self.peer.take());
+    }
+
+    /// Panics if anything makes a difference.
+    pub fn check(&mut self, source: &str) {
+        if let Err(difference) = self.run(source) {
+            panic!("{difference}\n--- program\n{source}");
+        }
     }
 }

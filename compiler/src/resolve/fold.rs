@@ -27,7 +27,8 @@ impl Literal {
             Literal::Int(value) => Some(value),
             Literal::Float(value) => {
                 let whole = value as i64;
-                (whole as f64 == value && whole.abs() < EXACT_IN_FLOAT).then_some(whole)
+                (whole as f64 == value && whole.unsigned_abs() < EXACT_IN_FLOAT.unsigned_abs())
+                    .then_some(whole)
             }
         }
     }

@@ -119,6 +119,20 @@ pub fn write(bytes: &[u8]) -> String {
     writer.text
 }
 
+/// Bytes from a number, of which to make a program: xorshift.
+pub fn random(seed: u64) -> Vec<u8> {
+    let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
+    let mut next = || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        state.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 32
+    };
+    next();
+    let length = 50 + next() % 1500;
+    (0..length).map(|_| next() as u8).collect()
+}
+
 impl Writer<'_> {
     /// One of `count` choices; the first when the bytes have ended.
     fn pick(&mut self, count: usize) -> usize {

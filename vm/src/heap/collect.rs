@@ -28,7 +28,7 @@ const STEP: Duration = Duration::from_micros(300);
 const LONG_STEP: Duration = Duration::from_micros(900);
 
 /// Each collection of mode `Stress` pays for so many bytes of a look at the whole heap.
-const STRESS_CREDIT_BYTES: usize = 8 * 1024;
+const STRESS_CREDIT_BYTES: usize = 2 * 1024;
 /// So many collections of mode `Stress` leave a small heap small.
 const STRESS_SMALL_COLLECTIONS: u64 = 64;
 
