@@ -4,7 +4,7 @@
 //! The length `FRESH` instead asks for a new engine. What a program prints may depend on those that its engine ran before, so both
 //! sides take new engines at the same times.
 
-use crate::run::{Machine, Outcome};
+use super::run::{Machine, Outcome};
 use heddle::Stress;
 use std::io::{self, BufReader, Read, Write};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};

@@ -1,6 +1,6 @@
 //! Runs a program under limits and compares runs of it.
 
-use crate::peer::Peer;
+use super::peer::Peer;
 use heddle::{Engine, Stress};
 use std::io::Write;
 use std::sync::{Arc, Mutex};
