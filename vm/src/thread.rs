@@ -175,12 +175,12 @@ impl Roots for ThreadRoots<'_> {
         unsafe {
             let t = self.thread.thread;
             if !(*t).base.is_null() {
-                visit_stack((*t).base, (*t).pc, (*t).scan_extra, extent, visit);
+                visit_stack((*t).base, (*t).scan_extra, extent, visit);
             }
             for task in (*t).tasks.values_mut() {
                 visit(&raw mut task.result, 1);
                 if !task.base.is_null() {
-                    visit_stack(task.base, task.pc, task.extra(), extent, visit);
+                    visit_stack(task.base, task.extra(), extent, visit);
                     task.clear_above_top();
                 }
             }
@@ -205,32 +205,38 @@ impl Roots for ThreadRoots<'_> {
 
 /// Visits the registers of the frames of a stack, from the top down to where `extent` says; see `frame::SEEN`.
 ///
+/// The closure of a frame may have moved on behalf of another root: its slot is visited before the prototype is asked for.
+///
 /// # Safety
-/// `base` and `pc` must be those of the stack's top frame.
+/// `base` must be that of the stack's top frame.
 unsafe fn visit_stack(
-    base: *mut Value,
-    pc: *const u64,
+    mut base: *mut Value,
     extra: usize,
     extent: Extent,
     visit: &mut dyn FnMut(*mut Value, usize),
 ) {
     let mut above: Option<*mut Value> = None;
-    // SAFETY: promised by the caller; each frame's closure slot lies two below its base.
+    // SAFETY: promised by the caller; each frame's closure slot lies two below its base, and return words lead to the callers.
     unsafe {
-        for frame in Frames::new(base, pc) {
+        loop {
+            visit(base.sub(2), 1);
             let live = match above {
                 // What lies above the callee's closure slot belongs to the callee.
-                Some(callee) => callee.sub(2).offset_from(frame.base) as usize,
-                None => ((*frame.proto).registers as usize).max(extra),
+                Some(callee) => callee.sub(2).offset_from(base) as usize,
+                None => ((*frame::proto(base)).registers as usize).max(extra),
             };
-            visit(frame.base.sub(2), 1);
-            visit(frame.base, live);
-            above = Some(frame.base);
+            visit(base, live);
+            above = Some(base);
+            let word = frame::ret(base);
             match extent {
                 Extent::Look => {}
-                Extent::Changed if frame::ret(frame.base) & frame::SEEN != 0 => break,
-                Extent::Changed | Extent::All => frame::set_mark(frame.base, frame::SEEN),
+                Extent::Changed if word & frame::SEEN != 0 => break,
+                Extent::Changed | Extent::All => frame::set_mark(base, frame::SEEN),
             }
+            if word == 0 {
+                break;
+            }
+            base = base.sub(frame::return_distance(word) + 2);
         }
     }
 }
