@@ -245,7 +245,7 @@ op!(SetCell(s, w) {
 // --- arithmetic
 
 // Each of the four operations has three forms: one for ints (`Add`), one for floats (`AddF`) and one for both mixed (`AddM`). A place starts
-// with the first and goes only forward, so that one which meets both settles. Slow paths exchange them (`slow::quicken_arithmetic`).
+// with the first and goes only forward, so that one which meets both settles. Slow paths exchange them (`slow::arithmetic`).
 
 /// `x + y` of inline ints, if that is one.
 #[inline(always)]

@@ -1,0 +1,160 @@
+//! Calls and method calls, and the forms they are exchanged for once the callee is known.
+
+use super::Done;
+use super::names::{GetGlobal, import};
+use crate::bytecode::{Op, Word};
+use crate::interp::{fast, frame};
+use crate::module::{NearHead, near_call};
+use crate::object::{Closure as ClosureObject, Kind, NativeFunction};
+use crate::ops;
+use crate::thread::Thread;
+use crate::types::ErrorKind;
+use crate::value::Value;
+
+pub(crate) fn Call(t: &mut Thread, w: Word) -> Done {
+    t.charge_call()?;
+    t.call_window(w.a(), w.c(), w.b(), &[])
+}
+pub(crate) fn CallK(t: &mut Thread, w: Word) -> Done {
+    t.charge_call()?;
+    let callee = import(t, w)?;
+    t.set_reg(w.a(), callee);
+    quicken_call(t, w, callee);
+    t.call_window(w.a(), w.c(), w.b(), &[])
+}
+/// A `CallK` of a permanent closure that takes exactly these arguments becomes a `CallNear` or `CallFn`, one of a native a `CallNative`.
+fn quicken_call(t: &mut Thread, w: Word, callee: Value) {
+    if !callee.is_shared() {
+        return;
+    }
+    // SAFETY: a closure's prototype and the running one live as long as the engine; a constant that stood for an import now holds what it
+    // names, which never changes (write-once slot).
+    unsafe {
+        let fits = match callee.kind() {
+            Some(Kind::Closure) => {
+                let proto = (*callee.as_object().cast::<ClosureObject>()).proto();
+                (*proto).exact_arity as usize == w.c()
+            }
+            Some(Kind::Native) => {
+                let native = callee.as_object().cast::<NativeFunction>();
+                (*native).header.aux as usize == w.c() && (*(*native).def).host.is_none()
+            }
+            _ => false,
+        };
+        if !fits {
+            return;
+        }
+        let running = &*frame::proto(t.base);
+        let constant = running.constant(w.imm() as usize);
+        if running.links.contains_key(&(w.imm() as u32)) && (*constant) != callee {
+            if !(*constant).is_unset() {
+                return;
+            }
+            constant.write_volatile(callee);
+        }
+        let place = t.pc.sub(1);
+        let word = if callee.is_kind(Kind::Native) {
+            w.with_op(Op::CallNative)
+        } else {
+            near_call(w, place, callee).unwrap_or(w.with_op(Op::CallFn))
+        };
+        (*place.cast::<std::sync::atomic::AtomicU64>())
+            .store(word.0, std::sync::atomic::Ordering::Release);
+    }
+}
+pub(crate) fn CallNative(t: &mut Thread, w: Word) -> Done {
+    t.charge_call()?;
+    let native = t.constant(w.imm()).as_object().cast::<NativeFunction>();
+    // SAFETY: the constant was a native when the instruction was made, and never changes; definitions live as long as the engine.
+    t.call_plain(unsafe { &*(*native).def }, w.a(), w.c(), w.b())
+}
+pub(crate) fn CallNear(t: &mut Thread, w: Word) -> Done {
+    // SAFETY: made by `near_call`: there begins the code of a permanent closure's function.
+    let callee = unsafe { (*NearHead::of(t.pc.offset(w.imm() as isize))).closure };
+    t.charge_call()?;
+    t.set_reg(w.a(), callee);
+    t.call_window(w.a(), w.c(), w.b(), &[])
+}
+pub(crate) fn CallFn(t: &mut Thread, w: Word) -> Done {
+    t.charge_call()?;
+    t.set_reg(w.a(), t.constant(w.imm()));
+    t.call_window(w.a(), w.c(), w.b(), &[])
+}
+pub(crate) fn CallGlobal(t: &mut Thread, w: Word) -> Done {
+    t.charge_call()?;
+    let callee = t.global(w.imm() as u32);
+    if callee.is_unset() {
+        return GetGlobal(t, w);
+    }
+    t.set_reg(w.a(), callee);
+    t.call_window(w.a(), w.c(), w.b(), &[])
+}
+pub(crate) fn CallNamed(t: &mut Thread, w: Word) -> Done {
+    t.charge_call()?;
+    let names = t.names_of(w.imm());
+    t.call_window(w.a(), w.c(), w.b(), names)
+}
+pub(crate) fn InvokeT(t: &mut Thread, w: Word) -> Done {
+    Invoke(t, w)
+}
+pub(crate) fn Invoke(t: &mut Thread, w: Word) -> Done {
+    t.charge_call()?;
+    let cache = t.pc.cast_mut();
+    let receiver = t.reg(w.a() + 2);
+    // SAFETY: verified: a cache word follows.
+    unsafe {
+        t.pc = t.pc.add(1);
+        if receiver.is_object()
+            && let Some(index) = fast::in_word(cache, receiver.type_id())
+                .or_else(|| fast::in_table(t, w, receiver.type_id(), crate::cache::METHOD))
+        {
+            // What the cache remembers is a method of the type.
+            let method = *t.methods.add(index as usize);
+            t.set_reg(w.a(), method);
+            if method == t.list_push && w.c() == 2 && w.op() == Some(Op::Invoke) {
+                let word = cache.sub(1).cast::<std::sync::atomic::AtomicU64>();
+                (*word).store(
+                    w.with_op(Op::InvokePush).0,
+                    std::sync::atomic::Ordering::Relaxed,
+                );
+            }
+            if method.is_kind(Kind::Native) {
+                let native = method.as_object().cast::<NativeFunction>();
+                if (*native).header.aux as usize == w.c() && (*(*native).def).host.is_none() {
+                    return t.call_plain(&*(*native).def, w.a(), w.c(), w.b());
+                }
+            }
+            return t.call_window(w.a(), w.c(), w.b(), &[]);
+        }
+    }
+    let name = t.engine_symbol(w.imm());
+    t.invoke(w.a(), w.c(), w.b(), name, &[], Some(cache))
+}
+pub(crate) fn InvokePush(t: &mut Thread, w: Word) -> Done {
+    Invoke(t, w)
+}
+pub(crate) fn InvokeCopy(t: &mut Thread, w: Word) -> Done {
+    t.charge_call()?;
+    // SAFETY: verified: a word with the mask follows.
+    let mask = unsafe { *t.pc } as u32;
+    let name = t.engine_symbol(w.imm());
+    t.invoke_copying(w.a(), w.c(), w.b(), name, mask)
+}
+pub(crate) fn InvokeNamed(t: &mut Thread, w: Word) -> Done {
+    t.charge_call()?;
+    let names = t.names_of(w.imm());
+    t.invoke(w.a(), w.c(), w.b(), names[0], &names[1..], None)
+}
+pub(crate) fn CheckArg(t: &mut Thread, w: Word) -> Done {
+    if t.reg(w.a()).is_unset() {
+        let name = t.constant(w.imm());
+        let text = ops::text::str_of(name).to_string();
+        // SAFETY: the running prototype lives as long as the engine.
+        let function = unsafe { &(*frame::proto(t.base)).name };
+        return Err(t.throw_new(
+            ErrorKind::Type,
+            &format!("{function}() is missing argument '{text}'"),
+        ));
+    }
+    Ok(())
+}

@@ -1,0 +1,192 @@
+//! Comparisons, and the jumps they are fused with. Where script decides, a hook's frame is pushed, whose `ReturnJump` finishes the jump.
+
+use super::{Done, leave_frame, take_jump};
+use crate::bytecode::{Op, Word};
+use crate::engine::Hook;
+use crate::object::Kind;
+use crate::ops;
+use crate::thread::Thread;
+use crate::value::Value;
+
+/// `x < y` or `x <= y` of numbers, strings and durations; `None` where more than a look is needed.
+pub(super) fn quick_order(x: Value, y: Value, or_equal: bool) -> Option<bool> {
+    use std::cmp::Ordering;
+    let order = match ops::compare::compare_numbers(x, y) {
+        Some(order) => order,
+        None if x.is_kind(Kind::Str) && y.is_kind(Kind::Str) => {
+            Some(ops::text::str_of(x).cmp(ops::text::str_of(y)))
+        }
+        None => match (ops::duration::view(x), ops::duration::view(y)) {
+            (Some(x), Some(y)) => Some(x.cmp(&y)),
+            _ => return None,
+        },
+    };
+    // Without an order (NaN) both are false.
+    Some(match order {
+        Some(Ordering::Less) => true,
+        Some(Ordering::Equal) => or_equal,
+        _ => false,
+    })
+}
+
+/// What a comparison is for: where its result goes.
+#[derive(Clone, Copy)]
+enum Goal {
+    /// `R[dest] :=` the result, negated if wanted.
+    Register { dest: usize, negate: bool },
+    /// Jump if the result is this.
+    JumpIf(bool),
+}
+
+fn finish(t: &mut Thread, w: Word, goal: Goal, result: bool) {
+    match goal {
+        Goal::Register { dest, negate } => t.set_reg(dest, Value::bool(result != negate)),
+        Goal::JumpIf(wanted) => {
+            if result == wanted {
+                take_jump(t, w);
+            }
+        }
+    }
+}
+
+fn equal(t: &mut Thread, w: Word, goal: Goal, x: Value, y: Value) -> Done {
+    match ops::compare::quick_equal(t.types(), x, y) {
+        Some(result) => {
+            finish(t, w, goal, result);
+            Ok(())
+        }
+        None => match goal {
+            Goal::Register {
+                dest,
+                negate: false,
+            } => t.call_hook(Hook::Eq, dest, &[x, y]),
+            Goal::Register { dest, negate: true } => t.call_hook(Hook::Ne, dest, &[x, y]),
+            Goal::JumpIf(_) => t.call_hook(Hook::EqJump, 0, &[x, y]),
+        },
+    }
+}
+/// `x < y` or, with `or_equal`, `x <= y`.
+fn order(t: &mut Thread, w: Word, goal: Goal, x: Value, y: Value, or_equal: bool) -> Done {
+    match quick_order(x, y, or_equal) {
+        Some(result) => {
+            finish(t, w, goal, result);
+            Ok(())
+        }
+        None => match goal {
+            Goal::Register { dest, .. } => {
+                t.call_hook(if or_equal { Hook::Le } else { Hook::Lt }, dest, &[x, y])
+            }
+            Goal::JumpIf(_) => t.call_hook(
+                if or_equal { Hook::LeJump } else { Hook::LtJump },
+                0,
+                &[x, y],
+            ),
+        },
+    }
+}
+
+pub(crate) fn Eq(t: &mut Thread, w: Word) -> Done {
+    equal(
+        t,
+        w,
+        Goal::Register {
+            dest: w.a(),
+            negate: false,
+        },
+        t.reg(w.b()),
+        t.reg(w.c()),
+    )
+}
+pub(crate) fn Ne(t: &mut Thread, w: Word) -> Done {
+    equal(
+        t,
+        w,
+        Goal::Register {
+            dest: w.a(),
+            negate: true,
+        },
+        t.reg(w.b()),
+        t.reg(w.c()),
+    )
+}
+pub(crate) fn Lt(t: &mut Thread, w: Word) -> Done {
+    order(
+        t,
+        w,
+        Goal::Register {
+            dest: w.a(),
+            negate: false,
+        },
+        t.reg(w.b()),
+        t.reg(w.c()),
+        false,
+    )
+}
+pub(crate) fn Le(t: &mut Thread, w: Word) -> Done {
+    order(
+        t,
+        w,
+        Goal::Register {
+            dest: w.a(),
+            negate: false,
+        },
+        t.reg(w.b()),
+        t.reg(w.c()),
+        true,
+    )
+}
+pub(crate) fn JEq(t: &mut Thread, w: Word) -> Done {
+    equal(t, w, Goal::JumpIf(true), t.reg(w.a()), t.reg(w.b()))
+}
+pub(crate) fn JNe(t: &mut Thread, w: Word) -> Done {
+    equal(t, w, Goal::JumpIf(false), t.reg(w.a()), t.reg(w.b()))
+}
+macro_rules! order_jumps {
+    ($($name:ident $wanted:literal $or_equal:literal;)*) => {$(
+        pub(crate) fn $name(t: &mut Thread, w: Word) -> Done {
+            order(t, w, Goal::JumpIf($wanted), t.reg(w.a()), t.reg(w.b()), $or_equal)
+        }
+    )*};
+}
+order_jumps! { JLt true false; JLe true true; JNLt false false; JNLe false true; }
+fn small(w: Word) -> Value {
+    Value::small_int(w.pair() as i16 as i64)
+}
+macro_rules! order_jumps_int {
+    ($($name:ident $wanted:literal $or_equal:literal $swapped:literal;)*) => {$(
+        pub(crate) fn $name(t: &mut Thread, w: Word) -> Done {
+            let (x, y) = if $swapped { (small(w), t.reg(w.a())) } else { (t.reg(w.a()), small(w)) };
+            order(t, w, Goal::JumpIf($wanted), x, y, $or_equal)
+        }
+    )*};
+}
+order_jumps_int! {
+    JLtI true false false; JLeI true true false; JGtI true false true; JGeI true true true;
+    JNLtI false false false; JNLeI false true false; JNGtI false false true; JNGeI false true true;
+}
+pub(crate) fn JEqI(t: &mut Thread, w: Word) -> Done {
+    equal(t, w, Goal::JumpIf(true), t.reg(w.a()), small(w))
+}
+pub(crate) fn JNeI(t: &mut Thread, w: Word) -> Done {
+    equal(t, w, Goal::JumpIf(false), t.reg(w.a()), small(w))
+}
+/// `ReturnJump`: the frame of a hook returns to the fused comparison that called it.
+pub(crate) fn ReturnJump(t: &mut Thread, w: Word) -> Done {
+    let truth = t.reg(w.a()).is_truthy();
+    leave_frame(t);
+    // SAFETY: the caller's `pc` is behind the word of the fused instruction.
+    let caller = unsafe { Word(*t.pc.sub(1)) };
+    let wanted = match caller.op() {
+        Some(
+            Op::JLt | Op::JLe | Op::JEq | Op::JLtI | Op::JLeI | Op::JGtI | Op::JGeI | Op::JEqI,
+        ) => true,
+        Some(Op::JNoKey) => {
+            unreachable!("JNoKey is finished by its own hook")
+        }
+        _ => false,
+    };
+    if truth == wanted {
+        take_jump(t, caller);
+    }
+    Ok(())
+}

@@ -1,0 +1,258 @@
+//! Fields, members and methods of objects, with what inline caches remember of them.
+
+use super::Done;
+use super::index::set_index;
+use crate::bytecode::Word;
+use crate::engine::sym;
+use crate::interp::frame;
+use crate::module::{Link, Proto};
+use crate::native::Trap;
+use crate::object::{BoundMethod, Header, Kind, type_id};
+use crate::ops;
+use crate::ops::map::Lookup;
+use crate::thread::Thread;
+use crate::types::{ErrorKind, Shape, Sym};
+use crate::value::Value;
+
+pub(crate) fn GetFieldT(t: &mut Thread, w: Word) -> Done {
+    GetField(t, w)
+}
+pub(crate) fn GetField(t: &mut Thread, w: Word) -> Done {
+    let cache = t.pc.cast_mut();
+    // SAFETY: verified: a cache word follows.
+    t.pc = unsafe { t.pc.add(1) };
+    let object = t.reg(w.b());
+    let name = t.engine_symbol(w.imm());
+    if object.is_kind(Kind::Struct) || object.is_kind(Kind::Variant) {
+        let info = t.engine().type_info(object.type_id());
+        if let Some(index) = info.field_index(name)
+            && (!info.is_error || (name != sym::KIND && name != sym::TRACE))
+        {
+            t.remember(cache, info.id, name, crate::cache::FIELD, index as u32);
+            // SAFETY: the field exists.
+            t.set_reg(w.a(), unsafe {
+                *object.as_object().cast::<Value>().add(1 + index)
+            });
+            return Ok(());
+        }
+    }
+    t.poll();
+    let object = t.reg(w.b());
+    let value = t.get_field(object, name, false)?;
+    t.set_reg(w.a(), value);
+    Ok(())
+}
+pub(crate) fn SetFieldT(t: &mut Thread, w: Word) -> Done {
+    SetField(t, w)
+}
+pub(crate) fn SetField(t: &mut Thread, w: Word) -> Done {
+    let cache = t.pc.cast_mut();
+    let (object, value) = (t.reg(w.a()), t.reg(w.b()));
+    let name = t.engine_symbol(w.imm());
+    match object.kind() {
+        Some(Kind::Struct | Kind::Variant) => {
+            let info = t.engine().type_info(object.type_id());
+            let Some(index) = info.field_index(name) else {
+                return Err(t.no_member(object, name, false));
+            };
+            if t.is_frozen_object(object) {
+                let message = format!(
+                    "{} is frozen: its field '{}' cannot be assigned",
+                    info.name,
+                    t.engine().symbol_text(name)
+                );
+                return Err(t.throw_new(ErrorKind::Frozen, &message));
+            }
+            if !info.fields[index].is_var {
+                let message = format!(
+                    "field '{}' of {} cannot be assigned: it is not declared with var",
+                    t.engine().symbol_text(name),
+                    info.name
+                );
+                return Err(t.throw_new(ErrorKind::Type, &message));
+            }
+            t.remember(cache, info.id, name, crate::cache::VAR_FIELD, index as u32);
+            // SAFETY: verified: a cache word follows; the field exists.
+            unsafe {
+                t.pc = t.pc.add(1);
+                *object.as_object().cast::<Value>().add(1 + index) = value;
+            }
+            t.heap.barrier(object.as_object(), value);
+            Ok(())
+        }
+        Some(Kind::Map) => {
+            let key = t.symbol_value(name);
+            set_index(t, object, key, value)?;
+            // SAFETY: as above.
+            t.pc = unsafe { t.pc.add(1) };
+            Ok(())
+        }
+        _ => {
+            let text = t.engine().symbol_text(name).to_string();
+            let message = if object.is_nil() {
+                format!("cannot assign field '{text}' of nil")
+            } else {
+                format!(
+                    "cannot assign field '{text}' of {}",
+                    crate::native::with_article(&t.type_name(object))
+                )
+            };
+            Err(t.throw_new(ErrorKind::Type, &message))
+        }
+    }
+}
+pub(crate) fn GetSlot(t: &mut Thread, w: Word) -> Done {
+    let x = t.reg(w.b());
+    let text = t.repr_short(x);
+    Err(t.throw_new(
+        ErrorKind::Match,
+        &format!("{text} has no field at position {}", w.c()),
+    ))
+}
+pub(crate) fn SetMethod(t: &mut Thread, w: Word) -> Done {
+    // SAFETY: the running prototype lives as long as the engine.
+    let proto: &'static Proto = unsafe { &*frame::proto(t.base) };
+    let Some(Link::Method(ty, name)) = proto.links.get(&(w.imm() as u32)) else {
+        unreachable!("verified: the constant names a method")
+    };
+    let function = t.reg(w.a());
+    t.set_local_method(*ty, *name, function);
+    Ok(())
+}
+
+impl Thread {
+    /// Field of an object, entry of a map, export of a module, member of a type, bound method. With `call`, it is about to be called.
+    pub(crate) fn get_field(
+        &mut self,
+        object: Value,
+        name: Sym,
+        call: bool,
+    ) -> Result<Value, Trap> {
+        // SAFETY: a live engine.
+        let engine = unsafe { &*std::ptr::from_ref(self.engine()) };
+        match object.kind() {
+            Some(Kind::Struct | Kind::Variant) => {
+                let info = engine.type_info(object.type_id());
+                if let Some(index) = info.field_index(name) {
+                    // SAFETY: the field exists.
+                    let value = unsafe { *object.as_object().cast::<Value>().add(1 + index) };
+                    if info.is_error && value.is_nil() && name == sym::KIND {
+                        return Ok(self.text_value(&info.name));
+                    }
+                    if info.is_error && name == sym::TRACE {
+                        return Ok(self.trace_value(object));
+                    }
+                    return Ok(value);
+                }
+            }
+            Some(Kind::Map) => {
+                let key = self.symbol_value(name);
+                match ops::map::get(engine, object, key) {
+                    Ok(Lookup::Found(value)) => return Ok(value),
+                    Ok(_) if call => return Err(self.no_member(object, name, true)),
+                    Ok(_) => {
+                        let keys = self.map_string_keys(object);
+                        let text = engine.symbol_text(name);
+                        let hint =
+                            crate::error::did_you_mean(text, keys.iter().map(String::as_str));
+                        return Err(self.throw_new(
+                            ErrorKind::Key,
+                            &format!("no key \"{text}\" in the map{hint}"),
+                        ));
+                    }
+                    Err(fail) => return Err(self.trap(fail)),
+                }
+            }
+            Some(Kind::Module) => {
+                // SAFETY: modules live as long as the engine.
+                let module =
+                    unsafe { &*(*object.as_object().cast::<crate::object::ModuleObject>()).module };
+                return self.export(module, name);
+            }
+            Some(Kind::Task) => {
+                if let Some(value) = self.task_field(object, engine.symbol_text(name)) {
+                    return Ok(value);
+                }
+            }
+            Some(Kind::Type) => {
+                // SAFETY: types live as long as the engine.
+                let info = unsafe { &*self.type_info_of(object) };
+                if let Some(&variant) = info
+                    .variants
+                    .iter()
+                    .find(|v| engine.symbol(&engine.type_info(**v).name) == name)
+                {
+                    let variant = engine.type_info(variant);
+                    return Ok(if variant.is_unit {
+                        *variant.unit.read()
+                    } else {
+                        *variant.value.read()
+                    });
+                }
+                if let Some(method) = info.method(name) {
+                    return Ok(method.function);
+                }
+            }
+            _ => {}
+        }
+        if !call
+            && let Some(method) = engine.type_info(object.type_id()).method(name)
+            && method.has_self
+        {
+            return Ok(self.bind_method(object, method.function));
+        }
+        Err(self.no_member(object, name, call))
+    }
+
+    fn bind_method(&mut self, receiver: Value, function: Value) -> Value {
+        let object = self
+            .heap
+            .alloc(
+                Header::new(Kind::BoundMethod, type_id::FUNCTION, 0),
+                size_of::<BoundMethod>(),
+            )
+            .cast::<BoundMethod>();
+        // SAFETY: `alloc` made room.
+        unsafe {
+            (*object).receiver = receiver;
+            (*object).function = function;
+        }
+        Value::local(object.cast())
+    }
+
+    /// `TypeError: list has no method 'pusch'; did you mean 'push'?`
+    pub(crate) fn no_member(&mut self, object: Value, name: Sym, call: bool) -> Trap {
+        // SAFETY: a live engine.
+        let engine = unsafe { &*std::ptr::from_ref(self.engine()) };
+        let text = engine.symbol_text(name);
+        let what = if call { "method" } else { "field" };
+        if object.is_nil() {
+            return self.throw_new(ErrorKind::Type, &format!("nil has no {what} '{text}'"));
+        }
+        let info = if object.is_kind(Kind::Type) {
+            // SAFETY: types live as long as the engine.
+            unsafe { &*self.type_info_of(object) }
+        } else {
+            engine.type_info(object.type_id())
+        };
+        let methods = info.methods.read();
+        let fields = info.fields.iter().map(|f| engine.symbol_text(f.name));
+        let variants = info.variants.iter().map(|v| &*engine.type_info(*v).name);
+        let known: Vec<&str> = methods
+            .keys()
+            .map(|m| engine.symbol_text(*m))
+            .chain(fields)
+            .chain(variants)
+            .collect();
+        let hint = crate::error::did_you_mean(text, known.into_iter());
+        let owner = match info.shape {
+            Shape::Builtin if object.is_kind(Kind::Type) => format!("type {}", info.name),
+            _ => info.name.to_string(),
+        };
+        drop(methods);
+        self.throw_new(
+            ErrorKind::Type,
+            &format!("{owner} has no {what} '{text}'{hint}"),
+        )
+    }
+}

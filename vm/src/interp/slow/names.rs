@@ -1,0 +1,231 @@
+//! Names: globals, variables of modules, imports, captures and cells, and the closures made over them.
+
+use super::Done;
+use crate::bytecode::{CaptureSource, Op, Word};
+use crate::interp::frame;
+use crate::module::{Link, Proto, Slot};
+use crate::native::Trap;
+use crate::object::{Cell, Closure as ClosureObject, Header, Kind, type_id};
+use crate::thread::Thread;
+use crate::types::{ErrorKind, Sym};
+use crate::value::Value;
+
+fn name_error(t: &mut Thread, text: String) -> Trap {
+    t.throw_new(ErrorKind::Name, &text)
+}
+
+pub(crate) fn LoadSlot(t: &mut Thread, w: Word) -> Done {
+    LoadImport(t, w)
+}
+
+pub(crate) fn LoadImport(t: &mut Thread, w: Word) -> Done {
+    let value = import(t, w)?;
+    t.set_reg(w.a(), value);
+    Ok(())
+}
+
+/// The value of the import that constant `imm` names.
+pub(super) fn import(t: &mut Thread, w: Word) -> Result<Value, Trap> {
+    // SAFETY: the running frame's prototype lives as long as the engine.
+    let proto: &'static Proto = unsafe { &*frame::proto(t.base) };
+    // SAFETY: verified: the constant exists.
+    let known = unsafe { *proto.constant(w.imm() as usize) };
+    if known.is_object() {
+        return Ok(known);
+    }
+    let Some(Link::Import(module, name)) = proto.links.get(&(w.imm() as u32)) else {
+        return Ok(known);
+    };
+    let value = t.export(module, *name)?;
+    if let Some((Slot::Global(slot), _)) = module.names.get(name)
+        && w.op() == Some(Op::LoadImport)
+    {
+        let address = module.globals[*slot as usize].get() as i64;
+        // SAFETY: constants of a prototype are written only here and by the linker; the word in front of `pc` is the running instruction.
+        unsafe {
+            let constant = proto.constant(w.imm() as usize);
+            constant.write_volatile(Value::small_int(address));
+            let word = t.pc.sub(1).cast::<std::sync::atomic::AtomicU64>();
+            (*word).store(
+                w.with_op(Op::LoadSlot).0,
+                std::sync::atomic::Ordering::Release,
+            );
+        }
+    }
+    Ok(value)
+}
+
+pub(crate) fn GetGlobal(t: &mut Thread, w: Word) -> Done {
+    let text = t.global_name(w.imm() as u32);
+    Err(name_error(t, format!("'{text}' is used before it is set")))
+}
+pub(crate) fn SetGlobal(t: &mut Thread, w: Word) -> Done {
+    let value = t.reg(w.a());
+    t.set_global(w.imm() as u32, value)
+}
+pub(crate) fn GetVar(t: &mut Thread, w: Word) -> Done {
+    let index = w.imm() as u32;
+    if let Some(closure) = t.var_initialiser(index) {
+        return t.call_into(w.a(), closure, &[]);
+    }
+    let text = t.var_name(index);
+    Err(name_error(t, format!("'{text}' is used before it is set")))
+}
+pub(crate) fn SetVar(t: &mut Thread, w: Word) -> Done {
+    let value = t.reg(w.a());
+    t.set_var(w.imm() as u32, value);
+    Ok(())
+}
+pub(crate) fn GetImportVar(t: &mut Thread, w: Word) -> Done {
+    LoadImport(t, w)
+}
+pub(crate) fn SetImportVar(t: &mut Thread, w: Word) -> Done {
+    // SAFETY: the running frame's prototype lives as long as the engine.
+    let proto: &'static Proto = unsafe { &*frame::proto(t.base) };
+    if let Some(Link::Import(module, name)) = proto.links.get(&(w.imm() as u32))
+        && let Some((Slot::Var(index), _)) = module.names.get(name)
+    {
+        let value = t.reg(w.a());
+        t.set_var(module.var_base + index, value);
+        return Ok(());
+    }
+    Err(name_error(t, "this name cannot be assigned to".into()))
+}
+pub(crate) fn GetCaptureCell(t: &mut Thread, _: Word) -> Done {
+    Err(name_error(
+        t,
+        "a local name is used before it is set".into(),
+    ))
+}
+pub(crate) fn SetCaptureCell(t: &mut Thread, w: Word) -> Done {
+    // SAFETY: verified: the running closure has this capture; it is a cell.
+    let cell = unsafe {
+        *(*t.base.sub(2))
+            .as_object()
+            .cast::<ClosureObject>()
+            .add(1)
+            .cast::<Value>()
+            .add(w.imm() as usize)
+    };
+    store_cell(t, cell, t.reg(w.a()))
+}
+pub(crate) fn NewCell(t: &mut Thread, w: Word) -> Done {
+    t.poll();
+    let cell = t.heap.alloc(
+        Header::new(Kind::Cell, type_id::INTERNAL, 0),
+        size_of::<Cell>(),
+    );
+    // SAFETY: `alloc` made room for a cell.
+    unsafe { (*cell.cast::<Cell>()).value = t.reg(w.b()) };
+    t.set_reg(w.a(), Value::local(cell));
+    Ok(())
+}
+pub(crate) fn GetCell(t: &mut Thread, _: Word) -> Done {
+    Err(name_error(
+        t,
+        "a local name is used before it is set".into(),
+    ))
+}
+pub(crate) fn SetCell(t: &mut Thread, w: Word) -> Done {
+    let (cell, value) = (t.reg(w.a()), t.reg(w.b()));
+    store_cell(t, cell, value)
+}
+fn store_cell(t: &mut Thread, cell: Value, value: Value) -> Done {
+    if !cell.is_kind(Kind::Cell) {
+        return Err(name_error(
+            t,
+            "a local name is used before it is set".into(),
+        ));
+    }
+    // SAFETY: its kind was tested.
+    unsafe { (*cell.as_object().cast::<Cell>()).value = value };
+    t.heap.barrier(cell.as_object(), value);
+    Ok(())
+}
+pub(crate) fn CheckSet(t: &mut Thread, w: Word) -> Done {
+    if t.reg(w.a()).is_unset() {
+        let text = t.symbol_text(w.imm());
+        return Err(name_error(t, format!("'{text}' is used before it is set")));
+    }
+    Ok(())
+}
+pub(crate) fn Closure(t: &mut Thread, w: Word) -> Done {
+    t.poll();
+    // SAFETY: the running frame's prototype lives as long as the engine.
+    let running: &'static Proto = unsafe { &*frame::proto(t.base) };
+    let Some(Link::Proto(proto)) = running.links.get(&(w.imm() as u32)) else {
+        unreachable!("verified: the constant is a prototype")
+    };
+    let count = proto.captures.len();
+    let bytes = size_of::<ClosureObject>() + count * size_of::<Value>();
+    let object = t
+        .heap
+        .alloc(
+            Header::new(Kind::Closure, type_id::FUNCTION, count as u16),
+            bytes,
+        )
+        .cast::<ClosureObject>();
+    // SAFETY: `alloc` made room for the captures; verified: sources exist in the running frame and closure.
+    unsafe {
+        (*object).consts = proto.consts_start;
+        let captures = object.add(1).cast::<Value>();
+        let own = (*t.base.sub(2))
+            .as_object()
+            .cast::<ClosureObject>()
+            .add(1)
+            .cast::<Value>();
+        for (i, source) in proto.captures.iter().enumerate() {
+            *captures.add(i) = match source {
+                CaptureSource::Register(r) => t.reg(*r as usize),
+                CaptureSource::Capture(c) => *own.add(*c as usize),
+            };
+        }
+    }
+    t.set_reg(w.a(), Value::local(object.cast()));
+    Ok(())
+}
+
+impl Thread {
+    /// An export of a module.
+    pub(crate) fn export(
+        &mut self,
+        module: &crate::module::Module,
+        name: Sym,
+    ) -> Result<Value, Trap> {
+        let value = match module.names.get(&name) {
+            Some((Slot::Global(index), true)) => module.global(*index),
+            Some((Slot::Var(index), true)) => self.var(module.var_base + index),
+            found => {
+                // SAFETY: a live engine.
+                let engine = unsafe { &*std::ptr::from_ref(self.engine()) };
+                let text = engine.symbol_text(name);
+                let message = if found.is_some() {
+                    format!("'{text}' of module {} is not pub", module.name)
+                } else {
+                    let known = module
+                        .names
+                        .iter()
+                        .filter(|(_, (_, is_pub))| *is_pub)
+                        .map(|(n, _)| engine.symbol_text(*n));
+                    format!(
+                        "module {} has no '{text}'{}",
+                        module.name,
+                        crate::error::did_you_mean(text, known)
+                    )
+                };
+                return Err(self.throw_new(ErrorKind::Name, &message));
+            }
+        };
+        if value.is_unset() {
+            let text = self.engine().symbol_text(name).to_string();
+            return Err(self.throw_new(
+                ErrorKind::Name,
+                &format!(
+                    "'{text}' of module {} is used before it is set",
+                    module.name
+                ),
+            ));
+        }
+        Ok(value)
+    }
+}
