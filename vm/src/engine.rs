@@ -6,6 +6,7 @@ use crate::bytecode::ModuleRef;
 use crate::heap::SharedArena;
 use crate::module::Module;
 use crate::object::{FIRST_USER_TYPE, Header, Kind, TypeObject, type_id};
+use crate::ops::builtin_type_name;
 use crate::types::{ERROR_KINDS, Field, Method, Shape, Sym, TypeInfo};
 use crate::value::Value;
 use parking_lot::{Mutex, RwLock};
@@ -167,29 +168,7 @@ impl Engine {
             engine.add_type(id, TypeInfo::new(id, name, Shape::Builtin));
         };
         for id in 0..FIRST_USER_TYPE {
-            let name = match id {
-                type_id::NIL => "nil",
-                type_id::BOOL => "bool",
-                type_id::INT => "int",
-                type_id::FLOAT => "float",
-                type_id::STRING => "string",
-                type_id::BYTES => "bytes",
-                type_id::DURATION => "duration",
-                type_id::RANGE => "range",
-                type_id::TUPLE => "tuple",
-                type_id::LIST => "list",
-                type_id::MAP => "map",
-                type_id::SET => "set",
-                type_id::FUNCTION => "function",
-                type_id::TYPE => "type",
-                type_id::MODULE => "module",
-                type_id::GENERATOR => "generator",
-                type_id::ITERATOR => "iterator",
-                type_id::TASK => "Task",
-                type_id::HOST => "host object",
-                type_id::INTERNAL => "internal object",
-                _ => "reserved",
-            };
+            let name = builtin_type_name(id).unwrap_or("reserved");
             match ERROR_KINDS.get((id as usize).wrapping_sub(type_id::ERROR as usize)) {
                 Some(kind) => {
                     let mut info = TypeInfo::new(id, kind, Shape::Struct);

@@ -21,7 +21,6 @@ pub mod types;
 pub mod value;
 
 pub use engine::Engine;
-pub use interp::access;
 pub use link::LinkError;
 pub use thread::Thread;
 pub use value::Value;

@@ -137,7 +137,8 @@ fn given(ctx: &Ctx, i: usize) -> Option<Value> {
 /// `x in container`; nil if it must be looked for.
 fn contains(ctx: &mut Ctx) -> NativeResult {
     let (container, x) = (ctx.arg(0), ctx.arg(1));
-    let found = ops::search::contains(ctx.engine(), container, x);
+    let engine = ctx.engine();
+    let found = ops::search::contains(ctx.heap(), engine, container, x);
     Ok(ctx.done(found)?.map_or(Value::NIL, Value::bool))
 }
 

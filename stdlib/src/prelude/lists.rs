@@ -241,7 +241,7 @@ fn bounds_of_slice(ctx: &mut Ctx) -> NativeResult {
         Some(Kind::Tuple) => tuple_arg(ctx)?.len(),
         _ => ctx.list_arg(0)?.len(),
     };
-    let bounds = heddle_vm::access::slice_bounds(ctx.arg(1), length);
+    let bounds = ops::range::slice_bounds(ctx.arg(1), length);
     let (from, to) = ctx.done(bounds)?;
     let bounds = [ctx.int(from as i64), ctx.int(to as i64)];
     ctx.tuple(&bounds)

@@ -38,7 +38,7 @@ pub(super) static NUMBERS: &[NativeDef] = natives! {
     /// The same numbers, last first.
     plain "range.rev" (self) => reversed;
     /// Whether x is one of its numbers.
-    plain "range.contains" (self, x) => |ctx| { let (range, x) = (ctx.arg(0), ctx.arg(1)); Ok(Value::bool(ops::range::contains(range, x))) };
+    plain "range.contains" (self, x) => range_contains;
 };
 
 fn bit_length(ctx: &mut Ctx) -> NativeResult {
@@ -67,6 +67,12 @@ fn in_unit(ctx: &mut Ctx, unit: usize) -> NativeResult {
 fn count(ctx: &mut Ctx) -> Result<u64, Trap> {
     let bounds = ops::range::bounds(ctx.arg(0));
     ctx.done(bounds).map(|(_, _, count)| count)
+}
+
+fn range_contains(ctx: &mut Ctx) -> NativeResult {
+    let (range, x) = (ctx.arg(0), ctx.arg(1));
+    let found = ops::range::contains(ctx.heap(), range, x);
+    ctx.done(found).map(Value::bool)
 }
 
 fn reversed(ctx: &mut Ctx) -> NativeResult {

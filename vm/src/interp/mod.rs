@@ -15,7 +15,7 @@
 //! A frame: `base[-2]` is the closure, `base[-1]` the return word (`frame`), `base[0..]` the registers. A call pushes the callee's frame on top of the
 //! caller's registers; nothing here recurses on the native stack.
 
-pub mod access;
+mod access;
 mod call;
 #[allow(
     non_snake_case,

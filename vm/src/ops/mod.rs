@@ -168,17 +168,14 @@ pub fn builtin_type_name(id: u32) -> Option<&'static str> {
         type_id::GENERATOR => "generator",
         type_id::ITERATOR => "iterator",
         type_id::TASK => "Task",
+        type_id::HOST => "host object",
+        type_id::INTERNAL => "internal object",
         id => {
             return ERROR_KINDS
                 .get(id.checked_sub(type_id::ERROR)? as usize)
                 .copied();
         }
     })
-}
-
-/// The name of a value's type, `None` for those that only a `TypeLookup` knows.
-pub fn type_name(value: Value) -> Option<&'static str> {
-    builtin_type_name(value.type_id())
 }
 
 /// The position that an index means in something of `len` parts; negative ones count from the end.

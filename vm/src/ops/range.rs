@@ -1,11 +1,13 @@
-//! Ranges of ints: `0..10`, `0..=10`, with a step; open ends only where they index.
+//! Ranges of ints: `0..10`, `0..=10`, with a step; open ends where they index, and in patterns.
 
+use super::compare::compare_numbers;
 use super::int::{self, Int};
-use super::{OpFail, OpResult, range_form};
+use super::{OpFail, OpResult, float, range_form};
 use crate::heap::Heap;
 use crate::object::{Header, Kind, Range, type_id};
 use crate::types::ErrorKind;
 use crate::value::Value;
+use std::cmp::Ordering;
 
 /// `start..end`; nil stands for an open end.
 pub fn new(heap: &mut Heap, start: Value, end: Value, is_inclusive: bool) -> OpResult {
@@ -18,7 +20,7 @@ pub fn new(heap: &mut Heap, start: Value, end: Value, is_inclusive: bool) -> OpR
         if bound.is_nil() {
             form |= open;
         } else if !int::is_int(bound) {
-            return Err(OpFail::wrong_type("a range needs ints, not {0}", bound));
+            return Err(OpFail::wrong_type("a range needs ints, got {0}", bound));
         }
     }
     Ok(make(heap, start, end, Value::small_int(1), form))
@@ -62,7 +64,7 @@ pub fn bounds(value: Value) -> OpResult<(i64, i64, u64)> {
         )),
     };
     let (start, end, step) = (part(range.start)?, part(range.end)?, part(range.step)?);
-    let end = if range.header.aux & range_form::INCLUSIVE != 0 {
+    let end = if is_inclusive(range) {
         end + step.signum()
     } else {
         end
@@ -77,25 +79,128 @@ pub fn bounds(value: Value) -> OpResult<(i64, i64, u64)> {
     Ok((start as i64, step as i64, count))
 }
 
-/// Whether a number is an element of the range; never throws.
-pub fn contains(value: Value, number: Value) -> bool {
-    let number = if number.is_float() {
-        let f = number.as_float();
-        if f.fract() != 0.0 || f.abs() >= 9e18 {
-            return false;
-        }
-        f as i64
+/// Has both ends, so that it can be iterated.
+pub(crate) fn is_closed(value: Value) -> bool {
+    range_of(value).header.aux & (range_form::OPEN_START | range_form::OPEN_END) == 0
+}
+
+fn is_inclusive(range: &Range) -> bool {
+    range.header.aux & range_form::INCLUSIVE != 0
+}
+
+fn order(x: Value, y: Value) -> Ordering {
+    compare_numbers(x, y).flatten().unwrap_or(Ordering::Equal)
+}
+
+fn is_negative(number: Value) -> bool {
+    order(number, Value::small_int(0)) == Ordering::Less
+}
+
+/// Whether a number comes before the end, going by the sign of the step.
+pub(crate) fn is_before_end(value: Value, number: Value) -> bool {
+    let range = range_of(value);
+    let order = order(number, range.end);
+    let wanted = if is_negative(range.step) {
+        Ordering::Greater
     } else {
-        match int::view(number) {
-            Some(Int::Small(i)) => i,
-            _ => return false,
+        Ordering::Less
+    };
+    order == wanted || (is_inclusive(range) && order == Ordering::Equal)
+}
+
+/// Whether a range contains a whole number (a float that is one counts); false for anything else.
+pub fn contains(heap: &mut Heap, value: Value, number: Value) -> OpResult<bool> {
+    let is_whole = int::is_int(number) || (number.is_float() && number.as_float().fract() == 0.0);
+    if !is_whole {
+        return Ok(false);
+    }
+    let range = range_of(value);
+    let from_start = match order(number, range.start) {
+        Ordering::Equal => true,
+        Ordering::Greater => !is_negative(range.step),
+        Ordering::Less => is_negative(range.step),
+    };
+    let has = |open: u16| range.header.aux & open == 0;
+    if has(range_form::OPEN_START) && !from_start
+        || has(range_form::OPEN_END) && !is_before_end(value, number)
+    {
+        return Ok(false);
+    }
+    if range.step == Value::small_int(1) {
+        return Ok(true);
+    }
+    let number = if number.is_float() {
+        float::truncate(heap, number.as_float())?
+    } else {
+        number
+    };
+    let (Some(number), Some(start), Some(step)) = (
+        int::view(number),
+        int::view(range.start),
+        int::view(range.step),
+    ) else {
+        return Ok(false);
+    };
+    let distance = int::sub(heap, number, start)?;
+    let Some(distance) = int::view(distance) else {
+        return Ok(false);
+    };
+    let rest = int::modulo(heap, distance, step)?;
+    Ok(rest == Value::small_int(0))
+}
+
+/// The part of a sequence of `len` elements that an index range means: negative positions count from the end, both ends are clamped.
+pub fn slice_bounds(value: Value, len: usize) -> OpResult<(usize, usize)> {
+    let range = range_of(value);
+    let position = |v: Value, default: usize, add: i64| -> usize {
+        if v.is_nil() {
+            return default;
         }
+        let p = match int::to_i64(v) {
+            Some(p) => p,
+            None => return if is_negative(v) { 0 } else { len },
+        };
+        let p = if p < 0 {
+            p.saturating_add(len as i64)
+        } else {
+            p
+        };
+        p.saturating_add(add).clamp(0, len as i64) as usize
     };
-    let Ok((start, step, count)) = bounds(value) else {
-        return false;
+    let from = position(range.start, 0, 0);
+    let to = position(range.end, len, is_inclusive(range) as i64);
+    Ok((from, to.max(from)))
+}
+
+/// `r[i]` of a range that has both ends.
+pub(crate) fn get(heap: &mut Heap, value: Value, index: Value) -> OpResult {
+    let range = range_of(value);
+    let (Some(i), Some(start), Some(end), Some(step)) = (
+        int::to_i64(index),
+        int::to_i64(range.start),
+        int::to_i64(range.end),
+        int::to_i64(range.step),
+    ) else {
+        return Err(OpFail::wrong_type(
+            "a range is indexed by an int, got {0}",
+            index,
+        ));
     };
-    let (distance, step) = (number as i128 - start as i128, step as i128);
-    step != 0 && distance % step == 0 && (0..count as i128).contains(&(distance / step))
+    let (start, end, step) = (start as i128, end as i128, step as i128);
+    let end = if is_inclusive(range) {
+        end + step.signum()
+    } else {
+        end
+    };
+    let len = ((end - start + step - step.signum()) / step).max(0);
+    let at = if i < 0 { i as i128 + len } else { i as i128 };
+    if !(0..len).contains(&at) {
+        return Err(OpFail::error(
+            ErrorKind::Index,
+            format!("range index {i} is out of range (length {len})"),
+        ));
+    }
+    Ok(int::from_i128(heap, start + at * step))
 }
 
 /// `r.step(n)`

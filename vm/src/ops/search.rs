@@ -2,6 +2,7 @@
 
 use super::map::Lookup;
 use super::{OpFail, OpResult, TypeLookup, compare, list, map, range, text};
+use crate::heap::Heap;
 use crate::object::Kind;
 use crate::value::Value;
 
@@ -37,7 +38,12 @@ pub fn scan(types: &dyn TypeLookup, items: &[Value], from: usize, value: Value) 
 }
 
 /// `value in container`; `None` if it takes script code or long: search in steps (`scan`) or by `==`.
-pub fn contains(types: &dyn TypeLookup, container: Value, value: Value) -> OpResult<Option<bool>> {
+pub fn contains(
+    heap: &mut Heap,
+    types: &dyn TypeLookup,
+    container: Value,
+    value: Value,
+) -> OpResult<Option<bool>> {
     match container.kind() {
         Some(Kind::Map | Kind::Set) => Ok(match map::find(types, container, value)? {
             Lookup::Found(_) => Some(true),
@@ -71,7 +77,7 @@ pub fn contains(types: &dyn TypeLookup, container: Value, value: Value) -> OpRes
                 value,
             )),
         },
-        Some(Kind::Range) => Ok(Some(range::contains(container, value))),
+        Some(Kind::Range) => range::contains(heap, container, value).map(Some),
         Some(Kind::List | Kind::Tuple) => {
             let items = list::sequence_items(container).unwrap_or(&[]);
             Ok(match scan(types, items, 0, value) {

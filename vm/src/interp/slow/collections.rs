@@ -3,7 +3,6 @@
 use super::Done;
 use super::index::set_index;
 use crate::bytecode::Word;
-use crate::interp::access;
 use crate::object::{Instance, Kind, TypeObject};
 use crate::ops;
 use crate::thread::Thread;
@@ -63,7 +62,7 @@ pub(crate) fn MapInsert(t: &mut Thread, w: Word) -> Done {
 pub(crate) fn NewRange(t: &mut Thread, w: Word) -> Done {
     t.poll();
     let (start, end) = (t.reg(w.b()), t.reg(w.c()));
-    let result = access::new_range(&mut t.heap, start, end, w.imm() == 1);
+    let result = ops::range::new(&mut t.heap, start, end, w.imm() == 1);
     let value = t.checked(result)?;
     t.set_reg(w.a(), value);
     Ok(())

@@ -4,8 +4,8 @@ use super::comparison::quick_order;
 use super::{Done, take_jump};
 use crate::bytecode::Word;
 use crate::engine::{Hook, sym};
+use crate::interp::frame;
 use crate::interp::unwind::{generator_state, resumed_by};
-use crate::interp::{access, frame};
 use crate::native::Trap;
 use crate::object::{Closure as ClosureObject, Generator, Kind, List, Map, Tuple};
 use crate::ops;
@@ -75,13 +75,13 @@ pub(crate) fn IterNew(t: &mut Thread, w: Word) -> Done {
             (*x.as_object().cast::<crate::object::Bytes>()).len as i64
         }),
         Some(Kind::Range) => {
-            if !access::is_closed(x) {
+            if !ops::range::is_closed(x) {
                 return Err(
                     t.throw_new(ErrorKind::Type, "a range without an end cannot be iterated")
                 );
             }
             t.set_reg(a + 2, Value::small_int(0));
-            let first = access::range_parts(x).0;
+            let first = ops::range::range_of(x).start;
             t.set_reg(a, x);
             t.set_reg(a + 1, first);
             return Ok(());
@@ -227,7 +227,7 @@ fn step(t: &mut Thread, w: Word, pairs: bool) -> Result<Step, Trap> {
             Step::End
         }
         Some(Kind::Range) => {
-            if !access::is_before_end(x, position) {
+            if !ops::range::is_before_end(x, position) {
                 return Ok(Step::End);
             }
             let types = t.engine();
@@ -236,7 +236,7 @@ fn step(t: &mut Thread, w: Word, pairs: bool) -> Result<Step, Trap> {
                 types,
                 BinaryOp::Add,
                 position,
-                access::range_parts(x).2,
+                ops::range::range_of(x).step,
             );
             let next = t.checked(next)?;
             t.set_reg(a + 1, next);

@@ -4,7 +4,6 @@ use super::names::import;
 use super::{Done, take_jump};
 use crate::bytecode::{Op, Word};
 use crate::engine::Hook;
-use crate::interp::access;
 use crate::native::Trap;
 use crate::object::Kind;
 use crate::ops;
@@ -22,8 +21,7 @@ pub(crate) fn In(t: &mut Thread, w: Word) -> Done {
             Err(fail) => return Err(t.trap(fail)),
         },
         Some(Kind::Range) => {
-            let types = t.engine();
-            let result = access::range_contains(&mut t.heap, types, container, x);
+            let result = ops::range::contains(&mut t.heap, container, x);
             Some(t.checked(result)?)
         }
         Some(Kind::List | Kind::Tuple) => contains(t, container, x),
@@ -76,8 +74,7 @@ pub(crate) fn JNotLen(t: &mut Thread, w: Word) -> Done {
 pub(crate) fn JNotIn(t: &mut Thread, w: Word) -> Done {
     let x = t.reg(w.a());
     let range = t.constant(w.pair() as i32);
-    let types = t.engine();
-    if !access::range_contains(&mut t.heap, types, range, x).unwrap_or(false) {
+    if !ops::range::contains(&mut t.heap, range, x).unwrap_or(false) {
         take_jump(t, w);
     }
     Ok(())

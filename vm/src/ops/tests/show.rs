@@ -268,10 +268,26 @@ fn ranges() {
     let heap = &mut heap();
     let r = range::new(heap, small(0), small(10), false).unwrap();
     assert_eq!(range::bounds(r), Ok((0, 1, 10)));
-    assert!(range::contains(r, small(9)) && !range::contains(r, small(10)));
-    assert!(range::contains(r, Value::float(3.0)) && !range::contains(r, Value::float(3.5)));
-    assert!(!range::contains(r, Value::NIL));
+    for (number, is_in) in [
+        (small(9), true),
+        (small(10), false),
+        (Value::float(3.0), true),
+        (Value::float(3.5), false),
+        (Value::NIL, false),
+    ] {
+        assert_eq!(range::contains(heap, r, number), Ok(is_in));
+    }
     let by_three = range::with_step(heap, r, small(3)).unwrap();
+    assert_eq!(range::contains(heap, by_three, small(6)), Ok(true));
+    assert_eq!(
+        range::contains(heap, by_three, Value::float(7.0)),
+        Ok(false)
+    );
+    let open = range::new(heap, small(1), Value::NIL, false).unwrap();
+    assert_eq!(range::contains(heap, open, Value::float(1e300)), Ok(true));
+    assert_eq!(range::contains(heap, open, small(0)), Ok(false));
+    let odd = range::with_step(heap, open, small(2)).unwrap();
+    assert_eq!(range::contains(heap, odd, Value::float(1e300)), Ok(false));
     assert_eq!(range::bounds(by_three), Ok((0, 3, 4)));
     let back = range::reversed(heap, by_three).unwrap();
     assert_eq!(range::bounds(back), Ok((9, -3, 4)));

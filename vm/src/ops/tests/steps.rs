@@ -463,17 +463,17 @@ fn searching() {
         Scan::NotFound
     );
     assert_eq!(
-        search::contains(types, xs, Value::float(5.0)),
+        search::contains(heap, types, xs, Value::float(5.0)),
         Ok(Some(true))
     );
-    assert_eq!(search::contains(types, xs, Value::NIL), Ok(None));
+    assert_eq!(search::contains(heap, types, xs, Value::NIL), Ok(None));
     let custom = types.with_methods(heap, small(1));
     let mixed = [small(1), custom];
     assert_eq!(search::scan(types, &mixed, 0, custom), Scan::NeedsScript(0));
     let (text, part) = (string(heap, "häuser"), string(heap, "äu"));
-    assert_eq!(search::contains(types, text, part), Ok(Some(true)));
+    assert_eq!(search::contains(heap, types, text, part), Ok(Some(true)));
     assert_eq!(
-        error(search::contains(types, text, small(1))).0,
+        error(search::contains(heap, types, text, small(1))).0,
         ErrorKind::Type
     );
     let bytes = crate::ops::text::new_bytes(heap, b"abc").unwrap();
@@ -481,12 +481,18 @@ fn searching() {
         crate::ops::text::new_bytes(heap, b"bc").unwrap(),
         crate::ops::text::new_bytes(heap, b"ac").unwrap(),
     );
-    assert_eq!(search::contains(types, bytes, bc), Ok(Some(true)));
-    assert_eq!(search::contains(types, bytes, ac), Ok(Some(false)));
-    assert_eq!(search::contains(types, bytes, small(99)), Ok(Some(true)));
-    assert_eq!(search::contains(types, bytes, small(256)), Ok(Some(false)));
+    assert_eq!(search::contains(heap, types, bytes, bc), Ok(Some(true)));
+    assert_eq!(search::contains(heap, types, bytes, ac), Ok(Some(false)));
     assert_eq!(
-        error(search::contains(types, small(1), small(1))).0,
+        search::contains(heap, types, bytes, small(99)),
+        Ok(Some(true))
+    );
+    assert_eq!(
+        search::contains(heap, types, bytes, small(256)),
+        Ok(Some(false))
+    );
+    assert_eq!(
+        error(search::contains(heap, types, small(1), small(1))).0,
         ErrorKind::Type
     );
 }
