@@ -3,7 +3,7 @@
 //! Nodes live in arenas and name each other by id, so a deep tree is dropped and copied without
 //! recursion. The parser caps the nesting of brackets (`MAX_NESTING`) and the depth of the tree (`MAX_DEPTH`,
 //! which long chains such as `1 + 1 + …`, `a.b.c…` and `else if` count against too), so walking a tree may
-//! recurse, on a stack that `stack::with_stack` has made sure of.
+//! recurse if each level goes through `stack::with_stack`.
 //!
 //! Every node carries its byte span in the source file.
 

@@ -1,8 +1,9 @@
 //! The syntax tree as compact S-expressions, for tests and for looking at.
 //!
-//! Recursive: run it through `with_stack` on trees that may be deep.
+//! Recursive, each level with room on the stack.
 
 use crate::ast::*;
+use crate::stack::with_stack;
 use std::fmt::Write;
 
 /// Writes the whole file, one line for each top-level statement.
@@ -174,6 +175,10 @@ impl Dump<'_> {
     }
 
     fn stmt(&mut self, id: StmtId) {
+        with_stack(|| self.stmt_inner(id));
+    }
+
+    fn stmt_inner(&mut self, id: StmtId) {
         let stmt = self.ast.stmt(id);
         if !matches!(stmt.kind, StmtKind::Fn { .. }) {
             self.doc(&stmt.doc);
@@ -331,6 +336,10 @@ impl Dump<'_> {
     }
 
     fn pat(&mut self, id: PatId) {
+        with_stack(|| self.pat_inner(id));
+    }
+
+    fn pat_inner(&mut self, id: PatId) {
         match &self.ast.pat(id).kind {
             PatKind::Wildcard => self.put("_"),
             PatKind::Bind(name) => self.word(*name),
@@ -404,6 +413,10 @@ impl Dump<'_> {
     }
 
     fn expr(&mut self, id: ExprId) {
+        with_stack(|| self.expr_inner(id));
+    }
+
+    fn expr_inner(&mut self, id: ExprId) {
         match &self.ast.expr(id).kind {
             ExprKind::Nil => self.put("nil"),
             ExprKind::Bool(value) => self.put(if *value { "true" } else { "false" }),

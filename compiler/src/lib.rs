@@ -14,10 +14,9 @@ mod messages;
 pub mod parser;
 pub mod render;
 mod resolve;
-pub mod stack;
+mod stack;
 mod token;
 
 pub use compile::{Options, ReplName, compile};
 pub use diagnostics::{Diagnostic, Severity};
 pub use parser::{Completeness, completeness, decode, parse};
-pub use stack::with_stack;

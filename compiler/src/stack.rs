@@ -1,10 +1,11 @@
 //! Room on the native stack for whoever walks a syntax tree.
 
-/// Enough for a walk of `ast::MAX_DEPTH` levels at 20 kB each, which unoptimised builds do not reach. Only what
-/// is touched becomes memory.
-const STACK: usize = 64 << 20;
+/// Room for the levels of nesting between two calls of `with_stack`: a debug build needs up to 20 KiB for each.
+const ROOM: usize = 192 * 1024;
+/// What is added when there is less.
+const PIECE: usize = 2 * 1024 * 1024;
 
-/// Runs `f`, which recurses along a syntax tree, on a stack that is large enough for any tree the parser makes.
-pub fn with_stack<R>(f: impl FnOnce() -> R) -> R {
-    stacker::maybe_grow(STACK - (1 << 20), STACK, f)
+/// Runs one level of a walk along a syntax tree on a stack that is large enough, however deep the tree is.
+pub(crate) fn with_stack<R>(walk: impl FnOnce() -> R) -> R {
+    stacker::maybe_grow(ROOM, PIECE, walk)
 }

@@ -9,7 +9,7 @@ use heddle_vm::bytecode::{Const, Op, TypeShape};
 impl Generator<'_> {
     /// Jumps (collected in `jumps`) if the truth of the expression is `sense`, else goes on.
     pub(super) fn condition(&mut self, id: ExprId, sense: bool, jumps: &mut Jumps) {
-        crate::resolve::with_stack(|| {
+        crate::stack::with_stack(|| {
             let mark = self.f.top;
             self.condition_inner(id, sense, jumps);
             self.f.top = mark;

@@ -3,7 +3,8 @@
 use super::Generator;
 use super::function::Dest;
 use crate::ast::*;
-use crate::resolve::{Literal, Target, with_stack};
+use crate::resolve::{Literal, Target};
+use crate::stack::with_stack;
 use heddle_vm::bytecode::{Const, Op};
 
 /// How many elements of a literal are made in registers at a time.

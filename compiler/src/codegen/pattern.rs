@@ -201,7 +201,7 @@ impl Generator<'_> {
 
     /// Tests a value and binds its parts; jumps (collected in `fails`) if it does not match.
     fn pattern(&mut self, pat: PatId, value: u8, fails: &mut Jumps) {
-        crate::resolve::with_stack(|| {
+        crate::stack::with_stack(|| {
             let mark = self.f.top;
             self.pattern_inner(pat, value, fails);
             self.f.top = mark;

@@ -8,7 +8,7 @@ use heddle_vm::bytecode::{Const, Op};
 
 impl Generator<'_> {
     pub(super) fn stmt(&mut self, id: StmtId) {
-        crate::resolve::with_stack(|| {
+        crate::stack::with_stack(|| {
             let mark = self.f.top;
             let keeps = self.stmt_inner(id);
             if !keeps {

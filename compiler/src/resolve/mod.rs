@@ -167,9 +167,3 @@ pub(crate) fn resolve(ast: &Ast, options: &Options) -> (Resolution, Vec<Diagnost
     resolver.run();
     resolver.finish()
 }
-
-/// Walks on a stack that is large enough, however deep the tree is.
-pub(crate) fn with_stack<R>(walk: impl FnOnce() -> R) -> R {
-    // A debug build needs up to 20 KiB per level of nesting between two of these calls.
-    stacker::maybe_grow(192 * 1024, 2 * 1024 * 1024, walk)
-}

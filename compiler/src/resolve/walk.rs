@@ -5,12 +5,11 @@ use std::collections::{HashMap, HashSet};
 use super::declare::{PatternUse, count};
 use super::fold::{Literal, fold_binary, fold_unary};
 use super::scope::{Found, Scope};
-use super::{
-    BindingId, BindingKind, MODULE_BODY, Owner, OwnerInfo, Resolution, Target, with_stack,
-};
+use super::{BindingId, BindingKind, MODULE_BODY, Owner, OwnerInfo, Resolution, Target};
 use crate::ast::*;
 use crate::compile::Options;
 use crate::diagnostics::Diagnostic;
+use crate::stack::with_stack;
 use heddle_vm::bytecode::TypeShape;
 
 /// The function being walked.

@@ -85,91 +85,52 @@ fn order(t: &mut Thread, w: Word, goal: Goal, x: Value, y: Value, or_equal: bool
     }
 }
 
-pub(crate) fn Eq(t: &mut Thread, w: Word) -> Done {
-    equal(
-        t,
-        w,
-        Goal::Register {
-            dest: w.a(),
-            negate: false,
-        },
-        t.reg(w.b()),
-        t.reg(w.c()),
-    )
+fn less(t: &mut Thread, w: Word, goal: Goal, x: Value, y: Value) -> Done {
+    order(t, w, goal, x, y, false)
 }
-pub(crate) fn Ne(t: &mut Thread, w: Word) -> Done {
-    equal(
-        t,
-        w,
-        Goal::Register {
-            dest: w.a(),
-            negate: true,
-        },
-        t.reg(w.b()),
-        t.reg(w.c()),
-    )
+fn less_or_equal(t: &mut Thread, w: Word, goal: Goal, x: Value, y: Value) -> Done {
+    order(t, w, goal, x, y, true)
 }
-pub(crate) fn Lt(t: &mut Thread, w: Word) -> Done {
-    order(
-        t,
-        w,
-        Goal::Register {
-            dest: w.a(),
-            negate: false,
-        },
-        t.reg(w.b()),
-        t.reg(w.c()),
-        false,
-    )
-}
-pub(crate) fn Le(t: &mut Thread, w: Word) -> Done {
-    order(
-        t,
-        w,
-        Goal::Register {
-            dest: w.a(),
-            negate: false,
-        },
-        t.reg(w.b()),
-        t.reg(w.c()),
-        true,
-    )
-}
-pub(crate) fn JEq(t: &mut Thread, w: Word) -> Done {
-    equal(t, w, Goal::JumpIf(true), t.reg(w.a()), t.reg(w.b()))
-}
-pub(crate) fn JNe(t: &mut Thread, w: Word) -> Done {
-    equal(t, w, Goal::JumpIf(false), t.reg(w.a()), t.reg(w.b()))
-}
-macro_rules! order_jumps {
-    ($($name:ident $wanted:literal $or_equal:literal;)*) => {$(
+
+macro_rules! into_register {
+    ($($name:ident $test:ident $negate:literal;)*) => {$(
         pub(crate) fn $name(t: &mut Thread, w: Word) -> Done {
-            order(t, w, Goal::JumpIf($wanted), t.reg(w.a()), t.reg(w.b()), $or_equal)
+            let goal = Goal::Register { dest: w.a(), negate: $negate };
+            $test(t, w, goal, t.reg(w.b()), t.reg(w.c()))
         }
     )*};
 }
-order_jumps! { JLt true false; JLe true true; JNLt false false; JNLe false true; }
+into_register! { Eq equal false; Ne equal true; Lt less false; Le less_or_equal false; }
+
+fn registers(t: &Thread, w: Word) -> (Value, Value) {
+    (t.reg(w.a()), t.reg(w.b()))
+}
 fn small(w: Word) -> Value {
     Value::small_int(w.pair() as i16 as i64)
 }
-macro_rules! order_jumps_int {
-    ($($name:ident $wanted:literal $or_equal:literal $swapped:literal;)*) => {$(
+fn small_second(t: &Thread, w: Word) -> (Value, Value) {
+    (t.reg(w.a()), small(w))
+}
+fn small_first(t: &Thread, w: Word) -> (Value, Value) {
+    (small(w), t.reg(w.a()))
+}
+
+/// Name, test, operands, and the result that jumps.
+macro_rules! jumps {
+    ($($name:ident $test:ident $operands:ident $wanted:literal;)*) => {$(
         pub(crate) fn $name(t: &mut Thread, w: Word) -> Done {
-            let (x, y) = if $swapped { (small(w), t.reg(w.a())) } else { (t.reg(w.a()), small(w)) };
-            order(t, w, Goal::JumpIf($wanted), x, y, $or_equal)
+            let (x, y) = $operands(t, w);
+            $test(t, w, Goal::JumpIf($wanted), x, y)
         }
     )*};
 }
-order_jumps_int! {
-    JLtI true false false; JLeI true true false; JGtI true false true; JGeI true true true;
-    JNLtI false false false; JNLeI false true false; JNGtI false false true; JNGeI false true true;
+jumps! {
+    JEq equal registers true; JNe equal registers false; JEqI equal small_second true; JNeI equal small_second false;
+    JLt less registers true; JNLt less registers false; JLe less_or_equal registers true; JNLe less_or_equal registers false;
+    JLtI less small_second true; JNLtI less small_second false; JLeI less_or_equal small_second true; JNLeI less_or_equal small_second false;
+    JGtI less small_first true; JNGtI less small_first false; JGeI less_or_equal small_first true; JNGeI less_or_equal small_first false;
 }
-pub(crate) fn JEqI(t: &mut Thread, w: Word) -> Done {
-    equal(t, w, Goal::JumpIf(true), t.reg(w.a()), small(w))
-}
-pub(crate) fn JNeI(t: &mut Thread, w: Word) -> Done {
-    equal(t, w, Goal::JumpIf(false), t.reg(w.a()), small(w))
-}
+
 /// `ReturnJump`: the frame of a hook returns to the fused comparison that called it.
 pub(crate) fn ReturnJump(t: &mut Thread, w: Word) -> Done {
     let truth = t.reg(w.a()).is_truthy();
