@@ -67,6 +67,9 @@ pub struct Engine {
     interrupt: Arc<AtomicBool>,
     pub(crate) stub: std::sync::OnceLock<Value>,
     pub(crate) next_var: AtomicU32,
+    /// Tables in which every variable is unset, for threads that have set none; the last is long enough for all. None is freed while the
+    /// engine lives, since threads read them.
+    no_vars: RwLock<Vec<Box<[Value]>>>,
     /// Definitions of the host's functions; function objects point to them.
     pub(crate) host_functions: Mutex<Vec<crate::hosting::HostFunction>>,
 }
@@ -159,6 +162,7 @@ impl Engine {
             interrupt: Arc::default(),
             stub: std::sync::OnceLock::new(),
             next_var: AtomicU32::new(0),
+            no_vars: RwLock::default(),
             host_functions: Mutex::default(),
         };
         for text in KNOWN_SYMBOLS {
@@ -327,6 +331,31 @@ impl Engine {
     /// The flag behind `request_interrupt`, for signal handlers.
     pub fn interrupt_flag(&self) -> Arc<AtomicBool> {
         self.interrupt.clone()
+    }
+    pub(crate) fn has_interrupt(&self) -> bool {
+        self.interrupt.load(Ordering::Acquire)
+    }
+    /// How many variables all modules have together.
+    pub(crate) fn var_count(&self) -> u32 {
+        self.next_var.load(Ordering::Acquire)
+    }
+    /// A table with every variable there is, all unset. Only read.
+    pub(crate) fn no_vars(&self) -> *mut Value {
+        let count = self.var_count() as usize;
+        let long_enough = |tables: &Vec<Box<[Value]>>| {
+            let last = tables.last().filter(|table| table.len() >= count.max(1))?;
+            Some(last.as_ptr().cast_mut())
+        };
+        if let Some(table) = long_enough(&self.no_vars.read()) {
+            return table;
+        }
+        let mut tables = self.no_vars.write();
+        if let Some(table) = long_enough(&tables) {
+            return table;
+        }
+        let length = count.next_power_of_two().max(64);
+        tables.push(vec![Value::UNSET; length].into());
+        tables[tables.len() - 1].as_ptr().cast_mut()
     }
     /// Takes a pending request.
     pub(crate) fn take_interrupt(&self) -> bool {

@@ -109,6 +109,27 @@ pub(crate) fn running_place(thread: &Thread) -> String {
     )
 }
 
+/// ` (f.hd:3)`: where a task that is left waits; empty if only the library's code is on its stack.
+///
+/// # Safety
+/// See `Frames::new`; `base` may be null.
+pub(crate) unsafe fn place_of(base: *mut Value, pc: *const u64) -> String {
+    if base.is_null() {
+        return String::new();
+    }
+    // SAFETY: promised by the caller; prototypes live as long as the engine.
+    unsafe {
+        for frame in crate::interp::frame::Frames::new(base, pc) {
+            let proto = &*frame.proto;
+            if !proto.is_stub() && !proto.is_internal {
+                let p = place(frame.proto, frame.word() as u64);
+                return format!(" ({}:{}:{})", p.path, p.line, p.column);
+            }
+        }
+    }
+    String::new()
+}
+
 /// The lines of an error's trace, newest first, repeated ones folded.
 pub(crate) fn trace_lines(thread: &Thread, error: Value) -> Vec<String> {
     let mut lines: Vec<(String, u64)> = Vec::new();

@@ -281,7 +281,7 @@ impl Engine {
         let symbols: Vec<Sym> = code.symbols.iter().map(|s| self.symbol(s)).collect();
         let var_base = self
             .next_var
-            .fetch_add(code.vars.len() as u32, Ordering::Relaxed);
+            .fetch_add((code.vars.len() + code.globals.len()) as u32, Ordering::AcqRel);
         let mut names: HashMap<Sym, (Slot, bool)> = HashMap::new();
         for (i, g) in code.globals.iter().enumerate() {
             names.insert(symbols[g.name as usize], (Slot::Global(i as u32), g.is_pub));
@@ -319,6 +319,7 @@ impl Engine {
             protos: std::sync::OnceLock::new(),
             tests: code.tests.clone(),
             value: std::sync::OnceLock::new(),
+            owner: Default::default(),
             has_run: AtomicBool::new(false),
         });
         self.publish(&module);
@@ -363,6 +364,7 @@ fn empty_module(name: &str) -> Module {
         protos: std::sync::OnceLock::new(),
         tests: Vec::new(),
         value: std::sync::OnceLock::new(),
+        owner: Default::default(),
         has_run: AtomicBool::new(false),
     }
 }

@@ -211,6 +211,8 @@ pub struct Module {
     pub value: std::sync::OnceLock<Value>,
     /// The body has been started.
     pub has_run: std::sync::atomic::AtomicBool,
+    /// The thread that ran the body: it has the module's variables, and what is mutable among its names.
+    pub(crate) owner: std::sync::atomic::AtomicU64,
 }
 
 // SAFETY: globals are written by the running thread before others can see the module's names; values in them are published by it.
@@ -219,13 +221,24 @@ unsafe impl Send for Module {}
 unsafe impl Sync for Module {}
 
 impl Module {
+    /// The value of a name; unset: not set yet, or its owner keeps it (`owned_slot`).
     pub(crate) fn global(&self, index: u32) -> Value {
-        // SAFETY: slots are words; only the owning thread writes them, between reads of its own.
-        unsafe { *self.globals[index as usize].get() }
+        Value::from_bits(self.global_word(index).load(std::sync::atomic::Ordering::Acquire))
     }
+    /// Publishes a permanent value. What it leads to was written before: release.
     pub(crate) fn set_global(&self, index: u32, value: Value) {
-        // SAFETY: as in `global`.
-        unsafe { *self.globals[index as usize].get() = value }
+        debug_assert!(!value.is_local());
+        self.global_word(index)
+            .store(value.bits(), std::sync::atomic::Ordering::Release);
+    }
+    fn global_word(&self, index: u32) -> &std::sync::atomic::AtomicU64 {
+        // SAFETY: a slot is one word, which is only used as an atomic. (The interpreter's fast path reads it by an ordinary load: the value
+        // depends on it, and hardware keeps dependent loads in order.)
+        unsafe { &*self.globals[index as usize].get().cast() }
+    }
+    /// Where the owner's table of variables has the name if its value is not for other threads.
+    pub(crate) fn owned_slot(&self, index: u32) -> u32 {
+        self.var_base + self.var_count + index
     }
     /// The function whose code is the module's body.
     pub(crate) fn body(&self) -> Arc<Proto> {

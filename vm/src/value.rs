@@ -35,6 +35,12 @@ pub const MAX_SMALL_INT: i64 = (1 << 47) - 1;
 /// The smallest int that is stored inline.
 pub const MIN_SMALL_INT: i64 = -(1 << 47);
 
+impl Default for Value {
+    fn default() -> Value {
+        Value::NIL
+    }
+}
+
 impl Value {
     pub const NIL: Value = Value(TAG_SPECIAL);
     pub const FALSE: Value = Value(TAG_SPECIAL | 1);

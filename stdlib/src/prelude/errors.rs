@@ -13,8 +13,6 @@ macro_rules! kinds {
                 /// An error of this kind; `kind` overrides what its field `kind` says.
                 plain $kind ("message?", "kind?", "data?", "cause?") => make;
             )*
-            plain "sleep" (duration) => not_built;
-            plain "timeout" (duration, f) => not_built;
             plain "proxy" (x) => not_built;
         }
     };

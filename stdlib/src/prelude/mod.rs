@@ -9,7 +9,6 @@ mod maps;
 mod numbers;
 mod sorting;
 mod strings;
-mod tasks;
 
 use heddle_vm::Value;
 use heddle_vm::native::{Ctx, NativeDef, Trap};
@@ -70,7 +69,7 @@ static TABLES: &[&[NativeDef]] = &[
     sorting::SORTING,
     maps::MAPS,
     numbers::NUMBERS,
-    tasks::TASKS,
+    heddle_vm::shared::natives::CONCURRENCY,
 ];
 
 /// Leaves a native for a function of the prelude, whose result is the native's.

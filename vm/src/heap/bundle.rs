@@ -16,6 +16,7 @@ use crate::object::trace::all_values;
 use crate::object::*;
 use crate::value::Value;
 use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering, fence};
 
 /// On a shared object: it lies in a bundle.
@@ -28,6 +29,15 @@ pub(crate) struct BundleHead {
     bytes: usize,
     /// Bundles that objects of this one refer to; one reference each.
     refers_to: Vec<*mut BundleHead>,
+    /// What the handle in it names.
+    payload: Payload,
+}
+
+/// What a handle names: it lives as long as its bundle.
+pub(crate) enum Payload {
+    None,
+    Object(Box<crate::shared::SharedObject>),
+    Thread(Arc<crate::sched::ThreadBlock>),
 }
 
 /// The bundle of a shared object; `None` for a permanent one.
@@ -52,27 +62,86 @@ fn layout(bytes: usize) -> Layout {
 }
 
 /// Takes one more reference.
-unsafe fn retain(head: *mut BundleHead) {
+pub(crate) unsafe fn retain(head: *mut BundleHead) {
     // SAFETY: the caller holds a reference, so the head is alive.
     let before = unsafe { (*head).count.fetch_add(1, Ordering::Relaxed) };
     assert!(before < usize::MAX / 2, "bundle count overflow");
 }
 
 /// Gives one reference back, and frees what nobody refers to any more.
-unsafe fn release(head: *mut BundleHead) {
-    let mut work = vec![head];
-    while let Some(head) = work.pop() {
+pub(crate) unsafe fn release(head: *mut BundleHead) {
+    thread_local! {
+        /// Bundles to be given back by the call of `release` that is running on this OS thread: what a handle names may hold further
+        /// bundles (messages in a channel), which must not be freed by recursion.
+        static PENDING: std::cell::RefCell<Option<Vec<*mut BundleHead>>> = const { std::cell::RefCell::new(None) };
+    }
+    // SAFETY: passed on.
+    unsafe {
+        if (*head).count.fetch_sub(1, Ordering::Release) != 1 {
+            return;
+        }
+        fence(Ordering::Acquire);
+        // The reference that is worked off below.
+        (*head).count.store(1, Ordering::Relaxed);
+    }
+    let is_nested = PENDING.with_borrow_mut(|pending| match pending {
+        Some(pending) => {
+            pending.push(head);
+            true
+        }
+        None => {
+            *pending = Some(vec![head]);
+            false
+        }
+    });
+    if is_nested {
+        return;
+    }
+    while let Some(head) = PENDING.with_borrow_mut(|pending| pending.as_mut().and_then(Vec::pop)) {
         // SAFETY: the reference that is given back kept the head alive; the last one frees it, after all others' accesses.
         unsafe {
             if (*head).count.fetch_sub(1, Ordering::Release) == 1 {
                 fence(Ordering::Acquire);
-                let mut refers_to = std::mem::take(&mut (*head).refers_to);
-                work.append(&mut refers_to);
+                let refers_to = std::mem::take(&mut (*head).refers_to);
+                PENDING.with_borrow_mut(|pending| {
+                    pending
+                        .as_mut()
+                        .expect("set above")
+                        .extend_from_slice(&refers_to);
+                });
                 let bytes = (*head).bytes;
                 std::ptr::drop_in_place(head);
                 dealloc(head.cast(), layout(bytes));
             }
         }
+    }
+    PENDING.set(None);
+}
+
+/// Makes a handle, in a bundle of its own with one reference, which is the caller's.
+pub(crate) fn new_handle(type_id: u32, target: *const (), payload: Payload) -> Value {
+    let head_bytes = size_of::<BundleHead>().next_multiple_of(16);
+    let bytes = head_bytes + 8 + size_of::<Handle>();
+    // SAFETY: the size is not 0; the block has room for the head, one word and the handle.
+    unsafe {
+        let block = alloc(layout(bytes));
+        if block.is_null() {
+            handle_alloc_error(layout(bytes));
+        }
+        let head: *mut BundleHead = block.cast();
+        head.write(BundleHead {
+            count: AtomicUsize::new(1),
+            bytes,
+            refers_to: Vec::new(),
+            payload,
+        });
+        let word: *mut *mut BundleHead = block.add(head_bytes).cast();
+        word.write(head);
+        let handle: *mut Handle = word.add(1).cast();
+        let mut header = Header::new(Kind::Handle, type_id, 0);
+        header.flags = FLAG_SHARED | FLAG_FROZEN | FLAG_IN_BUNDLE;
+        handle.write(Handle { header, target });
+        Value::shared(handle.cast())
     }
 }
 
@@ -187,13 +256,9 @@ impl BundleTable {
             && self.last_met != head as usize
         {
             self.last_met = head as usize;
+            // One that is not there is kept by a permanent object (a published global) or by a bundle that leads to it.
             if let Some(entry) = self.entries.get_mut(&(head as usize)) {
                 entry.epoch = self.epoch;
-            } else {
-                debug_assert!(
-                    false,
-                    "a heap holds a value of a bundle that it never adopted"
-                );
             }
         }
     }
@@ -241,6 +306,41 @@ impl Heap {
             return Ok(value);
         }
         let graph = frozen_graph(value)?;
+        self.freeze_graph(&graph)
+    }
+
+    /// As `freeze`, of a graph without anything that could be changed: `Refused` names what could. `is_mutable` knows the types.
+    pub(crate) fn promote(
+        &mut self,
+        value: Value,
+        is_mutable: impl Fn(u32) -> bool,
+    ) -> Result<Value, FreezeError> {
+        if !value.is_local() {
+            return Ok(value);
+        }
+        let graph = Graph::walk(value, |value, _| {
+            if value.is_shared() {
+                return Visit::Keep;
+            }
+            match value.kind() {
+                Some(
+                    Kind::Generator
+                    | Kind::Iter
+                    | Kind::Task
+                    | Kind::Host
+                    | Kind::Cell
+                    | Kind::List
+                    | Kind::Map
+                    | Kind::Set,
+                ) => Visit::Refuse,
+                Some(Kind::Struct) if is_mutable(value.type_id()) => Visit::Refuse,
+                _ => Visit::Take,
+            }
+        })?;
+        self.freeze_graph(&graph)
+    }
+
+    fn freeze_graph(&mut self, graph: &Graph) -> Result<Value, FreezeError> {
         let head_bytes = size_of::<BundleHead>().next_multiple_of(16);
         // Each object has one word in front of it.
         let bytes = head_bytes + graph.bytes + graph.objects.len() * 8;
@@ -256,7 +356,7 @@ impl Heap {
         // SAFETY: `graph.bytes` counted what `place` hands out.
         let (copies, bundles) = unsafe {
             copy_frozen(
-                &graph,
+                graph,
                 |bytes| {
                     let place = cursor;
                     cursor = cursor.wrapping_add(bytes);
@@ -275,11 +375,24 @@ impl Heap {
                 count: AtomicUsize::new(1),
                 bytes,
                 refers_to: bundles,
+                payload: Payload::None,
             });
             self.inner().bundles.enter(head, true, bytes);
         }
         self.note_bundle_bytes();
         Ok(Value::shared(copies[0]))
+    }
+
+    /// As `adopt`, of a value whose one reference is the caller's and becomes this heap's.
+    pub(crate) fn adopt_owned(&mut self, value: Value) -> Value {
+        // SAFETY: the caller's reference keeps the value alive.
+        unsafe {
+            if let Some(head) = bundle_of(value.as_object()) {
+                self.inner().bundles.enter(head, true, 0);
+                self.note_bundle_bytes();
+            }
+        }
+        value
     }
 
     /// A shared value came from elsewhere (a `SharedRef`): from now on this heap keeps it alive as long as it holds it.

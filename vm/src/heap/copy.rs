@@ -112,3 +112,50 @@ impl Heap {
         copy
     }
 }
+
+impl Heap {
+    /// Takes over a graph of another heap, which nobody changes meanwhile: all its local objects are copied, shared ones adopted.
+    pub(crate) fn import(&mut self, value: Value) -> Result<Value, CopyError> {
+        if !value.is_local() {
+            return Ok(self.adopt(value));
+        }
+        let graph = movable_graph(value)?;
+        self.reserve(graph.bytes)
+            .map_err(|NeedsCollection| GraphError::NeedsCollection)?;
+        let mut copies = Vec::with_capacity(graph.objects.len());
+        // SAFETY: originals are alive; each copy is whole before anything else happens.
+        unsafe {
+            for &object in &graph.objects {
+                copies.push(self.copy_object(object));
+            }
+            for &copy in &copies {
+                all_values(copy, |first, count| {
+                    for i in 0..count {
+                        let slot = first.add(i);
+                        let value = slot.read();
+                        if value.is_local() {
+                            let at = graph.position(value.as_object());
+                            slot.write(Value::local(copies[at.expect("part of the graph")]));
+                        } else if value.is_shared() {
+                            self.adopt(value);
+                        }
+                    }
+                });
+            }
+        }
+        Ok(Value::local(copies[0]))
+    }
+}
+
+/// The local objects of a graph that can be handed over to another thread.
+pub(crate) fn movable_graph(value: Value) -> Result<Graph, CopyError> {
+    Graph::walk(value, |value, _| {
+        if value.is_shared() {
+            return Visit::Keep;
+        }
+        match value.kind() {
+            Some(Kind::Generator | Kind::Iter | Kind::Task | Kind::Host) => Visit::Refuse,
+            _ => Visit::Take,
+        }
+    })
+}

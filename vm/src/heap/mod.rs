@@ -40,7 +40,7 @@
 mod barrier;
 #[doc(hidden)]
 pub mod bench;
-mod bundle;
+pub(crate) mod bundle;
 mod collect;
 mod copy;
 mod evacuate;

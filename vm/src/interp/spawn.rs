@@ -24,7 +24,10 @@ impl Thread {
                 let args: Vec<Value> = (0..argc).map(|i| self.reg(at + 2 + i)).collect();
                 return self.spawn(self.reg(at), &args, name);
             }
-            start::THREAD => "thread",
+            start::THREAD => {
+                let args: Vec<Value> = (0..argc).map(|i| self.reg(at + 2 + i)).collect();
+                return self.spawn_thread(self.reg(at), &args, name, copy_mask);
+            }
             _ => "threadlet",
         };
         Err(self.throw_new(ErrorKind::Error, &format!("{what} is not built yet")))

@@ -68,7 +68,7 @@ impl Thread {
                 Some(Exit::Returned)
             }
             Trap::Suspend if self.nesting > 0 => {
-                self.pending_wait = None;
+                self.abandon_wait();
                 self.throw_new(
                     ErrorKind::Error,
                     "cannot wait here: a native function of the host is on the stack",
@@ -129,7 +129,7 @@ impl Thread {
                 self.base = self.base.sub(frame::return_distance(ret) + 2);
                 self.pc = frame::return_pc(ret);
             }
-            if closing && proto.is_generator {
+            if closing && proto.is_generator && !self.is_killing {
                 self.thrown = Value::NIL;
                 return None;
             }
@@ -270,6 +270,31 @@ impl Thread {
         }
         inner.extend(outer);
         inner
+    }
+
+    /// Gives an error another trace.
+    pub(crate) fn set_trace(&mut self, error: Value, entries: &[(*const Proto, u64)]) {
+        if !self.is_error(error) {
+            return;
+        }
+        let bytes = size_of::<Trace>() + entries.len() * 16;
+        let trace = self
+            .heap
+            .alloc(Header::new(Kind::Trace, type_id::INTERNAL, 0), bytes)
+            .cast::<Trace>();
+        // SAFETY: room for the header, the length and two words for each entry; an error has five fields in front of its own.
+        unsafe {
+            (*trace).len = entries.len() as u64;
+            let words = trace.add(1).cast::<u64>();
+            for (i, (proto, word)) in entries.iter().enumerate() {
+                *words.add(2 * i) = *proto as u64;
+                *words.add(2 * i + 1) = *word;
+            }
+            let object = error.as_object();
+            let slot = object.cast::<Value>().add(1 + TRACE_FIELD);
+            *slot = Value::local(trace.cast());
+            self.heap.barrier(object, *slot);
+        }
     }
 
     /// The trace that an error carries, as `collect_trace` made it.

@@ -8,7 +8,7 @@ use crate::engine::Engine;
 use crate::heap::Heap;
 use crate::object::{Kind, type_id};
 use crate::ops::{self, OpFail};
-use crate::thread::{Thread, Wait};
+use crate::thread::Thread;
 use crate::types::{ErrorKind, Sym};
 use crate::value::Value;
 use std::any::Any;
@@ -290,6 +290,9 @@ impl<'c> Ctx<'c> {
         if self.engine().take_interrupt() {
             return Err(self.throw(ErrorKind::Cancelled, "interrupted"));
         }
+        if self.thread.scheduler.is_stopping() {
+            return Err(Trap::Exit);
+        }
         Ok(())
     }
     /// What `type(v)` would say.
@@ -305,36 +308,28 @@ impl<'c> Ctx<'c> {
         self.thread.pending_call = (function, args.to_vec());
         Trap::Call
     }
-    /// The number of the task that an argument is the handle of.
-    pub fn task_arg(&mut self, i: usize) -> Result<u64, Trap> {
+    /// An argument that is the handle of a task or thread.
+    pub fn task_arg(&mut self, i: usize) -> Result<Value, Trap> {
         let v = self.arg(i);
-        if v.is_kind(Kind::Task) {
-            // SAFETY: its kind was tested.
-            return Ok(unsafe { (*v.as_object().cast::<crate::object::TaskObject>()).id });
+        if v.is_kind(Kind::Task) || v.type_id() == type_id::THREAD {
+            return Ok(v);
         }
-        Err(self.wrong_type(i, "a Task"))
-    }
-    /// Whether a task has ended, well or not.
-    pub fn task_is_done(&self, task: u64) -> bool {
-        self.thread.tasks.get(&task).is_none_or(|t| t.is_done())
-    }
-    /// Parks the task until another one has ended; the native's result is what that returned (or it throws).
-    pub fn wait_for_task(&mut self, task: u64) -> Trap {
-        self.thread.pending_wait = Some(Wait::Join(task));
-        Trap::Suspend
+        Err(self.wrong_type(i, "a Task or Thread"))
     }
     /// Ends the program.
     pub fn exit(&mut self, code: i32) -> Trap {
         self.thread.exit_code = code;
         Trap::Exit
     }
-    /// The program's standard output, buffered.
-    pub fn output(&mut self) -> &mut dyn std::io::Write {
-        &mut *self.thread.output
+    /// The program's standard output, buffered, and locked: what is written while this is held stays together.
+    pub fn output(&mut self) -> impl std::io::Write + 'c {
+        let scheduler = std::sync::Arc::as_ptr(&self.thread.scheduler);
+        // SAFETY: the thread holds its scheduler for longer than any call of a native.
+        Output(unsafe { (*scheduler).output.lock() })
     }
     /// Arguments of the script.
     pub fn script_args(&self) -> &[String] {
-        &self.thread.script_args
+        &self.thread.scheduler.settings.script_args
     }
     /// Whether a value is of a type or one of its kinds, as `is` says.
     pub fn is_instance(&self, v: Value, ty: u32) -> bool {
@@ -374,6 +369,21 @@ impl<'c> Ctx<'c> {
     /// Whether the value is a function.
     pub fn is_function(&self, v: Value) -> bool {
         v.type_id() == type_id::FUNCTION
+    }
+}
+
+/// See `Ctx::output`.
+struct Output<'a>(parking_lot::MutexGuard<'a, Box<dyn std::io::Write + Send>>);
+
+impl std::io::Write for Output<'_> {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.write(bytes)
+    }
+    fn write_all(&mut self, bytes: &[u8]) -> std::io::Result<()> {
+        self.0.write_all(bytes)
+    }
+    fn flush(&mut self) -> std::io::Result<()> {
+        self.0.flush()
     }
 }
 

@@ -37,6 +37,8 @@ pub enum Kind {
     Generator,
     Iter,
     Task,
+    /// Names an object that threads share (channel, semaphore, thread …); lies in a bundle that owns it.
+    Handle,
     Trace,
     /// An object of the host or of a native module (file, compiled pattern, sort in progress …).
     Host,
@@ -74,6 +76,15 @@ pub mod type_id {
     pub const HOST: u32 = 19;
     /// Not visible to programs: cells, buffers, traces.
     pub const INTERNAL: u32 = 20;
+    pub const THREAD: u32 = 21;
+    pub const CHANNEL: u32 = 22;
+    pub const SEMAPHORE: u32 = 23;
+    pub const MUTEX: u32 = 24;
+    pub const BARRIER: u32 = 25;
+    pub const LATCH: u32 = 26;
+    pub const ATOMIC: u32 = 27;
+    pub const SHARED_MAP: u32 = 28;
+    pub const SCOPED: u32 = 29;
     /// `Error`, then the built-in kinds in the order of `types::ERROR_KINDS`.
     pub const ERROR: u32 = 32;
 }
@@ -314,6 +325,19 @@ pub struct Iter {
 pub struct TaskObject {
     pub header: Header,
     pub id: u64,
+    /// What it returned or threw, once it has ended.
+    pub result: Value,
+    /// Nil or a text.
+    pub name: Value,
+    /// Null once it has ended; `aux` then says how (`task::Ended`).
+    pub task: *mut crate::task::Task,
+}
+
+/// See `Kind::Handle`; `type_id` says what it is. A thread's leads to a `ThreadBlock`, any other to a `SharedObject`.
+#[repr(C)]
+pub struct Handle {
+    pub header: Header,
+    pub target: *const (),
 }
 
 /// Where an error was thrown: `len` pairs of words (prototype, word index), no values; newest first.

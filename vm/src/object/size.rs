@@ -44,6 +44,7 @@ pub(crate) unsafe fn object_bytes(object: *const Header) -> usize {
             Kind::Type => size_of::<TypeObject>(),
             Kind::Module => size_of::<ModuleObject>(),
             Kind::Task => size_of::<TaskObject>(),
+            Kind::Handle => size_of::<Handle>(),
             Kind::Host => size_of::<HostObject>(),
             Kind::BigInt => {
                 size_of::<BigIntObject>() + (*object.cast::<BigIntObject>()).limbs as usize * 8

@@ -29,6 +29,7 @@ pub(crate) unsafe fn inline_values(object: *mut Header, mut run: impl FnMut(*mut
                 run(&raw mut (*iter).source, 1);
                 run(&raw mut (*iter).extra, 1)
             }
+            Kind::Task => run(&raw mut (*object.cast::<TaskObject>()).result, 2),
             Kind::Generator => {
                 let generator = object.cast::<Generator>();
                 run(&raw mut (*generator).closure, 1);
@@ -45,7 +46,7 @@ pub(crate) unsafe fn inline_values(object: *mut Header, mut run: impl FnMut(*mut
             | Kind::Native
             | Kind::Type
             | Kind::Module
-            | Kind::Task
+            | Kind::Handle
             | Kind::Trace
             | Kind::Host
             | Kind::ValueBuffer
@@ -106,7 +107,7 @@ pub(crate) fn is_leaf(kind: Kind) -> bool {
             | Kind::Native
             | Kind::Type
             | Kind::Module
-            | Kind::Task
+            | Kind::Handle
             | Kind::Trace
             | Kind::Host
             | Kind::ValueBuffer

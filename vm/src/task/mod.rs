@@ -1,6 +1,7 @@
 //! Tasks: what is suspended and resumed.
 //!
-//! A task is data: a register stack, the position in the top frame, and what it waits for. Nothing of it is on a native stack.
+//! A task is data: a register stack, the position in the top frame, and what it waits for. Nothing of it is on a native stack. It never moves,
+//! since wakers of other threads point to it (see `sched::wait`); it is freed when it ends, and its result lives in its handle.
 
 mod hopper;
 mod stack;
@@ -10,25 +11,98 @@ pub(crate) use stack::Stack;
 
 use crate::interp::frame;
 use crate::module::Proto;
-use crate::thread::Wait;
+use crate::sched::ThreadBlock;
+use crate::sched::scope::Scope;
+use crate::sched::timers::NO_TIMER;
+use crate::sched::wait::{Claim, WaitList, Waiter};
+use crate::shared::Message;
 use crate::value::Value;
+use std::sync::Arc;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TaskState {
     Ready,
     Running,
     Waiting,
-    Ended,
-    Failed,
+}
+
+/// How a task ended: `aux` of its handle (0 while it has not).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u16)]
+pub(crate) enum Ended {
+    Returned = 1,
+    Failed = 2,
+    Cancelled = 3,
+    Killed = 4,
+}
+
+/// What a task waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Wait {
+    None,
+    Sleep,
+    Receive,
+    /// A `for` loop over a channel: its end is no error.
+    Next,
+    Send,
+    Join,
+    JoinThread,
+    Select,
+    /// The end of what was started in a scope.
+    Scope,
+    Acquire,
+    Lock,
+    Gate,
+}
+
+impl Wait {
+    /// As dumps and reports name it.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Wait::None => "nothing",
+            Wait::Sleep => "sleep",
+            Wait::Receive | Wait::Next => "recv of a channel",
+            Wait::Send => "send to a channel",
+            Wait::Join => "join of a task",
+            Wait::JoinThread => "join of a thread",
+            Wait::Select => "select",
+            Wait::Scope => "the tasks of a scope",
+            Wait::Acquire => "acquire of a semaphore",
+            Wait::Lock => "lock of a mutex",
+            Wait::Gate => "wait of a latch or barrier",
+        }
+    }
+}
+
+/// What the one who claimed a task left for it.
+pub(crate) enum Delivery {
+    None,
+    Value(Message),
+    /// The channel was closed.
+    Closed,
 }
 
 /// A line of execution within a thread.
 pub struct Task {
+    /// In the inbox of its thread.
+    pub(crate) next: *mut Task,
+    pub(crate) block: *const ThreadBlock,
+    pub(crate) claim: Claim,
+    /// Position in the thread's table.
+    pub(crate) index: u32,
     pub id: u64,
-    pub name: Option<String>,
+    /// Its timer, while it has one; used under the lock of the timers.
+    pub(crate) timer: u32,
+    pub(crate) has_timer: bool,
     pub state: TaskState,
-    /// Somebody got, or will get, its outcome.
-    pub is_joined: bool,
+    pub(crate) wait: Wait,
+    pub(crate) waiter: Waiter,
+    /// The waiters of a `select`.
+    pub(crate) arms: Vec<Waiter>,
+    /// Written by whoever claimed it.
+    pub(crate) delivery: Delivery,
+    /// What it waits for, if that is a value of the thread: a task's handle, a `select`'s operands.
+    pub(crate) wait_value: Value,
     pub(crate) stack: Stack,
     /// Top frame; null while it is mounted.
     pub(crate) base: *mut Value,
@@ -39,38 +113,87 @@ pub struct Task {
     pub(crate) soft_limit: usize,
     /// It has not begun: the stub's window holds a call with so many arguments.
     pub(crate) first_call: Option<usize>,
-    pub(crate) wait: Option<Wait>,
     /// Register of the top frame that gets the result of the wait.
     pub(crate) wait_dest: usize,
-    /// Result or error, once it has ended.
-    pub(crate) result: Value,
+    /// Its handle, which gets its result.
+    pub(crate) handle: Value,
+    /// Tasks of the thread that wait for its end.
+    pub(crate) joiners: WaitList,
+    /// The scope that waits for it.
+    pub(crate) member: Option<Arc<Scope>>,
+    /// The innermost scope that it has open, else that of which it is a member: what it starts belongs to that.
+    pub(crate) scope: Option<Arc<Scope>>,
+    /// Throws `Cancelled` at its next blocking point.
+    pub(crate) is_cancel_pending: bool,
+    /// The scope for which it was cancelled already.
+    pub(crate) cancelled_for: *const Scope,
+    pub(crate) was_cancelled: bool,
+    /// `cancelled_for` was set because the owner of the scope is past it, not because it was cancelled.
+    pub(crate) is_own_cancel: bool,
+    pub(crate) is_killed: bool,
+    pub(crate) is_detached: bool,
+    /// The task that its thread was started for: its result is the thread's.
+    pub(crate) is_first: bool,
+    pub(crate) name: Option<Box<str>>,
+    /// Where it was started.
+    pub(crate) site: (*const Proto, u64),
     pub(crate) loose_trace: Vec<(*const Proto, u64)>,
-    /// Tasks that wait for its end.
-    pub(crate) joiners: Vec<u64>,
+    /// The innermost `Scoped` that was set.
+    pub(crate) scoped: Option<Arc<crate::shared::Binding>>,
+    /// Handles of the mutexes that it holds.
+    pub(crate) locks: Vec<Message>,
 }
 
 impl Task {
-    pub(crate) fn new(id: u64, name: Option<String>) -> Task {
-        Task {
+    pub(crate) fn new(id: u64, block: *const ThreadBlock, name: Option<Box<str>>) -> *mut Task {
+        let task = Box::into_raw(Box::new(Task {
+            next: std::ptr::null_mut(),
+            block,
+            claim: Claim::new(),
+            index: 0,
             id,
-            name,
+            timer: NO_TIMER,
+            has_timer: false,
             state: TaskState::Ready,
-            is_joined: false,
+            wait: Wait::None,
+            waiter: Waiter::new(std::ptr::null_mut()),
+            arms: Vec::new(),
+            delivery: Delivery::None,
+            wait_value: Value::NIL,
             stack: Stack::empty(),
             base: std::ptr::null_mut(),
-            is_clear_above: false,
             pc: std::ptr::null(),
+            is_clear_above: false,
             soft_limit: 0,
             first_call: None,
-            wait: None,
             wait_dest: 0,
-            result: Value::NIL,
+            handle: Value::NIL,
+            joiners: WaitList::default(),
+            member: None,
+            scope: None,
+            is_cancel_pending: false,
+            cancelled_for: std::ptr::null(),
+            was_cancelled: false,
+            is_own_cancel: false,
+            is_killed: false,
+            is_detached: false,
+            is_first: false,
+            name,
+            site: (std::ptr::null(), 0),
             loose_trace: Vec::new(),
-            joiners: Vec::new(),
-        }
+            scoped: None,
+            locks: Vec::new(),
+        }));
+        // SAFETY: just made; it never moves.
+        unsafe { (*task).waiter.task = task };
+        task
     }
-    pub fn is_done(&self) -> bool {
-        matches!(self.state, TaskState::Ended | TaskState::Failed)
+    /// `task 3 'left'`.
+    pub(crate) fn title(&self) -> String {
+        match &self.name {
+            Some(name) => format!("task {} '{name}'", self.id),
+            None => format!("task {}", self.id),
+        }
     }
     /// Makes the stack: the stub's frame, and in its window the call that the task is.
     pub(crate) fn prepare(&mut self, stub: Value, function: Value, args: &[Value]) {
@@ -90,7 +213,6 @@ impl Task {
         }
         self.first_call = Some(args.len());
     }
-    /// Registers of the top frame that are live although its prototype does not say so.
     /// Values of frames that are gone lie above the top frame: the collector does not see them, so later frames must not either.
     /// For a task that is not mounted.
     pub(crate) fn clear_above_top(&mut self) {
@@ -108,6 +230,7 @@ impl Task {
             }
         }
     }
+    /// Registers of the top frame that are live although its prototype does not say so.
     pub(crate) fn extra(&self) -> usize {
         self.first_call.map_or(0, |argc| 2 + argc)
     }

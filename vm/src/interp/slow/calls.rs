@@ -82,7 +82,8 @@ pub(crate) fn CallFn(t: &mut Thread, w: Word) -> Done {
 }
 pub(crate) fn CallGlobal(t: &mut Thread, w: Word) -> Done {
     t.charge_call()?;
-    let callee = t.global(w.imm() as u32);
+    let module = t.running_module();
+    let callee = t.global_value(module, w.imm() as u32)?;
     if callee.is_unset() {
         return GetGlobal(t, w);
     }

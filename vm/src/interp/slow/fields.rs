@@ -169,6 +169,11 @@ impl Thread {
                     unsafe { &*(*object.as_object().cast::<crate::object::ModuleObject>()).module };
                 return self.export(module, name);
             }
+            Some(Kind::Handle) if object.type_id() == crate::object::type_id::THREAD => {
+                if let Some(value) = self.thread_field(object, engine.symbol_text(name)) {
+                    return Ok(value);
+                }
+            }
             Some(Kind::Task) => {
                 if let Some(value) = self.task_field(object, engine.symbol_text(name)) {
                     return Ok(value);

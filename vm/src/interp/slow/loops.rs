@@ -102,8 +102,8 @@ pub(crate) fn IterNew(t: &mut Thread, w: Word) -> Done {
             }
             return Err(not_iterable(t, x));
         }
-        // Runtime objects written in Rust, as files.
-        Some(Kind::Host)
+        // Runtime objects written in Rust, as files and channels.
+        Some(Kind::Host | Kind::Handle)
             if t.engine()
                 .type_info(x.type_id())
                 .method(sym::NEXT)

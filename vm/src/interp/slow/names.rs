@@ -56,23 +56,63 @@ pub(super) fn import(t: &mut Thread, w: Word) -> Result<Value, Trap> {
 }
 
 pub(crate) fn GetGlobal(t: &mut Thread, w: Word) -> Done {
+    let module = t.running_module();
+    let value = t.global_value(module, w.imm() as u32)?;
+    if !value.is_unset() {
+        // The owner keeps it: from now on the instruction asks the thread that runs it.
+        t.set_reg(w.a(), value);
+        if w.op() == Some(Op::GetGlobal) {
+            let slot = module.owned_slot(w.imm() as u32) as i32;
+            // SAFETY: the word in front of `pc` is the running instruction; carriers write it whole.
+            unsafe {
+                let word = t.pc.sub(1).cast::<std::sync::atomic::AtomicU64>();
+                (*word).store(
+                    w.with_op(Op::GetVar).with_imm(slot).0,
+                    std::sync::atomic::Ordering::Relaxed,
+                );
+            }
+        }
+        return Ok(());
+    }
     let text = t.global_name(w.imm() as u32);
     Err(name_error(t, format!("'{text}' is used before it is set")))
 }
 pub(crate) fn SetGlobal(t: &mut Thread, w: Word) -> Done {
     let value = t.reg(w.a());
-    t.set_global(w.imm() as u32, value)
+    let published = t.set_global(w.imm() as u32, value)?;
+    t.set_reg(w.a(), published);
+    Ok(())
 }
 pub(crate) fn GetVar(t: &mut Thread, w: Word) -> Done {
     let index = w.imm() as u32;
+    let module = t.running_module();
+    let first_owned = module.owned_slot(0);
+    if index >= first_owned {
+        // An instruction of a name that its owner keeps (see `GetGlobal`), run by another thread, or published since.
+        let value = t.global_value(module, index - first_owned)?;
+        if value.is_unset() {
+            let text = t.global_name(index - first_owned);
+            return Err(name_error(t, format!("'{text}' is used before it is set")));
+        }
+        t.set_reg(w.a(), value);
+        return Ok(());
+    }
     if let Some(closure) = t.var_initialiser(index) {
         return t.call_into(w.a(), closure, &[]);
     }
     let text = t.var_name(index);
+    if t.is_foreign(module) {
+        return Err(t.not_shared(&text));
+    }
     Err(name_error(t, format!("'{text}' is used before it is set")))
 }
 pub(crate) fn SetVar(t: &mut Thread, w: Word) -> Done {
     let value = t.reg(w.a());
+    let module = t.running_module();
+    if t.is_foreign(module) && t.var_initialiser(w.imm() as u32).is_none() {
+        let text = t.var_name(w.imm() as u32);
+        return Err(t.not_shared(&text));
+    }
     t.set_var(w.imm() as u32, value);
     Ok(())
 }
@@ -193,8 +233,16 @@ impl Thread {
         name: Sym,
     ) -> Result<Value, Trap> {
         let value = match module.names.get(&name) {
-            Some((Slot::Global(index), true)) => module.global(*index),
-            Some((Slot::Var(index), true)) => self.var(module.var_base + index),
+            Some((Slot::Global(index), true)) => self.global_value(module, *index)?,
+            Some((Slot::Var(index), true)) => {
+                let value = self.var(module.var_base + index);
+                if value.is_unset() && self.is_foreign(module) {
+                    // SAFETY: a live engine.
+                    let engine = unsafe { &*std::ptr::from_ref(self.engine()) };
+                    return Err(self.not_shared(engine.symbol_text(name)));
+                }
+                value
+            }
             found => {
                 // SAFETY: a live engine.
                 let engine = unsafe { &*std::ptr::from_ref(self.engine()) };

@@ -30,23 +30,38 @@ pub(crate) fn Exit(t: &mut Thread, w: Word) -> Done {
 impl Thread {
     /// `id`, `name` (nil if it has none) and `state` of a task.
     pub(super) fn task_field(&mut self, handle: Value, name: &str) -> Option<Value> {
-        // SAFETY: the caller tested its kind.
-        let id = unsafe { (*handle.as_object().cast::<crate::object::TaskObject>()).id };
-        let task = self.tasks.get(&id);
+        // SAFETY: the caller tested its kind; a task that has not ended is alive.
+        let text = unsafe {
+            let object = &*handle.as_object().cast::<crate::object::TaskObject>();
+            match name {
+                "id" => return Some(Value::small_int(object.id as i64)),
+                "name" => return Some(object.name),
+                "state" if object.task.is_null() => match object.header.aux {
+                    2 => "failed",
+                    3 => "cancelled",
+                    4 => "killed",
+                    _ => "ended",
+                },
+                "state" => match (*object.task).state {
+                    TaskState::Ready => "runnable",
+                    TaskState::Running => "running",
+                    TaskState::Waiting => "waiting",
+                },
+                _ => return None,
+            }
+        };
+        Some(self.text_value(text))
+    }
+    /// The same of a thread.
+    pub(super) fn thread_field(&mut self, handle: Value, name: &str) -> Option<Value> {
+        let block = crate::thread::thread_of(handle);
         let text = match name {
-            "id" => return Some(Value::small_int(id as i64)),
-            "name" => match task.and_then(|t| t.name.clone()) {
-                Some(name) => name,
+            "id" => return Some(Value::small_int(block.id as i64)),
+            "name" => match &block.name {
+                Some(name) => name.to_string(),
                 None => return Some(Value::NIL),
             },
-            "state" => match task.map(|t| t.state) {
-                Some(TaskState::Ready) => "ready",
-                Some(TaskState::Running) => "running",
-                Some(TaskState::Waiting) => "waiting",
-                Some(TaskState::Failed) => "failed",
-                Some(TaskState::Ended) | None => "ended",
-            }
-            .to_string(),
+            "state" => block.state_name().to_string(),
             _ => return None,
         };
         Some(self.text_value(&text))

@@ -4,6 +4,14 @@
 //! `Task`. Everything that a suspended task needs is data in `Task` and in its register stack, so a thread may be resumed on
 //! another OS thread (`--stress=suspend` does that at every safepoint).
 
+mod carrier;
+mod cross;
+mod start;
+mod wait;
+
+pub(crate) use wait::thread_of;
+pub(crate) use carrier::{Carrier, Ended, Settings};
+
 use crate::bytecode::{Op, Word};
 use crate::engine::{Engine, Hooks};
 use crate::heap::{Collect, Extent, Heap, Roots};
@@ -11,15 +19,17 @@ use crate::interp::frame::{self, Frames};
 use crate::interp::{self, Exit};
 use crate::module::{Link, Module, Proto, Slot};
 use crate::native::Trap;
-use crate::object::{Closure, Header, Kind, List, TaskObject, Tuple, TypeObject, type_id};
+use crate::object::{Closure, Header, Kind, List, Tuple, TypeObject, type_id};
 use crate::ops::{self, OpFail};
 use crate::stretch::Stretches;
-use crate::task::{Stack, Task, TaskState};
+use crate::sched::{Scheduler, ThreadBlock};
+use crate::task::{Stack, Task};
 use crate::types::{ErrorKind, Shape, Sym, TypeInfo};
 use crate::value::Value;
 use parking_lot::Mutex;
 use std::any::Any;
 use std::collections::{HashMap, VecDeque};
+use std::io::Write;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -31,13 +41,6 @@ const SLICE_FUEL: i64 = 20_000;
 const SOFT_SLOTS: usize = 16 * 1024;
 /// How deep calls may nest unless the host says otherwise.
 pub const DEFAULT_DEPTH: usize = 1_000_000;
-
-/// What a task waits for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Wait {
-    /// The end of another task of the thread.
-    Join(u64),
-}
 
 /// How tests strain the VM.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -59,6 +62,8 @@ pub struct Options {
     pub stress: Stress,
     /// Measures the stretches between safepoints.
     pub trace_safepoints: bool,
+    /// The most OS threads that run threads of the language at a time.
+    pub carriers: usize,
     pub output: Box<dyn std::io::Write + Send>,
     /// `os.args`.
     pub script_args: Vec<String>,
@@ -71,6 +76,7 @@ impl Default for Options {
             depth: DEFAULT_DEPTH,
             stress: Stress::None,
             trace_safepoints: false,
+            carriers: std::thread::available_parallelism().map_or(1, usize::from),
             output: Box::new(std::io::BufWriter::new(std::io::stdout())),
             script_args: Vec::new(),
         }
@@ -102,7 +108,6 @@ pub struct Thread {
     #[cfg(heddle_tail_calls)]
     pub(crate) handlers: [crate::interp::tail::Handler; 256],
     pub(crate) stack: Stack,
-    pub(crate) vars_store: Vec<Value>,
     pub(crate) engine: Arc<Engine>,
     pub(crate) hooks: Hooks,
     /// The `push` of lists, which calls of it are quickened for; unset until the prelude is there.
@@ -117,7 +122,6 @@ pub struct Thread {
     /// Where `Trap::Collect` was last answered.
     pub(crate) retry_pc: *const u64,
     pub(crate) pending_call: (Value, Vec<Value>),
-    pub(crate) pending_wait: Option<Wait>,
     /// Register of the top frame that gets the result of a wait.
     pub(crate) wait_dest: usize,
     /// Registers of the top frame that are live beyond its own (arguments of a native).
@@ -127,31 +131,31 @@ pub struct Thread {
     pub(crate) exit_code: i32,
     /// Host functions on the native stack that have called back.
     pub(crate) nesting: usize,
-    pub(crate) output: Box<dyn std::io::Write + Send>,
-    pub(crate) script_args: Vec<String>,
+    pub(crate) scheduler: Arc<Scheduler>,
+    /// The thread that is mounted.
+    pub(crate) block: Arc<ThreadBlock>,
+    /// The thread that a host calls, whose heap holds its values.
+    pub(crate) main: Arc<ThreadBlock>,
+    /// What of the mounted thread is not at hand above.
+    pub(crate) parts: Parts,
+    /// The task that runs; null: none.
+    pub(crate) current: *mut Task,
+    /// It is the host's.
+    is_host: bool,
+    /// State of `random_below`.
+    pub(crate) random: u64,
+    /// The running task is being killed: no handler but cleanups sees that.
+    pub(crate) is_killing: bool,
     stress: Stress,
     pub(crate) stretches: Option<Box<Stretches>>,
     /// Fuel that was given for this slice, and what the thread may use from the beginning of the slice on.
     slice: i64,
-    fuel_left: u64,
-    fuel_limit: u64,
     is_out_of_fuel: bool,
     depth_limit: usize,
     stress_ticks: usize,
-    /// Bytes of grown register stacks.
-    stack_bytes: usize,
     memory_limit: usize,
-    pub(crate) tasks: HashMap<u64, Box<Task>>,
-    ready: VecDeque<u64>,
-    current: u64,
-    next_task: u64,
-    /// Values that hosts hold.
-    handles: Vec<Value>,
-    free_handles: Vec<usize>,
     /// Handles that hosts have dropped since; see `Held`.
     pub(crate) dropped_handles: Arc<Mutex<Vec<usize>>>,
-    /// Methods of local types that capture variables.
-    local_methods: HashMap<(u32, Sym), usize>,
     hopper: Option<crate::task::Hopper>,
     member_entries: Box<[crate::cache::Entry]>,
     /// Constants for strings of symbols, made when first needed.
@@ -160,6 +164,57 @@ pub struct Thread {
 
 // SAFETY: a thread owns what its pointers lead to; it is used by one OS thread at a time.
 unsafe impl Send for Thread {}
+
+/// What belongs to a thread of the language, besides its heap, and comes and goes with it.
+#[derive(Default)]
+pub(crate) struct Parts {
+    /// Every task that has not ended.
+    pub(crate) tasks: Vec<*mut Task>,
+    pub(crate) ready: VecDeque<*mut Task>,
+    /// Its module-level variables; empty until it sets one.
+    pub(crate) vars: Vec<Value>,
+    /// Values that hosts and scopes hold.
+    pub(crate) handles: Vec<Value>,
+    pub(crate) free_handles: Vec<usize>,
+    /// Handles of tasks that failed and that nobody has joined for yet.
+    pub(crate) failed: Vec<Value>,
+    pub(crate) next_task: u64,
+    /// Bytes of register stacks.
+    pub(crate) stack_bytes: usize,
+    /// Methods of local types that capture variables.
+    pub(crate) local_methods: HashMap<(u32, Sym), usize>,
+    /// What its first task returned or threw.
+    pub(crate) main_result: Value,
+    pub(crate) main_failed: bool,
+    pub(crate) has_begun: bool,
+    pub(crate) was_stopped: bool,
+}
+
+impl Drop for Parts {
+    fn drop(&mut self) {
+        drop_tasks(&mut self.tasks);
+    }
+}
+
+/// Ends tasks without running them any further. Nobody else may wake one: no carrier runs, or all their objects are their thread's.
+pub(crate) fn drop_tasks(tasks: &mut Vec<*mut Task>) {
+    // First all: a task may wait for another one's end.
+    for &task in tasks.iter() {
+        // SAFETY: made by `Task::new`, and alive; so is what it waits for, which its heap holds.
+        unsafe { wait::unlink(&mut *task) };
+    }
+    for task in tasks.drain(..) {
+        // SAFETY: as above; nothing leads to it any more.
+        drop(unsafe { Box::from_raw(task) });
+    }
+}
+
+/// A thread of the language while no carrier has it mounted.
+pub(crate) struct Mounted {
+    /// Dropped first: what its tasks wait for lives in the heap's bundles.
+    pub(crate) parts: Parts,
+    pub(crate) heap: Heap,
+}
 
 struct ThreadRoots<'a> {
     thread: &'a mut ThreadParts,
@@ -177,8 +232,10 @@ impl Roots for ThreadRoots<'_> {
             if !(*t).base.is_null() {
                 visit_stack((*t).base, (*t).scan_extra, extent, visit);
             }
-            for task in (*t).tasks.values_mut() {
-                visit(&raw mut task.result, 1);
+            for &task in &(*t).parts.tasks {
+                let task = &mut *task;
+                visit(&raw mut task.handle, 1);
+                visit(&raw mut task.wait_value, 1);
                 if !task.base.is_null() {
                     visit_stack(task.base, task.extra(), extent, visit);
                     task.clear_above_top();
@@ -189,16 +246,11 @@ impl Roots for ThreadRoots<'_> {
             visit(&raw mut (*t).pending_call.0, 1);
             let pending = &mut (*t).pending_call.1;
             visit(pending.as_mut_ptr(), pending.len());
-            let handles = &mut (*t).handles;
-            visit(handles.as_mut_ptr(), handles.len());
-            let vars = &mut (*t).vars_store;
-            visit(vars.as_mut_ptr(), vars.len());
-            let engine: &Engine = &(*t).engine;
-            for module in engine.all_modules.lock().iter() {
-                for global in &module.globals {
-                    visit(global.get(), 1);
-                }
-            }
+            let parts = &mut (*t).parts;
+            visit(parts.handles.as_mut_ptr(), parts.handles.len());
+            visit(parts.failed.as_mut_ptr(), parts.failed.len());
+            visit(parts.vars.as_mut_ptr(), parts.vars.len());
+            visit(&raw mut parts.main_result, 1);
         }
     }
 }
@@ -242,19 +294,38 @@ unsafe fn visit_stack(
 }
 
 impl Thread {
-    /// A thread without tasks.
+    /// A thread without tasks, for a host.
     pub fn new(engine: Arc<Engine>, options: Options) -> Box<Thread> {
-        let heap = Heap::new(options.memory);
+        let settings = Settings {
+            memory: options.memory,
+            depth: options.depth.max(1),
+            stress: options.stress,
+            script_args: options.script_args.into(),
+        };
+        let scheduler = Scheduler::new(engine, settings, options.carriers, options.output);
+        let main = Arc::new(ThreadBlock::new(1, Mounted::new(options.memory), Some("main".into()), None, (std::ptr::null(), 0)));
+        main.signal.begin();
+        let mut this = Thread::machine(&scheduler, main.clone());
+        this.heap = Heap::new(options.memory);
+        this.is_host = true;
+        this.stretches = options.trace_safepoints.then(|| Box::new(Stretches::new()));
+        this.start_slice();
+        this
+    }
+    /// What runs threads: with nothing mounted but the empty heap.
+    fn machine(scheduler: &Arc<Scheduler>, main: Arc<ThreadBlock>) -> Box<Thread> {
+        let engine = scheduler.engine.clone();
+        let settings = &scheduler.settings;
         let methods = engine.methods_base();
         let hooks = *engine.hooks.read();
         let mut member_entries =
             vec![crate::cache::Entry::default(); crate::cache::SIZE].into_boxed_slice();
-        let mut this = Box::new(Thread {
+        Box::new(Thread {
             fuel: 0,
             stack_limit: std::ptr::null_mut(),
-            heap,
+            heap: Heap::new(settings.memory),
             methods,
-            vars: std::ptr::null_mut(),
+            vars: engine.no_vars(),
             member_cache: member_entries.as_mut_ptr(),
             member_entries,
             pc: std::ptr::null(),
@@ -262,7 +333,6 @@ impl Thread {
             #[cfg(heddle_tail_calls)]
             handlers: crate::interp::tail::HANDLERS,
             stack: Stack::empty(),
-            vars_store: Vec::new(),
             engine,
             hooks,
             list_push: Value::UNSET,
@@ -273,37 +343,30 @@ impl Thread {
             yielded: false,
             retry_pc: std::ptr::null(),
             pending_call: (Value::NIL, Vec::new()),
-            pending_wait: None,
             wait_dest: 0,
             scan_extra: 0,
             copy_mask: 0,
             exit_code: 0,
             nesting: 0,
-            output: options.output,
-            script_args: options.script_args,
-            stress: options.stress,
-            stretches: options.trace_safepoints.then(|| Box::new(Stretches::new())),
+            block: main.clone(),
+            main,
+            parts: Parts::default(),
+            current: std::ptr::null_mut(),
+            is_killing: false,
+            stress: settings.stress,
+            stretches: None,
             slice: 0,
-            fuel_left: u64::MAX,
-            fuel_limit: u64::MAX,
             is_out_of_fuel: false,
-            depth_limit: options.depth.max(1),
+            depth_limit: settings.depth,
             stress_ticks: 0,
-            stack_bytes: 0,
-            memory_limit: options.memory,
-            tasks: HashMap::new(),
-            ready: VecDeque::new(),
-            current: 0,
-            next_task: 1,
-            handles: Vec::new(),
-            free_handles: Vec::new(),
+            memory_limit: settings.memory,
             dropped_handles: Arc::default(),
-            local_methods: HashMap::new(),
             hopper: None,
             symbol_values: HashMap::new(),
-        });
-        this.start_slice();
-        this
+            scheduler: scheduler.clone(),
+            is_host: false,
+            random: 0x9E37_79B9_7F4A_7C15,
+        })
     }
 
     #[inline]
@@ -369,19 +432,6 @@ impl Thread {
     pub(crate) fn text_value(&mut self, text: &str) -> Value {
         ops::text::new_reserved(&mut self.heap, text)
     }
-    pub(crate) fn global(&self, index: u32) -> Value {
-        self.running_module().global(index)
-    }
-    pub(crate) fn set_global(&mut self, index: u32, value: Value) -> Result<(), Trap> {
-        let module = self.running_module();
-        let value = if module.const_globals.contains(&index) {
-            self.freeze(value)?
-        } else {
-            value
-        };
-        module.set_global(index, value);
-        Ok(())
-    }
     pub(crate) fn global_name(&self, index: u32) -> String {
         self.slot_name(self.running_module(), Slot::Global(index))
     }
@@ -399,20 +449,35 @@ impl Thread {
             self.engine().symbol_text(n).to_string()
         })
     }
+    /// A variable of the mounted thread; unset: it has none.
     pub(crate) fn var(&mut self, index: u32) -> Value {
-        self.ensure_vars(index + 1);
-        self.vars_store[index as usize]
+        let value = self.parts.vars.get(index as usize);
+        value.copied().unwrap_or(Value::UNSET)
     }
     pub(crate) fn set_var(&mut self, index: u32, value: Value) {
         self.ensure_vars(index + 1);
-        self.vars_store[index as usize] = value;
+        self.parts.vars[index as usize] = value;
     }
     /// Makes room in the variable table; new slots are unset.
     pub(crate) fn ensure_vars(&mut self, count: u32) {
-        if self.vars_store.len() < count as usize {
-            self.vars_store.resize(count as usize, Value::UNSET);
+        if self.parts.vars.len() < count as usize {
+            // The fast path reads any variable there is.
+            let all = self.engine().var_count().max(count);
+            self.parts.vars.resize(all as usize, Value::UNSET);
         }
-        self.vars = self.vars_store.as_mut_ptr();
+        self.use_vars();
+    }
+    /// Lets the fast path read the mounted thread's variables; one that has none reads a table in which every slot is unset.
+    pub(crate) fn use_vars(&mut self) {
+        let count = self.engine().var_count() as usize;
+        self.vars = if self.parts.vars.is_empty() {
+            self.engine().no_vars()
+        } else {
+            if self.parts.vars.len() < count {
+                self.parts.vars.resize(count, Value::UNSET);
+            }
+            self.parts.vars.as_mut_ptr()
+        };
     }
     /// The function that gives a `local var` its first value.
     pub(crate) fn var_initialiser(&mut self, index: u32) -> Option<Value> {
@@ -555,12 +620,12 @@ impl Thread {
     pub(crate) fn set_local_method(&mut self, ty: u32, name: Sym, function: Value) {
         // The engine's table is no root: the closure is kept alive by a handle and frozen in place by promotion.
         let function = self.freeze(function).unwrap_or(function);
-        let known = self.local_methods.get(&(ty, name)).copied();
+        let known = self.parts.local_methods.get(&(ty, name)).copied();
         match known {
-            Some(handle) => self.handles[handle] = function,
+            Some(handle) => self.parts.handles[handle] = function,
             None => {
                 let handle = self.new_handle(function);
-                self.local_methods.insert((ty, name), handle);
+                self.parts.local_methods.insert((ty, name), handle);
             }
         }
         self.engine()
@@ -775,8 +840,7 @@ impl Thread {
     /// Calls and backward jumps that the thread may make from now on. Past it the program ends with a `LimitError` that
     /// nothing catches, and no `defer` runs.
     pub fn set_fuel_limit(&mut self, fuel: u64) {
-        self.fuel_left = fuel;
-        self.fuel_limit = fuel;
+        self.scheduler.set_fuel(fuel);
         self.is_out_of_fuel = false;
         self.start_slice();
     }
@@ -787,7 +851,7 @@ impl Thread {
             Stress::None => SLICE_FUEL,
             Stress::Collect | Stress::Suspend => 1,
         };
-        self.slice = usual.min(i64::try_from(self.fuel_left).unwrap_or(i64::MAX));
+        self.slice = usual.min(i64::try_from(self.scheduler.fuel_left()).unwrap_or(i64::MAX));
         if !self.base.is_null() {
             let depth_left = self.depth_left();
             if depth_left < SLICE_FUEL as usize {
@@ -805,7 +869,7 @@ impl Thread {
     /// Charges the slice that has ended.
     fn charge_slice(&mut self) {
         let spent = self.slice - self.fuel.max(0);
-        self.fuel_left = self.fuel_left.saturating_sub(spent.max(0) as u64);
+        self.scheduler.charge(spent.max(0) as u64);
     }
 
     /// A point at which the task may be left: collects if wanted, sees requests from outside.
@@ -817,10 +881,10 @@ impl Thread {
     }
     fn act_at_safepoint(&mut self) -> Option<Exit> {
         self.charge_slice();
-        if self.fuel_left == 0 {
+        if self.scheduler.fuel_left() == 0 {
             // SAFETY: `pc` is at the instruction's word; behind it the trace names it.
             self.pc = unsafe { self.pc.add(1) };
-            let limit = self.fuel_limit;
+            let limit = self.scheduler.fuel_limit();
             self.throw_new(
                 ErrorKind::Limit,
                 &format!("out of fuel: the limit is {limit}"),
@@ -840,6 +904,28 @@ impl Thread {
                 self.pc = unsafe { self.pc.add(1) };
                 self.throw_limit();
                 return self.unwind();
+            }
+        }
+        if self.nesting == 0 {
+            if self.scheduler.is_stopping() {
+                return Some(Exit::Ended);
+            }
+            if self.block.signal.has_requests() {
+                self.take_requests();
+            }
+            // SAFETY: while the loop runs there is a task.
+            let (is_killed, was_seen) = unsafe { ((*self.current).is_killed, self.is_killing) };
+            if is_killed && !was_seen {
+                // SAFETY: as below.
+                self.pc = unsafe { self.pc.add(1) };
+                self.is_killing = true;
+                self.thrown = Value::UNSET;
+                return self.unwind();
+            }
+            self.scheduler.fire_timers();
+            if self.scheduler.has_backlog() {
+                self.scheduler.share_backlog();
+                return Some(Exit::Preempted);
             }
         }
         if self.engine.take_interrupt() {
@@ -881,15 +967,15 @@ impl Thread {
                 .max(wanted + SLACK)
                 .next_multiple_of(64);
             let bytes = (capacity - self.stack.capacity) * size_of::<Value>();
-            if self.heap.reserve(self.stack_bytes + bytes).is_err() {
+            if self.heap.reserve(self.parts.stack_bytes + bytes).is_err() {
                 self.scan_extra = self.scan_extra.max(slots);
                 self.collect_full();
                 self.scan_extra = 0;
-                if self.heap.reserve(self.stack_bytes + bytes).is_err() {
+                if self.heap.reserve(self.parts.stack_bytes + bytes).is_err() {
                     return Err(self.throw_overflow("calls nest too deep for the memory limit"));
                 }
             }
-            self.stack_bytes += bytes;
+            self.parts.stack_bytes += bytes;
             self.grow_stack(capacity);
         }
         self.set_soft_limit_for(slots);
@@ -983,355 +1069,27 @@ impl Thread {
 
     /// Keeps a value alive until `free_handle`.
     pub fn new_handle(&mut self, value: Value) -> usize {
-        match self.free_handles.pop() {
+        match self.parts.free_handles.pop() {
             Some(i) => {
-                self.handles[i] = value;
+                self.parts.handles[i] = value;
                 i
             }
             None => {
-                self.handles.push(value);
-                self.handles.len() - 1
+                self.parts.handles.push(value);
+                self.parts.handles.len() - 1
             }
         }
     }
     /// The value of a handle as it is now.
     pub fn handle(&self, index: usize) -> Value {
-        self.handles[index]
+        self.parts.handles[index]
     }
     pub fn free_handle(&mut self, index: usize) {
-        self.handles[index] = Value::NIL;
-        self.free_handles.push(index);
+        self.parts.handles[index] = Value::NIL;
+        self.parts.free_handles.push(index);
     }
 
     // --- running
-
-    /// Runs `function` as the main task and then every task that it started; the result is the main task's.
-    pub fn run(&mut self, function: Value, args: &[Value]) -> Result<Value, Failure> {
-        let handle = self
-            .spawn(function, args, Value::NIL)
-            .map_err(|_| Failure::Thrown)?;
-        // SAFETY: `spawn` returns a task object.
-        let main = unsafe { (*handle.as_object().cast::<TaskObject>()).id };
-        let result = self.schedule(main);
-        self.drop_stack();
-        result
-    }
-
-    fn schedule(&mut self, main: u64) -> Result<Value, Failure> {
-        loop {
-            let Some(id) = self.ready.pop_front() else {
-                if self.tasks.values().all(|t| t.is_done()) {
-                    break;
-                }
-                self.report_deadlock();
-                return Err(Failure::Thrown);
-            };
-            self.mount(id);
-            self.begin_stretch();
-            let exit = self.run_mounted();
-            self.end_stretch();
-            self.unmount(id, exit);
-            match exit {
-                Exit::Ended if self.is_out_of_fuel => {
-                    self.forget_tasks();
-                    return Err(Failure::Thrown);
-                }
-                Exit::Ended => return Err(Failure::Exit(self.exit_code)),
-                Exit::Threw if id == main => {
-                    // The program ends; tasks that still run are cut off.
-                    self.forget_tasks();
-                    return Err(Failure::Thrown);
-                }
-                _ => {}
-            }
-        }
-        let result = self.tasks.get(&main).map_or(Value::NIL, |t| t.result);
-        let failed = self
-            .tasks
-            .values()
-            .filter(|t| t.state == TaskState::Failed && !t.is_joined)
-            .map(|t| t.id)
-            .min();
-        if let Some(id) = failed {
-            let task = &self.tasks[&id];
-            self.thrown = task.result;
-            self.loose_trace = task.loose_trace.clone();
-            self.forget_tasks();
-            return Err(Failure::Thrown);
-        }
-        self.tasks.clear();
-        Ok(result)
-    }
-
-    fn forget_tasks(&mut self) {
-        self.ready.clear();
-        self.tasks.clear();
-    }
-
-    fn report_deadlock(&mut self) {
-        let mut waiting: Vec<&Task> = self
-            .tasks
-            .values()
-            .map(|t| &**t)
-            .filter(|t| !t.is_done())
-            .collect();
-        waiting.sort_by_key(|t| t.id);
-        let mut text = String::from("every task waits and nothing can wake them");
-        for task in waiting {
-            let Some(Wait::Join(other)) = task.wait else {
-                continue;
-            };
-            text.push_str(&format!(
-                "\n  task {} waits for task {other} to end",
-                task.id
-            ));
-        }
-        self.forget_tasks();
-        self.throw_new(ErrorKind::Deadlock, &text);
-    }
-
-    /// Makes a task that will call `function`; gives its handle.
-    pub(crate) fn spawn(
-        &mut self,
-        function: Value,
-        args: &[Value],
-        name: Value,
-    ) -> Result<Value, Trap> {
-        let id = self.next_task;
-        self.next_task += 1;
-        let name = if name.is_kind(Kind::Str) {
-            Some(ops::text::str_of(name).to_string())
-        } else {
-            None
-        };
-        let mut task = Box::new(Task::new(id, name));
-        task.prepare(self.engine().stub(), function, args);
-        self.tasks.insert(id, task);
-        self.ready.push_back(id);
-        let object = self
-            .heap
-            .alloc(
-                Header::new(Kind::Task, type_id::TASK, 0),
-                size_of::<TaskObject>(),
-            )
-            .cast::<TaskObject>();
-        // SAFETY: `alloc` made room.
-        unsafe { (*object).id = id };
-        Ok(Value::local(object.cast()))
-    }
-
-    /// Takes a task's machine state.
-    fn mount(&mut self, id: u64) {
-        let task = self.tasks.get_mut(&id).expect("ready tasks exist");
-        self.current = id;
-        self.stack = std::mem::replace(&mut task.stack, Stack::empty());
-        self.base = std::mem::replace(&mut task.base, std::ptr::null_mut());
-        self.pc = task.pc;
-        task.state = TaskState::Running;
-        let begins = task.first_call.is_some();
-        let (extra, limit) = (task.extra(), task.soft_limit);
-        if self.depth_left() < SLICE_FUEL as usize {
-            self.end_slice();
-        }
-        if begins {
-            self.set_soft_limit_for(extra);
-        } else {
-            self.stack_limit = self.stack.start.wrapping_add(limit);
-        }
-    }
-
-    /// Runs the mounted task until it ends, waits or yields.
-    fn run_mounted(&mut self) -> Exit {
-        let id = self.current;
-        let task = self.tasks.get_mut(&id).expect("the mounted task exists");
-        if let Some(argc) = task.first_call.take() {
-            // The stub's frame is on top: call what its window holds.
-            if let Err(trap) = self.call_window(0, argc, 0, &[])
-                && let Some(exit) = self.handle_trap(trap)
-            {
-                return exit;
-            }
-        } else if let Some(wait) = task.wait.take() {
-            let dest = task.wait_dest;
-            let Wait::Join(other) = wait;
-            if let Some(exit) = self.finish_join(other, dest) {
-                return exit;
-            }
-        }
-        loop {
-            let exit = if self.stress == Stress::Suspend {
-                self.run_elsewhere()
-            } else {
-                interp::run(self)
-            };
-            if exit != Exit::Preempted {
-                return exit;
-            }
-            self.leave_and_move();
-        }
-    }
-
-    /// `--stress=suspend`: the registers move to a new block, the heap is collected; what is left is checked to be data.
-    fn leave_and_move(&mut self) {
-        #[cfg(debug_assertions)]
-        self.check_suspended();
-        let capacity = self.stack.capacity;
-        self.grow_stack(capacity);
-        self.collect_now(Collect::Stress);
-    }
-
-    /// Runs the next slice on another OS thread than the last one.
-    fn run_elsewhere(&mut self) -> Exit {
-        let mut hopper = self.hopper.take().unwrap_or_default();
-        let thread: *mut Thread = self;
-        let exit = hopper.run(thread);
-        self.hopper = Some(hopper);
-        exit
-    }
-
-    /// Walks the suspended task: every frame's closure, code position and registers must be values and data.
-    #[cfg(debug_assertions)]
-    fn check_suspended(&self) {
-        // SAFETY: the top frame's.
-        for frame in unsafe { Frames::new(self.base, self.pc) } {
-            // SAFETY: prototypes live as long as the engine; the closure slot is below the base.
-            unsafe {
-                let closure = *frame.base.sub(2);
-                assert!(
-                    closure.is_kind(Kind::Closure),
-                    "a frame's callee is a closure"
-                );
-                let proto = &*frame.proto;
-                let offset = frame.pc.offset_from(proto.code_start);
-                assert!(
-                    (0..=proto.code_len() as isize).contains(&offset),
-                    "{} is left inside its code",
-                    proto.name
-                );
-                for i in 0..proto.registers as usize {
-                    let v = *frame.base.add(i);
-                    if v.is_object() {
-                        assert!(!v.as_object().is_null(), "a register holds a value");
-                    }
-                }
-            }
-        }
-        assert_eq!(
-            self.nesting, 0,
-            "no native frame is part of a suspended task"
-        );
-    }
-
-    /// Puts the machine state back and acts on why the task was left.
-    fn unmount(&mut self, id: u64, exit: Exit) {
-        let (stack, base, pc) = (
-            std::mem::replace(&mut self.stack, Stack::empty()),
-            self.base,
-            self.pc,
-        );
-        let soft_limit = (self.stack_limit as usize - stack.start as usize) / size_of::<Value>();
-        self.base = std::ptr::null_mut();
-        self.stack_limit = std::ptr::null_mut();
-        let pending_wait = self.pending_wait.take();
-        let wait_dest = self.wait_dest;
-        let Some(task) = self.tasks.get_mut(&id) else {
-            return;
-        };
-        task.soft_limit = soft_limit;
-        let ends = |task: &mut Task, result: Value, state: TaskState| {
-            task.result = result;
-            task.state = state;
-            std::mem::take(&mut task.joiners)
-        };
-        let joiners = match exit {
-            Exit::Returned => {
-                let result = std::mem::replace(&mut self.result, Value::NIL);
-                ends(task, result, TaskState::Ended)
-            }
-            Exit::Threw | Exit::Ended => {
-                task.loose_trace = std::mem::take(&mut self.loose_trace);
-                if exit == Exit::Threw {
-                    self.loose_trace = task.loose_trace.clone();
-                }
-                ends(task, self.thrown, TaskState::Failed)
-            }
-            Exit::Yielded | Exit::Preempted => {
-                task.stack = stack;
-                task.base = base;
-                task.is_clear_above = false;
-                task.pc = pc;
-                task.state = TaskState::Ready;
-                self.ready.push_back(id);
-                return;
-            }
-            Exit::Parked => {
-                task.stack = stack;
-                task.base = base;
-                task.is_clear_above = false;
-                task.pc = pc;
-                task.state = TaskState::Waiting;
-                task.wait = pending_wait;
-                task.wait_dest = wait_dest;
-                if let Some(Wait::Join(other)) = pending_wait {
-                    match self.tasks.get_mut(&other) {
-                        Some(other) if !other.is_done() => other.joiners.push(id),
-                        _ => self.ready.push_back(id),
-                    }
-                }
-                return;
-            }
-        };
-        self.stack_bytes = self
-            .stack_bytes
-            .saturating_sub(stack.capacity * size_of::<Value>());
-        drop(stack);
-        if !joiners.is_empty() {
-            self.tasks.get_mut(&id).expect("it just ended").is_joined = true;
-        }
-        for joiner in joiners {
-            self.ready.push_back(joiner);
-        }
-    }
-
-    /// Delivers another task's outcome to the mounted one.
-    fn finish_join(&mut self, other: u64, dest: usize) -> Option<Exit> {
-        let (result, failed, trace) = match self.tasks.get_mut(&other) {
-            Some(task) => {
-                task.is_joined = true;
-                (
-                    task.result,
-                    task.state == TaskState::Failed,
-                    task.loose_trace.clone(),
-                )
-            }
-            None => (Value::NIL, false, Vec::new()),
-        };
-        if failed {
-            self.thrown = result;
-            self.loose_trace = trace;
-            return self.unwind();
-        }
-        self.set_reg(dest, result);
-        None
-    }
-
-    /// The state of a task by its id: for `state`, `done`, `join`.
-    pub fn task(&self, id: u64) -> Option<&Task> {
-        self.tasks.get(&id).map(|t| &**t)
-    }
-    pub fn task_mut(&mut self, id: u64) -> Option<&mut Task> {
-        self.tasks.get_mut(&id).map(|t| &mut **t)
-    }
-    /// The id of the task that runs.
-    pub fn current_task(&self) -> u64 {
-        self.current
-    }
-
-    fn drop_stack(&mut self) {
-        self.stack = Stack::empty();
-        self.base = std::ptr::null_mut();
-        self.stack_limit = std::ptr::null_mut();
-    }
 
     /// Calls script from a native of the host and waits for the result, on the native stack.
     pub fn call_nested(&mut self, function: Value, args: &[Value]) -> Result<Value, Trap> {
@@ -1392,7 +1150,7 @@ impl Thread {
             Exit::Returned => Ok(self.result),
             Exit::Ended => Err(Trap::Exit),
             Exit::Parked => {
-                self.pending_wait = None;
+                self.abandon_wait();
                 let message = "a function that the host calls back cannot wait for a task";
                 Err(self.throw_new(ErrorKind::Blocking, message))
             }
@@ -1409,7 +1167,7 @@ impl Thread {
     }
     /// Writes out what the program printed.
     pub fn flush(&mut self) -> std::io::Result<()> {
-        self.output.flush()
+        self.scheduler.output.lock().flush()
     }
     /// Runs a module's body once; its imports must have run.
     pub fn run_module(&mut self, module: &Arc<Module>) -> Result<Value, Failure> {
@@ -1436,6 +1194,10 @@ impl Thread {
 
 impl Drop for Thread {
     fn drop(&mut self) {
-        let _ = self.output.flush();
+        if self.is_host {
+            self.scheduler.stop();
+            self.discard_tasks();
+            let _ = self.scheduler.output.lock().flush();
+        }
     }
 }

@@ -1,0 +1,115 @@
+//! Channels: a bounded queue, and those who wait for room or for a message.
+//!
+//! A message is handed to a claimed receiver directly; so values come out in the order in which their `send`s began to hold them.
+
+use super::Message;
+use crate::sched::wait::{WaitList, Waiter};
+use crate::task::{Delivery, Task};
+use std::collections::VecDeque;
+
+pub(crate) struct ChannelState {
+    pub(crate) capacity: usize,
+    pub(crate) queue: VecDeque<Message>,
+    pub(crate) receivers: WaitList,
+    pub(crate) senders: WaitList,
+    pub(crate) is_closed: bool,
+}
+
+/// How an attempt to send ended.
+pub(crate) enum Sent {
+    /// A receiver got it: wake that.
+    To(*mut Task),
+    Queued,
+    /// No room.
+    Full(Message),
+    Closed,
+}
+
+/// How an attempt to receive ended.
+pub(crate) enum Received {
+    /// The message, and a sender that has room now: wake it.
+    Message(Message, Option<*mut Task>),
+    Empty,
+    Closed,
+}
+
+impl ChannelState {
+    pub(crate) fn new(capacity: usize) -> ChannelState {
+        ChannelState {
+            capacity,
+            queue: VecDeque::new(),
+            receivers: WaitList::default(),
+            senders: WaitList::default(),
+            is_closed: false,
+        }
+    }
+    pub(crate) fn send(&mut self, message: Message) -> Sent {
+        if self.is_closed {
+            return Sent::Closed;
+        }
+        // SAFETY: under the channel's lock; a claimed task is ours until it is woken.
+        unsafe {
+            if let Some(waiter) = self.receivers.claim_first() {
+                let task = (*waiter).task;
+                (*task).delivery = Delivery::Value(message);
+                return Sent::To(task);
+            }
+        }
+        if self.queue.len() < self.capacity {
+            self.queue.push_back(message);
+            return Sent::Queued;
+        }
+        Sent::Full(message)
+    }
+    pub(crate) fn receive(&mut self) -> Received {
+        // SAFETY: under the channel's lock; a claimed task is ours until it is woken.
+        unsafe {
+            if let Some(message) = self.queue.pop_front() {
+                let sender = self.senders.claim_first();
+                if let Some(sender) = sender {
+                    self.queue.push_back((*sender).message.take());
+                }
+                return Received::Message(message, sender.map(|s| sent(s)));
+            }
+            if let Some(sender) = self.senders.claim_first() {
+                let message = (*sender).message.take();
+                return Received::Message(message, Some(sent(sender)));
+            }
+        }
+        if self.is_closed {
+            Received::Closed
+        } else {
+            Received::Empty
+        }
+    }
+    /// Nothing can be sent from now on; gives whom to wake.
+    pub(crate) fn close(&mut self) -> Vec<*mut Task> {
+        self.is_closed = true;
+        let mut woken = Vec::new();
+        for list in [&mut self.receivers, &mut self.senders] {
+            // SAFETY: under the channel's lock; claimed tasks are ours until they are woken.
+            unsafe {
+                while let Some(waiter) = list.claim_first() {
+                    (*waiter).message = Message::NONE;
+                    let task = (*waiter).task;
+                    (*task).delivery = Delivery::Closed;
+                    woken.push(task);
+                }
+            }
+        }
+        woken
+    }
+}
+
+/// The task of a sender whose message was taken.
+///
+/// # Safety
+/// The waiter was claimed by the caller.
+unsafe fn sent(waiter: *mut Waiter) -> *mut Task {
+    // SAFETY: promised by the caller.
+    unsafe {
+        let task = (*waiter).task;
+        (*task).delivery = Delivery::Value(Message::shared(crate::value::Value::NIL));
+        task
+    }
+}

@@ -1,0 +1,170 @@
+//! What threads share by reference: channels and the other thread-safe builtins, and the messages that travel between threads.
+//!
+//! A shared object is named by a *handle* (`object::Handle`), which lies in a bundle that owns it: so heaps and messages that hold a handle
+//! count as they do for frozen values.
+
+pub(crate) mod channel;
+pub mod natives;
+pub(crate) mod permits;
+
+use crate::heap::{Heap, bundle};
+use crate::object::{Handle, Header, Kind, type_id};
+use crate::sched::wait::WaitList;
+use crate::sync::Mutex;
+use crate::value::Value;
+use channel::ChannelState;
+use permits::{GateState, MutexState, SemaphoreState};
+
+/// The state of a shared object, behind its lock.
+pub(crate) enum ObjectState {
+    Channel(ChannelState),
+    Semaphore(SemaphoreState),
+    Mutex(MutexState),
+    /// Latch and barrier.
+    Gate(GateState),
+    Atomic(Message),
+}
+
+impl ObjectState {
+    /// The lists of waiting tasks, by number.
+    pub(crate) fn list(&mut self, number: u8) -> Option<&mut WaitList> {
+        match self {
+            ObjectState::Channel(channel) => Some(if number == 0 {
+                &mut channel.receivers
+            } else {
+                &mut channel.senders
+            }),
+            ObjectState::Semaphore(semaphore) => Some(&mut semaphore.waiting),
+            ObjectState::Mutex(mutex) => Some(&mut mutex.waiting),
+            ObjectState::Gate(gate) => Some(&mut gate.waiting),
+            ObjectState::Atomic(_) => None,
+        }
+    }
+}
+
+/// Something that threads share by reference.
+pub(crate) struct SharedObject {
+    pub(crate) state: Mutex<ObjectState>,
+}
+
+impl SharedObject {
+    /// Makes one, and a handle of it with one reference, which is the caller's.
+    pub(crate) fn handle(type_id: u32, state: ObjectState) -> Value {
+        let object = Box::new(SharedObject {
+            state: Mutex::new(state),
+        });
+        let target: *const SharedObject = &*object;
+        bundle::new_handle(type_id, target.cast(), bundle::Payload::Object(object))
+    }
+}
+
+/// A `Scoped` that was set for a call; what that starts inherits it.
+pub(crate) struct Binding {
+    pub(crate) object: *const SharedObject,
+    /// Keeps the object.
+    pub(crate) _keeps: Message,
+    pub(crate) value: Message,
+    pub(crate) outer: Option<std::sync::Arc<Binding>>,
+}
+// SAFETY: the object is only compared; messages are shared values, counted atomically.
+unsafe impl Send for Binding {}
+// SAFETY: as above.
+unsafe impl Sync for Binding {}
+
+/// The object behind a handle that is no thread's.
+pub(crate) fn object_of(handle: Value, type_id: u32) -> Option<&'static SharedObject> {
+    debug_assert!(type_id != type_id::THREAD);
+    if !handle.is_kind(Kind::Handle) {
+        return None;
+    }
+    // SAFETY: the layout of a handle; what it names lives as long as its bundle, which the caller's heap holds while it uses this.
+    unsafe {
+        let handle = handle.as_object().cast::<Handle>();
+        ((*handle).header.type_id == type_id)
+            .then(|| &*(*handle).target.cast::<SharedObject>())
+    }
+}
+
+/// A value under way between threads: shared, and counted; or a parcel: a mutable graph in a heap of its own, which the receiver takes over.
+#[repr(transparent)]
+pub(crate) struct Message(Value);
+
+// SAFETY: shared values are immutable and counted atomically; a parcel has one owner.
+unsafe impl Send for Message {}
+
+/// A detached graph.
+pub(crate) struct Parcel {
+    /// Keeps the value alive.
+    #[expect(dead_code, reason = "owns what the value leads to")]
+    heap: Heap,
+    value: Value,
+}
+
+impl Message {
+    /// No message.
+    pub(crate) const NONE: Message = Message(Value::UNSET);
+
+    /// Takes a reference to what the value leads to; it is no local object.
+    pub(crate) fn shared(value: Value) -> Message {
+        debug_assert!(!value.is_local());
+        if value.is_shared() {
+            // SAFETY: the value is alive.
+            unsafe {
+                if let Some(head) = bundle::bundle_of(value.as_object()) {
+                    bundle::retain(head);
+                }
+            }
+        }
+        Message(value)
+    }
+    pub(crate) fn parcel(heap: Heap, value: Value) -> Message {
+        if !value.is_local() {
+            return Message::shared(value);
+        }
+        let parcel = Box::new(Parcel { heap, value });
+        // The tag of a local object can stand for nothing else here.
+        Message(Value::local(Box::into_raw(parcel).cast::<Header>()))
+    }
+    pub(crate) fn take(&mut self) -> Message {
+        std::mem::replace(self, Message::NONE)
+    }
+    pub(crate) fn is_parcel(&self) -> bool {
+        self.0.is_local()
+    }
+    /// Another reference to the same value; `None` for a parcel.
+    pub(crate) fn again(&self) -> Option<Message> {
+        (!self.is_parcel()).then(|| Message::shared(self.0))
+    }
+    /// The value itself, which the receiver's heap must adopt before the message is gone; `None` for a parcel.
+    pub(crate) fn peek(&self) -> Option<Value> {
+        (!self.is_parcel()).then_some(self.0)
+    }
+    /// The value in the receiver's heap. If that has no room, the message comes back.
+    pub(crate) fn deliver(self, heap: &mut Heap) -> Result<Value, Message> {
+        if !self.0.is_local() {
+            return Ok(heap.adopt(self.0));
+        }
+        // SAFETY: made by `parcel`, and owned by this message.
+        let value = unsafe { (*self.0.as_object().cast::<Parcel>()).value };
+        match heap.import(value) {
+            Ok(copy) => Ok(copy),
+            Err(_) => Err(self),
+        }
+    }
+}
+
+impl Drop for Message {
+    fn drop(&mut self) {
+        if self.0.is_local() {
+            // SAFETY: made by `parcel`, and owned by this message.
+            drop(unsafe { Box::from_raw(self.0.as_object().cast::<Parcel>()) });
+        } else if self.0.is_shared() {
+            // SAFETY: the reference was counted in `shared`.
+            unsafe {
+                if let Some(head) = bundle::bundle_of(self.0.as_object()) {
+                    bundle::release(head);
+                }
+            }
+        }
+    }
+}

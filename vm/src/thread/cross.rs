@@ -1,0 +1,180 @@
+//! What may cross from thread to thread: immutable values only, checked at every crossing.
+
+use super::Thread;
+use crate::heap::{GraphError, Heap, Step};
+use crate::native::Trap;
+use crate::object::Kind;
+use crate::shared::Message;
+use crate::types::ErrorKind;
+use crate::value::Value;
+
+impl Thread {
+    /// A value that is about to cross; `what` names it in the message of a `ShareError`.
+    pub(crate) fn share(&mut self, value: Value, what: &str) -> Result<Message, Trap> {
+        if !value.is_local() {
+            return Ok(Message::shared(value));
+        }
+        let engine = self.engine();
+        match self.heap.promote(value, |id| engine.type_info(id).is_mutable) {
+            Ok(shared) => Ok(Message::shared(shared)),
+            Err(GraphError::NeedsCollection) => Err(Trap::Collect),
+            Err(GraphError::Refused { path, value }) => Err(self.share_error(what, &path, value)),
+        }
+    }
+    /// A deep copy that is about to cross.
+    pub(crate) fn share_copy(&mut self, value: Value, what: &str) -> Result<Message, Trap> {
+        if !value.is_local() {
+            // A copy of a frozen container is mutable.
+            let copy = self.deep_copy(value)?;
+            if !copy.is_local() {
+                return Ok(Message::shared(copy));
+            }
+            return self.share_copy(copy, what);
+        }
+        let mut heap = Heap::new(self.heap.limit());
+        match heap.import(value) {
+            Ok(copy) => Ok(Message::parcel(heap, copy)),
+            Err(GraphError::NeedsCollection) => Err(Trap::Collect),
+            Err(GraphError::Refused { path, value }) => Err(self.share_error(what, &path, value)),
+        }
+    }
+
+    fn share_error(&mut self, what: &str, path: &[Step], value: Value) -> Trap {
+        let place = self.path_text(what, path);
+        let name = self.type_name(value);
+        let message = match value.kind() {
+            Some(Kind::Task | Kind::Generator | Kind::Iter | Kind::Host) => format!(
+                "{place} is {}, which belongs to its thread and cannot cross",
+                crate::native::with_article(&name)
+            ),
+            Some(Kind::Cell) => format!(
+                "{place} is a variable that the function shares with others; pass its value as an argument, or use an Atomic"
+            ),
+            _ => format!(
+                "{place} is a mutable {name}; freeze() it to share it or copy() it to send a copy"
+            ),
+        };
+        self.throw_new(ErrorKind::Share, &message)
+    }
+
+    /// `config.servers[3]`.
+    fn path_text(&mut self, what: &str, path: &[Step]) -> String {
+        let mut text = what.to_string();
+        for step in path {
+            match step {
+                Step::Index(i) => text.push_str(&format!("[{i}]")),
+                Step::Key(key) => match crate::ops::text::as_str(*key) {
+                    Some(name)
+                        if !name.is_empty()
+                            && name.chars().all(|c| c.is_alphanumeric() || c == '_') =>
+                    {
+                        text.push_str(&format!(".{name}"));
+                    }
+                    _ => text.push_str(&format!("[{}]", self.repr_short(*key))),
+                },
+                Step::Field(id, i) => {
+                    let engine = self.engine();
+                    let info = engine.type_info(*id);
+                    let name = info.fields.get(*i).map_or("?", |f| engine.symbol_text(f.name));
+                    text.push_str(&format!(".{name}"));
+                }
+                Step::Capture(_) => text.push_str(" (captured)"),
+                Step::Part => {}
+            }
+        }
+        text
+    }
+
+    // --- names of modules
+
+    /// Sets a module-level name. What other threads may see is published, as a permanent value; the rest stays with the owner.
+    pub(crate) fn set_global(&mut self, index: u32, value: Value) -> Result<Value, Trap> {
+        const ALWAYS_PUBLISHED_BYTES: usize = 1024;
+        let module = self.running_module();
+        let value = if module.const_globals.contains(&index) {
+            self.freeze(value)?
+        } else {
+            value
+        };
+        let engine = self.engine();
+        let is_small = value.is_local() && {
+            // SAFETY: a live object; its own size will do for a first look.
+            unsafe { crate::object::size::object_bytes(value.as_object()) <= ALWAYS_PUBLISHED_BYTES }
+        };
+        let published = if !value.is_local() {
+            engine.arena.keep(value);
+            Some(value)
+        } else if is_small || self.scheduler.has_threads() {
+            match self.heap.promote(value, |id| engine.type_info(id).is_mutable) {
+                Ok(shared) => {
+                    engine.arena.keep(shared);
+                    Some(shared)
+                }
+                Err(GraphError::NeedsCollection) => return Err(Trap::Collect),
+                Err(GraphError::Refused { .. }) => None,
+            }
+        } else {
+            None
+        };
+        match published {
+            Some(shared) => {
+                module.set_global(index, shared);
+                Ok(shared)
+            }
+            None => {
+                self.set_var(module.owned_slot(index), value);
+                Ok(value)
+            }
+        }
+    }
+
+    /// Before the first thread starts: what was too large to be published for nothing.
+    pub(crate) fn publish_globals(&mut self) {
+        let engine = self.engine();
+        let modules = engine.all_modules.lock().clone();
+        for module in modules {
+            if module.owner.load(std::sync::atomic::Ordering::Relaxed) != self.block.id {
+                continue;
+            }
+            for index in 0..module.globals.len() as u32 {
+                let value = self.var(module.owned_slot(index));
+                if value.is_unset() || !module.global(index).is_unset() {
+                    continue;
+                }
+                if let Ok(shared) = self.heap.promote(value, |id| engine.type_info(id).is_mutable) {
+                    engine.arena.keep(shared);
+                    module.set_global(index, shared);
+                }
+            }
+        }
+    }
+
+    /// The value of a module-level name, wherever it is kept; unset if it has none yet.
+    pub(crate) fn global_value(
+        &mut self,
+        module: &crate::module::Module,
+        index: u32,
+    ) -> Result<Value, Trap> {
+        let value = module.global(index);
+        if !value.is_unset() {
+            return Ok(value);
+        }
+        let value = self.var(module.owned_slot(index));
+        if value.is_unset() && self.is_foreign(module) {
+            let name = self.slot_name(module, crate::module::Slot::Global(index));
+            return Err(self.not_shared(&name));
+        }
+        Ok(value)
+    }
+    /// Whether another thread ran the module.
+    pub(crate) fn is_foreign(&self, module: &crate::module::Module) -> bool {
+        let owner = module.owner.load(std::sync::atomic::Ordering::Relaxed);
+        owner != 0 && owner != self.block.id
+    }
+    pub(crate) fn not_shared(&mut self, name: &str) -> Trap {
+        let message = format!(
+            "'{name}' is mutable and belongs to another thread; pass copy({name}) as an argument, freeze() it, or use an Atomic or a Channel"
+        );
+        self.throw_new(ErrorKind::Share, &message)
+    }
+}

@@ -1,0 +1,561 @@
+//! Waiting, being woken, being cancelled: what the running task and its thread do. (Who may wake whom: `sched::wait`.)
+
+use super::Thread;
+use crate::interp::Exit;
+use crate::native::Trap;
+use crate::object::{Handle, Kind, TaskObject};
+use crate::sched::ThreadBlock;
+use crate::sched::block::Outcome;
+use crate::sched::scope::{self, Failure, Scope};
+use crate::sched::timers::Target;
+use crate::sched::wait::{Claimed, Owner, Waiter};
+use crate::shared::{self, Message, ObjectState, SharedObject};
+use crate::task::{Delivery, Ended, Task, Wait};
+use crate::types::ErrorKind;
+use crate::value::Value;
+use std::sync::Arc;
+
+/// Takes a task's waiters out of all lists.
+///
+/// # Safety
+/// The task does not wait, or is about to be dropped; what it waited for is alive.
+pub(super) unsafe fn unlink(task: &mut Task) {
+    let take_out = |waiter: *mut Waiter| {
+        // SAFETY: promised by the caller; lists are locked, or of this thread.
+        unsafe {
+            if !(*waiter).is_linked() {
+                return;
+            }
+            match (*waiter).owner {
+                Owner::None => {}
+                Owner::Shared(object) => {
+                    let mut state = (*object).state.lock();
+                    if let Some(list) = state.list((*waiter).list) {
+                        list.remove(waiter);
+                    }
+                }
+                Owner::Task(other) => (*other).joiners.remove(waiter),
+                Owner::Thread(block) => (*block).end.lock().joiners.remove(waiter),
+            }
+        }
+    };
+    take_out(&raw mut task.waiter);
+    task.waiter.message = Message::NONE;
+    for waiter in &mut task.arms {
+        take_out(waiter);
+    }
+    task.arms.clear();
+}
+
+impl Thread {
+    /// The running task.
+    pub(crate) fn task(&mut self) -> &mut Task {
+        debug_assert!(!self.current.is_null(), "natives run in tasks");
+        // SAFETY: the mounted task, which only this carrier uses while it runs.
+        unsafe { &mut *self.current }
+    }
+
+    /// Every suspending native begins with this: throws `Cancelled` if the task was cancelled.
+    pub(crate) fn blocking_point(&mut self) -> Result<(), Trap> {
+        if self.current.is_null() {
+            return Ok(());
+        }
+        if self.is_killing {
+            // A wait in the cleanups of a killed task.
+            self.thrown = Value::UNSET;
+            return Err(Trap::Throw);
+        }
+        if std::mem::take(&mut self.task().is_cancel_pending) {
+            return Err(self.throw_cancelled());
+        }
+        Ok(())
+    }
+    fn throw_cancelled(&mut self) -> Trap {
+        self.task().was_cancelled = true;
+        self.throw_new(ErrorKind::Cancelled, "the task was cancelled")
+    }
+
+    /// The running task is about to wait; its waiters are linked after this, under the locks of what it waits for.
+    pub(crate) fn begin_wait(&mut self, wait: Wait) -> Result<(), Trap> {
+        if self.nesting > 0 {
+            let message = "cannot wait here: a native function of the host is on the stack";
+            return Err(self.throw_new(ErrorKind::Blocking, message));
+        }
+        let task = self.task();
+        task.wait = wait;
+        task.delivery = Delivery::None;
+        task.claim.begin();
+        Ok(())
+    }
+    /// Undoes `begin_wait`.
+    pub(crate) fn abandon_wait(&mut self) {
+        let scheduler = self.scheduler.clone();
+        let task = self.task();
+        if task.wait != Wait::None {
+            task.claim.end();
+            task.wait = Wait::None;
+            scheduler.remove_timer_of(task);
+            // SAFETY: the task runs.
+            unsafe { unlink(task) };
+        }
+    }
+    /// The one waiter of a task that does not select.
+    pub(crate) fn single_waiter(&mut self, owner: Owner, list: u8) -> *mut Waiter {
+        let waiter = &mut self.task().waiter;
+        waiter.owner = owner;
+        waiter.list = list;
+        waiter.arm = 0;
+        waiter
+    }
+    pub(crate) fn set_timer(&mut self, nanoseconds: i64) {
+        let deadline = self.scheduler.now() + nanoseconds.max(0) as u64;
+        let task = self.current;
+        self.task().has_timer = true;
+        self.scheduler.add_timer(deadline, Target::Task(task));
+    }
+
+    /// Hands a task that this carrier has claimed over to its thread.
+    pub(crate) fn wake(&mut self, task: *mut Task) {
+        // SAFETY: claimed, so alive.
+        unsafe {
+            if std::ptr::eq((*task).block, &*self.block) {
+                self.make_ready(task);
+            } else {
+                self.scheduler.wake_remote(task);
+            }
+        }
+    }
+    pub(crate) fn wake_all(&mut self, tasks: impl IntoIterator<Item = *mut Task>) {
+        for task in tasks {
+            self.wake(task);
+        }
+    }
+
+    /// The mounted task was woken: what it gets. `Some`: it ends.
+    pub(crate) fn finish_wait(&mut self) -> Option<Exit> {
+        let scheduler = self.scheduler.clone();
+        let task = self.task();
+        let wait = std::mem::replace(&mut task.wait, Wait::None);
+        let claimed = task.claim.end();
+        scheduler.remove_timer_of(task);
+        // SAFETY: it does not wait any more; what it waited for is in its registers.
+        unsafe { unlink(task) };
+        let dest = task.wait_dest;
+        let delivery = std::mem::replace(&mut task.delivery, Delivery::None);
+        let operand = std::mem::replace(&mut task.wait_value, Value::NIL);
+        // The registers of the native's window hold its arguments: they stay roots until it has its result.
+        let result = match claimed {
+            Claimed::Killed => {
+                self.is_killing = true;
+                self.thrown = Value::UNSET;
+                return self.unwind();
+            }
+            Claimed::Cancelled => {
+                self.task().is_cancel_pending = false;
+                Err(self.throw_cancelled())
+            }
+            Claimed::TimedOut if wait == Wait::Select => self.pair(-1, Value::NIL),
+            Claimed::TimedOut | Claimed::None => Ok(Value::NIL),
+            Claimed::Arm(arm) => match (wait, delivery) {
+                (Wait::Next, Delivery::Closed) => {
+                    let error = self.new_error(ErrorKind::StopIteration, Value::NIL);
+                    Err(self.throw_value(error))
+                }
+                (_, Delivery::Closed) => Err(self.throw_closed()),
+                (Wait::Select, Delivery::Value(message)) => self
+                    .deliver(message)
+                    .and_then(|value| self.pair(arm as i64, value)),
+                (_, Delivery::Value(message)) => self.deliver(message),
+                (Wait::Join, Delivery::None) => self.task_outcome(operand),
+                (Wait::JoinThread, Delivery::None) => self.thread_outcome(operand),
+                (Wait::Select, Delivery::None) => {
+                    let operands = self.elements(operand).unwrap_or(&[]);
+                    let joined = operands.get(arm as usize).copied().unwrap_or(Value::NIL);
+                    let outcome = if joined.is_kind(Kind::Task) {
+                        self.task_outcome(joined)
+                    } else {
+                        self.thread_outcome(joined)
+                    };
+                    outcome.and_then(|value| self.pair(arm as i64, value))
+                }
+                _ => Ok(Value::NIL),
+            },
+        };
+        match result {
+            Ok(value) => {
+                self.set_reg(dest, value);
+                None
+            }
+            Err(trap) => self.handle_trap(trap),
+        }
+    }
+    pub(crate) fn pair(&mut self, arm: i64, value: Value) -> Result<Value, Trap> {
+        let pair = crate::ops::list::new_tuple(&mut self.heap, &[Value::small_int(arm), value]);
+        match pair {
+            Ok(pair) => Ok(pair),
+            Err(fail) => Err(self.trap(fail)),
+        }
+    }
+    pub(crate) fn throw_closed(&mut self) -> Trap {
+        self.throw_new(ErrorKind::ChannelClosed, "the channel is closed")
+    }
+    /// A message becomes a value of the mounted thread.
+    pub(crate) fn deliver(&mut self, message: Message) -> Result<Value, Trap> {
+        match message.deliver(&mut self.heap) {
+            Ok(value) => Ok(value),
+            Err(message) => {
+                self.collect_full();
+                message.deliver(&mut self.heap).map_err(|_| self.throw_limit())
+            }
+        }
+    }
+
+    // --- joining
+
+    /// The outcome of a task that has ended.
+    pub(crate) fn task_outcome(&mut self, handle: Value) -> Result<Value, Trap> {
+        let object = handle.as_object().cast::<TaskObject>();
+        // SAFETY: a task's handle.
+        let (result, how) = unsafe { ((*object).result, (*object).header.aux) };
+        self.parts.failed.retain(|failed| *failed != handle);
+        if how == Ended::Returned as u16 {
+            return Ok(result);
+        }
+        self.thrown = result;
+        Err(Trap::Throw)
+    }
+    /// The outcome of a thread that has ended; a mutable result goes to the first who asks.
+    pub(crate) fn thread_outcome(&mut self, handle: Value) -> Result<Value, Trap> {
+        let block = thread_of(handle);
+        let (message, has_failed) = {
+            let mut end = block.end.lock();
+            end.is_joined = true;
+            let again = match &end.outcome {
+                Outcome::Returned(message) => message.again().map(|m| (m, false)),
+                Outcome::Failed(message) => message.again().map(|m| (m, true)),
+                _ => None,
+            };
+            match again {
+                Some(shared) => shared,
+                None => match std::mem::replace(&mut end.outcome, Outcome::Taken) {
+                    Outcome::Returned(message) => (message, false),
+                    Outcome::Failed(message) => (message, true),
+                    _ => {
+                        drop(end);
+                        let message = format!(
+                            "the result of {} is mutable and was handed over to the first who joined",
+                            block.title()
+                        );
+                        return Err(self.throw_new(ErrorKind::Share, &message));
+                    }
+                },
+            }
+        };
+        let value = self.deliver(message)?;
+        if has_failed {
+            self.thrown = value;
+            return Err(Trap::Throw);
+        }
+        Ok(value)
+    }
+    /// `join` of a task or thread.
+    pub(crate) fn join(&mut self, handle: Value) -> Result<Value, Trap> {
+        self.blocking_point()?;
+        if handle.is_kind(Kind::Task) {
+            // SAFETY: a task's handle; the task is alive while it is not null.
+            let other = unsafe { (*handle.as_object().cast::<TaskObject>()).task };
+            if other.is_null() {
+                return self.task_outcome(handle);
+            }
+            if other == self.current {
+                return Err(self.throw_new(ErrorKind::Value, "a task cannot join itself"));
+            }
+            self.begin_wait(Wait::Join)?;
+            self.task().wait_value = handle;
+            let waiter = self.single_waiter(Owner::Task(other), 0);
+            // SAFETY: a task of this thread.
+            unsafe { (*other).joiners.push(waiter) };
+            return Err(Trap::Suspend);
+        }
+        let block = thread_of(handle);
+        if std::ptr::eq(&raw const *block, &raw const *self.block) {
+            return Err(self.throw_new(ErrorKind::Value, "a thread cannot join itself"));
+        }
+        self.begin_wait(Wait::JoinThread)?;
+        self.task().wait_value = handle;
+        let waiter = self.single_waiter(Owner::Thread(&raw const *block), 0);
+        {
+            let mut end = block.end.lock();
+            if matches!(end.outcome, Outcome::None) {
+                end.is_joined = true;
+                // SAFETY: under the lock of the list's owner.
+                unsafe { end.joiners.push(waiter) };
+                return Err(Trap::Suspend);
+            }
+        }
+        self.abandon_wait();
+        self.thread_outcome(handle)
+    }
+
+    // --- the end of a task
+
+    pub(crate) fn end_task(&mut self, task: *mut Task, value: Value, how: Ended) {
+        // SAFETY: a task of the mounted thread that has just ended; nobody waits for it but its joiners, which are this thread's.
+        let (handle, member, scope, joiners, locks, is_first, is_detached) = unsafe {
+            let task = &mut *task;
+            unlink(task);
+            let object = task.handle.as_object().cast::<TaskObject>();
+            (*object).result = value;
+            (*object).header.aux = how as u16;
+            (*object).task = std::ptr::null_mut();
+            self.heap.barrier(object.cast(), value);
+            let mut joiners = Vec::new();
+            while let Some(waiter) = task.joiners.claim_first() {
+                joiners.push((*waiter).task);
+            }
+            (
+                task.handle,
+                task.member.take(),
+                task.scope.take(),
+                joiners,
+                std::mem::take(&mut task.locks),
+                task.is_first,
+                task.is_detached,
+            )
+        };
+        drop(scope);
+        // SAFETY: as above: from here on nothing leads to it.
+        unsafe {
+            let at = (*task).index as usize;
+            self.parts.tasks.swap_remove(at);
+            if let Some(&moved) = self.parts.tasks.get(at) {
+                (*moved).index = at as u32;
+            }
+        }
+        for lock in locks {
+            self.unlock_for(lock, task);
+        }
+        // SAFETY: made by `Task::new`.
+        drop(unsafe { Box::from_raw(task) });
+        let is_joined = !joiners.is_empty();
+        self.wake_all(joiners);
+        let has_failed = how == Ended::Failed;
+        if is_first {
+            self.parts.main_result = value;
+            self.parts.main_failed = how != Ended::Returned;
+            if how == Ended::Cancelled || how == Ended::Killed {
+                self.parts.was_stopped = true;
+            }
+        } else if has_failed && !is_joined && !is_detached {
+            match &member {
+                None => self.parts.failed.push(handle),
+                Some(scope) => {
+                    let kept = self.new_handle(handle);
+                    match scope.fail(Failure::Task(kept)) {
+                        Ok(()) => {
+                            self.scheduler.cancel_scope(scope);
+                        }
+                        Err(_) => self.free_handle(kept),
+                    }
+                }
+            }
+        }
+        if let Some(scope) = member
+            && let Some(owner) = scope.leave()
+        {
+            self.wake(owner);
+        }
+    }
+    /// A task ended while it held a mutex.
+    fn unlock_for(&mut self, lock: Message, task: *mut Task) {
+        let Some(handle) = lock.peek() else { return };
+        let Some(object) = shared::object_of(handle, crate::object::type_id::MUTEX) else {
+            return;
+        };
+        let next = match &mut *object.state.lock() {
+            ObjectState::Mutex(mutex) if mutex.holder == Some(task) => mutex.unlock(),
+            _ => None,
+        };
+        self.wake_all(next);
+    }
+
+    // --- cancelling
+
+    /// `cancel` of a task of the mounted thread.
+    pub(crate) fn cancel_task(&mut self, task: *mut Task) {
+        // SAFETY: a task of the mounted thread.
+        unsafe {
+            if (*task).claim.try_claim(Claimed::Cancelled) {
+                self.make_ready(task);
+            } else {
+                (*task).is_cancel_pending = true;
+            }
+        }
+    }
+    pub(crate) fn kill_task(&mut self, task: *mut Task) {
+        // SAFETY: a task of the mounted thread.
+        unsafe {
+            if (*task).is_killed {
+                return;
+            }
+            (*task).is_killed = true;
+            if (*task).claim.try_claim(Claimed::Killed) {
+                self.make_ready(task);
+            }
+        }
+    }
+    /// Cancels the tasks in cancelled scopes, each once for each scope.
+    pub(crate) fn cancel_in_scopes(&mut self) {
+        for task in self.parts.tasks.clone() {
+            // SAFETY: a task of the mounted thread.
+            let (scope, seen, is_waiting_for_scope) = unsafe {
+                (
+                    (*task).scope.clone(),
+                    (*task).cancelled_for,
+                    (*task).wait == Wait::Scope,
+                )
+            };
+            let Some(cancelled) = scope::cancelled_in(scope.as_ref()) else {
+                continue;
+            };
+            let awaits_this = is_waiting_for_scope
+                && scope.as_ref().is_some_and(|s| Arc::ptr_eq(s, &cancelled));
+            if seen != Arc::as_ptr(&cancelled) && !awaits_this {
+                // SAFETY: as above.
+                unsafe { (*task).cancelled_for = Arc::as_ptr(&cancelled) };
+                self.cancel_task(task);
+            }
+        }
+    }
+
+    // --- scopes
+
+    /// `scope { … }` begins; gives the object that stands for it.
+    pub(crate) fn enter_scope(&mut self, limit: Option<i64>) -> Arc<Scope> {
+        let block = Arc::downgrade(&self.block);
+        let owner = self.current;
+        let parent = self.task().scope.clone();
+        let scope = Scope::new(parent, owner, block);
+        if let Some(nanoseconds) = limit {
+            let deadline = self.scheduler.now() + nanoseconds.max(0) as u64;
+            let timer = self
+                .scheduler
+                .add_timer(deadline, Target::Scope(scope.clone()));
+            *scope.timer.lock() = timer;
+        }
+        self.task().scope = Some(scope.clone());
+        scope
+    }
+    /// Waits for the members of a scope; `false`: the task is parked, and the native is run again.
+    pub(crate) fn await_scope(&mut self, scope: &Arc<Scope>) -> Result<bool, Trap> {
+        {
+            let mut state = scope.state.lock();
+            if state.live == 0 {
+                return Ok(true);
+            }
+            state.is_awaited = true;
+            let task = self.task();
+            task.wait = Wait::Scope;
+            task.delivery = Delivery::None;
+            task.claim.begin();
+        }
+        Ok(false)
+    }
+    /// The scope is over: what it throws, if it does. `error`: what left it.
+    pub(crate) fn close_scope(&mut self, scope: &Arc<Scope>, error: Option<Value>) -> Result<Value, Trap> {
+        self.scheduler.remove_scope_timer(scope);
+        let (failure, is_timed_out) = {
+            let mut state = scope.state.lock();
+            (state.failure.take(), state.is_timed_out)
+        };
+        let task = self.task();
+        task.scope = scope.parent.clone();
+        let is_own = std::mem::take(&mut task.is_own_cancel);
+        let was_marked = task.cancelled_for == Arc::as_ptr(scope);
+        let was_cancelled_here = was_marked && !is_own;
+        if was_marked {
+            task.is_cancel_pending = false;
+            task.cancelled_for = std::ptr::null();
+            task.was_cancelled = false;
+        }
+        let is_cancel = error.is_some_and(|e| e.type_id() == ErrorKind::Cancelled.type_id());
+        if let Some(error) = error
+            && !(is_cancel && was_cancelled_here)
+        {
+            if let Some(Failure::Task(kept)) = failure {
+                self.free_handle(kept);
+            }
+            self.thrown = error;
+            return Err(Trap::Throw);
+        }
+        match failure {
+            Some(Failure::Task(kept)) => {
+                let handle = self.handle(kept);
+                self.free_handle(kept);
+                self.task_outcome(handle)
+            }
+            Some(Failure::Thread(message)) => {
+                let value = self.deliver(message)?;
+                self.thrown = value;
+                Err(Trap::Throw)
+            }
+            None if is_timed_out => Err(self.throw_new(ErrorKind::Timeout, "the time limit was reached")),
+            None => match error {
+                Some(error) => {
+                    self.thrown = error;
+                    Err(Trap::Throw)
+                }
+                None => Ok(Value::NIL),
+            },
+        }
+    }
+
+    // --- reports
+
+    /// Who waits for what, when nothing can wake them.
+    pub(crate) fn deadlock_report(&mut self) -> String {
+        let mut text = String::from("every task waits and nothing can wake them");
+        let mut threads = self.scheduler.threads();
+        threads.sort_by_key(|block| block.id);
+        let several = threads.len() > 1;
+        for block in threads {
+            // SAFETY: every carrier is idle and nothing can wake one: nobody has the thread mounted.
+            let parts = unsafe { &(*block.parts.get()).parts };
+            let mut tasks: Vec<&Task> = parts
+                .tasks
+                .iter()
+                // SAFETY: tasks of the table are alive.
+                .map(|task| unsafe { &**task })
+                .collect();
+            tasks.sort_by_key(|task| task.id);
+            for task in tasks {
+                // SAFETY: a task that is left.
+                let place = unsafe { crate::error::place_of(task.base, task.pc) };
+                text.push_str("\n  ");
+                if several {
+                    text.push_str(&block.title());
+                    text.push_str(", ");
+                }
+                text.push_str(&format!("{} waits for {}{place}", task.title(), task.wait.name()));
+            }
+        }
+        text
+    }
+}
+
+/// The thread that a handle names.
+pub(crate) fn thread_of(handle: Value) -> Arc<ThreadBlock> {
+    // SAFETY: the caller knows it is a thread's handle, which owns a reference to the block.
+    unsafe {
+        let block = (*handle.as_object().cast::<Handle>())
+            .target
+            .cast::<ThreadBlock>();
+        Arc::increment_strong_count(block);
+        Arc::from_raw(block)
+    }
+}
+
+/// The shared object of a waiter.
+pub(crate) fn owner_of(object: &'static SharedObject) -> Owner {
+    Owner::Shared(object)
+}
