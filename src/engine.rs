@@ -48,6 +48,12 @@ impl EngineBuilder {
         self.options.depth = frames;
         self
     }
+    /// The most OS threads that run threads of scripts at a time, at least 1; one for each processor unless set. A program without threads
+    /// uses the one that calls it.
+    pub fn carriers(mut self, most: usize) -> EngineBuilder {
+        self.options.carriers = most.max(1);
+        self
+    }
     /// Calls and turns of loops that scripts may make in all; past it the running one ends with a `LimitError` that it cannot catch.
     ///
     /// ```

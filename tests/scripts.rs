@@ -32,15 +32,10 @@ use support::{Outcome, Program};
 
 /// Tour programs that need parts of the language which come later, with the reason.
 const TOUR_NOT_YET: &[(&str, &str)] = &[
-    ("05_tasks", "needs `scope`, `sleep` and cancelling"),
-    ("06_threads", "needs threads and channels"),
-    ("07_select", "needs channels and `select`"),
     ("08_threadlets", "needs `threadlet`"),
     ("09_troops", "needs troops"),
     ("10_echo", "needs threads and the network"),
     ("11_blocking", "needs troops"),
-    ("12_modules", "its lines with `thread` need threads"),
-    ("13_deadlock", "needs channels"),
 ];
 
 /// Tour programs that run in the plain mode only, with the reason.

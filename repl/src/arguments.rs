@@ -39,6 +39,7 @@ pub(crate) enum Program {
 pub(crate) struct Settings {
     memory: Option<usize>,
     depth: Option<usize>,
+    carriers: Option<usize>,
     stress: Stress,
     trace_safepoints: bool,
 }
@@ -53,6 +54,9 @@ impl Settings {
         }
         if let Some(frames) = self.depth {
             builder = builder.depth_limit(frames);
+        }
+        if let Some(carriers) = self.carriers {
+            builder = builder.carriers(carriers);
         }
         builder
     }
@@ -86,6 +90,7 @@ fn read_from(arguments: Vec<OsString>) -> Result<Command, clap::Error> {
     let settings = Settings {
         memory: sub.get_one("memory").copied(),
         depth: sub.get_one("depth").copied(),
+        carriers: sub.get_one("carriers").copied(),
         stress: sub.get_one("stress").copied().unwrap_or_default(),
         trace_safepoints: sub.get_flag("trace-safepoints"),
     };
@@ -100,7 +105,7 @@ fn plain(mut arguments: Vec<OsString>) -> Vec<OsString> {
     while let Some(argument) = arguments.get(at) {
         let text = argument.to_string_lossy();
         match &*text {
-            "--memory" | "--depth" | "--stress" => at += 2,
+            "--memory" | "--depth" | "--carriers" | "--stress" => at += 2,
             "run" if !has_command => {
                 has_command = true;
                 let name = arguments.remove(at);
@@ -229,7 +234,7 @@ fn command() -> clap::Command {
         .subcommand(clap::Command::new("repl").about("The interactive session").args(flags()))
 }
 
-fn flags() -> [Arg; 4] {
+fn flags() -> [Arg; 5] {
     [
         Arg::new("memory")
             .long("memory")
@@ -241,6 +246,11 @@ fn flags() -> [Arg; 4] {
             .value_name("FRAMES")
             .value_parser(count)
             .help("Limits how deep calls nest (1,000,000)"),
+        Arg::new("carriers")
+            .long("carriers")
+            .value_name("N")
+            .value_parser(count)
+            .help("The most OS threads that run threads of the program (one for each processor)"),
         Arg::new("stress")
             .long("stress")
             .value_name("WHAT")

@@ -279,9 +279,10 @@ impl Engine {
             )));
         }
         let symbols: Vec<Sym> = code.symbols.iter().map(|s| self.symbol(s)).collect();
-        let var_base = self
-            .next_var
-            .fetch_add((code.vars.len() + code.globals.len()) as u32, Ordering::AcqRel);
+        let var_base = self.next_var.fetch_add(
+            (code.vars.len() + code.globals.len()) as u32,
+            Ordering::AcqRel,
+        );
         let mut names: HashMap<Sym, (Slot, bool)> = HashMap::new();
         for (i, g) in code.globals.iter().enumerate() {
             names.insert(symbols[g.name as usize], (Slot::Global(i as u32), g.is_pub));

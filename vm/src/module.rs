@@ -223,7 +223,10 @@ unsafe impl Sync for Module {}
 impl Module {
     /// The value of a name; unset: not set yet, or its owner keeps it (`owned_slot`).
     pub(crate) fn global(&self, index: u32) -> Value {
-        Value::from_bits(self.global_word(index).load(std::sync::atomic::Ordering::Acquire))
+        Value::from_bits(
+            self.global_word(index)
+                .load(std::sync::atomic::Ordering::Acquire),
+        )
     }
     /// Publishes a permanent value. What it leads to was written before: release.
     pub(crate) fn set_global(&self, index: u32, value: Value) {

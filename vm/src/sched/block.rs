@@ -51,12 +51,10 @@ impl Signal {
         loop {
             // SAFETY: the caller owns the task until it is in the inbox.
             unsafe { (*task).next = head };
-            match self.inbox.compare_exchange_weak(
-                head,
-                task,
-                Ordering::Release,
-                Ordering::Relaxed,
-            ) {
+            match self
+                .inbox
+                .compare_exchange_weak(head, task, Ordering::Release, Ordering::Relaxed)
+            {
                 Ok(_) => break,
                 Err(now) => head = now,
             }
@@ -109,7 +107,11 @@ impl Signal {
     pub(crate) fn finish(&self) -> bool {
         let mut state = self.state.load(Ordering::Relaxed);
         loop {
-            let next = if state & STATE == NOTIFIED { QUEUED } else { IDLE };
+            let next = if state & STATE == NOTIFIED {
+                QUEUED
+            } else {
+                IDLE
+            };
             match self.state.compare_exchange_weak(
                 state,
                 state & !STATE | next,

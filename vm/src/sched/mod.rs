@@ -18,8 +18,8 @@ pub(crate) mod wait;
 
 pub use block::ThreadBlock;
 
-use crate::task::Task;
 use crate::engine::Engine;
+use crate::task::Task;
 use crate::thread::{Carrier, Settings, Thread};
 use parking_lot::{Condvar, Mutex};
 use std::collections::VecDeque;
@@ -158,7 +158,9 @@ impl Scheduler {
     pub(crate) fn charge(&self, spent: u64) {
         if self.fuel_left() != u64::MAX {
             let less = |fuel: u64| Some(fuel.saturating_sub(spent));
-            let _ = self.fuel.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less);
+            let _ = self
+                .fuel
+                .fetch_update(Ordering::Relaxed, Ordering::Relaxed, less);
         }
     }
 

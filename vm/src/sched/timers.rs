@@ -199,7 +199,9 @@ mod tests {
         let mut names: Vec<(u64, u32)> = Vec::new();
         let mut seed = 7u64;
         for _ in 0..1000 {
-            seed = seed.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+            seed = seed
+                .wrapping_mul(6364136223846793005)
+                .wrapping_add(1442695040888963407);
             let at = seed >> 50;
             if seed >> 40 & 3 == 0 && !names.is_empty() {
                 let (_, name) = names.swap_remove((seed >> 20) as usize % names.len());

@@ -80,8 +80,7 @@ pub(crate) fn object_of(handle: Value, type_id: u32) -> Option<&'static SharedOb
     // SAFETY: the layout of a handle; what it names lives as long as its bundle, which the caller's heap holds while it uses this.
     unsafe {
         let handle = handle.as_object().cast::<Handle>();
-        ((*handle).header.type_id == type_id)
-            .then(|| &*(*handle).target.cast::<SharedObject>())
+        ((*handle).header.type_id == type_id).then(|| &*(*handle).target.cast::<SharedObject>())
     }
 }
 

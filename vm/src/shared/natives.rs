@@ -238,7 +238,11 @@ fn count_arg(ctx: &mut Ctx, i: usize, default: i64, least: i64) -> Result<i64, T
 }
 fn channel(ctx: &mut Ctx) -> NativeResult {
     let capacity = count_arg(ctx, 0, 0, 0)?;
-    make(ctx, type_id::CHANNEL, ObjectState::Channel(ChannelState::new(capacity as usize)))
+    make(
+        ctx,
+        type_id::CHANNEL,
+        ObjectState::Channel(ChannelState::new(capacity as usize)),
+    )
 }
 fn object_arg(ctx: &mut Ctx, id: u32, expected: &str) -> Result<&'static SharedObject, Trap> {
     match object_of(ctx.arg(0), id) {
@@ -487,7 +491,12 @@ fn wait_for_all(
 }
 
 /// Takes an arm if it is ready; else the message comes back.
-fn poll(ctx: &mut Ctx, kind: u8, object: Value, message: Option<Message>) -> Result<Ready, Option<Message>> {
+fn poll(
+    ctx: &mut Ctx,
+    kind: u8,
+    object: Value,
+    message: Option<Message>,
+) -> Result<Ready, Option<Message>> {
     if kind == b'j' {
         let has_ended = if object.is_kind(Kind::Task) {
             // SAFETY: a task's handle.
@@ -709,7 +718,11 @@ fn gate(ctx: &mut Ctx, is_barrier: bool) -> NativeResult {
         is_barrier,
         waiting: Default::default(),
     };
-    let id = if is_barrier { type_id::BARRIER } else { type_id::LATCH };
+    let id = if is_barrier {
+        type_id::BARRIER
+    } else {
+        type_id::LATCH
+    };
     make(ctx, id, ObjectState::Gate(state))
 }
 fn gate_object(ctx: &mut Ctx) -> Result<&'static SharedObject, Trap> {
@@ -863,8 +876,8 @@ fn atomic_cas(ctx: &mut Ctx) -> NativeResult {
         let Some(value) = message.peek() else {
             return Ok(Value::FALSE);
         };
-        let is_equal = value == old
-            || crate::ops::compare::quick_equal(engine, value, old) == Some(true);
+        let is_equal =
+            value == old || crate::ops::compare::quick_equal(engine, value, old) == Some(true);
         if !is_equal {
             return Ok(Value::FALSE);
         }

@@ -99,6 +99,7 @@ impl Thread {
         self.free_handle(handle);
         self.drop_stack();
         let ended = scheduler.exit.lock().take();
+        self.loose_trace = std::mem::take(&mut self.parts.loose_trace);
         let unjoined = std::mem::take(&mut self.parts.failed);
         // SAFETY: a task's handle.
         let (result, how) = unsafe {
@@ -303,7 +304,10 @@ impl Thread {
         let (value, has_failed) = match failed_task {
             Some(handle) if !self.parts.main_failed => {
                 // SAFETY: a task's handle.
-                (unsafe { (*handle.as_object().cast::<TaskObject>()).result }, true)
+                (
+                    unsafe { (*handle.as_object().cast::<TaskObject>()).result },
+                    true,
+                )
             }
             _ => (result, self.parts.main_failed),
         };
@@ -349,7 +353,9 @@ impl Thread {
                     }
                 });
                 if let Some(message) = message
-                    && scope.fail(crate::sched::scope::Failure::Thread(message)).is_ok()
+                    && scope
+                        .fail(crate::sched::scope::Failure::Thread(message))
+                        .is_ok()
                 {
                     self.scheduler.cancel_scope(&scope);
                 }
@@ -529,6 +535,7 @@ impl Thread {
             Exit::Threw => {
                 self.free_stack(stack);
                 let (thrown, how) = self.how_it_ended(task);
+                self.parts.loose_trace = std::mem::take(&mut self.loose_trace);
                 // SAFETY: the task that was just unmounted.
                 let is_first = unsafe { (*task).is_first };
                 self.end_task(task, thrown, how);

@@ -15,7 +15,10 @@ impl Thread {
             return Ok(Message::shared(value));
         }
         let engine = self.engine();
-        match self.heap.promote(value, |id| engine.type_info(id).is_mutable) {
+        match self
+            .heap
+            .promote(value, |id| engine.type_info(id).is_mutable)
+        {
             Ok(shared) => Ok(Message::shared(shared)),
             Err(GraphError::NeedsCollection) => Err(Trap::Collect),
             Err(GraphError::Refused { path, value }) => Err(self.share_error(what, &path, value)),
@@ -75,7 +78,10 @@ impl Thread {
                 Step::Field(id, i) => {
                     let engine = self.engine();
                     let info = engine.type_info(*id);
-                    let name = info.fields.get(*i).map_or("?", |f| engine.symbol_text(f.name));
+                    let name = info
+                        .fields
+                        .get(*i)
+                        .map_or("?", |f| engine.symbol_text(f.name));
                     text.push_str(&format!(".{name}"));
                 }
                 Step::Capture(_) => text.push_str(" (captured)"),
@@ -99,13 +105,18 @@ impl Thread {
         let engine = self.engine();
         let is_small = value.is_local() && {
             // SAFETY: a live object; its own size will do for a first look.
-            unsafe { crate::object::size::object_bytes(value.as_object()) <= ALWAYS_PUBLISHED_BYTES }
+            unsafe {
+                crate::object::size::object_bytes(value.as_object()) <= ALWAYS_PUBLISHED_BYTES
+            }
         };
         let published = if !value.is_local() {
             engine.arena.keep(value);
             Some(value)
         } else if is_small || self.scheduler.has_threads() {
-            match self.heap.promote(value, |id| engine.type_info(id).is_mutable) {
+            match self
+                .heap
+                .promote(value, |id| engine.type_info(id).is_mutable)
+            {
                 Ok(shared) => {
                     engine.arena.keep(shared);
                     Some(shared)
@@ -141,7 +152,10 @@ impl Thread {
                 if value.is_unset() || !module.global(index).is_unset() {
                     continue;
                 }
-                if let Ok(shared) = self.heap.promote(value, |id| engine.type_info(id).is_mutable) {
+                if let Ok(shared) = self
+                    .heap
+                    .promote(value, |id| engine.type_info(id).is_mutable)
+                {
                     engine.arena.keep(shared);
                     module.set_global(index, shared);
                 }

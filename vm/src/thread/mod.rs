@@ -9,8 +9,8 @@ mod cross;
 mod start;
 mod wait;
 
-pub(crate) use wait::thread_of;
 pub(crate) use carrier::{Carrier, Ended, Settings};
+pub(crate) use wait::thread_of;
 
 use crate::bytecode::{Op, Word};
 use crate::engine::{Engine, Hooks};
@@ -21,8 +21,8 @@ use crate::module::{Link, Module, Proto, Slot};
 use crate::native::Trap;
 use crate::object::{Closure, Header, Kind, List, Tuple, TypeObject, type_id};
 use crate::ops::{self, OpFail};
-use crate::stretch::Stretches;
 use crate::sched::{Scheduler, ThreadBlock};
+use crate::stretch::Stretches;
 use crate::task::{Stack, Task};
 use crate::types::{ErrorKind, Shape, Sym, TypeInfo};
 use crate::value::Value;
@@ -186,7 +186,8 @@ pub(crate) struct Parts {
     /// What its first task returned or threw.
     pub(crate) main_result: Value,
     pub(crate) main_failed: bool,
-    pub(crate) has_begun: bool,
+    /// Where the last error that nobody caught was thrown, if it is no error object.
+    pub(crate) loose_trace: Vec<(*const Proto, u64)>,
     pub(crate) was_stopped: bool,
 }
 
@@ -303,7 +304,13 @@ impl Thread {
             script_args: options.script_args.into(),
         };
         let scheduler = Scheduler::new(engine, settings, options.carriers, options.output);
-        let main = Arc::new(ThreadBlock::new(1, Mounted::new(options.memory), Some("main".into()), None, (std::ptr::null(), 0)));
+        let main = Arc::new(ThreadBlock::new(
+            1,
+            Mounted::new(options.memory),
+            Some("main".into()),
+            None,
+            (std::ptr::null(), 0),
+        ));
         main.signal.begin();
         let mut this = Thread::machine(&scheduler, main.clone());
         this.heap = Heap::new(options.memory);
@@ -1174,6 +1181,7 @@ impl Thread {
         if module.has_run.swap(true, Ordering::AcqRel) {
             return Ok(Value::NIL);
         }
+        module.owner.store(self.block.id, Ordering::Relaxed);
         self.hooks = *self.engine.hooks.read();
         let engine = self.engine();
         let push = engine

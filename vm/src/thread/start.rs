@@ -74,7 +74,11 @@ impl Thread {
         // SAFETY: just made.
         unsafe {
             let object = (*task).handle.as_object().cast::<TaskObject>();
-            (*object).name = if name.is_kind(Kind::Str) { name } else { Value::NIL };
+            (*object).name = if name.is_kind(Kind::Str) {
+                name
+            } else {
+                Value::NIL
+            };
         }
         let scope = if self.current.is_null() {
             None
@@ -125,7 +129,8 @@ impl Thread {
         let scoped = self.task().scoped.clone();
         let mut mounted = Mounted::new(self.scheduler.settings.memory);
         let no_room = |_| ();
-        let start = |heap: &mut crate::heap::Heap, message: Message| message.deliver(heap).map_err(no_room);
+        let start =
+            |heap: &mut crate::heap::Heap, message: Message| message.deliver(heap).map_err(no_room);
         let Ok(function) = start(&mut mounted.heap, function) else {
             return Err(self.throw_limit());
         };
@@ -139,7 +144,13 @@ impl Thread {
         if let Some(scope) = &scope {
             scope.enter();
         }
-        let block = Arc::new(ThreadBlock::new(id, mounted, Self::name_of(name), scope, site));
+        let block = Arc::new(ThreadBlock::new(
+            id,
+            mounted,
+            Self::name_of(name),
+            scope,
+            site,
+        ));
         // SAFETY: nobody else knows the block yet: its parts are ours.
         unsafe {
             let mounted = &mut *block.parts.get();

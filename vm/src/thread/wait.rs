@@ -205,7 +205,9 @@ impl Thread {
             Ok(value) => Ok(value),
             Err(message) => {
                 self.collect_full();
-                message.deliver(&mut self.heap).map_err(|_| self.throw_limit())
+                message
+                    .deliver(&mut self.heap)
+                    .map_err(|_| self.throw_limit())
             }
         }
     }
@@ -418,8 +420,8 @@ impl Thread {
             let Some(cancelled) = scope::cancelled_in(scope.as_ref()) else {
                 continue;
             };
-            let awaits_this = is_waiting_for_scope
-                && scope.as_ref().is_some_and(|s| Arc::ptr_eq(s, &cancelled));
+            let awaits_this =
+                is_waiting_for_scope && scope.as_ref().is_some_and(|s| Arc::ptr_eq(s, &cancelled));
             if seen != Arc::as_ptr(&cancelled) && !awaits_this {
                 // SAFETY: as above.
                 unsafe { (*task).cancelled_for = Arc::as_ptr(&cancelled) };
@@ -462,7 +464,11 @@ impl Thread {
         Ok(false)
     }
     /// The scope is over: what it throws, if it does. `error`: what left it.
-    pub(crate) fn close_scope(&mut self, scope: &Arc<Scope>, error: Option<Value>) -> Result<Value, Trap> {
+    pub(crate) fn close_scope(
+        &mut self,
+        scope: &Arc<Scope>,
+        error: Option<Value>,
+    ) -> Result<Value, Trap> {
         self.scheduler.remove_scope_timer(scope);
         let (failure, is_timed_out) = {
             let mut state = scope.state.lock();
@@ -499,7 +505,9 @@ impl Thread {
                 self.thrown = value;
                 Err(Trap::Throw)
             }
-            None if is_timed_out => Err(self.throw_new(ErrorKind::Timeout, "the time limit was reached")),
+            None if is_timed_out => {
+                Err(self.throw_new(ErrorKind::Timeout, "the time limit was reached"))
+            }
             None => match error {
                 Some(error) => {
                     self.thrown = error;
@@ -536,7 +544,11 @@ impl Thread {
                     text.push_str(&block.title());
                     text.push_str(", ");
                 }
-                text.push_str(&format!("{} waits for {}{place}", task.title(), task.wait.name()));
+                text.push_str(&format!(
+                    "{} waits for {}{place}",
+                    task.title(),
+                    task.wait.name()
+                ));
             }
         }
         text
