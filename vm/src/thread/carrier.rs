@@ -30,6 +30,9 @@ pub(crate) enum Ended {
     Interrupted,
 }
 
+/// What mounting a task costs of a slice.
+const SWITCH_FUEL: i64 = 10;
+
 /// The id of the thread that a host calls.
 pub(crate) const HOST_THREAD: u64 = 1;
 
@@ -394,7 +397,10 @@ impl Thread {
         } else {
             self.stack_limit = self.stack.start.wrapping_add(limit);
         }
-        self.fuel -= 10;
+        // A switch costs some fuel, but never the last of it: a task that was preempted must get on.
+        if self.fuel > SWITCH_FUEL {
+            self.fuel -= SWITCH_FUEL;
+        }
     }
 
     /// Runs the mounted task until it ends, waits or yields.
