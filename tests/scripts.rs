@@ -41,6 +41,10 @@ const TOUR_NOT_YET: &[(&str, &str)] = &[
 /// Tour programs that run in the plain mode only, with the reason.
 const TOUR_PLAIN_ONLY: &[(&str, &str)] = &[
     ("02_functions", "hundreds of thousands of calls"),
+    (
+        "05_tasks",
+        "a hundred thousand tasks, looked at by each of as many collections",
+    ),
     ("04_errors", "a stack of a million frames"),
 ];
 

@@ -257,6 +257,17 @@ pub fn report(thread: &mut Thread, error: Value) -> String {
                 let _ = writeln!(out, "  {line}");
             }
         }
+        if seen.is_empty()
+            && let Some((proto, word)) = thread.failed_site.take()
+            && !proto.is_null()
+        {
+            let p = place(proto, word);
+            let _ = writeln!(
+                out,
+                "started at {}:{}:{}, and nobody joined for it",
+                p.path, p.line, p.column
+            );
+        }
         if !thread.is_error(error) {
             break;
         }

@@ -30,10 +30,11 @@ pub(crate) struct BundleHead {
     /// Bundles that objects of this one refer to; one reference each.
     refers_to: Vec<*mut BundleHead>,
     /// What the handle in it names.
-    payload: Payload,
+    _payload: Payload,
 }
 
 /// What a handle names: it lives as long as its bundle.
+#[expect(dead_code, reason = "owns what the handle points to")]
 pub(crate) enum Payload {
     None,
     Object(Box<crate::shared::SharedObject>),
@@ -133,7 +134,7 @@ pub(crate) fn new_handle(type_id: u32, target: *const (), payload: Payload) -> V
             count: AtomicUsize::new(1),
             bytes,
             refers_to: Vec::new(),
-            payload,
+            _payload: payload,
         });
         let word: *mut *mut BundleHead = block.add(head_bytes).cast();
         word.write(head);
@@ -375,7 +376,7 @@ impl Heap {
                 count: AtomicUsize::new(1),
                 bytes,
                 refers_to: bundles,
-                payload: Payload::None,
+                _payload: Payload::None,
             });
             self.inner().bundles.enter(head, true, bytes);
         }

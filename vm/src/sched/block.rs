@@ -198,8 +198,6 @@ pub(crate) struct End {
     pub(crate) is_detached: bool,
     /// It ended because it was cancelled or killed.
     pub(crate) was_stopped: bool,
-    /// Its uncaught error, as reported.
-    pub(crate) report: Option<Box<str>>,
 }
 
 /// A thread of the language; see the head of the file.
@@ -240,7 +238,6 @@ impl ThreadBlock {
                 is_joined: false,
                 is_detached: false,
                 was_stopped: false,
-                report: None,
             }),
             name,
             scope,

@@ -61,7 +61,8 @@ impl Default for Timers {
 }
 
 impl Timers {
-    pub(crate) fn len(&self) -> usize {
+    #[cfg(test)]
+    fn len(&self) -> usize {
         self.heap.len()
     }
     /// The next deadline.
@@ -121,12 +122,6 @@ impl Timers {
     pub(crate) fn due(&self, now: u64) -> Option<u32> {
         let first = self.heap.first()?;
         (first.deadline <= now).then_some(first.slot)
-    }
-    pub(crate) fn target(&self, slot: u32) -> Option<&Target> {
-        match self.slots.get(slot as usize)? {
-            Slot::Used(_, target) => Some(target),
-            Slot::Free(_) => None,
-        }
     }
 
     /// Tells the slot of entry `at` where it is.

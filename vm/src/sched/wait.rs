@@ -57,10 +57,6 @@ impl Claim {
             .compare_exchange(WAITING, word, Ordering::AcqRel, Ordering::Relaxed)
             .is_ok()
     }
-    /// Whether nobody has claimed the task yet.
-    pub(crate) fn is_waiting(&self) -> bool {
-        self.0.load(Ordering::Relaxed) == WAITING
-    }
     /// The woken task: the wait is over.
     pub(crate) fn end(&self) -> Claimed {
         let word = self.0.load(Ordering::Acquire);
@@ -210,19 +206,5 @@ impl WaitList {
             }
         }
         None
-    }
-    /// Looks at every waiter.
-    ///
-    /// # Safety
-    /// See the head of the file.
-    pub(crate) unsafe fn for_each(&self, mut look: impl FnMut(&Waiter)) {
-        let mut at = self.head;
-        while !at.is_null() {
-            // SAFETY: waiters in the list are alive while the lock is held.
-            unsafe {
-                look(&*at);
-                at = (*at).next;
-            }
-        }
     }
 }

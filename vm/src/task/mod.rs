@@ -137,7 +137,6 @@ pub struct Task {
     pub(crate) name: Option<Box<str>>,
     /// Where it was started.
     pub(crate) site: (*const Proto, u64),
-    pub(crate) loose_trace: Vec<(*const Proto, u64)>,
     /// The innermost `Scoped` that was set.
     pub(crate) scoped: Option<Arc<crate::shared::Binding>>,
     /// Handles of the mutexes that it holds.
@@ -180,7 +179,6 @@ impl Task {
             is_first: false,
             name,
             site: (std::ptr::null(), 0),
-            loose_trace: Vec::new(),
             scoped: None,
             locks: Vec::new(),
         }));

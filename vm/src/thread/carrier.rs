@@ -104,6 +104,8 @@ impl Thread {
         let ended = scheduler.exit.lock().take();
         self.loose_trace = std::mem::take(&mut self.parts.loose_trace);
         let unjoined = std::mem::take(&mut self.parts.failed);
+        let sites = std::mem::take(&mut self.parts.failed_sites);
+        self.failed_site = None;
         // SAFETY: a task's handle.
         let (result, how) = unsafe {
             let object = object.as_object().cast::<TaskObject>();
@@ -144,6 +146,7 @@ impl Thread {
         if let Some(task) = unjoined.first() {
             // SAFETY: a task's handle.
             self.thrown = unsafe { (*task.as_object().cast::<TaskObject>()).result };
+            self.failed_site = sites.first().copied();
             return Err(Failure::Thrown);
         }
         for block in failed {
@@ -154,6 +157,7 @@ impl Thread {
             if let Outcome::Failed(message) = std::mem::replace(&mut end.outcome, Outcome::Taken) {
                 drop(end);
                 self.thrown = self.deliver(message).unwrap_or(Value::NIL);
+                self.failed_site = Some(block.site);
                 return Err(Failure::Thrown);
             }
         }

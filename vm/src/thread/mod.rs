@@ -142,6 +142,8 @@ pub struct Thread {
     pub(crate) current: *mut Task,
     /// It is the host's.
     is_host: bool,
+    /// Where the task or thread was started whose error ended the program.
+    pub(crate) failed_site: Option<(*const Proto, u64)>,
     /// State of `random_below`.
     pub(crate) random: u64,
     /// The running task is being killed: no handler but cleanups sees that.
@@ -178,6 +180,8 @@ pub(crate) struct Parts {
     pub(crate) free_handles: Vec<usize>,
     /// Handles of tasks that failed and that nobody has joined for yet.
     pub(crate) failed: Vec<Value>,
+    /// Where they were started.
+    pub(crate) failed_sites: Vec<(*const Proto, u64)>,
     pub(crate) next_task: u64,
     /// Bytes of register stacks.
     pub(crate) stack_bytes: usize,
@@ -372,6 +376,7 @@ impl Thread {
             symbol_values: HashMap::new(),
             scheduler: scheduler.clone(),
             is_host: false,
+            failed_site: None,
             random: 0x9E37_79B9_7F4A_7C15,
         })
     }

@@ -8,7 +8,6 @@ use crate::ops;
 use crate::sched::ThreadBlock;
 use crate::shared::Message;
 use crate::task::Task;
-use crate::types::ErrorKind;
 use crate::value::Value;
 use std::sync::Arc;
 
@@ -173,18 +172,5 @@ impl Thread {
         self.scheduler.register(&block);
         self.scheduler.enqueue(block);
         Ok(handle)
-    }
-
-    /// Whether a value can be called at all: told at the call, not when the thread runs.
-    pub(crate) fn check_callable(&mut self, function: Value) -> Result<(), Trap> {
-        let is_callable = matches!(
-            function.kind(),
-            Some(Kind::Closure | Kind::Native | Kind::BoundMethod | Kind::Type)
-        ) || function.is_object();
-        if is_callable {
-            return Ok(());
-        }
-        let message = format!("{} cannot be called", self.repr_short(function));
-        Err(self.throw_new(ErrorKind::Type, &message))
     }
 }

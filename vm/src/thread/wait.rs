@@ -9,7 +9,7 @@ use crate::sched::block::Outcome;
 use crate::sched::scope::{self, Failure, Scope};
 use crate::sched::timers::Target;
 use crate::sched::wait::{Claimed, Owner, Waiter};
-use crate::shared::{self, Message, ObjectState, SharedObject};
+use crate::shared::{self, Message, ObjectState};
 use crate::task::{Delivery, Ended, Task, Wait};
 use crate::types::ErrorKind;
 use crate::value::Value;
@@ -219,7 +219,15 @@ impl Thread {
         let object = handle.as_object().cast::<TaskObject>();
         // SAFETY: a task's handle.
         let (result, how) = unsafe { ((*object).result, (*object).header.aux) };
-        self.parts.failed.retain(|failed| *failed != handle);
+        if let Some(at) = self
+            .parts
+            .failed
+            .iter()
+            .position(|failed| *failed == handle)
+        {
+            self.parts.failed.remove(at);
+            self.parts.failed_sites.remove(at);
+        }
         if how == Ended::Returned as u16 {
             return Ok(result);
         }
@@ -303,7 +311,7 @@ impl Thread {
 
     pub(crate) fn end_task(&mut self, task: *mut Task, value: Value, how: Ended) {
         // SAFETY: a task of the mounted thread that has just ended; nobody waits for it but its joiners, which are this thread's.
-        let (handle, member, scope, joiners, locks, is_first, is_detached) = unsafe {
+        let (handle, member, scope, joiners, locks, is_first, is_detached, site) = unsafe {
             let task = &mut *task;
             unlink(task);
             let object = task.handle.as_object().cast::<TaskObject>();
@@ -323,6 +331,7 @@ impl Thread {
                 std::mem::take(&mut task.locks),
                 task.is_first,
                 task.is_detached,
+                task.site,
             )
         };
         drop(scope);
@@ -350,7 +359,10 @@ impl Thread {
             }
         } else if has_failed && !is_joined && !is_detached {
             match &member {
-                None => self.parts.failed.push(handle),
+                None => {
+                    self.parts.failed.push(handle);
+                    self.parts.failed_sites.push(site);
+                }
                 Some(scope) => {
                     let kept = self.new_handle(handle);
                     match scope.fail(Failure::Task(kept)) {
@@ -565,9 +577,4 @@ pub(crate) fn thread_of(handle: Value) -> Arc<ThreadBlock> {
         Arc::increment_strong_count(block);
         Arc::from_raw(block)
     }
-}
-
-/// The shared object of a waiter.
-pub(crate) fn owner_of(object: &'static SharedObject) -> Owner {
-    Owner::Shared(object)
 }
