@@ -75,6 +75,8 @@ pub(crate) struct Scheduler {
     timers: Mutex<Timers>,
     /// The next deadline; `u64::MAX`: none.
     deadline: AtomicU64,
+    /// How many threads have not ended.
+    thread_count: AtomicUsize,
     start: Instant,
     pub(crate) engine: Arc<Engine>,
     pub(crate) settings: Settings,
@@ -118,6 +120,7 @@ impl Scheduler {
             backlog: AtomicUsize::new(0),
             timers: Mutex::default(),
             deadline: AtomicU64::new(u64::MAX),
+            thread_count: AtomicUsize::new(0),
             start: Instant::now(),
             max_carriers: max_carriers.max(1),
             next_thread: AtomicU64::new(2),
@@ -173,17 +176,25 @@ impl Scheduler {
         let at = queues.threads.len() as u32;
         block.registered.store(at, Ordering::Relaxed);
         queues.threads.push(block.clone());
+        self.thread_count
+            .store(queues.threads.len(), Ordering::Relaxed);
     }
     /// A thread has ended; `has_failed`: with an error that nobody has joined for yet.
     pub(crate) fn unregister(&self, block: &Arc<ThreadBlock>, counts: bool, has_failed: bool) {
         let mut queues = self.queues.lock();
         let at = block.registered.swap(u32::MAX, Ordering::Relaxed) as usize;
+        if at == u32::MAX as usize {
+            // The host's thread was asked for something after it had ended.
+            return;
+        }
         if at < queues.threads.len() {
             queues.threads.swap_remove(at);
             if let Some(moved) = queues.threads.get(at) {
                 moved.registered.store(at as u32, Ordering::Relaxed);
             }
         }
+        self.thread_count
+            .store(queues.threads.len(), Ordering::Relaxed);
         if has_failed {
             queues.failed.push(block.clone());
         }
@@ -211,7 +222,7 @@ impl Scheduler {
         self.is_stopping()
     }
     pub(crate) fn thread_count(&self) -> usize {
-        self.queues.lock().threads.len()
+        self.thread_count.load(Ordering::Relaxed)
     }
     pub(crate) fn threads(&self) -> Vec<Arc<ThreadBlock>> {
         self.queues.lock().threads.clone()

@@ -195,7 +195,12 @@ impl Task {
     }
     /// Makes the stack: the stub's frame, and in its window the call that the task is.
     pub(crate) fn prepare(&mut self, stub: Value, function: Value, args: &[Value]) {
-        let slots = (4 + args.len() + crate::thread::SLACK * 2).next_multiple_of(64);
+        // The rest is added when it begins.
+        // SAFETY: the stub is a closure; prototypes live as long as the engine.
+        let registers = unsafe {
+            (*(*stub.as_object().cast::<crate::object::Closure>()).proto()).registers as usize
+        };
+        let slots = 2 + registers.max(2 + args.len());
         self.stack.resize(slots);
         // SAFETY: the stack was made with room for these; the stub's frame has its base at slot 2.
         unsafe {
@@ -226,6 +231,21 @@ impl Task {
             if top < end {
                 std::ptr::write_bytes(top, 0, end.offset_from(top) as usize);
             }
+        }
+    }
+    /// Gives back what its stack has room for beyond the top frame. For a task that is not mounted.
+    pub(crate) fn shrink_stack(&mut self) {
+        // SAFETY: base is the top frame's, whose registers lie in the stack.
+        let used = unsafe {
+            let registers = (*crate::interp::frame::proto(self.base)).registers as usize;
+            self.base.offset_from(self.stack.start) as usize + registers.max(self.extra())
+        };
+        if used * 2 < self.stack.capacity {
+            // SAFETY: as above.
+            let at = unsafe { self.base.offset_from(self.stack.start) } as usize;
+            self.stack.shrink(used);
+            self.base = self.stack.start.wrapping_add(at);
+            self.is_clear_above = true;
         }
     }
     /// Registers of the top frame that are live although its prototype does not say so.

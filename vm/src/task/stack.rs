@@ -23,6 +23,16 @@ impl Stack {
     fn layout(capacity: usize) -> Layout {
         Layout::array::<Value>(capacity).expect("stacks are bounded by the memory limit")
     }
+    /// Keeps the first `used` slots only, in a block of their own.
+    pub(crate) fn shrink(&mut self, used: usize) {
+        debug_assert!(0 < used && used <= self.capacity);
+        let mut small = Stack::empty();
+        small.resize(used);
+        // SAFETY: both blocks hold so many.
+        unsafe { std::ptr::copy_nonoverlapping(self.start, small.start, used) };
+        std::mem::swap(&mut small.counted, &mut self.counted);
+        *self = small;
+    }
     /// Moves the slots to a new block of `capacity` slots (at least the old capacity); the old one is poisoned in debug builds and freed.
     pub(crate) fn resize(&mut self, capacity: usize) {
         debug_assert!(capacity >= self.capacity && capacity > 0);

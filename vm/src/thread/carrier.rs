@@ -1,6 +1,6 @@
 //! Mounting: a carrier takes a thread's heap and parts, runs its tasks one after the other, and puts them back.
 
-use super::{Failure, Mounted, Parts, Stress, Thread};
+use super::{Failure, Mounted, Parts, SLACK, Stress, Thread};
 use crate::heap::{Collect, Heap};
 use crate::interp::frame::{self, Frames};
 use crate::interp::{self, Exit};
@@ -30,6 +30,8 @@ pub(crate) enum Ended {
     Interrupted,
 }
 
+/// With more tasks or threads than this, tasks that do not run have stacks as small as they can be.
+const MANY_TASKS: usize = 32;
 /// What mounting a task costs of a slice.
 const SWITCH_FUEL: i64 = 10;
 
@@ -391,13 +393,22 @@ impl Thread {
         self.pc = task.pc;
         self.is_killing = false;
         task.state = TaskState::Running;
-        let begins = task.first_call.is_some();
         let (extra, limit) = (task.extra(), task.soft_limit);
+        // SAFETY: the top frame's prototype.
+        let registers = unsafe { (*frame::proto(self.base)).registers as usize };
+        let used = self.stack_index(self.base) + registers.max(extra);
+        let is_small = self.stack.capacity < used + 2 * SLACK;
+        if is_small {
+            let capacity = (used + 2 * SLACK).next_multiple_of(64);
+            self.parts.stack_bytes += (capacity - self.stack.capacity) * size_of::<Value>();
+            self.stack_limit = self.stack.start;
+            self.grow_stack(capacity);
+        }
         if self.depth_left() < super::SLICE_FUEL as usize {
             self.end_slice();
         }
-        if begins {
-            self.set_soft_limit_for(extra);
+        if is_small {
+            self.set_soft_limit_for(registers.max(extra));
         } else {
             self.stack_limit = self.stack.start.wrapping_add(limit);
         }
@@ -519,6 +530,13 @@ impl Thread {
                 task.base = base;
                 task.is_clear_above = false;
                 task.pc = pc;
+                if self.parts.tasks.len() + self.scheduler.thread_count() > MANY_TASKS {
+                    let before = task.stack.capacity;
+                    task.shrink_stack();
+                    self.parts.stack_bytes = self.parts.stack_bytes.saturating_sub(
+                        (before - task.stack.capacity) * size_of::<Value>(),
+                    );
+                }
                 match exit {
                     Exit::Yielded => {
                         task.state = TaskState::Ready;

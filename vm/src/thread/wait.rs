@@ -140,6 +140,12 @@ impl Thread {
         scheduler.remove_timer_of(task);
         // SAFETY: it does not wait any more; what it waited for is in its registers.
         unsafe { unlink(task) };
+        if wait == Wait::Scope
+            && let Some(scope) = &task.scope
+        {
+            // Members look at their scope's owner only while it waits.
+            scope.state.lock().is_awaited = false;
+        }
         let dest = task.wait_dest;
         let delivery = std::mem::replace(&mut task.delivery, Delivery::None);
         let operand = std::mem::replace(&mut task.wait_value, Value::NIL);
@@ -467,11 +473,8 @@ impl Thread {
             if state.live == 0 {
                 return Ok(true);
             }
+            self.begin_wait(Wait::Scope)?;
             state.is_awaited = true;
-            let task = self.task();
-            task.wait = Wait::Scope;
-            task.delivery = Delivery::None;
-            task.claim.begin();
         }
         Ok(false)
     }
