@@ -533,9 +533,10 @@ impl Thread {
                 if self.parts.tasks.len() + self.scheduler.thread_count() > MANY_TASKS {
                     let before = task.stack.capacity;
                     task.shrink_stack();
-                    self.parts.stack_bytes = self.parts.stack_bytes.saturating_sub(
-                        (before - task.stack.capacity) * size_of::<Value>(),
-                    );
+                    self.parts.stack_bytes = self
+                        .parts
+                        .stack_bytes
+                        .saturating_sub((before - task.stack.capacity) * size_of::<Value>());
                 }
                 match exit {
                     Exit::Yielded => {

@@ -940,6 +940,14 @@ impl Thread {
                 return Some(Exit::Preempted);
             }
         }
+        if self.block.id != carrier::HOST_THREAD
+            && self.nesting == 0
+            && self.engine.take_interrupt()
+        {
+            // It is the program that is interrupted, not the thread that happens to run.
+            self.scheduler.end_program(Ended::Interrupted);
+            return Some(Exit::Ended);
+        }
         if self.engine.take_interrupt() {
             // SAFETY: as above.
             self.pc = unsafe { self.pc.add(1) };
