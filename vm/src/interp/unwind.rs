@@ -236,7 +236,7 @@ impl Thread {
     }
 
     /// The same, of the `most` newest frames.
-    fn collect_trace_of(&self, most: usize) -> Vec<(*const Proto, u64)> {
+    pub(crate) fn collect_trace_of(&self, most: usize) -> Vec<(*const Proto, u64)> {
         let mut inner = Vec::new();
         let mut outer: std::collections::VecDeque<(*const Proto, u64)> =
             std::collections::VecDeque::new();

@@ -175,7 +175,6 @@ pub fn builtin_type_name(id: u32) -> Option<&'static str> {
         type_id::BARRIER => "Barrier",
         type_id::LATCH => "Latch",
         type_id::ATOMIC => "Atomic",
-        type_id::SHARED_MAP => "SharedMap",
         type_id::SCOPED => "Scoped",
         type_id::HOST => "host object",
         type_id::INTERNAL => "internal object",

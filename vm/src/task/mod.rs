@@ -234,7 +234,7 @@ impl Task {
         }
     }
     /// Gives back what its stack has room for beyond the top frame. For a task that is not mounted.
-    pub(crate) fn shrink_stack(&mut self) {
+    pub(crate) fn shrink_stack(&mut self) -> Option<Stack> {
         // SAFETY: base is the top frame's, whose registers lie in the stack.
         let used = unsafe {
             let registers = (*crate::interp::frame::proto(self.base)).registers as usize;
@@ -243,10 +243,12 @@ impl Task {
         if used * 2 < self.stack.capacity {
             // SAFETY: as above.
             let at = unsafe { self.base.offset_from(self.stack.start) } as usize;
-            self.stack.shrink(used);
+            let large = self.stack.shrink(used);
             self.base = self.stack.start.wrapping_add(at);
             self.is_clear_above = true;
+            return Some(large);
         }
+        None
     }
     /// Registers of the top frame that are live although its prototype does not say so.
     pub(crate) fn extra(&self) -> usize {

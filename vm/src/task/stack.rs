@@ -23,15 +23,29 @@ impl Stack {
     fn layout(capacity: usize) -> Layout {
         Layout::array::<Value>(capacity).expect("stacks are bounded by the memory limit")
     }
-    /// Keeps the first `used` slots only, in a block of their own.
-    pub(crate) fn shrink(&mut self, used: usize) {
+    /// Keeps the first `used` slots only, in a block of their own; gives the old one.
+    pub(crate) fn shrink(&mut self, used: usize) -> Stack {
         debug_assert!(0 < used && used <= self.capacity);
         let mut small = Stack::empty();
         small.resize(used);
         // SAFETY: both blocks hold so many.
         unsafe { std::ptr::copy_nonoverlapping(self.start, small.start, used) };
         std::mem::swap(&mut small.counted, &mut self.counted);
-        *self = small;
+        std::mem::replace(self, small)
+    }
+    /// Puts the slots into the front of a larger, clear stack.
+    pub(crate) fn move_into(&mut self, mut larger: Stack) {
+        debug_assert!(larger.capacity >= self.capacity);
+        // SAFETY: both blocks hold so many.
+        unsafe { std::ptr::copy_nonoverlapping(self.start, larger.start, self.capacity) };
+        std::mem::swap(&mut larger.counted, &mut self.counted);
+        *self = larger;
+    }
+    /// Makes every slot what it was when the stack was made.
+    pub(crate) fn clear(&mut self) {
+        // SAFETY: the block has so many slots.
+        unsafe { std::ptr::write_bytes(self.start, 0, self.capacity) };
+        self.counted.clear();
     }
     /// Moves the slots to a new block of `capacity` slots (at least the old capacity); the old one is poisoned in debug builds and freed.
     pub(crate) fn resize(&mut self, capacity: usize) {

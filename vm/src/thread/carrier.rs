@@ -32,6 +32,10 @@ pub(crate) enum Ended {
 
 /// With more tasks or threads than this, tasks that do not run have stacks as small as they can be.
 const MANY_TASKS: usize = 32;
+/// A task that is mounted has room for at least so many slots, or its stack grows.
+const LEAST_FREE_SLOTS: usize = 64;
+/// The largest stack that is kept for the next task.
+const MOST_SPARE_SLOTS: usize = 2048;
 /// What mounting a task costs of a slice.
 const SWITCH_FUEL: i64 = 10;
 
@@ -397,12 +401,20 @@ impl Thread {
         // SAFETY: the top frame's prototype.
         let registers = unsafe { (*frame::proto(self.base)).registers as usize };
         let used = self.stack_index(self.base) + registers.max(extra);
-        let is_small = self.stack.capacity < used + 2 * SLACK;
+        let is_small = self.stack.capacity < used + SLACK + LEAST_FREE_SLOTS;
         if is_small {
-            let capacity = (used + 2 * SLACK).next_multiple_of(64);
-            self.parts.stack_bytes += (capacity - self.stack.capacity) * size_of::<Value>();
+            let before = self.stack.capacity;
+            let least = used + SLACK + 2 * LEAST_FREE_SLOTS;
             self.stack_limit = self.stack.start;
-            self.grow_stack(capacity);
+            match self.spare_stack.take() {
+                Some(spare) if spare.capacity >= least => {
+                    let at = self.stack_index(self.base);
+                    self.stack.move_into(spare);
+                    self.base = self.stack.start.wrapping_add(at);
+                }
+                _ => self.grow_stack(least.next_multiple_of(64)),
+            }
+            self.parts.stack_bytes += (self.stack.capacity - before) * size_of::<Value>();
         }
         if self.depth_left() < super::SLICE_FUEL as usize {
             self.end_slice();
@@ -532,7 +544,10 @@ impl Thread {
                 task.pc = pc;
                 if self.parts.tasks.len() + self.scheduler.thread_count() > MANY_TASKS {
                     let before = task.stack.capacity;
-                    task.shrink_stack();
+                    let large = task.shrink_stack();
+                    if let Some(large) = large {
+                        self.keep_stack(large);
+                    }
                     self.parts.stack_bytes = self
                         .parts
                         .stack_bytes
@@ -587,11 +602,19 @@ impl Thread {
             }
         }
     }
+    /// One stack is kept for the next task.
+    fn keep_stack(&mut self, mut stack: Stack) {
+        if stack.capacity <= MOST_SPARE_SLOTS && self.spare_stack.is_none() && stack.capacity > 0 {
+            stack.clear();
+            self.spare_stack = Some(stack);
+        }
+    }
     fn free_stack(&mut self, stack: Stack) {
         self.parts.stack_bytes = self
             .parts
             .stack_bytes
             .saturating_sub(stack.capacity * size_of::<Value>());
+        self.keep_stack(stack);
     }
     fn how_it_ended(&mut self, task: *mut Task) -> (Value, task::Ended) {
         let thrown = self.thrown;

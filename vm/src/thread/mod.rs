@@ -144,6 +144,8 @@ pub struct Thread {
     is_host: bool,
     /// Where the task or thread was started whose error ended the program.
     pub(crate) failed_site: Option<(*const Proto, u64)>,
+    /// A clear stack for the next task that needs one.
+    spare_stack: Option<Stack>,
     /// State of `random_below`.
     pub(crate) random: u64,
     /// The running task is being killed: no handler but cleanups sees that.
@@ -377,6 +379,7 @@ impl Thread {
             scheduler: scheduler.clone(),
             is_host: false,
             failed_site: None,
+            spare_stack: None,
             random: 0x9E37_79B9_7F4A_7C15,
         })
     }

@@ -52,7 +52,7 @@ impl Thread {
     }
 
     fn site(&self) -> (*const Proto, u64) {
-        let trace = self.collect_trace();
+        let trace = self.collect_trace_of(1);
         trace.first().copied().unwrap_or((std::ptr::null(), 0))
     }
     fn name_of(name: Value) -> Option<Box<str>> {

@@ -33,6 +33,12 @@ pub(super) unsafe fn unlink(task: &mut Task) {
                     if let Some(list) = state.list((*waiter).list) {
                         list.remove(waiter);
                     }
+                    if let ObjectState::Gate(gate) = &mut *state
+                        && gate.is_barrier
+                    {
+                        // It left without the others: it does not count as arrived any more.
+                        gate.left += 1;
+                    }
                 }
                 Owner::Task(other) => (*other).joiners.remove(waiter),
                 Owner::Thread(block) => (*block).end.lock().joiners.remove(waiter),
