@@ -212,22 +212,7 @@ impl Thread {
                 usize::MAX
             },
         );
-        let bytes = size_of::<Trace>() + entries.len() * 16;
-        let trace = self
-            .heap
-            .alloc(Header::new(Kind::Trace, type_id::INTERNAL, 0), bytes)
-            .cast::<Trace>();
-        // SAFETY: room for the header, the length and two words for each entry.
-        unsafe {
-            (*trace).len = entries.len() as u64;
-            let words = trace.add(1).cast::<u64>();
-            for (i, (proto, word)) in entries.iter().enumerate() {
-                *words.add(2 * i) = *proto as u64;
-                *words.add(2 * i + 1) = *word;
-            }
-            *slot = Value::local(trace.cast());
-            self.heap.barrier(object, *slot);
-        }
+        self.set_trace(error, &entries);
     }
 
     /// (prototype, word) of each frame, newest first; a null prototype stands for as many frames left out.
@@ -272,7 +257,7 @@ impl Thread {
         inner
     }
 
-    /// Gives an error another trace.
+    /// Gives an error this trace.
     pub(crate) fn set_trace(&mut self, error: Value, entries: &[(*const Proto, u64)]) {
         if !self.is_error(error) {
             return;
