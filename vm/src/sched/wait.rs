@@ -57,6 +57,10 @@ impl Claim {
             .compare_exchange(WAITING, word, Ordering::AcqRel, Ordering::Relaxed)
             .is_ok()
     }
+    /// Whether nobody has claimed it; may be outdated at once.
+    pub(crate) fn is_waiting(&self) -> bool {
+        self.0.load(Ordering::Relaxed) == WAITING
+    }
     /// The woken task: the wait is over.
     pub(crate) fn end(&self) -> Claimed {
         let word = self.0.load(Ordering::Acquire);
@@ -134,9 +138,6 @@ impl Default for WaitList {
 }
 
 impl WaitList {
-    pub(crate) fn is_empty(&self) -> bool {
-        self.head.is_null()
-    }
     /// # Safety
     /// See the head of the file; the waiter is in no list.
     pub(crate) unsafe fn push(&mut self, waiter: *mut Waiter) {
@@ -153,6 +154,39 @@ impl WaitList {
             }
             self.tail = waiter;
         }
+    }
+    /// How many waiters nobody has claimed.
+    ///
+    /// # Safety
+    /// See the head of the file.
+    pub(crate) unsafe fn count_waiting(&self) -> u64 {
+        let mut count = 0;
+        let mut at = self.head;
+        while !at.is_null() {
+            // SAFETY: waiters in the list are alive while the lock is held.
+            unsafe {
+                count += (*(*at).task).claim.is_waiting() as u64;
+                at = (*at).next;
+            }
+        }
+        count
+    }
+    /// Whether a task other than this one waits here, claimed by nobody.
+    ///
+    /// # Safety
+    /// See the head of the file.
+    pub(crate) unsafe fn has_other(&self, task: *mut Task) -> bool {
+        let mut at = self.head;
+        while !at.is_null() {
+            // SAFETY: waiters in the list are alive while the lock is held.
+            unsafe {
+                if (*at).task != task && (*(*at).task).claim.is_waiting() {
+                    return true;
+                }
+                at = (*at).next;
+            }
+        }
+        false
     }
     /// Takes a waiter out, if it is (still) in the list.
     ///

@@ -582,15 +582,17 @@ fn enlist(kind: u8, object: Value, waiter: *mut Waiter) -> bool {
             unreachable!("the type says that it is a channel")
         };
         (*waiter).owner = Owner::Shared(shared);
+        // The task's own arms do not meet, and who was cancelled, but is in the list yet, meets nobody.
+        let task = (*waiter).task;
         if kind == b'r' {
-            if !channel.queue.is_empty() || !channel.senders.is_empty() || channel.is_closed {
+            if !channel.queue.is_empty() || channel.senders.has_other(task) || channel.is_closed {
                 return false;
             }
             (*waiter).list = 0;
             channel.receivers.push(waiter);
         } else {
             if channel.queue.len() < channel.capacity
-                || !channel.receivers.is_empty()
+                || channel.receivers.has_other(task)
                 || channel.is_closed
             {
                 return false;
@@ -714,7 +716,7 @@ fn gate(ctx: &mut Ctx, is_barrier: bool) -> NativeResult {
     let parties = count_arg(ctx, 0, 1, is_barrier as i64)? as u64;
     let state = GateState {
         parties,
-        left: parties,
+        left: if is_barrier { 0 } else { parties },
         is_barrier,
         waiting: Default::default(),
     };
@@ -761,14 +763,13 @@ fn barrier_wait(ctx: &mut Ctx) -> NativeResult {
     thread.blocking_point()?;
     let mut state = object.state.lock();
     if let ObjectState::Gate(gate) = &mut *state {
-        if gate.left == 1 {
-            let woken = gate.count_down();
+        if let Some(woken) = gate.arrive() {
             drop(state);
             thread.wake_all(woken);
             return Ok(Value::NIL);
         }
         thread.begin_wait(Wait::Gate)?;
-        gate.left -= 1;
+        gate.left += 1;
         let waiter = thread.single_waiter(Owner::Shared(object), 0);
         // SAFETY: under the gate's lock.
         unsafe { gate.waiting.push(waiter) };

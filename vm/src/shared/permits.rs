@@ -22,6 +22,7 @@ pub(crate) struct MutexState {
 /// A latch opens when its count comes to 0 and stays open; a barrier lets its tasks go together and begins anew.
 pub(crate) struct GateState {
     pub(crate) parties: u64,
+    /// What a latch has to be counted down yet; of a barrier, how many waiters are in the list.
     pub(crate) left: u64,
     pub(crate) is_barrier: bool,
     pub(crate) waiting: WaitList,
@@ -75,19 +76,41 @@ impl MutexState {
 }
 
 impl GateState {
-    /// Counts one down; gives whom to wake.
+    /// Counts a latch down by one; gives whom to wake.
     pub(crate) fn count_down(&mut self) -> Vec<*mut Task> {
         self.left = self.left.saturating_sub(1);
+        if self.left > 0 {
+            return Vec::new();
+        }
+        self.claim_all()
+    }
+    fn claim_all(&mut self) -> Vec<*mut Task> {
         let mut woken = Vec::new();
-        if self.left == 0 {
-            // SAFETY: under the gate's lock.
-            while let Some(task) = unsafe { claim(&mut self.waiting, Value::NIL) } {
-                woken.push(task);
-            }
-            if self.is_barrier {
-                self.left = self.parties;
-            }
+        // SAFETY: under the gate's lock.
+        while let Some(task) = unsafe { claim(&mut self.waiting, Value::NIL) } {
+            woken.push(task);
         }
         woken
+    }
+    /// One more comes to a barrier: whom to wake if it was the last, else it has to wait. Those who were cancelled, but are in the list
+    /// yet, do not count; they leave it by themselves (`has_left`).
+    pub(crate) fn arrive(&mut self) -> Option<Vec<*mut Task>> {
+        let others = self.parties - 1;
+        if self.left < others {
+            return None;
+        }
+        // SAFETY: under the gate's lock.
+        if unsafe { self.waiting.count_waiting() } < others {
+            return None;
+        }
+        let woken = self.claim_all();
+        self.left -= woken.len() as u64;
+        Some(woken)
+    }
+    /// A waiter was taken out of the list unclaimed.
+    pub(crate) fn has_left(&mut self) {
+        if self.is_barrier {
+            self.left -= 1;
+        }
     }
 }

@@ -125,6 +125,8 @@ pub struct Task {
     pub(crate) scope: Option<Arc<Scope>>,
     /// Throws `Cancelled` at its next blocking point.
     pub(crate) is_cancel_pending: bool,
+    /// It stands at a `yield`, which is a blocking point.
+    pub(crate) has_yielded: bool,
     /// The scope for which it was cancelled already.
     pub(crate) cancelled_for: *const Scope,
     pub(crate) was_cancelled: bool,
@@ -171,6 +173,7 @@ impl Task {
             member: None,
             scope: None,
             is_cancel_pending: false,
+            has_yielded: false,
             cancelled_for: std::ptr::null(),
             was_cancelled: false,
             is_own_cancel: false,

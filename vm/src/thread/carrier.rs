@@ -325,6 +325,15 @@ impl Thread {
             _ => (result, self.parts.main_failed),
         };
         let was_stopped = self.parts.was_stopped && (!has_failed || self.is_stop_error(value));
+        // What is immutable can be joined for again and again.
+        let engine = self.engine();
+        let value = match value.is_local() {
+            true => self
+                .heap
+                .promote(value, |id| engine.type_info(id).is_mutable)
+                .unwrap_or(value),
+            false => value,
+        };
         self.park_thread();
         // SAFETY: still ours: the state is running.
         let mounted = std::mem::replace(unsafe { &mut *block.parts.get() }, Mounted::new(0));
@@ -444,6 +453,16 @@ impl Thread {
             if let Some(exit) = self.unwind() {
                 return exit;
             }
+        } else if task.is_cancel_pending
+            && (task.first_call.is_some() || std::mem::take(&mut task.has_yielded))
+        {
+            // Cancelled before it began: it never runs; or while it stood at a `yield`.
+            task.is_cancel_pending = false;
+            task.first_call = None;
+            let trap = self.throw_cancelled();
+            if let Some(exit) = self.handle_trap(trap) {
+                return exit;
+            }
         } else if let Some(argc) = task.first_call.take() {
             // The stub's frame is on top: call what its window holds.
             if let Err(trap) = self.call_window(0, argc, 0, &[])
@@ -556,14 +575,17 @@ impl Thread {
                 match exit {
                     Exit::Yielded => {
                         task.state = TaskState::Ready;
+                        task.has_yielded = true;
                         self.parts.ready.push_back(task);
                     }
                     Exit::Preempted => {
+                        task.has_yielded = false;
                         // Nothing of the thread changes behind its back: it stays the first.
                         task.state = TaskState::Ready;
                         self.parts.ready.push_front(task);
                     }
                     _ => {
+                        task.has_yielded = false;
                         task.wait_dest = self.wait_dest;
                         if task.state == TaskState::Running {
                             task.state = TaskState::Waiting;

@@ -30,8 +30,14 @@ pub(super) unsafe fn unlink(task: &mut Task) {
                 Owner::None => {}
                 Owner::Shared(object) => {
                     let mut state = (*object).state.lock();
-                    if let Some(list) = state.list((*waiter).list) {
+                    // Under the lock it may be out by now.
+                    if (*waiter).is_linked()
+                        && let Some(list) = state.list((*waiter).list)
+                    {
                         list.remove(waiter);
+                        if let ObjectState::Gate(gate) = &mut *state {
+                            gate.has_left();
+                        }
                     }
                     if let ObjectState::Gate(gate) = &mut *state
                         && gate.is_barrier
@@ -76,7 +82,7 @@ impl Thread {
         }
         Ok(())
     }
-    fn throw_cancelled(&mut self) -> Trap {
+    pub(super) fn throw_cancelled(&mut self) -> Trap {
         self.task().was_cancelled = true;
         self.throw_new(ErrorKind::Cancelled, "the task was cancelled")
     }

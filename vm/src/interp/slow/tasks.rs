@@ -18,6 +18,7 @@ pub(crate) fn Spawn(t: &mut Thread, w: Word) -> Done {
 }
 pub(crate) fn TaskYield(t: &mut Thread, w: Word) -> Done {
     t.set_reg(w.a(), Value::NIL);
+    t.blocking_point()?;
     t.yielded = true;
     Err(Trap::Suspend)
 }
