@@ -133,6 +133,8 @@ pub struct Task {
     /// `cancelled_for` was set because the owner of the scope is past it, not because it was cancelled.
     pub(crate) is_own_cancel: bool,
     pub(crate) is_killed: bool,
+    /// It was killed, and runs its defers.
+    pub(crate) is_dying: bool,
     pub(crate) is_detached: bool,
     /// The task that its thread was started for: its result is the thread's.
     pub(crate) is_first: bool,
@@ -178,6 +180,7 @@ impl Task {
             was_cancelled: false,
             is_own_cancel: false,
             is_killed: false,
+            is_dying: false,
             is_detached: false,
             is_first: false,
             name,

@@ -404,7 +404,8 @@ impl Thread {
         self.stack = std::mem::replace(&mut task.stack, Stack::empty());
         self.base = std::mem::replace(&mut task.base, std::ptr::null_mut());
         self.pc = task.pc;
-        self.is_killing = false;
+        // A killed task that was preempted in its defers goes on with them.
+        self.is_killing = task.is_dying;
         task.state = TaskState::Running;
         let (extra, limit) = (task.extra(), task.soft_limit);
         // SAFETY: the top frame's prototype.
@@ -447,7 +448,7 @@ impl Thread {
             if let Some(exit) = self.finish_wait() {
                 return exit;
             }
-        } else if task.is_killed {
+        } else if task.is_killed && !task.is_dying {
             self.is_killing = true;
             self.thrown = Value::UNSET;
             if let Some(exit) = self.unwind() {
@@ -558,6 +559,7 @@ impl Thread {
                 let task = unsafe { &mut *task };
                 task.soft_limit = soft_limit;
                 task.stack = stack;
+                task.is_dying = self.is_killing;
                 task.base = base;
                 task.is_clear_above = false;
                 task.pc = pc;

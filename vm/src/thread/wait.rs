@@ -39,12 +39,6 @@ pub(super) unsafe fn unlink(task: &mut Task) {
                             gate.has_left();
                         }
                     }
-                    if let ObjectState::Gate(gate) = &mut *state
-                        && gate.is_barrier
-                    {
-                        // It left without the others: it does not count as arrived any more.
-                        gate.left += 1;
-                    }
                 }
                 Owner::Task(other) => (*other).joiners.remove(waiter),
                 Owner::Thread(block) => (*block).end.lock().joiners.remove(waiter),
