@@ -320,16 +320,39 @@ pub struct Iter {
     pub extra: Value,
 }
 
+/// A task's handle. A named one has a further word: its name.
 #[repr(C)]
 pub struct TaskObject {
+    /// `aux`: how the task ended (`task::Ended`; 0: it has not), and `NAMED`.
     pub header: Header,
     pub id: u64,
-    /// What it returned or threw, once it has ended.
+    /// What it returned or threw, once it has ended; before, its address in the form of an int.
     pub result: Value,
-    /// Nil or a text.
-    pub name: Value,
-    /// Null once it has ended; `aux` then says how (`task::Ended`).
-    pub task: *mut crate::task::Task,
+}
+
+impl TaskObject {
+    /// Bit of `aux`: it has a name.
+    pub(crate) const NAMED: u16 = 1 << 8;
+
+    /// The task; null once it has ended.
+    pub(crate) fn task(&self) -> *mut crate::task::Task {
+        if self.ended() != 0 {
+            return std::ptr::null_mut();
+        }
+        (self.result.bits() & ((1 << crate::value::TAG_SHIFT) - 1)) as *mut crate::task::Task
+    }
+    /// How it ended; 0: it has not.
+    pub(crate) fn ended(&self) -> u16 {
+        self.header.aux & !TaskObject::NAMED
+    }
+    /// Its name, or nil.
+    pub(crate) fn name(&self) -> Value {
+        if self.header.aux & TaskObject::NAMED == 0 {
+            return Value::NIL;
+        }
+        // SAFETY: a named one has this word.
+        unsafe { *std::ptr::from_ref(self).add(1).cast::<Value>() }
+    }
 }
 
 /// See `Kind::Handle`; `type_id` says what it is. A thread's leads to a `ThreadBlock`, any other to a `SharedObject`.

@@ -10,7 +10,7 @@ pub(crate) mod permits;
 use crate::heap::{Heap, bundle};
 use crate::object::{Handle, Header, Kind, type_id};
 use crate::sched::wait::WaitList;
-use crate::sync::Mutex;
+use crate::sync::Lock;
 use crate::value::Value;
 use channel::ChannelState;
 use permits::{GateState, MutexState, SemaphoreState};
@@ -40,18 +40,24 @@ impl ObjectState {
             ObjectState::Atomic(_) => None,
         }
     }
+    /// A waiter was taken out of a list unclaimed.
+    pub(crate) fn has_left(&mut self) {
+        if let ObjectState::Gate(gate) = self {
+            gate.has_left();
+        }
+    }
 }
 
 /// Something that threads share by reference.
 pub(crate) struct SharedObject {
-    pub(crate) state: Mutex<ObjectState>,
+    pub(crate) state: Lock<ObjectState>,
 }
 
 impl SharedObject {
     /// Makes one, and a handle of it with one reference, which is the caller's.
     pub(crate) fn handle(type_id: u32, state: ObjectState) -> Value {
         let object = Box::new(SharedObject {
-            state: Mutex::new(state),
+            state: Lock::new(state),
         });
         let target: *const SharedObject = &*object;
         bundle::new_handle(type_id, target.cast(), bundle::Payload::Object(object))
@@ -124,8 +130,16 @@ impl Message {
         // The tag of a local object can stand for nothing else here.
         Message(Value::local(Box::into_raw(parcel).cast::<Header>()))
     }
-    pub(crate) fn take(&mut self) -> Message {
-        std::mem::replace(self, Message::NONE)
+    /// The message as a number, which owns what the message did.
+    pub(crate) fn into_bits(self) -> u64 {
+        let bits = self.0.bits();
+        std::mem::forget(self);
+        bits
+    }
+    /// # Safety
+    /// From `into_bits`, once.
+    pub(crate) unsafe fn from_bits(bits: u64) -> Message {
+        Message(Value::from_bits(bits))
     }
     pub(crate) fn is_parcel(&self) -> bool {
         self.0.is_local()
