@@ -20,26 +20,23 @@ const LEVEL_BITS: u32 = 6;
 const SLOTS: usize = 1 << LEVEL_BITS;
 /// Eight levels reach beyond the largest deadline.
 const LEVELS: usize = 8;
+const HEADS: usize = LEVELS * SLOTS + 1;
 
 /// The timers of one carrier. Anybody may look whether something is due, and fire it: a carrier that is busy, blocked or gone holds nothing up.
 pub(crate) struct Shard {
-    wheel: Lock<Option<Box<Wheel>>>,
+    wheel: Lock<Option<Wheel>>,
     /// Not later than the next deadline; `u64::MAX`: none.
     next: AtomicU64,
 }
 
 // SAFETY: see the head of the file.
-unsafe impl Send for Shard {}
-// SAFETY: as above.
-unsafe impl Sync for Shard {}
+unsafe impl Send for Wheel {}
 
 struct Wheel {
-    /// Heads of the slots' rings; they are no timers.
-    slots: [[Waiter; SLOTS]; LEVELS],
+    /// Heads of the slots' rings, and behind them that of `current`; they are no timers. A block of its own, reached by pointers only, since the rings lead into it.
+    heads: *mut Waiter,
     /// Slots that may hold timers.
     occupied: [u64; LEVELS],
-    /// Head of the ring of those that are due within the current tick, in the order of their deadlines.
-    current: Waiter,
     /// Ticks up to this one have been moved to `current`.
     tick: u64,
     count: usize,
@@ -68,7 +65,7 @@ impl Shard {
     pub(crate) fn next(&self) -> u64 {
         self.next.load(Ordering::Relaxed)
     }
-    /// Sets a timer. `prepare` is called under the lock, before the timer can fire.
+    /// Sets a timer.
     ///
     /// # Safety
     /// See the head of the file; the waiter is in no list.
@@ -116,7 +113,7 @@ impl Shard {
         wheel.advance(now >> TICK_BITS);
         // SAFETY: under the lock; timers in the wheel are alive.
         unsafe {
-            let head = &raw mut wheel.current;
+            let head = wheel.current();
             loop {
                 let first = (*head).next;
                 if first == head || (*first).deadline() > now {
@@ -145,46 +142,49 @@ impl Shard {
     }
     /// Forgets what is left, without firing it.
     pub(crate) fn clear(&self) {
-        let mut wheel = self.wheel.lock();
-        if let Some(wheel) = wheel.as_mut() {
-            wheel.clear();
-        }
-        *wheel = None;
+        *self.wheel.lock() = None;
         self.next.store(u64::MAX, Ordering::Release);
     }
 }
 
 impl Wheel {
-    fn new(tick: u64) -> Box<Wheel> {
-        let mut wheel = Box::new(Wheel {
-            slots: std::array::from_fn(|_| {
-                std::array::from_fn(|_| Waiter::new(NodeKind::Scope))
-            }),
-            occupied: [0; LEVELS],
-            current: Waiter::new(NodeKind::Scope),
-            tick,
-            count: 0,
-        });
-        for level in &mut wheel.slots {
-            for head in level {
-                close(head);
+    fn new(tick: u64) -> Wheel {
+        let heads: Box<[Waiter]> = (0..HEADS).map(|_| Waiter::new(NodeKind::Scope)).collect();
+        let heads = Box::into_raw(heads).cast::<Waiter>();
+        for i in 0..HEADS {
+            // SAFETY: one of the heads; an empty ring is its head alone.
+            unsafe {
+                let head = heads.add(i);
+                (*head).prev = head;
+                (*head).next = head;
             }
         }
-        close(&mut wheel.current);
-        wheel
+        Wheel {
+            heads,
+            occupied: [0; LEVELS],
+            tick,
+            count: 0,
+        }
+    }
+    fn head(&self, level: usize, slot: usize) -> *mut Waiter {
+        self.heads.wrapping_add(level * SLOTS + slot)
+    }
+    /// Head of the ring of those that are due within the current tick, in the order of their deadlines.
+    fn current(&self) -> *mut Waiter {
+        self.heads.wrapping_add(HEADS - 1)
     }
     /// Puts a timer where its deadline belongs now.
     ///
     /// # Safety
     /// Under the lock; the timer is in no list.
     unsafe fn place(&mut self, waiter: *mut Waiter) {
-        // SAFETY: promised by the caller; heads do not move, the wheel is boxed.
+        // SAFETY: promised by the caller.
         unsafe {
             let deadline = (*waiter).deadline();
             let tick = deadline >> TICK_BITS;
             if tick <= self.tick {
                 // From the end: most come in order.
-                let head = &raw mut self.current;
+                let head = self.current();
                 let mut at = head;
                 while (*at).prev != head && (*(*at).prev).deadline() > deadline {
                     at = (*at).prev;
@@ -194,7 +194,7 @@ impl Wheel {
             }
             let (level, slot) = self.slot_of(tick);
             self.occupied[level] |= 1 << slot;
-            insert_before(&raw mut self.slots[level][slot], waiter);
+            insert_before(self.head(level, slot), waiter);
         }
     }
     /// The level is that of the highest digit in which the tick differs from the present one.
@@ -236,7 +236,7 @@ impl Wheel {
         }
     }
     fn empty_slot(&mut self, level: usize, slot: usize) {
-        let head = &raw mut self.slots[level][slot];
+        let head = self.head(level, slot);
         // SAFETY: under the lock; timers in the wheel are alive.
         unsafe {
             if level > 0 {
@@ -262,7 +262,10 @@ impl Wheel {
     }
     /// Not later than the next deadline.
     fn next(&self) -> u64 {
-        let head = &raw const self.current;
+        if self.count == 0 {
+            return u64::MAX;
+        }
+        let head = self.current();
         // SAFETY: the first of the ring is alive.
         let first = unsafe { (*head).next };
         if !std::ptr::eq(first, head) {
@@ -273,9 +276,8 @@ impl Wheel {
             .map_or(u64::MAX, |(_, _, tick)| tick << TICK_BITS)
     }
     fn clear(&mut self) {
-        let heads = self.slots.iter_mut().flatten();
-        for head in heads.chain([&mut self.current]) {
-            let head: *mut Waiter = head;
+        for i in 0..HEADS {
+            let head = self.heads.wrapping_add(i);
             // SAFETY: under the lock.
             unsafe {
                 while (*head).next != head {
@@ -291,11 +293,12 @@ impl Wheel {
     }
 }
 
-/// Makes an empty ring.
-fn close(head: &mut Waiter) {
-    let this: *mut Waiter = head;
-    head.prev = this;
-    head.next = this;
+impl Drop for Wheel {
+    fn drop(&mut self) {
+        self.clear();
+        // SAFETY: made by `new`.
+        drop(unsafe { Box::from_raw(std::ptr::slice_from_raw_parts_mut(self.heads, HEADS)) });
+    }
 }
 
 #[cfg(test)]

@@ -83,6 +83,7 @@ impl Thread {
         let first = self.new_task(function, args.iter().copied(), NO_SITE);
         // SAFETY: just made.
         unsafe { (*first).set(flag::IS_FIRST) };
+        self.add_task(first);
         let handle = self.handle_of(first, Value::NIL);
         let handle = self.new_handle(handle);
         scheduler.register(&self.own, main.clone());

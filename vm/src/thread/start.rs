@@ -84,8 +84,9 @@ impl Thread {
                 .heap
                 .alloc(Header::new(Kind::Task, type_id::TASK, aux), bytes)
                 .cast::<TaskObject>();
-            let is_first = (*task).is(flag::IS_FIRST);
-            (*object).id = if is_first { 1 } else { self.parts.next_task };
+            // One without a handle is the first of a thread that another one started.
+            let is_new = (*task).is(flag::IS_NEW);
+            (*object).id = if is_new { self.parts.next_task } else { 1 };
             // An address fits an int, so the collector leaves it alone.
             (*object).result = Value::from_bits(TAG_INT | task as u64);
             if is_named {
