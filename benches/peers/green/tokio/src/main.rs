@@ -160,7 +160,9 @@ fn sky_join(num: u64, size: u64) -> Pin<Box<dyn Future<Output = u64> + Send>> {
             return num;
         }
         let step = size / 10;
-        let hs: Vec<_> = (0..10).map(|i| tokio::spawn(sky_join(num + i * step, step))).collect();
+        let hs: Vec<_> = (0..10)
+            .map(|i| tokio::spawn(sky_join(num + i * step, step)))
+            .collect();
         let mut s = 0;
         for h in hs {
             s += h.await.unwrap();
@@ -231,7 +233,9 @@ async fn timers(n: u64) {
     for _ in 0..n {
         x = x.wrapping_mul(1664525).wrapping_add(1013904223);
         let ms = ((x >> 8) % 1000) as u64;
-        hs.push(tokio::spawn(async move { tokio::time::sleep(Duration::from_millis(ms)).await }));
+        hs.push(tokio::spawn(async move {
+            tokio::time::sleep(Duration::from_millis(ms)).await
+        }));
     }
     for h in hs {
         h.await.unwrap();
@@ -243,7 +247,9 @@ async fn timers(n: u64) {
 
 async fn par(jobs: u64, k: u32) {
     let t = Instant::now();
-    let hs: Vec<_> = (0..jobs).map(|_| tokio::spawn(async move { fib(k) })).collect();
+    let hs: Vec<_> = (0..jobs)
+        .map(|_| tokio::spawn(async move { fib(k) }))
+        .collect();
     let mut s = 0;
     for h in hs {
         s += h.await.unwrap();
@@ -259,7 +265,10 @@ fn main() {
     let reps = ev("REPS", 1);
     let c = ev("CARRIERS", 1);
     let rt = if c == 0 {
-        tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
+        tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap()
     } else {
         tokio::runtime::Builder::new_multi_thread()
             .worker_threads(c as usize)
