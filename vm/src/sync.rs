@@ -1,13 +1,9 @@
 //! Locks and atomics of everything that several carriers touch: one place, so that model checks put `loom`'s there (`--cfg loom`).
 
-#[cfg(not(loom))]
-pub(crate) use std::sync::atomic::{
-    AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering,
-};
 #[cfg(loom)]
-pub(crate) use loom::sync::atomic::{
-    AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering,
-};
+pub(crate) use loom::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
+#[cfg(not(loom))]
+pub(crate) use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 
 use std::ops::{Deref, DerefMut};
 
@@ -72,10 +68,6 @@ impl<T> Lock<T> {
                 std::thread::yield_now();
             }
         }
-    }
-    #[cfg_attr(not(test), expect(dead_code, reason = "for owners that are alone"))]
-    pub(crate) fn get_mut(&mut self) -> &mut T {
-        self.value.get_mut()
     }
 }
 

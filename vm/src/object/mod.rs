@@ -84,8 +84,14 @@ pub mod type_id {
     pub const LATCH: u32 = 26;
     pub const ATOMIC: u32 = 27;
     pub const SCOPED: u32 = 29;
-    /// `Error`, then the built-in kinds in the order of `types::ERROR_KINDS`.
+    /// `Error`, then the built-in kinds in the order of `types::ERROR_KINDS`; further built-in types follow these.
     pub const ERROR: u32 = 32;
+    pub const BROADCAST: u32 = 57;
+    pub const SUBSCRIBER: u32 = 58;
+    pub const ONCE: u32 = 59;
+    pub const SHARED_MAP: u32 = 60;
+    pub const THREAD_LOCAL: u32 = 61;
+    pub const QUEUE: u32 = 62;
 }
 
 /// A store of an object into this one must go through the barrier (it is old and not yet remembered).

@@ -191,12 +191,7 @@ impl Scheduler {
             idle.sleeping.store(state.sleeping, Ordering::Relaxed);
         }
     }
-    fn sleep(
-        &self,
-        state: &mut parking_lot::MutexGuard<'_, State>,
-        deadline: u64,
-        is_host: bool,
-    ) {
+    fn sleep(&self, state: &mut parking_lot::MutexGuard<'_, State>, deadline: u64, is_host: bool) {
         let until_deadline = match deadline {
             u64::MAX => None,
             at => Some(Duration::from_nanos(at.saturating_sub(self.now()))),
@@ -246,10 +241,8 @@ impl Scheduler {
         for slot in self.slots() {
             slot.timers.clear();
         }
-        let left: Vec<Arc<ThreadBlock>> = self
-            .slots()
-            .flat_map(|slot| slot.threads.clear())
-            .collect();
+        let left: Vec<Arc<ThreadBlock>> =
+            self.slots().flat_map(|slot| slot.threads.clear()).collect();
         self.is_stopping.store(false, Ordering::Release);
         drop(left);
         std::mem::take(&mut *self.failed.lock())

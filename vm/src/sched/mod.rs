@@ -274,6 +274,23 @@ impl Scheduler {
         }
     }
 
+    /// The same where no carrier's queues are at hand.
+    ///
+    /// # Safety
+    /// As for `wake`.
+    pub(crate) unsafe fn wake_from_outside(self: &Arc<Self>, task: *mut Task) {
+        // SAFETY: as in `wake`.
+        unsafe {
+            let block = (*task).block;
+            if (*block).signal.push(task) {
+                self.injector.push(Queued(block));
+                // A carrier that is about to sleep either finds it there, or is seen here.
+                std::sync::atomic::fence(Ordering::SeqCst);
+                self.help();
+            }
+        }
+    }
+
     // --- timers
 
     /// The timers of a carrier.

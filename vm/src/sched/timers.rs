@@ -404,7 +404,11 @@ mod tests {
         let rest: Vec<Arc<Scope>> = model.scopes.drain(..).map(|(_, scope)| scope).collect();
         model.shard.clear();
         for scope in rest {
-            assert_eq!(Arc::strong_count(&scope), 1, "the wheel gave its reference back");
+            assert_eq!(
+                Arc::strong_count(&scope),
+                1,
+                "the wheel gave its reference back"
+            );
         }
     }
 }

@@ -3,17 +3,27 @@
 //! A shared object is named by a *handle* (`object::Handle`), which lies in a bundle that owns it: so heaps and messages that hold a handle
 //! count as they do for frozen values.
 
+pub mod broadcast;
 pub(crate) mod channel;
 pub mod natives;
+pub mod once;
 pub(crate) mod permits;
+pub mod queue;
+pub mod shared_map;
+mod support;
+pub mod thread_local;
 
 use crate::heap::{Heap, bundle};
 use crate::object::{Handle, Header, Kind, type_id};
 use crate::sched::wait::WaitList;
 use crate::sync::Lock;
 use crate::value::Value;
+use broadcast::{BroadcastState, SlotState, Subscription};
 use channel::ChannelState;
+use once::OnceState;
 use permits::{GateState, MutexState, SemaphoreState};
+use queue::QueueState;
+use shared_map::SharedMapState;
 
 /// The state of a shared object, behind its lock.
 pub(crate) enum ObjectState {
@@ -22,7 +32,14 @@ pub(crate) enum ObjectState {
     Mutex(MutexState),
     /// Latch and barrier.
     Gate(GateState),
+    /// Also a `Scoped`'s default and what a `ThreadLocal` begins with.
     Atomic(Message),
+    Broadcast(BroadcastState),
+    Slot(SlotState),
+    Subscriber(Subscription),
+    Once(OnceState),
+    Map(SharedMapState),
+    Queue(QueueState),
 }
 
 impl ObjectState {
@@ -37,7 +54,11 @@ impl ObjectState {
             ObjectState::Semaphore(semaphore) => Some(&mut semaphore.waiting),
             ObjectState::Mutex(mutex) => Some(&mut mutex.waiting),
             ObjectState::Gate(gate) => Some(&mut gate.waiting),
-            ObjectState::Atomic(_) => None,
+            ObjectState::Broadcast(broadcast) => Some(&mut broadcast.senders),
+            ObjectState::Slot(slot) => Some(&mut slot.receivers),
+            ObjectState::Once(once) => Some(&mut once.waiting),
+            ObjectState::Queue(queue) => Some(&mut queue.receivers),
+            ObjectState::Atomic(_) | ObjectState::Subscriber(_) | ObjectState::Map(_) => None,
         }
     }
     /// A waiter was taken out of a list unclaimed.
@@ -122,6 +143,11 @@ impl Message {
         }
         Message(value)
     }
+    /// Takes over the caller's reference.
+    pub(crate) fn owned(value: Value) -> Message {
+        debug_assert!(value.is_shared());
+        Message(value)
+    }
     pub(crate) fn parcel(heap: Heap, value: Value) -> Message {
         if !value.is_local() {
             return Message::shared(value);
@@ -129,6 +155,9 @@ impl Message {
         let parcel = Box::new(Parcel { heap, value });
         // The tag of a local object can stand for nothing else here.
         Message(Value::local(Box::into_raw(parcel).cast::<Header>()))
+    }
+    pub(crate) fn take(&mut self) -> Message {
+        std::mem::replace(self, Message::NONE)
     }
     /// The message as a number, which owns what the message did.
     pub(crate) fn into_bits(self) -> u64 {

@@ -58,8 +58,8 @@ pub static CONCURRENCY: &[NativeDef] = crate::natives! {
     plain crossing "Channel.try_send" (self, value) => try_send;
     /// The next message, waiting for one; throws `ChannelClosed` when the channel is closed and empty.
     suspending "Channel.recv" (self) => |ctx| receive(ctx, Wait::Receive);
-    /// The next message, or nil if there is none now.
-    plain "Channel.try_recv" (self) => try_receive;
+    /// The next message, or `default` (nil) if there is none now.
+    plain "Channel.try_recv" (self, "default?") => try_receive;
     /// The next message of a loop, which ends when the channel is closed and empty.
     suspending "Channel.next" (self) => |ctx| receive(ctx, Wait::Next);
     /// The channel itself: loops over its messages.
@@ -360,7 +360,7 @@ fn try_receive(ctx: &mut Ctx) -> NativeResult {
             ctx.thread.wake_all(sender);
             ctx.thread.deliver_in_native(message)
         }
-        Received::Empty => Ok(Value::NIL),
+        Received::Empty => Ok(ctx.arg_or_nil(1)),
         Received::Closed => Err(ctx.thread.throw_closed()),
     }
 }

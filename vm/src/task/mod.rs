@@ -56,6 +56,12 @@ pub(crate) enum Wait {
     Acquire,
     Lock,
     Gate,
+    /// Room in all subscribers of a broadcast.
+    Broadcast,
+    Subscriber,
+    /// The end of the call that a `Once` makes.
+    Once,
+    Queue,
 }
 
 impl Wait {
@@ -73,6 +79,10 @@ impl Wait {
             Wait::Acquire => "acquire of a semaphore",
             Wait::Lock => "lock of a mutex",
             Wait::Gate => "wait of a latch or barrier",
+            Wait::Broadcast => "send to a broadcast",
+            Wait::Subscriber => "recv of a broadcast's subscriber",
+            Wait::Once => "the call of a once",
+            Wait::Queue => "recv of a queue",
         }
     }
 }
@@ -226,13 +236,7 @@ impl Task {
             return 1;
         }
         // SAFETY: a task's handle.
-        unsafe {
-            (*self
-                .handle
-                .as_object()
-                .cast::<crate::object::TaskObject>())
-            .id
-        }
+        unsafe { (*self.handle.as_object().cast::<crate::object::TaskObject>()).id }
     }
     /// `task 3 'left'`.
     pub(crate) fn title(&self) -> String {

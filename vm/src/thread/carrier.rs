@@ -2,9 +2,9 @@
 
 use super::{BlockRef, Failure, Mounted, Parts, SLACK, Stress, Thread};
 use crate::heap::{Collect, Heap};
+use crate::interp::frame;
 #[cfg(debug_assertions)]
 use crate::interp::frame::Frames;
-use crate::interp::frame;
 use crate::interp::{self, Exit};
 #[cfg(debug_assertions)]
 use crate::object::Kind;
@@ -343,7 +343,10 @@ impl Thread {
     fn end_thread(&mut self) {
         let block = self.block;
         let result = self.parts.main_result;
-        let failed_task = self.parts.more_if_any().and_then(|more| more.failed.first());
+        let failed_task = self
+            .parts
+            .more_if_any()
+            .and_then(|more| more.failed.first());
         let (value, has_failed) = match failed_task {
             Some((handle, _)) if !self.parts.main_failed => {
                 // SAFETY: a task's handle.
@@ -402,15 +405,16 @@ impl Thread {
                     Outcome::Failed(message) => message.again(),
                     _ => None,
                 };
-                let message = again.or_else(|| {
-                    match std::mem::replace(&mut end.outcome, Outcome::Taken) {
-                        Outcome::Failed(message) => Some(message),
-                        other => {
-                            end.outcome = other;
-                            None
-                        }
-                    }
-                });
+                let message =
+                    again.or_else(
+                        || match std::mem::replace(&mut end.outcome, Outcome::Taken) {
+                            Outcome::Failed(message) => Some(message),
+                            other => {
+                                end.outcome = other;
+                                None
+                            }
+                        },
+                    );
                 drop(end);
                 if let Some(message) = message
                     && scope

@@ -29,8 +29,8 @@ use crate::value::Value;
 use parking_lot::Mutex;
 use std::any::Any;
 use std::collections::HashMap;
-use std::ops::{Deref, DerefMut};
 use std::io::Write;
+use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -436,8 +436,7 @@ impl Thread {
             stress: options.stress,
             script_args: options.script_args.into(),
         };
-        let (scheduler, own) =
-            Scheduler::new(engine, settings, options.carriers, options.output);
+        let (scheduler, own) = Scheduler::new(engine, settings, options.carriers, options.output);
         let main = Arc::new(ThreadBlock::new(
             1,
             Mounted::new(options.memory),
@@ -450,7 +449,8 @@ impl Thread {
         this.heap = Heap::new(options.memory);
         this.stack_owner = Arc::as_ptr(&main);
         // SAFETY: the state is running, and this carrier made it so.
-        this.parts.set(unsafe { &raw mut (*main.parts.get()).parts });
+        this.parts
+            .set(unsafe { &raw mut (*main.parts.get()).parts });
         this.is_host = true;
         this.stretches = options.trace_safepoints.then(|| Box::new(Stretches::new()));
         this.start_slice();

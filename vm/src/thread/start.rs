@@ -188,11 +188,7 @@ impl Thread {
             return Err(self.throw_limit());
         };
         let site = self.site();
-        let task = self.new_task(
-            function,
-            std::iter::repeat_n(Value::NIL, argc),
-            site,
-        );
+        let task = self.new_task(function, std::iter::repeat_n(Value::NIL, argc), site);
         for (i, message) in messages.into_iter().enumerate() {
             match message.deliver(&mut mounted.heap) {
                 // SAFETY: the new task's window.
@@ -208,9 +204,7 @@ impl Thread {
         }
         let starter = self.task();
         let scope = starter.scope.clone();
-        let scoped = starter
-            .more_if_any()
-            .and_then(|more| more.scoped.clone());
+        let scoped = starter.more_if_any().and_then(|more| more.scoped.clone());
         if let Some(scope) = &scope {
             scope.enter();
         }

@@ -364,12 +364,7 @@ impl Thread {
                 joiners.push_back((*waiter).task());
             }
             self.parts.stack_bytes -= (*task).header_bytes() + (*task).block_bytes();
-            (
-                handle,
-                (*task).flags,
-                (*task).site,
-                (*task).scope.take(),
-            )
+            (handle, (*task).flags, (*task).site, (*task).scope.take())
         };
         // SAFETY: as above.
         let locks = unsafe {
