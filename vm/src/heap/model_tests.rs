@@ -40,6 +40,8 @@ enum Item {
     Node(usize),
     /// A frozen pair of this int and a text.
     Frozen(i64),
+    /// A frozen pair of this int and such a pair in another bundle.
+    Message(i64),
 }
 
 struct Node {
@@ -104,6 +106,12 @@ fn slot(value: Value, form: Form, index: usize) -> *mut Value {
     }
 }
 
+fn check_frozen(value: Value, number: i64) {
+    assert!(value.is_shared());
+    assert_eq!(super::tests::field(value, 0), Value::small_int(number));
+    assert_eq!(read_text(super::tests::field(value, 1)), "frozen");
+}
+
 impl Mutator {
     fn new(seed: u64) -> Mutator {
         let mut heap = Heap::new(usize::MAX);
@@ -123,7 +131,7 @@ impl Mutator {
 
     /// Some value, in the model and in the heap.
     fn item(&mut self) -> (Item, Value) {
-        match self.random.below(8) {
+        match self.random.below(9) {
             0 => (Item::Nil, Value::NIL),
             1 => {
                 let i = self.random.below(1000) as i64;
@@ -141,6 +149,16 @@ impl Mutator {
                 let pair = super::tests::pair(&mut self.heap, Value::small_int(i), words);
                 let frozen = self.heap.freeze(pair).expect("it can be frozen");
                 (Item::Frozen(i), frozen)
+            }
+            4 => {
+                let i = self.random.below(1000) as i64;
+                let mut maker = Heap::new(usize::MAX);
+                let words = text(&mut maker, "frozen");
+                let inner = super::tests::pair(&mut maker, Value::small_int(i), words);
+                let inner = maker.freeze(inner).expect("it can be frozen");
+                let outer = super::tests::pair(&mut maker, Value::small_int(i), inner);
+                let outer = maker.freeze(outer).expect("it can be frozen");
+                (Item::Message(i), self.heap.adopt(outer))
             }
             _ => {
                 let at = self.random.below(self.named.len());
@@ -386,6 +404,9 @@ impl Mutator {
         if self.random.below(3) == 0 {
             self.named[at] = Item::Nil;
             self.roots.0[at] = Value::NIL;
+        } else if let Item::Message(i) = self.named[at] {
+            self.named[at] = Item::Frozen(i);
+            self.roots.0[at] = super::tests::field(self.roots.0[at], 1);
         } else if let Some((number, owner)) = self.named_node() {
             let index = self.random.below(self.nodes[number].items.len());
             let form = self.nodes[number].form;
@@ -407,10 +428,10 @@ impl Mutator {
                 Item::Nil => assert_eq!(value, Value::NIL),
                 Item::Int(i) => assert_eq!(value, Value::small_int(*i)),
                 Item::Text(words) => assert_eq!(read_text(value), words),
-                Item::Frozen(i) => {
-                    assert!(value.is_shared());
+                Item::Frozen(i) => check_frozen(value, *i),
+                Item::Message(i) => {
                     assert_eq!(super::tests::field(value, 0), Value::small_int(*i));
-                    assert_eq!(read_text(super::tests::field(value, 1)), "frozen");
+                    check_frozen(super::tests::field(value, 1), *i);
                 }
                 Item::Node(number) => {
                     if let Some(&known) = places.get(number) {
@@ -485,5 +506,6 @@ fn random_changes_agree_with_the_model() {
             "seed {seed}: {left} bytes are left of nothing"
         );
         assert_eq!(mutator.heap.bundles(), 0);
+        assert_eq!(super::bundle::live::count(), 0);
     }
 }

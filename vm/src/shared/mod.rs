@@ -141,7 +141,8 @@ impl Message {
     /// The value in the receiver's heap. If that has no room, the message comes back.
     pub(crate) fn deliver(self, heap: &mut Heap) -> Result<Value, Message> {
         if !self.0.is_local() {
-            return Ok(heap.adopt(self.0));
+            // The message's reference becomes the heap's.
+            return Ok(heap.adopt_owned(std::mem::ManuallyDrop::new(self).0));
         }
         // SAFETY: made by `parcel`, and owned by this message.
         let value = unsafe { (*self.0.as_object().cast::<Parcel>()).value };
