@@ -15,10 +15,8 @@
 //!
 //! Contract: values passed in here are alive; `SharedArena` outlives all heaps that hold values of it.
 
-use super::graph::{Graph, GraphError, Visit, buffers};
+use super::graph::{Graph, GraphError, Target, Visit};
 use super::{Heap, NeedsCollection};
-use crate::object::size::object_bytes;
-use crate::object::trace::all_values;
 use crate::object::*;
 use crate::value::Value;
 use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
@@ -372,8 +370,7 @@ impl Heap {
         if !value.is_local() {
             return Ok(value);
         }
-        let graph = frozen_graph(value)?;
-        self.freeze_graph(&graph)
+        self.freeze_as(value, visit_frozen)
     }
 
     /// As `freeze`, of a graph without anything that could be changed: `Refused` names what could. `is_mutable` knows the types.
@@ -385,50 +382,44 @@ impl Heap {
         if !value.is_local() {
             return Ok(value);
         }
-        let graph = Graph::walk(value, |value, _| {
-            if value.is_shared() {
-                return Visit::Keep;
-            }
-            match value.kind() {
-                Some(
-                    Kind::Generator
-                    | Kind::Iter
-                    | Kind::Task
-                    | Kind::Host
-                    | Kind::Cell
-                    | Kind::List
-                    | Kind::Map
-                    | Kind::Set,
-                ) => Visit::Refuse,
-                Some(Kind::Struct) if is_mutable(value.type_id()) => Visit::Refuse,
-                _ => Visit::Take,
-            }
-        })?;
-        self.freeze_graph(&graph)
+        self.freeze_as(value, |value, _| visit_immutable(value, &is_mutable))
     }
 
-    fn freeze_graph(&mut self, graph: &Graph) -> Result<Value, FreezeError> {
+    fn freeze_as(
+        &mut self,
+        value: Value,
+        visit: impl Fn(Value, bool) -> Visit,
+    ) -> Result<Value, FreezeError> {
+        let mut graph = Graph::new();
+        graph.walk(value, visit)?;
         // Each object has one word in front of it.
-        let bytes = HEAD_BYTES + graph.bytes + graph.objects.len() * 8;
+        let bytes = HEAD_BYTES + graph.bytes + graph.len() * 8;
         self.reserve(bytes)
             .map_err(|NeedsCollection| GraphError::NeedsCollection)?;
         let head = new_block(bytes);
-        let mut cursor: *mut u8 = head.wrapping_add(1).cast();
-        // SAFETY: `graph.bytes` counted what `place` hands out.
-        let (copies, bundles) = unsafe {
-            copy_frozen(
-                graph,
-                |bytes| {
-                    let place = cursor;
-                    cursor = cursor.wrapping_add(bytes);
-                    place
-                },
-                Some(head),
-            )
+        let mut block = Block {
+            head,
+            cursor: head.wrapping_add(1).cast(),
         };
-        assert!(cursor as usize <= head as usize + bytes);
-        // SAFETY: the head's place; bundles met are alive, since live values lead to them.
+        let mut bundles = Vec::new();
+        // SAFETY: `graph.bytes` counted what the block hands out; bundles met are alive, since live values lead to them.
         unsafe {
+            let copy = graph.copy(
+                &mut block,
+                |value, _| value.is_local(),
+                |value| {
+                    if let Some(bundle) = bundle_of(value.as_object())
+                        && bundles.last() != Some(&bundle)
+                    {
+                        bundles.push(bundle);
+                    }
+                },
+            );
+            debug_assert!(block.cursor as usize <= head as usize + bytes);
+            if bundles.len() > 1 {
+                bundles.sort_unstable();
+                bundles.dedup();
+            }
             for &bundle in &bundles {
                 retain(bundle);
             }
@@ -438,9 +429,9 @@ impl Heap {
                 link: Link::bundles(&bundles),
             });
             self.bundles.enter(head, true, true);
+            self.note_bundle_bytes();
+            Ok(Value::shared(copy))
         }
-        self.note_bundle_bytes();
-        Ok(Value::shared(copies[0]))
     }
 
     /// As `adopt`, of a value whose one reference is the caller's and becomes this heap's.
@@ -476,109 +467,71 @@ impl Heap {
     }
 }
 
-/// The local objects of a graph that can be frozen.
-fn frozen_graph(value: Value) -> Result<Graph, GraphError> {
-    Graph::walk(value, |value, _| {
-        if value.is_shared() {
-            return Visit::Keep;
-        }
-        match value.kind() {
-            Some(Kind::Generator | Kind::Iter | Kind::Task | Kind::Host | Kind::Cell) => {
-                Visit::Refuse
-            }
+/// What can be frozen.
+fn visit_frozen(value: Value, _is_key: bool) -> Visit {
+    if value.is_shared() {
+        return Visit::Keep;
+    }
+    match value.kind() {
+        Some(Kind::Generator | Kind::Iter | Kind::Task | Kind::Host | Kind::Cell) => Visit::Refuse,
+        _ => Visit::Take,
+    }
+}
+
+/// What cannot be changed.
+fn visit_immutable(value: Value, is_mutable: impl Fn(u32) -> bool) -> Visit {
+    match visit_frozen(value, false) {
+        Visit::Take => match value.kind() {
+            Some(Kind::List | Kind::Map | Kind::Set) => Visit::Refuse,
+            Some(Kind::Struct) if is_mutable(value.type_id()) => Visit::Refuse,
             _ => Visit::Take,
-        }
-    })
+        },
+        other => other,
+    }
 }
 
-/// Copies a graph to places that never move, all frozen. Returns the copies and the bundles that they refer to.
-///
-/// # Safety
-/// `place(bytes)` returns memory of that size, aligned to 8.
-unsafe fn copy_frozen(
-    graph: &Graph,
-    mut place: impl FnMut(usize) -> *mut u8,
-    head: Option<*mut BundleHead>,
-) -> (Vec<*mut Header>, Vec<*mut BundleHead>) {
-    let mut copies = Vec::with_capacity(graph.objects.len());
-    let mut bundles = Vec::new();
-    // SAFETY: the objects are alive; copies are whole before they are read.
-    unsafe {
-        for &object in &graph.objects {
-            let bytes = object_bytes(object);
-            let copy: *mut Header = match head {
-                Some(head) => {
-                    let word: *mut *mut BundleHead = place(bytes + 8).cast();
-                    word.write(head);
-                    word.add(1).cast()
-                }
-                None => place(bytes).cast(),
-            };
-            std::ptr::copy_nonoverlapping(object.cast::<u64>(), copy.cast(), bytes / 8);
-            let kept = (*object).flags & (FLAG_ASCII | FLAG_FROZEN);
-            let membership = if head.is_some() { FLAG_IN_BUNDLE } else { 0 };
-            (*copy).flags = kept | FLAG_FROZEN | FLAG_SHARED | membership;
-            let [first, second] = buffers(object);
-            match (*copy).kind {
-                Kind::List => {
-                    let list = copy.cast::<List>();
-                    (*list).capacity = (*list).len;
-                    (*list).items = copy_buffer(Kind::ValueBuffer, first, &mut place).cast();
-                }
-                Kind::Map | Kind::Set => {
-                    let map = copy.cast::<Map>();
-                    (*map).capacity = (*map).used;
-                    (*map).entries = copy_buffer(Kind::ValueBuffer, first, &mut place).cast();
-                    (*map).index = copy_buffer(Kind::RawBuffer, second, &mut place).cast();
-                    (*map).next_index = std::ptr::null_mut();
-                }
-                _ => {}
-            }
-            copies.push(copy);
-        }
-        for &copy in &copies {
-            all_values(copy, |first, count| {
-                for i in 0..count {
-                    let slot = first.add(i);
-                    let value = slot.read();
-                    if value.is_local() {
-                        let at = graph.position(value.as_object());
-                        slot.write(Value::shared(copies[at.expect("part of the graph")]));
-                    } else if value.is_shared()
-                        && let Some(bundle) = bundle_of(value.as_object())
-                    {
-                        bundles.push(bundle);
-                    }
-                }
-            });
-        }
-    }
-    bundles.sort_unstable();
-    bundles.dedup();
-    (copies, bundles)
+/// A bundle's block that is being filled.
+struct Block {
+    head: *mut BundleHead,
+    cursor: *mut u8,
 }
 
-/// Copies the part of a buffer that is in use; null stays null.
-unsafe fn copy_buffer(
-    kind: Kind,
-    (data, bytes): (*mut u8, usize),
-    place: &mut impl FnMut(usize) -> *mut u8,
-) -> *mut u8 {
-    if data.is_null() || bytes == 0 {
-        return std::ptr::null_mut();
+impl Target for Block {
+    #[inline(always)]
+    fn place(&mut self, bytes: usize) -> (*mut Header, u8) {
+        let word: *mut *mut BundleHead = self.cursor.cast();
+        self.cursor = self.cursor.wrapping_add(bytes + 8);
+        // SAFETY: the block has room for all.
+        unsafe {
+            word.write(self.head);
+            (
+                word.add(1).cast(),
+                FLAG_FROZEN | FLAG_SHARED | FLAG_IN_BUNDLE,
+            )
+        }
     }
-    // SAFETY: `place` returns enough memory, `data` has `bytes` initialised bytes.
-    unsafe {
-        let buffer: *mut Buffer = place(size_of::<Buffer>() + bytes).cast();
-        let mut header = Header::new(kind, type_id::INTERNAL, 0);
-        header.flags = FLAG_SHARED | FLAG_FROZEN;
-        buffer.write(Buffer {
-            header,
-            bytes: bytes as u64,
-        });
-        let copy = size::buffer_data(buffer);
-        std::ptr::copy_nonoverlapping(data, copy, bytes);
-        copy
+    fn place_buffer(&mut self, bytes: usize) -> (*mut Header, u8) {
+        let place = self.cursor;
+        self.cursor = place.wrapping_add(bytes);
+        (place.cast(), FLAG_FROZEN | FLAG_SHARED)
+    }
+    fn value(&self, copy: *mut Header) -> Value {
+        Value::shared(copy)
+    }
+}
+
+impl Target for &SharedArena {
+    fn place(&mut self, bytes: usize) -> (*mut Header, u8) {
+        (
+            SharedArena::place(self, bytes).cast(),
+            FLAG_FROZEN | FLAG_SHARED,
+        )
+    }
+    fn place_buffer(&mut self, bytes: usize) -> (*mut Header, u8) {
+        Target::place(self, bytes)
+    }
+    fn value(&self, copy: *mut Header) -> Value {
+        Value::shared(copy)
     }
 }
 
@@ -640,20 +593,37 @@ impl SharedArena {
             self.keep(value);
             return Ok(value);
         }
-        let graph = frozen_graph(value)?;
-        // SAFETY: `place` returns fresh memory.
-        let (copies, _) = unsafe { copy_frozen(&graph, |bytes| self.place(bytes), None) };
-        for &copy in &copies {
-            // SAFETY: whole objects.
-            unsafe {
-                all_values(copy, |first, count| {
-                    for i in 0..count {
-                        self.keep(first.add(i).read());
-                    }
-                });
-            }
+        self.freeze_as(value, visit_frozen)
+    }
+    /// A permanent version of a value, as `Heap::promote` makes a counted one.
+    pub(crate) fn promote(
+        &self,
+        value: Value,
+        is_mutable: impl Fn(u32) -> bool,
+    ) -> Result<Value, FreezeError> {
+        if !value.is_local() {
+            self.keep(value);
+            return Ok(value);
         }
-        Ok(Value::shared(copies[0]))
+        self.freeze_as(value, |value, _| visit_immutable(value, &is_mutable))
+    }
+    fn freeze_as(
+        &self,
+        value: Value,
+        visit: impl Fn(Value, bool) -> Visit,
+    ) -> Result<Value, FreezeError> {
+        let mut graph = Graph::new();
+        graph.walk(value, visit)?;
+        let mut target = self;
+        // SAFETY: the arena hands out fresh memory.
+        let copy = unsafe {
+            graph.copy(
+                &mut target,
+                |value, _| value.is_local(),
+                |value| self.keep(value),
+            )
+        };
+        Ok(Value::shared(copy))
     }
     /// Keeps a shared value alive as long as the arena.
     pub fn keep(&self, value: Value) {

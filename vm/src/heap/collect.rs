@@ -349,7 +349,7 @@ impl Inner {
         }
     }
 
-    fn generations(&mut self) -> &mut Generations {
+    pub(super) fn generations(&mut self) -> &mut Generations {
         self.generations
             .as_deref_mut()
             .expect("called for heaps with generations only")

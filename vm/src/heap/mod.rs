@@ -13,7 +13,8 @@
 //! | `verify` | checks of a whole heap, for tests |
 //! | `bundle` | shared objects: freeze, bundles, the arena of permanent ones |
 //! | `table` | the bundles that a heap holds |
-//! | `copy`, `graph` | deep copies; the walk that freeze and copy share |
+//! | `copy`, `graph` | deep copies; what freeze and copy share |
+//! | `parcel` | mutable graphs under way between threads |
 //! | `hosts` | Rust objects |
 //!
 //! # Protocol
@@ -55,6 +56,9 @@ mod mark;
 mod model_tests;
 mod nursery;
 mod old;
+pub(crate) mod parcel;
+#[cfg(test)]
+mod parcel_tests;
 mod table;
 #[cfg(test)]
 mod tests;

@@ -107,7 +107,6 @@ fn slot(value: Value, form: Form, index: usize) -> *mut Value {
 }
 
 fn check_frozen(value: Value, number: i64) {
-    assert!(value.is_shared());
     assert_eq!(super::tests::field(value, 0), Value::small_int(number));
     assert_eq!(read_text(super::tests::field(value, 1)), "frozen");
 }
@@ -416,6 +415,67 @@ impl Mutator {
         }
     }
 
+    /// A node is copied and sent to the heap itself, by way of a parcel.
+    fn send(&mut self) {
+        let Some((number, owner)) = self.named_node() else {
+            return;
+        };
+        // Old number -> new number.
+        let mut copies = HashMap::new();
+        let mut work = vec![number];
+        let mut is_movable = true;
+        while let Some(number) = work.pop() {
+            if copies.contains_key(&number) {
+                continue;
+            }
+            let node = &self.nodes[number];
+            is_movable &= node.form != Form::Generator;
+            copies.insert(number, self.nodes.len() + copies.len());
+            for item in &node.items {
+                if let Item::Node(number) = item {
+                    work.push(*number);
+                }
+            }
+        }
+        let parcel = if self.random.below(2) == 0 {
+            let copied = self.heap.copy_out(owner);
+            copied.map(|(heap, copy)| super::parcel::Parcel::new(heap, copy))
+        } else {
+            let mut other = Heap::new(usize::MAX);
+            if self.random.below(2) == 0 {
+                other.make_steps_small();
+            }
+            other.import(owner).map(|copy| {
+                let mut roots = Stack(vec![copy]);
+                for _ in 0..self.random.below(3) {
+                    text(&mut other, "garbage");
+                    other.collect(&mut roots, Collect::Minor);
+                }
+                super::parcel::Parcel::of_thread(other, roots.0[0])
+            })
+        };
+        assert_eq!(parcel.is_ok(), is_movable);
+        let Ok(parcel) = parcel else { return };
+        let value = parcel.deliver(&mut self.heap).ok().expect("there is room");
+        let mut fresh: Vec<(usize, usize)> = copies.iter().map(|(&old, &new)| (new, old)).collect();
+        fresh.sort_unstable();
+        for (_, old) in fresh {
+            let Node { form, items } = &self.nodes[old];
+            let items = items.iter().map(|item| match item {
+                Item::Node(number) => Item::Node(copies[number]),
+                other => other.clone(),
+            });
+            let node = Node {
+                form: *form,
+                items: items.collect(),
+            };
+            self.nodes.push(node);
+        }
+        let at = self.random.below(self.named.len());
+        self.named[at] = Item::Node(copies[&number]);
+        self.roots.0[at] = value;
+    }
+
     fn check(&self) {
         let mut places: HashMap<usize, Value> = HashMap::new();
         let mut work: Vec<(&Item, Value)> = self
@@ -469,6 +529,7 @@ impl Mutator {
             11..=13 => self.change_list(),
             14 => self.change_map(),
             15..=17 => self.rename(),
+            18 => self.send(),
             _ => {}
         }
         let how = match self.random.below(200) {

@@ -29,6 +29,7 @@
 
 use super::bundle::{BundleHead, bundle_of, release, retain};
 use crate::object::Header;
+use crate::value::Value;
 
 /// So many entries of `More` lie in a row.
 const IN_A_ROW: usize = 12;
@@ -192,6 +193,59 @@ impl BundleTable {
         }
         // SAFETY: the caller's.
         unsafe { self.enter_slow(head, is_owned, is_made) }
+    }
+
+    /// A shared value has come to this heap.
+    ///
+    /// # Safety
+    /// The value is alive.
+    #[inline]
+    pub(crate) unsafe fn enter_value(&mut self, value: Value) {
+        // SAFETY: the caller's.
+        unsafe {
+            if let Some(head) = bundle_of(value.as_object()) {
+                self.enter(head, false, false);
+            }
+        }
+    }
+
+    /// Takes over what another table holds. `as_old`: a minor collection may not meet it.
+    pub(crate) fn take_over(&mut self, mut other: BundleTable, as_old: bool) {
+        let more = other.more.take();
+        let few = std::mem::take(&mut other.few);
+        let more = more.iter().flat_map(|more| more.slots.iter());
+        for entry in few.iter().chain(more).filter(|entry| !entry.is_none()) {
+            let head = entry.head();
+            // SAFETY: the other table's reference.
+            unsafe {
+                self.enter(head, true, entry.has(MADE));
+                if as_old {
+                    self.make_old(head);
+                }
+            }
+        }
+    }
+
+    /// What is in the table is old from now on.
+    fn make_old(&mut self, head: *mut BundleHead) {
+        let few = self.few.iter_mut().find(|entry| entry.is(head));
+        let entry = few.or_else(|| {
+            let more = self.more.as_deref_mut()?;
+            let at = more.find(head)?;
+            if !more.slots[at].has(OLD)
+                && let Some(young) = more.young.iter().rposition(|&young| young == head)
+            {
+                more.young.swap_remove(young);
+            }
+            Some(&mut more.slots[at])
+        });
+        if let Some(entry) = entry
+            && !entry.has(OLD)
+        {
+            entry.0 |= OLD;
+            // SAFETY: the table's reference keeps it.
+            add(&mut self.aged, unsafe { (*head).bytes() });
+        }
     }
 
     #[inline(never)]
