@@ -13,6 +13,7 @@ pub mod shared_map;
 mod support;
 pub mod thread_local;
 
+use crate::heap::parcel::Parcel;
 use crate::heap::{Heap, bundle};
 use crate::object::{Handle, Header, Kind, type_id};
 use crate::sched::wait::WaitList;
@@ -118,14 +119,6 @@ pub(crate) struct Message(Value);
 // SAFETY: shared values are immutable and counted atomically; a parcel has one owner.
 unsafe impl Send for Message {}
 
-/// A detached graph.
-pub(crate) struct Parcel {
-    /// Keeps the value alive.
-    #[expect(dead_code, reason = "owns what the value leads to")]
-    heap: Heap,
-    value: Value,
-}
-
 impl Message {
     /// No message.
     pub(crate) const NONE: Message = Message(Value::UNSET);
@@ -148,13 +141,25 @@ impl Message {
         debug_assert!(value.is_shared());
         Message(value)
     }
+    /// The result of a thread that has ended, and its heap. What is local in it is handed over.
     pub(crate) fn parcel(heap: Heap, value: Value) -> Message {
         if !value.is_local() {
             return Message::shared(value);
         }
-        let parcel = Box::new(Parcel { heap, value });
+        Message::of_parcel(Parcel::of_thread(heap, value))
+    }
+    /// A copy that `Heap::copy_out` made.
+    pub(crate) fn copied(heap: Heap, value: Value) -> Message {
+        if !value.is_local() {
+            return Message::shared(value);
+        }
+        Message::of_parcel(Parcel::new(heap, value))
+    }
+    fn of_parcel(parcel: Parcel) -> Message {
         // The tag of a local object can stand for nothing else here.
-        Message(Value::local(Box::into_raw(parcel).cast::<Header>()))
+        Message(Value::local(
+            Box::into_raw(Box::new(parcel)).cast::<Header>(),
+        ))
     }
     pub(crate) fn take(&mut self) -> Message {
         std::mem::replace(self, Message::NONE)
@@ -184,21 +189,20 @@ impl Message {
     /// The value in the receiver's heap. If that has no room, the message comes back.
     pub(crate) fn deliver(self, heap: &mut Heap) -> Result<Value, Message> {
         if !self.0.is_local() {
-            return Ok(heap.adopt(self.0));
+            // The message's reference becomes the heap's.
+            return Ok(heap.adopt_owned(std::mem::ManuallyDrop::new(self).0));
         }
-        // SAFETY: made by `parcel`, and owned by this message.
-        let value = unsafe { (*self.0.as_object().cast::<Parcel>()).value };
-        match heap.import(value) {
-            Ok(copy) => Ok(copy),
-            Err(_) => Err(self),
-        }
+        let address = std::mem::ManuallyDrop::new(self).0.as_object();
+        // SAFETY: made by `of_parcel`, and owned by this message.
+        let parcel = unsafe { Box::from_raw(address.cast::<Parcel>()) };
+        parcel.deliver(heap).map_err(Message::of_parcel)
     }
 }
 
 impl Drop for Message {
     fn drop(&mut self) {
         if self.0.is_local() {
-            // SAFETY: made by `parcel`, and owned by this message.
+            // SAFETY: made by `of_parcel`, and owned by this message.
             drop(unsafe { Box::from_raw(self.0.as_object().cast::<Parcel>()) });
         } else if self.0.is_shared() {
             // SAFETY: the reference was counted in `shared`.
