@@ -197,6 +197,9 @@ fn scope_wait(ctx: &mut Ctx) -> NativeResult {
         ctx.thread.scheduler.cancel_scope(&ctx.thread.own, &scope);
         return Ok(Value::TRUE);
     }
+    if !scope.state.lock().is_cancelled {
+        ctx.thread.blocking_point()?;
+    }
     if ctx.thread.await_scope(&scope)? {
         return Ok(Value::TRUE);
     }

@@ -538,8 +538,7 @@ impl Thread {
                 return exit;
             }
         } else if task.is(flag::IS_KILLED) && !task.is(flag::IS_DYING) {
-            self.is_killing = true;
-            self.thrown = Value::UNSET;
+            self.begin_kill();
             if let Some(exit) = self.unwind() {
                 return exit;
             }

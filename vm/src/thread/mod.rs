@@ -4,6 +4,7 @@
 //! `Task`. Everything that a suspended task needs is data in `Task` and in its register stack, so a thread may be resumed on
 //! another OS thread (`--stress=suspend` does that at every safepoint).
 
+mod cancel;
 mod carrier;
 mod cross;
 mod start;
@@ -1085,8 +1086,7 @@ impl Thread {
             if is_killed && !self.is_killing {
                 // SAFETY: as below.
                 self.pc = unsafe { self.pc.add(1) };
-                self.is_killing = true;
-                self.thrown = Value::UNSET;
+                self.begin_kill();
                 return self.unwind();
             }
             self.scheduler.fire_timers(&self.own);

@@ -93,26 +93,6 @@ impl Thread {
         unsafe { &mut *self.current }
     }
 
-    /// Every suspending native begins with this: throws `Cancelled` if the task was cancelled.
-    pub(crate) fn blocking_point(&mut self) -> Result<(), Trap> {
-        if self.current.is_null() {
-            return Ok(());
-        }
-        if self.is_killing {
-            // A wait in the cleanups of a killed task.
-            self.thrown = Value::UNSET;
-            return Err(Trap::Throw);
-        }
-        if self.task().take(flag::CANCEL_PENDING) {
-            return Err(self.throw_cancelled());
-        }
-        Ok(())
-    }
-    pub(super) fn throw_cancelled(&mut self) -> Trap {
-        self.task().set(flag::WAS_CANCELLED);
-        self.throw_new(ErrorKind::Cancelled, "the task was cancelled")
-    }
-
     /// The running task is about to wait; its waiters are linked after this, under the locks of what it waits for.
     pub(crate) fn begin_wait(&mut self, wait: Wait) -> Result<(), Trap> {
         if self.nesting > 0 {
@@ -186,17 +166,26 @@ impl Thread {
         // Whoever claimed a task with one waiter took that out of its list.
         debug_assert!(!task.waiter.is_linked());
         let delivery = take_delivery(&mut task.waiter);
+        if task.is(flag::IS_KILLED) {
+            // What it was given just before is lost, but for a permit: others wait for that. (A lock is given back at its end.)
+            if let (Wait::Acquire, Claimed::Arm(_), Owner::Shared(object)) =
+                (wait, claimed, task.waiter.owner())
+            {
+                // SAFETY: its registers hold the semaphore.
+                let object = unsafe { &*object };
+                let next = match &mut *object.state.lock() {
+                    ObjectState::Semaphore(semaphore) => semaphore.release(),
+                    _ => None,
+                };
+                self.wake_all(next);
+            }
+            self.begin_kill();
+            return self.unwind();
+        }
         // The registers of the native's window hold its arguments: they stay roots until it has its result.
         let result = match claimed {
-            Claimed::Killed => {
-                self.is_killing = true;
-                self.thrown = Value::UNSET;
-                return self.unwind();
-            }
-            Claimed::Cancelled => {
-                self.task().clear(flag::CANCEL_PENDING);
-                Err(self.throw_cancelled())
-            }
+            Claimed::Killed => unreachable!("a killed task was dealt with above"),
+            Claimed::Cancelled => Err(self.throw_cancelled()),
             Claimed::TimedOut if wait == Wait::Select => self.pair(-1, Value::NIL),
             Claimed::TimedOut | Claimed::None => Ok(Value::NIL),
             Claimed::Arm(arm) => match (wait, delivery) {
@@ -430,7 +419,26 @@ impl Thread {
 
     /// `cancel` of a task of the mounted thread.
     pub(crate) fn cancel_task(&mut self, task: *mut Task) {
-        if claim_own(task, Claimed::Cancelled) {
+        // SAFETY: a task of the mounted thread; its flags are its thread's.
+        unsafe { (*task).flags |= flag::IS_CANCELLED };
+        self.deliver_cancel(task);
+    }
+    /// It is thrown where the task waits, or at its next blocking point. While the task tidies up after an earlier one, nothing happens; nor while it waits for the members of a
+    /// scope that is cancelled itself.
+    fn deliver_cancel(&mut self, task: *mut Task) {
+        // SAFETY: as above.
+        let is_tidying = unsafe {
+            let awaits_cancelled = (*task).wait == Wait::Scope
+                && (*task)
+                    .scope
+                    .as_ref()
+                    .is_some_and(|scope| scope.state.lock().is_cancelled);
+            if (*task).flags & flag::WAS_CANCELLED != 0 {
+                return;
+            }
+            awaits_cancelled
+        };
+        if !is_tidying && claim_own(task, Claimed::Cancelled) {
             self.make_ready(task);
         } else {
             // SAFETY: a task of the mounted thread; its flags are its thread's.
@@ -461,11 +469,19 @@ impl Thread {
             let awaits_this =
                 is_waiting_for_scope && scope.as_ref().is_some_and(|s| Arc::ptr_eq(s, &cancelled));
             // SAFETY: as above.
-            let seen = unsafe { (*task).more_if_any().and_then(|m| m.cancelled_for.as_ref()) };
-            if !awaits_this && seen.is_none_or(|seen| !Arc::ptr_eq(seen, &cancelled)) {
+            let (seen, is_cancelled) = unsafe {
+                (
+                    (*task).more_if_any().and_then(|m| m.cancelled_for.as_ref()),
+                    (*task).is(flag::IS_CANCELLED),
+                )
+            };
+            if !awaits_this
+                && !is_cancelled
+                && seen.is_none_or(|seen| !Arc::ptr_eq(seen, &cancelled))
+            {
                 // SAFETY: as above.
                 unsafe { (*task).more().cancelled_for = Some(cancelled) };
-                self.cancel_task(task);
+                self.deliver_cancel(task);
             }
         }
     }
@@ -524,8 +540,13 @@ impl Thread {
             _ => false,
         };
         let was_cancelled_here = was_marked && !is_own;
-        if was_marked {
+        if was_cancelled_here {
             task.clear(flag::CANCEL_PENDING | flag::WAS_CANCELLED);
+            if task.is(flag::IS_CANCELLED) {
+                // The task itself was cancelled meanwhile.
+                task.set(flag::CANCEL_PENDING);
+            }
+            self.forget_handler();
         }
         let is_cancel = error.is_some_and(|e| e.type_id() == ErrorKind::Cancelled.type_id());
         if let Some(error) = error
