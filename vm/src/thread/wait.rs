@@ -3,7 +3,7 @@
 use super::Thread;
 use crate::interp::Exit;
 use crate::native::Trap;
-use crate::object::{Handle, Kind, TaskObject};
+use crate::object::{Handle, Kind, TaskObject, type_id};
 use crate::sched::ThreadBlock;
 use crate::sched::block::Outcome;
 use crate::sched::scope::{self, Failure, Scope};
@@ -194,9 +194,15 @@ impl Thread {
                     Err(self.throw_value(error))
                 }
                 (_, Delivery::Closed) => Err(self.throw_closed()),
-                (Wait::Select, Delivery::Value(message)) => self
-                    .deliver(message)
-                    .and_then(|value| self.pair(arm as i64, value)),
+                (Wait::Select, Delivery::Value(message)) => {
+                    let operands = self.elements(operand).unwrap_or(&[]);
+                    let object = operands.get(arm as usize).copied().unwrap_or(Value::NIL);
+                    let value = match object.type_id() {
+                        type_id::QUEUE => shared::queue::take_given(&mut self.values(), object),
+                        _ => self.deliver(message),
+                    };
+                    value.and_then(|value| self.pair(arm as i64, value))
+                }
                 (_, Delivery::Value(message)) => self.deliver(message),
                 (Wait::Join, Delivery::None) => self.task_outcome(operand),
                 (Wait::JoinThread, Delivery::None) => self.thread_outcome(operand),
@@ -269,14 +275,16 @@ impl Thread {
             end.is_joined = true;
             let again = match &end.outcome {
                 Outcome::Returned(message) => message.again().map(|m| (m, false)),
-                Outcome::Failed(message) => message.again().map(|m| (m, true)),
+                Outcome::Failed(message) | Outcome::Refused(message) => {
+                    message.again().map(|m| (m, true))
+                }
                 _ => None,
             };
             match again {
                 Some(shared) => shared,
                 None => match std::mem::replace(&mut end.outcome, Outcome::Taken) {
                     Outcome::Returned(message) => (message, false),
-                    Outcome::Failed(message) => (message, true),
+                    Outcome::Failed(message) | Outcome::Refused(message) => (message, true),
                     _ => {
                         drop(end);
                         let message = format!(
@@ -364,14 +372,12 @@ impl Thread {
             self.unlock_for(lock, task);
         }
         let has_failed = how == Ended::Failed;
+        self.parts.detached -= (flags & flag::IS_DETACHED != 0) as u32;
         let is_first = flags & flag::IS_FIRST != 0;
         let is_joined = !joiners.is_empty();
         if is_first {
             self.parts.main_result = value;
-            self.parts.main_failed = how != Ended::Returned;
-            if how == Ended::Cancelled || how == Ended::Killed {
-                self.parts.was_stopped = true;
-            }
+            self.parts.main_ended = how;
         } else {
             // Its own scopes are closed, so this is the one that it is a member of.
             let scope = scope::membership(task, scope.as_ref());
@@ -580,42 +586,6 @@ impl Thread {
                 None => Ok(Value::NIL),
             },
         }
-    }
-
-    // --- reports
-
-    /// Who waits for what, when nothing can wake them.
-    pub(crate) fn deadlock_report(&mut self) -> String {
-        let mut text = String::from("every task waits and nothing can wake them");
-        let mut threads = self.scheduler.threads();
-        threads.sort_by_key(|block| block.id);
-        let several = threads.len() > 1;
-        for block in threads {
-            // SAFETY: every carrier is idle and nothing can wake one: nobody has the thread mounted.
-            let parts = unsafe { &(*block.parts.get()).parts };
-            let mut tasks: Vec<&Task> = parts
-                .tasks
-                .iter()
-                // SAFETY: tasks of the list are alive.
-                .map(|task| unsafe { &*task })
-                .collect();
-            tasks.sort_by_key(|task| task.id());
-            for task in tasks {
-                // SAFETY: a task that is left.
-                let place = unsafe { crate::error::place_of(task.base(), task.pc) };
-                text.push_str("\n  ");
-                if several {
-                    text.push_str(&block.title());
-                    text.push_str(", ");
-                }
-                text.push_str(&format!(
-                    "{} waits for {}{place}",
-                    task.title(),
-                    task.wait.name()
-                ));
-            }
-        }
-        text
     }
 }
 
