@@ -44,7 +44,16 @@ fn finish(mut engine: Engine, result: Result<(), Error>, interrupts: &Interrupts
     }
     match result {
         Ok(()) => match flushed {
-            Ok(()) => 0,
+            Ok(()) => {
+                let leaks = engine.leaks_at_exit();
+                if !leaks.is_empty() {
+                    let lines = leaks.join("\n  ");
+                    complain(&format!(
+                        "warning: what nothing can reach is waited for\n  {lines}\n"
+                    ));
+                }
+                0
+            }
             Err(error) => {
                 complain(&format!("error: cannot write the output: {error}\n"));
                 1

@@ -38,7 +38,7 @@ use queues::{Others, Queued};
 use registry::Part;
 use sites::Sites;
 use std::io::Write;
-use std::sync::atomic::{AtomicU8, AtomicUsize};
+use std::sync::atomic::{AtomicPtr, AtomicU8, AtomicUsize};
 use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 use timers::{Fired, Shard};
@@ -99,6 +99,12 @@ pub(crate) struct Scheduler {
     control: AtomicU8,
     /// All threads were killed.
     pub(crate) is_ending: AtomicBool,
+    /// Something was detached.
+    pub(crate) has_detached: AtomicBool,
+    /// The function of the program's first task; null: it is none of a script.
+    pub(crate) main_function: AtomicPtr<crate::module::Proto>,
+    /// Detached tasks that nothing can wake, found when the program's first task returned.
+    pub(crate) leaks_at_exit: Mutex<Vec<String>>,
     /// Reports of errors that went with the heap of their thread.
     pub(crate) lost_errors: Mutex<Vec<String>>,
 }
@@ -129,6 +135,9 @@ impl Scheduler {
             end_trace: Mutex::new(None),
             control: AtomicU8::new(0),
             is_ending: AtomicBool::new(false),
+            has_detached: AtomicBool::new(false),
+            main_function: AtomicPtr::default(),
+            leaks_at_exit: Mutex::default(),
             lost_errors: Mutex::default(),
         });
         let own = scheduler.open_slot(0);
@@ -225,6 +234,7 @@ impl Scheduler {
     /// The program neither waits for this one, nor asks how it ends.
     pub(crate) fn detach(&self, own: &Own, block: &ThreadBlock) {
         block.end.lock().is_detached = true;
+        self.has_detached.store(true, Ordering::Relaxed);
         self.uncount(own, block);
     }
     /// The program does not wait for this one.

@@ -8,6 +8,7 @@ use crate::object::{Kind, TaskObject, type_id};
 use crate::sched::block::{CANCEL, KILL, Outcome};
 use crate::sched::scope::Scope;
 use crate::sched::wait::{ArmWaiter, Claimed, Owner, Waiter};
+use crate::sync::Ordering;
 use crate::task::{Wait, flag};
 use crate::thread::thread_of;
 use crate::types::ErrorKind;
@@ -158,6 +159,8 @@ fn task_detach(ctx: &mut Ctx) -> NativeResult {
             if !(*task).is(flag::IS_DETACHED) {
                 (*task).set(flag::IS_DETACHED);
                 ctx.thread.parts.detached += 1;
+                let has_detached = &ctx.thread.scheduler.has_detached;
+                has_detached.store(true, Ordering::Relaxed);
             }
         }
     }

@@ -6,12 +6,11 @@ use crate::interp::frame;
 #[cfg(debug_assertions)]
 use crate::interp::frame::Frames;
 use crate::interp::{self, Exit};
-#[cfg(debug_assertions)]
-use crate::object::Kind;
-use crate::object::TaskObject;
+use crate::object::{Closure, Kind, TaskObject};
 use crate::sched::block::{CANCEL, KILL, Outcome, SCOPES};
 use crate::sched::{Next, Own, Scheduler, ThreadBlock, sites::NO_SITE};
 use crate::shared::Message;
+use crate::sync::Ordering;
 use crate::task::{self, ReadyQueue, Stack, Task, Wait, flag};
 use crate::types::ErrorKind;
 use crate::value::Value;
@@ -91,6 +90,13 @@ impl Thread {
             (end.is_detached, end.is_uncounted) = (false, false);
         }
         self.forget_failures();
+        let proto = match function.is_kind(Kind::Closure) {
+            // SAFETY: its kind was tested.
+            true => unsafe { (*function.as_object().cast::<Closure>()).proto().cast_mut() },
+            false => std::ptr::null_mut(),
+        };
+        scheduler.main_function.store(proto, Ordering::Relaxed);
+        scheduler.has_detached.store(false, Ordering::Relaxed);
         scheduler.register(&self.own, main.clone());
         self.park_thread();
         main.signal.requeue();
@@ -189,12 +195,17 @@ impl Thread {
         self.also_failed = errors;
         Err(Failure::Thrown)
     }
+    /// Tasks that the last run did not wait for, and that nothing could have woken: a line for each; empty if there were none, or it failed.
+    pub fn leaks_at_exit(&self) -> Vec<String> {
+        self.scheduler.leaks_at_exit.lock().clone()
+    }
     /// Errors of the last run that were not reported.
     fn forget_failures(&mut self) {
         for (handle, _) in std::mem::take(&mut self.also_failed) {
             self.free_handle(handle);
         }
         self.scheduler.lost_errors.lock().clear();
+        self.scheduler.leaks_at_exit.lock().clear();
     }
 
     /// Ends what is left of the mounted thread, without running it any further.
@@ -764,6 +775,13 @@ impl Thread {
                 }
             }
             Exit::Returned => {
+                if self.block.id == HOST_THREAD
+                    && self.scheduler.has_detached.load(Ordering::Relaxed)
+                    // SAFETY: the task that was just unmounted.
+                    && unsafe { (*task).is(flag::IS_FIRST) }
+                {
+                    self.note_leaks_at_exit();
+                }
                 let result = std::mem::replace(&mut self.result, Value::NIL);
                 self.base = std::ptr::null_mut();
                 self.end_task(task, result, task::Ended::Returned);

@@ -21,6 +21,7 @@ use crate::sched::block::Outcome;
 use crate::sched::scope::Scope;
 use crate::sched::wait::{Owner, WaitList};
 use crate::shared::{Message, SharedObject};
+use crate::sync::Ordering;
 use crate::task::{Task, Wait, flag};
 use crate::value::Value;
 use std::collections::{HashMap, HashSet};
@@ -30,6 +31,23 @@ use std::sync::Arc;
 pub(crate) struct Leak {
     pub(crate) thread: String,
     pub(crate) task: TaskEntry,
+    /// The program does not wait for it.
+    is_detached: bool,
+}
+
+impl Leak {
+    /// `task 2 'forgotten' of thread 1 'main'`.
+    pub(crate) fn title(&self) -> String {
+        format!("{} of {}", self.task.title(), self.thread)
+    }
+    fn line(&self) -> String {
+        let waits_for = self.task.waits_for.as_deref().unwrap_or("nothing");
+        let mut line = format!("{} waits for {waits_for}", self.title());
+        if !self.task.place.is_empty() {
+            line.push_str(&format!(" ({})", self.task.place));
+        }
+        line
+    }
 }
 
 /// What is to be looked at yet.
@@ -324,10 +342,37 @@ unsafe fn is_live(task: *mut Task) -> bool {
 impl Thread {
     /// The tasks that cannot be woken any more. `None`: another carrier did not stop in time.
     pub(crate) fn find_leaks(&mut self) -> Option<Vec<Leak>> {
-        self.with_world_stopped(Thread::leaks_of_stopped)
+        self.with_world_stopped(|this| this.leaks_of_stopped(&[]))
+    }
+    /// The program's own task has returned: which detached tasks, and tasks of detached threads, nothing will ever wake. What the top level of the module held to its end
+    /// counts as reached: whoever serves a channel there is no leak.
+    #[cold]
+    pub(crate) fn note_leaks_at_exit(&mut self) {
+        const MOST_TASKS: usize = 100_000;
+        let proto = self.scheduler.main_function.load(Ordering::Relaxed);
+        if proto.is_null()
+            || self.parts.tasks.count > MOST_TASKS
+            || self.scheduler.thread_count() > MOST_TASKS
+        {
+            return;
+        }
+        // SAFETY: prototypes live as long as the engine. The task has run in the run stack from its start; nothing was called since its function returned.
+        let roots = unsafe {
+            let base = self.stack.start.add(super::start::FIRST_BASE);
+            let written = super::liveness::written(&*proto);
+            let registers = (*proto).registers as usize;
+            let registers = (0..registers).filter(|&register| written.has(register));
+            registers
+                .map(|register| *base.add(register))
+                .collect::<Vec<_>>()
+        };
+        let leaks = self.with_world_stopped(|this| this.leaks_of_stopped(&roots));
+        let leaks = leaks.into_iter().flatten().filter(|leak| leak.is_detached);
+        let lines = leaks.map(|leak| leak.line());
+        *self.scheduler.leaks_at_exit.lock() = lines.collect();
     }
     /// The same where all other carriers stand still.
-    fn leaks_of_stopped(&mut self) -> Vec<Leak> {
+    fn leaks_of_stopped(&mut self, roots: &[Value]) -> Vec<Leak> {
         let mut threads = self.scheduler.threads();
         threads.sort_by_key(|block| block.id);
         let mut finder = Finder {
@@ -395,6 +440,9 @@ impl Thread {
                 finder.value(module.global(index));
             }
         }
+        for &value in roots {
+            finder.value(value);
+        }
         let (thrown, result) = (finder.machine.thrown, finder.machine.result);
         finder.value(thrown);
         finder.value(result);
@@ -405,11 +453,13 @@ impl Thread {
         unsafe {
             let members = Members::of(&threads);
             for block in &threads {
+                let is_detached = block.end.lock().is_detached;
                 for task in tasks_of(block) {
                     if !live.contains(&task) {
                         leaks.push(Leak {
                             thread: block.title(),
                             task: self.task_entry(task, &members),
+                            is_detached: (*task).is(flag::IS_DETACHED) || is_detached,
                         });
                     }
                 }

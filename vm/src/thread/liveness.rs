@@ -60,8 +60,32 @@ fn never_falls_through(op: Op) -> bool {
     )
 }
 
+/// The registers that a function's own code ever writes: in others lies what calls have left.
+pub(super) fn written(proto: &Proto) -> Registers {
+    let mut written = Registers::default();
+    written.add_run(0, proto.params as usize + proto.has_rest as usize);
+    for Instruction { op, word, .. } in Liveness::instructions_of(proto) {
+        let [a, b, c, _] = op.operands();
+        for (operand, register) in [(a, word.a()), (b, word.b()), (c, word.c())] {
+            match operand {
+                // These write a run.
+                Operand::Dst if op == Op::LoadNil => written.add_run(register, 1 + word.b()),
+                Operand::Dst if op == Op::Unpack => written.add_run(register, word.c()),
+                Operand::Dst | Operand::Upd => written.add(register),
+                Operand::Dst2 | Operand::Loop2 => written.add_run(register, 2),
+                Operand::Loop3 => written.add_run(register, 3),
+                _ => {}
+            }
+        }
+    }
+    for handler in &proto.handlers {
+        written.add(usize::from(handler.reg));
+    }
+    written
+}
+
 impl Liveness {
-    pub(super) fn of(proto: &Proto) -> Liveness {
+    fn instructions_of(proto: &Proto) -> Vec<Instruction> {
         let mut instructions = Vec::new();
         let mut at = 0;
         while at < proto.code_len() {
@@ -71,6 +95,10 @@ impl Liveness {
             instructions.push(Instruction { at, op, word });
             at += 1 + op.cache_words();
         }
+        instructions
+    }
+    pub(super) fn of(proto: &Proto) -> Liveness {
+        let instructions = Liveness::instructions_of(proto);
         let before = vec![Registers::default(); instructions.len()];
         let mut liveness = Liveness {
             instructions,

@@ -29,6 +29,20 @@ pub(crate) struct TaskEntry {
     pub(crate) place: String,
 }
 
+impl TaskEntry {
+    /// `task 3 'left'`.
+    pub(crate) fn title(&self) -> String {
+        title("task", self.id, self.name.as_deref())
+    }
+}
+
+pub(crate) fn title(what: &str, id: u64, name: Option<&str>) -> String {
+    match name {
+        Some(name) => format!("{what} {id} '{name}'"),
+        None => format!("{what} {id}"),
+    }
+}
+
 /// The same of a thread.
 pub(crate) struct ThreadEntry {
     pub(crate) id: u64,

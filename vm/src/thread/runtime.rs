@@ -1,6 +1,6 @@
 //! The natives of the module `runtime`: what the program looks like from outside, while it stands still.
 
-use super::report::{TaskEntry, ThreadEntry};
+use super::report::{ThreadEntry, title};
 use crate::native::{Ctx, NativeDef, NativeResult, Trap};
 use crate::types::ErrorKind;
 use crate::value::Value;
@@ -20,7 +20,7 @@ fn leaks(ctx: &mut Ctx) -> NativeResult {
     ctx.reserve(leaks.len() * 512)?;
     let mut entries = Vec::new();
     for leak in &leaks {
-        let task = format!("{} of {}", task_title(&leak.task), leak.thread);
+        let task = leak.title();
         let waits_for = leak.task.waits_for.as_deref().unwrap_or("");
         let parts = [&task, waits_for, &leak.task.place].map(|part| ctx.str(part));
         entries.push(ctx.tuple(&parts)?);
@@ -75,23 +75,13 @@ fn dump(ctx: &mut Ctx) -> NativeResult {
     Ok(ctx.str(&text))
 }
 
-fn task_title(task: &TaskEntry) -> String {
-    title("task", task.id, &task.name)
-}
-fn title(what: &str, id: u64, name: &Option<String>) -> String {
-    match name {
-        Some(name) => format!("{what} {id} '{name}'"),
-        None => format!("{what} {id}"),
-    }
-}
-
 fn text(threads: &[ThreadEntry]) -> String {
     let mut text = String::from("process\n  troop 1 'main'\n");
     for thread in threads {
-        let title = title("thread", thread.id, &thread.name);
+        let title = title("thread", thread.id, thread.name.as_deref());
         let _ = writeln!(text, "    {title}: {}", thread.state);
         for task in &thread.tasks {
-            let _ = write!(text, "      {}: {}", task_title(task), task.state);
+            let _ = write!(text, "      {}: {}", task.title(), task.state);
             if let Some(waits_for) = &task.waits_for {
                 let _ = write!(text, " for {waits_for}");
             }

@@ -20,6 +20,8 @@ const THREAD_BYTES: usize = 512;
 /// Slots of the stub's frame, and of the window of a call in front of its arguments.
 const STUB_SLOTS: usize = 2;
 const WINDOW_SLOTS: usize = 2;
+/// Slot of the base of the frame of a task's function.
+pub(super) const FIRST_BASE: usize = STUB_SLOTS + WINDOW_SLOTS;
 
 /// How many slots a task needs that calls `function`, until it calls others itself.
 fn first_slots(function: Value, argc: usize) -> usize {
