@@ -384,12 +384,35 @@ impl Heap {
         }
         self.freeze_as(value, |value, _| visit_immutable(value, &is_mutable))
     }
+    /// As `promote`, for someone else: the one reference is the caller's, and this heap does not hold the bundle.
+    pub(crate) fn promote_out(
+        &mut self,
+        value: Value,
+        is_mutable: impl Fn(u32) -> bool,
+    ) -> Result<Value, FreezeError> {
+        debug_assert!(value.is_local());
+        let (_, shared) =
+            self.new_bundle(value, |value, _| visit_immutable(value, &is_mutable))?;
+        Ok(shared)
+    }
 
     fn freeze_as(
         &mut self,
         value: Value,
         visit: impl Fn(Value, bool) -> Visit,
     ) -> Result<Value, FreezeError> {
+        let (head, shared) = self.new_bundle(value, visit)?;
+        // SAFETY: the new bundle's one reference becomes the table's.
+        unsafe { self.bundles.enter(head, true, true) };
+        self.note_bundle_bytes();
+        Ok(shared)
+    }
+    /// Copies a graph into a bundle, whose one reference is the caller's.
+    fn new_bundle(
+        &mut self,
+        value: Value,
+        visit: impl Fn(Value, bool) -> Visit,
+    ) -> Result<(*mut BundleHead, Value), FreezeError> {
         let mut graph = Graph::new();
         graph.walk(value, visit)?;
         // Each object has one word in front of it.
@@ -428,9 +451,7 @@ impl Heap {
                 bytes,
                 link: Link::bundles(&bundles),
             });
-            self.bundles.enter(head, true, true);
-            self.note_bundle_bytes();
-            Ok(Value::shared(copy))
+            Ok((head, Value::shared(copy)))
         }
     }
 

@@ -17,6 +17,33 @@ use crate::types::ErrorKind;
 use crate::value::Value;
 use std::sync::Arc;
 
+/// Copies registers. Most often they are few: then a call of `memcpy` costs more than they do.
+///
+/// # Safety
+/// Both blocks have so many slots, and do not overlap.
+#[inline(always)]
+unsafe fn copy_slots(from: *const Value, to: *mut Value, count: usize) {
+    const FEW: usize = 24;
+    // SAFETY: promised by the caller.
+    unsafe {
+        if count > FEW {
+            std::ptr::copy_nonoverlapping(from, to, count);
+            return;
+        }
+        // Two at a time.
+        let mut i = 0;
+        while i + 2 <= count {
+            to.add(i)
+                .cast::<[Value; 2]>()
+                .write_unaligned(from.add(i).cast::<[Value; 2]>().read_unaligned());
+            i += 2;
+        }
+        if i < count {
+            to.add(i).write(from.add(i).read());
+        }
+    }
+}
+
 /// What every carrier's machine is made by.
 pub(crate) struct Settings {
     pub(crate) memory: usize,
@@ -235,6 +262,9 @@ impl Thread {
         let inbox = block.signal.begin();
         self.mount_thread(block);
         self.parts.ready.append(inbox);
+        if block.signal.has_requests() {
+            self.take_requests();
+        }
         if !goes_on || self.fuel <= SWITCH_FUEL {
             self.start_slice();
         }
@@ -275,13 +305,7 @@ impl Thread {
                 return false;
             }
             if self.block.signal.has_news() {
-                let inbox = self.block.signal.take_inbox();
-                self.parts.ready.append(inbox);
-                if self.block.signal.has_requests() {
-                    self.take_requests();
-                }
-            } else if self.block.signal.has_requests() {
-                self.take_requests();
+                self.take_news();
             }
             self.turn = self.turn.wrapping_add(1);
             if self.turn.is_multiple_of(TURNS_BETWEEN_CLOCKS) {
@@ -301,6 +325,16 @@ impl Thread {
         }
     }
 
+    /// Takes what came for the mounted thread: woken tasks, requests.
+    #[inline(never)]
+    fn take_news(&mut self) {
+        let inbox = self.block.signal.take_inbox();
+        self.parts.ready.append(inbox);
+        if self.block.signal.has_requests() {
+            self.take_requests();
+        }
+    }
+    #[inline]
     pub(crate) fn make_ready(&mut self, task: *mut Task) {
         self.parts.ready.push_back(task);
     }
@@ -464,7 +498,7 @@ impl Thread {
                 self.grow_stack(least.next_multiple_of(64));
             }
             // SAFETY: both have so many slots.
-            unsafe { std::ptr::copy_nonoverlapping(task.start, self.stack.start, used) };
+            unsafe { copy_slots(task.start, self.stack.start, used) };
         }
         if let Some(more) = task.more_if_any_mut()
             && !more.counted.is_empty()
@@ -548,14 +582,13 @@ impl Thread {
         {
             // Cancelled before it began: it never runs; or while it stood at a `yield`.
             task.clear(flag::CANCEL_PENDING | flag::IS_NEW | flag::HAS_YIELDED);
-            task.extra = 0;
             let trap = self.throw_cancelled();
             if let Some(exit) = self.handle_trap(trap) {
                 return exit;
             }
         } else if task.take(flag::IS_NEW) {
             // The stub's frame is on top: call what its window holds.
-            let argc = std::mem::take(&mut task.extra) as usize - 2;
+            let argc = task.live as usize - 2;
             if let Err(trap) = self.call_window(0, argc, 0, &[])
                 && let Some(exit) = self.handle_trap(trap)
             {
@@ -711,13 +744,14 @@ impl Thread {
         let base = self.stack_index(self.base);
         // SAFETY: the top frame's prototype; the task's registers are this carrier's business alone.
         unsafe {
-            let registers = (*frame::proto(self.base)).registers as usize;
-            let used = base + registers.max((*task).extra as usize);
+            let live = (*frame::proto(self.base)).registers as usize;
+            let used = base + live;
+            (*task).live = live as u16;
             self.base = std::ptr::null_mut();
             let before = (*task).block_bytes();
             if used * 2 <= self.stack.capacity {
                 Task::make_room(task, used);
-                std::ptr::copy_nonoverlapping(self.stack.start, (*task).start, used);
+                copy_slots(self.stack.start, (*task).start, used);
             } else {
                 Task::make_room(task, 0);
                 self.clear_run_stack_from(used);

@@ -365,7 +365,7 @@ impl Roots for ThreadRoots<'_> {
                 let base = (*task).base();
                 if !base.is_null() {
                     // What lies above its registers in a run stack that it took along is clear.
-                    visit_stack(base, (*task).extra as usize, extent, visit);
+                    visit_stack(base, (*task).live as usize, extent, visit);
                 }
                 if extent != Extent::Look && task != current {
                     (*task).flags &= !flag::TOUCHED;
@@ -689,7 +689,7 @@ impl Thread {
         let by_table = match instruction.op() {
             Some(Op::GetField) => Some(Op::GetFieldT),
             Some(Op::SetField) => Some(Op::SetFieldT),
-            Some(Op::Invoke | Op::InvokePush) => Some(Op::InvokeT),
+            Some(Op::Invoke | Op::InvokePush | Op::InvokeNative) => Some(Op::InvokeT),
             _ => None,
         };
         if let Some(op) = by_table {
@@ -978,12 +978,20 @@ impl Thread {
 
     // --- stretches between safepoints
 
+    #[inline]
     pub(crate) fn begin_stretch(&mut self) {
         if let Some(stretches) = &mut self.stretches {
             stretches.begin();
         }
     }
+    #[inline]
     pub(crate) fn end_stretch(&mut self) {
+        if self.stretches.is_some() {
+            self.note_stretch();
+        }
+    }
+    #[cold]
+    fn note_stretch(&mut self) {
         if let Some(stretches) = &mut self.stretches
             && stretches.end()
             && !self.base.is_null()

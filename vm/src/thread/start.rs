@@ -55,7 +55,7 @@ impl Thread {
             }
             (*task).set_base(2);
             (*task).pc = (*crate::interp::frame::proto(start.add(2))).code_start;
-            (*task).extra = (WINDOW_SLOTS + argc) as u16;
+            (*task).live = (WINDOW_SLOTS + argc) as u16;
             (*task).set(flag::IS_NEW);
             (*task).site = site;
         }
