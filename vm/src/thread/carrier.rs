@@ -15,6 +15,7 @@ use crate::shared::Message;
 use crate::task::{self, ReadyQueue, Stack, Task, Wait, flag};
 use crate::types::ErrorKind;
 use crate::value::Value;
+use std::mem::ManuallyDrop;
 use std::sync::Arc;
 
 /// Copies registers. Most often they are few: then a call of `memcpy` costs more than they do.
@@ -96,8 +97,36 @@ impl Mounted {
     /// Of a thread without tasks.
     pub(crate) fn new(memory: usize) -> Mounted {
         Mounted {
-            heap: Heap::new(memory),
             parts: Parts::default(),
+            heap: ManuallyDrop::new(Heap::new(memory)),
+            has_heap: true,
+        }
+    }
+    pub(crate) fn heap(&mut self) -> &mut Heap {
+        debug_assert!(self.has_heap);
+        &mut self.heap
+    }
+    #[inline]
+    pub(super) fn take_heap(&mut self) -> Heap {
+        debug_assert!(self.has_heap);
+        self.has_heap = false;
+        // SAFETY: it is there, and from now on it is not.
+        unsafe { ManuallyDrop::take(&mut self.heap) }
+    }
+    #[inline]
+    fn put_heap(&mut self, heap: Heap) {
+        debug_assert!(!self.has_heap);
+        self.heap = ManuallyDrop::new(heap);
+        self.has_heap = true;
+    }
+}
+
+impl Drop for Mounted {
+    fn drop(&mut self) {
+        // First: what its tasks wait for lives in the heap's bundles.
+        super::drop_tasks(&mut self.parts.tasks);
+        if self.has_heap {
+            drop(self.take_heap());
         }
     }
 }
@@ -228,16 +257,18 @@ impl Thread {
         }
         // SAFETY: the state is running, and this carrier made it so.
         let mounted = unsafe { &mut *block.parts.get() };
-        std::mem::swap(&mut self.heap, &mut mounted.heap);
+        debug_assert!(self.heap.is_fresh());
+        // A machine without a thread has an empty heap, which owns nothing.
+        std::mem::forget(std::mem::replace(&mut self.heap, mounted.take_heap()));
         self.parts.set(&mut mounted.parts);
         self.block = block;
         self.use_vars();
     }
     /// Puts the parts back.
-    fn park_thread(&mut self) {
+    pub(super) fn park_thread(&mut self) {
         // SAFETY: as in `mount_thread`; it is still so.
         let mounted = unsafe { &mut *self.block.parts.get() };
-        std::mem::swap(&mut self.heap, &mut mounted.heap);
+        mounted.put_heap(std::mem::replace(&mut self.heap, Heap::new(0)));
         self.parts.set_to_none();
         self.thrown = Value::NIL;
         self.result = Value::NIL;
@@ -406,14 +437,16 @@ impl Thread {
         self.clear_run_stack();
         self.stack_owner = std::ptr::null();
         // SAFETY: still ours: the state is running.
-        let mounted = std::mem::replace(unsafe { &mut *block.parts.get() }, Mounted::new(0));
-        let (message, rest) = if value.is_local() {
-            (Message::parcel(mounted.heap, value), None)
+        let mounted = unsafe { &mut *block.parts.get() };
+        mounted.parts.more = None;
+        let heap = mounted.take_heap();
+        let message = if value.is_local() {
+            Message::parcel(heap, value)
         } else {
-            (Message::shared(value), Some(mounted.heap))
+            let message = Message::shared(value);
+            drop(heap);
+            message
         };
-        drop(mounted.parts);
-        drop(rest);
         let mut woken = ReadyQueue::default();
         let (is_joined, counts) = {
             let mut end = block.end.lock();

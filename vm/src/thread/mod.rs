@@ -30,6 +30,7 @@ use parking_lot::Mutex;
 use std::any::Any;
 use std::collections::HashMap;
 use std::io::Write;
+use std::mem::ManuallyDrop;
 use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -325,11 +326,12 @@ impl Deref for BlockRef {
     }
 }
 
-/// A thread of the language while no carrier has it mounted.
+/// What of a thread of the language lies in its block.
 pub(crate) struct Mounted {
-    /// Dropped first: what its tasks wait for lives in the heap's bundles.
     pub(crate) parts: Parts,
-    pub(crate) heap: Heap,
+    /// With the carrier while that has the thread mounted.
+    heap: ManuallyDrop<Heap>,
+    has_heap: bool,
 }
 
 struct ThreadRoots<'a> {
@@ -446,7 +448,8 @@ impl Thread {
         ));
         let _ = main.signal.begin();
         let mut this = Thread::machine(&scheduler, main.clone(), own);
-        this.heap = Heap::new(options.memory);
+        // SAFETY: the state is running, and this carrier made it so.
+        this.heap = unsafe { (*main.parts.get()).take_heap() };
         this.stack_owner = Arc::as_ptr(&main);
         // SAFETY: the state is running, and this carrier made it so.
         this.parts
@@ -1386,6 +1389,7 @@ impl Drop for Thread {
             let scheduler = self.scheduler.clone();
             scheduler.stop(&mut self.own);
             self.discard_tasks();
+            self.park_thread();
             let _ = self.scheduler.output.lock().flush();
         }
     }

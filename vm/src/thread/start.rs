@@ -184,13 +184,13 @@ impl Thread {
             messages.push(message);
         }
         let mut mounted = Mounted::new(self.scheduler.settings.memory);
-        let Ok(function) = function.deliver(&mut mounted.heap) else {
+        let Ok(function) = function.deliver(mounted.heap()) else {
             return Err(self.throw_limit());
         };
         let site = self.site();
         let task = self.new_task(function, std::iter::repeat_n(Value::NIL, argc), site);
         for (i, message) in messages.into_iter().enumerate() {
-            match message.deliver(&mut mounted.heap) {
+            match message.deliver(mounted.heap()) {
                 // SAFETY: the new task's window.
                 Ok(value) => unsafe {
                     *(*task).start.add(STUB_SLOTS + WINDOW_SLOTS + i) = value;
