@@ -140,6 +140,12 @@ pub struct Thread {
     pub(crate) main: Arc<ThreadBlock>,
     /// What of the mounted thread is not at hand above.
     pub(crate) parts: PartsRef,
+    /// The engine's table of that many variables that are all unset; null: not asked for yet.
+    no_vars: *mut Value,
+    no_var_count: u32,
+    /// How many threads it has started, and how many there were of all when it last counted them.
+    pub(crate) started: u32,
+    pub(crate) thread_count: usize,
     /// This carrier's queues.
     pub(crate) own: Own,
     /// How many tasks it has run.
@@ -499,6 +505,10 @@ impl Thread {
             block: BlockRef::new(&main),
             main,
             parts: PartsRef::none(),
+            no_vars: std::ptr::null_mut(),
+            no_var_count: 0,
+            started: 0,
+            thread_count: 0,
             own,
             turn: 0,
             stack_owner: std::ptr::null(),
@@ -642,7 +652,15 @@ impl Thread {
                 }
                 more.vars.as_mut_ptr()
             }
-            _ => engine.no_vars(),
+            _ => {
+                // The engine's table is behind a lock, which carriers would take turns at with each thread that they mount.
+                let count = engine.var_count();
+                if self.no_vars.is_null() || self.no_var_count < count {
+                    self.no_vars = engine.no_vars();
+                    self.no_var_count = count;
+                }
+                self.no_vars
+            }
         };
     }
     /// The function that gives a `local var` its first value.
