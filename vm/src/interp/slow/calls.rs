@@ -122,7 +122,7 @@ pub(crate) fn Invoke(t: &mut Thread, w: Word) -> Done {
             if method.is_kind(Kind::Native) {
                 let native = method.as_object().cast::<NativeFunction>();
                 if (*native).header.aux as usize == w.c() && (*(*native).def).host.is_none() {
-                    if w.op() == Some(Op::Invoke) {
+                    if w.op() == Some(Op::Invoke) && method != t.list_push {
                         let word = cache.sub(1).cast::<std::sync::atomic::AtomicU64>();
                         (*word).store(
                             w.with_op(Op::InvokeNative).0,
