@@ -4,6 +4,7 @@ use super::builder::{Builder, boundary};
 use super::call_prelude;
 use crate::support::{new_bytes, new_str, position_arg, settle, slice_bounds};
 use heddle_vm::native::{Ctx, NativeDef, NativeResult};
+use heddle_vm::ops::OpFail;
 use heddle_vm::types::ErrorKind;
 use heddle_vm::{Value, natives, ops};
 
@@ -605,7 +606,7 @@ fn repeat(ctx: &mut Ctx) -> NativeResult {
     let n = ctx.int_arg(1)?.max(0) as u64;
     let text = ctx.arg(0);
     match ops::text::repeat(ctx.heap(), text, n) {
-        Err(heddle_vm::ops::OpFail::NeedsSteps(steps)) => {
+        Err(OpFail::NeedsSteps(steps)) => {
             let n = ctx.int(n as i64);
             Err(call_prelude(ctx, steps, &[text, n]))
         }
@@ -664,8 +665,13 @@ fn slice(ctx: &mut Ctx) -> NativeResult {
 
 fn to_int(ctx: &mut Ctx) -> NativeResult {
     let text = ctx.str_arg(0)?.trim();
-    let parsed = ops::int_text::parse(ctx.heap(), text);
-    Ok(ctx.done(parsed)?.unwrap_or(Value::NIL))
+    match ops::int_text::parse(ctx.heap(), text) {
+        Err(OpFail::NeedsSteps(steps)) => {
+            let text = ctx.arg(0);
+            Err(call_prelude(ctx, steps, &[text]))
+        }
+        parsed => Ok(ctx.done(parsed)?.unwrap_or(Value::NIL)),
+    }
 }
 
 fn to_float(ctx: &mut Ctx) -> NativeResult {
