@@ -65,13 +65,14 @@ fn capitalize(ctx: &mut Ctx) -> NativeResult {
 }
 
 fn levenshtein(ctx: &mut Ctx) -> NativeResult {
-    let a: Vec<char> = ctx.str_arg(0)?.chars().collect();
-    let b: Vec<char> = ctx.str_arg(1)?.chars().collect();
-    if a.len().max(b.len()) > LONGEST_COMPARED {
+    let (a, b) = (ctx.str_arg(0)?, ctx.str_arg(1)?);
+    let is_long = |text: &str| text.chars().nth(LONGEST_COMPARED).is_some();
+    if is_long(a) || is_long(b) {
         let message =
             format!("text.levenshtein: a text is longer than {LONGEST_COMPARED} characters");
         return Err(ctx.throw(ErrorKind::Value, message));
     }
+    let [a, b] = [a, b].map(|text| text.chars().collect::<Vec<char>>());
     Ok(ctx.int(distance(&a, &b) as i64))
 }
 
