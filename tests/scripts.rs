@@ -7,6 +7,9 @@
 //! | --- | --- |
 //! | `# expect: text` | the next line of standard output is `text` (order of comments = order of lines) |
 //! | `# expect error: Kind: part of the message` | the program ends here with this uncaught error, exit code 1 |
+//! | `# expect deadlock: part … part` | the program ends with `Deadlock`, exit code 1; its report lists a task that waits on this line, in words with these parts in this order |
+//! | `# expect deadlock 3 times: part` | the same for three tasks (what no such comment expects must not be listed) |
+//! | `# expect stderr: part … part` | a line of standard error has these parts in this order |
 //! | `# expect compile error: code or part of the message` | `heddle check` reports an error on this line (any, without the part behind the colon) |
 //! | `# expect compile error anywhere` | the same on any line (for what ends too early) |
 //! | `# expect warning: code or part of the message` | the same for a warning |
@@ -178,6 +181,9 @@ struct Script {
     path: PathBuf,
     output: Vec<Expected>,
     error: Option<Expected>,
+    /// One for each task that the report of a deadlock lists.
+    deadlocks: Vec<Expected>,
+    stderr: Vec<Expected>,
     compile_errors: Vec<Expected>,
     warnings: Vec<Expected>,
     has: Vec<String>,
@@ -200,6 +206,8 @@ impl Script {
             path: path.to_owned(),
             output: Vec::new(),
             error: None,
+            deadlocks: Vec::new(),
+            stderr: Vec::new(),
             compile_errors: Vec::new(),
             warnings: Vec::new(),
             has: Vec::new(),
@@ -216,6 +224,8 @@ impl Script {
         }
         let expects_nothing = script.output.is_empty()
             && script.error.is_none()
+            && script.deadlocks.is_empty()
+            && script.stderr.is_empty()
             && script.compile_errors.is_empty()
             && script.warnings.is_empty()
             && script.has.is_empty()
@@ -243,6 +253,21 @@ impl Script {
                 }
             } else if let Some(rest) = rest.strip_prefix(" warning") {
                 self.warnings.push(expected(rest));
+            } else if let Some(rest) = rest.strip_prefix(" deadlock") {
+                let (times, rest) = match rest.split_once(" times") {
+                    Some((times, rest)) if !times.starts_with(':') => (
+                        times
+                            .trim()
+                            .parse()
+                            .map_err(|e| format!("line {line}: how many times: {e}"))?,
+                        rest,
+                    ),
+                    _ => (1, rest),
+                };
+                let expected = expected(rest);
+                self.deadlocks.extend(std::iter::repeat_n(expected, times));
+            } else if let Some(rest) = rest.strip_prefix(" stderr") {
+                self.stderr.push(expected(rest));
             } else if let Some(rest) = rest.strip_prefix(" error") {
                 if self.error.replace(expected(rest)).is_some() {
                     return Err(format!("line {line}: a second uncaught error is expected"));
@@ -312,7 +337,22 @@ impl Script {
         let mut faults = String::new();
         self.compare_output(&outcome, &mut faults);
         self.compare_error(&outcome, &mut faults);
-        let expected_exit = self.exit.unwrap_or(i32::from(self.error.is_some()));
+        self.compare_deadlock(&outcome, &mut faults);
+        for expected in &self.stderr {
+            if !outcome
+                .stderr
+                .lines()
+                .any(|line| has_parts(line, &expected.text))
+            {
+                let _ = writeln!(
+                    faults,
+                    "line {}: no line of standard error has `{}`",
+                    expected.line, expected.text
+                );
+            }
+        }
+        let fails = self.error.is_some() || !self.deadlocks.is_empty();
+        let expected_exit = self.exit.unwrap_or(i32::from(fails));
         outcome.check_exit(expected_exit, &mut faults);
         for text in &self.has {
             if !outcome.stdout.contains(text.as_str()) && !outcome.stderr.contains(text.as_str()) {
@@ -399,6 +439,49 @@ impl Script {
         }
     }
 
+    /// Every task that the report of a deadlock lists is expected, at its place, and the other way round.
+    fn compare_deadlock(&self, outcome: &Outcome, faults: &mut String) {
+        if self.deadlocks.is_empty() {
+            return;
+        }
+        let report = outcome.stderr.split_once("error: uncaught Deadlock");
+        let Some((_, report)) = report else {
+            let _ = writeln!(faults, "a deadlock is expected, none is reported");
+            return;
+        };
+        // What is said of a task begins at the line that says what it waits for.
+        let mut listed: Vec<String> = Vec::new();
+        for line in report.lines() {
+            if line.contains(" waits for ") {
+                listed.push(line.to_owned());
+            } else if let Some(last) = listed.last_mut() {
+                last.push(' ');
+                last.push_str(line.trim());
+            }
+        }
+        let name = self.file_name();
+        for expected in &self.deadlocks {
+            let place = format!("{name}:{}:", expected.line);
+            let fits = |task: &String| task.contains(&place) && has_parts(task, &expected.text);
+            match listed.iter().position(fits) {
+                Some(at) => drop(listed.swap_remove(at)),
+                None => {
+                    let _ = writeln!(
+                        faults,
+                        "line {}: the report of the deadlock lists no task at `{place}` with `{}`",
+                        expected.line, expected.text
+                    );
+                }
+            }
+        }
+        for task in listed {
+            let _ = writeln!(
+                faults,
+                "the report of the deadlock lists, unexpected: `{task}`"
+            );
+        }
+    }
+
     /// Compares what `heddle check` reports with the expected compile errors and warnings.
     fn check(&self) -> Result<(), Failed> {
         let outcome = self.program("check").arg(self.file_name()).run();
@@ -438,6 +521,21 @@ impl Script {
         let name = self.path.file_name().unwrap_or_default();
         name.to_string_lossy().into_owned()
     }
+}
+
+/// Whether the parts of an expectation, `a … b`, occur in the text, in this order.
+fn has_parts(text: &str, parts: &str) -> bool {
+    let mut rest = text;
+    parts.split('…').all(|part| {
+        let part = part.trim();
+        match rest.find(part) {
+            Some(at) => {
+                rest = &rest[at + part.len()..];
+                true
+            }
+            None => false,
+        }
+    })
 }
 
 /// One diagnostic as `heddle check` prints it: `error[E0102]: message`, then ` --> file:line:column`.

@@ -1,8 +1,13 @@
-//! Prints how fast the heap is and how long it pauses, without an interpreter.
+//! Prints how fast the heap is and how long it pauses, without an interpreter; `--messages`: only what concerns sharing.
 
 use heddle_vm::heap::bench;
 
 fn main() {
+    println!("{}", bench::small_heaps());
+    println!("{}", bench::large_messages());
+    if std::env::args().any(|arg| arg == "--messages") {
+        return;
+    }
     for _ in 0..3 {
         println!("{}", bench::binary_trees(16));
     }

@@ -257,16 +257,24 @@ pub fn report(thread: &mut Thread, error: Value) -> String {
                 let _ = writeln!(out, "  {line}");
             }
         }
-        if seen.is_empty()
-            && let Some((proto, word)) = thread.failed_site.take()
-            && !proto.is_null()
-        {
-            let p = place(proto, word);
-            let _ = writeln!(
-                out,
-                "started at {}:{}:{}, and nobody joined for it",
-                p.path, p.line, p.column
-            );
+        if seen.is_empty() {
+            let mut sites = std::mem::take(&mut thread.failed_sites).into_iter();
+            if let Some((proto, word)) = sites.next() {
+                let p = place(proto, word);
+                let _ = writeln!(
+                    out,
+                    "started at {}:{}:{}, and nobody joined for it",
+                    p.path, p.line, p.column
+                );
+            }
+            for (proto, word) in sites {
+                let p = place(proto, word);
+                let _ = writeln!(
+                    out,
+                    "  by what was started at {}:{}:{}",
+                    p.path, p.line, p.column
+                );
+            }
         }
         if !thread.is_error(error) {
             break;

@@ -70,6 +70,11 @@ static TABLES: &[&[NativeDef]] = &[
     maps::MAPS,
     numbers::NUMBERS,
     heddle_vm::shared::natives::CONCURRENCY,
+    heddle_vm::shared::broadcast::BROADCAST,
+    heddle_vm::shared::once::ONCE,
+    heddle_vm::shared::queue::QUEUE,
+    heddle_vm::shared::shared_map::SHARED_MAP,
+    heddle_vm::shared::thread_local::THREAD_LOCAL,
 ];
 
 /// Leaves a native for a function of the prelude, whose result is the native's.

@@ -6,6 +6,8 @@
 //! | `REMEMBERED` | in `remembered`: the next minor collection looks at all of it |
 //! | both | in `remembered`; if its buffer of values is large and old, only marked cards are looked at, and each store comes here and marks its card |
 //!
+//! Shared objects count as young ones do: a minor collection must meet the bundles that entered since the last (see `table`).
+//!
 //! A buffer that is not yet old is always looked at whole, through its owner, whatever the cards say.
 //!
 //! While a mark runs the same set keeps it right: a minor collection visits what remembered objects refer to as it visits the
@@ -63,7 +65,7 @@ impl Heap {
     }
 
     /// After `count` values were written from `first` on, a part of the buffer of `owner` (or of its body, if it has none). Values that
-    /// are no local objects cost a look only: a long copy of numbers gives the next collection nothing to do.
+    /// are no objects cost a look only: a long copy of numbers gives the next collection nothing to do.
     pub(crate) fn range_written(&mut self, owner: *mut Header, first: *mut Value, count: usize) {
         // SAFETY: the owner is alive, the values are its own.
         unsafe {
@@ -77,7 +79,7 @@ impl Heap {
                     let entry = self.inner().large.entry(buffer);
                     let mut is_marked = false;
                     for (i, value) in values.iter().enumerate() {
-                        if value.is_local() {
+                        if value.is_object() {
                             entry.mark_card(first as usize + i * size_of::<Value>() - data);
                             is_marked = true;
                         }
@@ -86,7 +88,7 @@ impl Heap {
                         return;
                     }
                 }
-                None if !values.iter().any(|value| value.is_local()) => return,
+                None if !values.iter().any(|value| value.is_object()) => return,
                 None => (*owner).flags &= !FLAG_BARRIER,
             }
         }

@@ -2,6 +2,7 @@
 
 use super::{Collect, Extent, Heap, HeapStats, Roots};
 use crate::object::*;
+use crate::shared::Message;
 use crate::value::Value;
 use std::time::{Duration, Instant};
 
@@ -217,4 +218,258 @@ pub fn freeze_small(count: usize) -> String {
     }
     let time = start.elapsed();
     stack.report("freeze", time, count as u64)
+}
+
+/// The median of the runs, in nanoseconds per unit.
+fn median(units: usize, mut run: impl FnMut() -> Duration) -> f64 {
+    let mut times: Vec<Duration> = (0..15).map(|_| run()).collect();
+    times.sort();
+    times[times.len() / 2].as_nanos() as f64 / units as f64
+}
+
+fn timed(run: impl FnOnce()) -> Duration {
+    let start = thread_time();
+    run();
+    thread_time().saturating_sub(start)
+}
+
+/// What this OS thread has used of its core: other programs on the machine do not count.
+#[cfg(all(target_os = "linux", target_pointer_width = "64"))]
+fn thread_time() -> Duration {
+    const CLOCK_THREAD_CPUTIME_ID: i32 = 3;
+    unsafe extern "C" {
+        fn clock_gettime(clock: i32, time: *mut [i64; 2]) -> i32;
+    }
+    let mut time = [0; 2];
+    // SAFETY: on 64-bit Linux a `timespec` is two words.
+    unsafe { clock_gettime(CLOCK_THREAD_CPUTIME_ID, &mut time) };
+    Duration::new(time[0] as u64, time[1] as u32)
+}
+#[cfg(not(all(target_os = "linux", target_pointer_width = "64")))]
+fn thread_time() -> Duration {
+    static START: std::sync::LazyLock<Instant> = std::sync::LazyLock::new(Instant::now);
+    START.elapsed()
+}
+
+fn new_pair(heap: &mut Heap, first: Value, second: Value) -> Value {
+    let object = heap.alloc(Header::new(Kind::Struct, 100, 2), 24);
+    // SAFETY: allocated with two fields.
+    unsafe {
+        let fields: *mut Value = object.cast::<Instance>().add(1).cast();
+        fields.write(first);
+        fields.add(1).write(second);
+    }
+    Value::local(object)
+}
+
+fn new_tuple(heap: &mut Heap, values: [Value; 3]) -> Value {
+    let object = heap.alloc(Header::new(Kind::Tuple, type_id::TUPLE, 0), 40);
+    // SAFETY: allocated with room for the values.
+    unsafe {
+        let tuple = object.cast::<Tuple>();
+        (*tuple).len = 3;
+        (*tuple).hash = 0.into();
+        tuple.add(1).cast::<[Value; 3]>().write(values);
+    }
+    Value::local(object)
+}
+
+/// A list of what `item` makes.
+fn new_list(
+    heap: &mut Heap,
+    count: usize,
+    mut item: impl FnMut(&mut Heap, usize) -> Value,
+) -> Value {
+    let object = heap.alloc(Header::new(Kind::List, type_id::LIST, 0), size_of::<List>());
+    // SAFETY: allocated with the size of a list; the buffer has room for all, and nothing is collected.
+    unsafe {
+        let list = object.cast::<List>();
+        (*list).items = heap.alloc_buffer(Kind::ValueBuffer, count * 8).cast();
+        (*list).len = count as u32;
+        (*list).capacity = count as u32;
+        for i in 0..count {
+            let value = item(heap, i);
+            (*list).items.add(i).write(value);
+        }
+    }
+    Value::local(object)
+}
+
+/// What is paid for small heaps and small messages.
+pub fn small_heaps() -> String {
+    const MANY: usize = 10_000;
+    let nil = Value::NIL;
+    let tiny = median(MANY, || {
+        timed(|| {
+            for _ in 0..MANY {
+                let mut heap = Heap::new(usize::MAX);
+                for _ in 0..3 {
+                    std::hint::black_box(new_pair(&mut heap, nil, nil));
+                }
+            }
+        })
+    });
+    let three = [Value::small_int(1), Value::small_int(2), nil];
+    let frozen_ns = median(MANY, || {
+        let mut heap = Heap::new(usize::MAX);
+        let values: Vec<Value> = (0..MANY).map(|_| new_tuple(&mut heap, three)).collect();
+        timed(|| {
+            for &value in &values {
+                std::hint::black_box(heap.freeze(value).is_ok());
+            }
+        })
+    });
+    let cycle_ns = median(MANY, || {
+        let mut stack = Stack::new();
+        timed(|| {
+            for _ in 0..MANY {
+                let value = new_tuple(&mut stack.heap, three);
+                std::hint::black_box(stack.heap.freeze(value).is_ok());
+                stack.safepoint();
+            }
+        })
+    });
+    let mut maker = Heap::new(usize::MAX);
+    let mut new = || {
+        let value = new_tuple(&mut maker, three);
+        maker.freeze(value).unwrap_or(nil)
+    };
+    let known: Vec<Value> = (0..20).map(|_| new()).collect();
+    let adopt_ns = |count: usize| {
+        let mut heap = Heap::new(usize::MAX);
+        median(MANY, || {
+            timed(|| {
+                for i in 0..MANY {
+                    std::hint::black_box(heap.adopt(known[i % count]));
+                }
+            })
+        })
+    };
+    let (adopt_2, adopt_10, adopt_20) = (adopt_ns(2), adopt_ns(10), adopt_ns(20));
+    let distinct_ns = median(MANY, || {
+        let mut messages: Vec<Message> = (0..MANY).map(|_| Message::shared(new())).collect();
+        let mut stack = Stack::new();
+        timed(|| {
+            for message in messages.drain(..) {
+                std::hint::black_box(message.deliver(&mut stack.heap).is_ok());
+                stack.safepoint();
+            }
+        })
+    });
+    let mut sender = Heap::new(usize::MAX);
+    let small = new_list(&mut sender, 3, |_, i| Value::small_int(i as i64));
+    let copy_ns = median(MANY, || {
+        let mut receiver = Stack::new();
+        timed(|| {
+            for _ in 0..MANY {
+                if let Ok((heap, copy)) = sender.copy_out(small) {
+                    let message = Message::copied(heap, copy);
+                    std::hint::black_box(message.deliver(&mut receiver.heap).is_ok());
+                }
+                receiver.safepoint();
+            }
+        })
+    });
+    format!(
+        "ns: heap with 3 objects {tiny:.0}, freeze a tuple {frozen_ns:.0}, make + freeze + collect it {cycle_ns:.0}, adopt one of 2 known {adopt_2:.1} of 10 {adopt_10:.1} of 20 {adopt_20:.1}, receive distinct messages {distinct_ns:.0}, send and receive a copy of a list of 3 {copy_ns:.0}"
+    )
+}
+
+/// What is paid for large ones.
+pub fn large_messages() -> String {
+    const MANY: usize = 1_000_000;
+    let int = |i: usize| Value::small_int(i as i64);
+    let send = |value: Value| {
+        let mut receiver = Heap::new(usize::MAX);
+        median(1000, || {
+            timed(|| {
+                for _ in 0..1000 {
+                    std::hint::black_box(Message::shared(value).deliver(&mut receiver).is_ok());
+                }
+            })
+        })
+    };
+    // The receiver has objects of its own.
+    let copy = |sender: &mut Heap, value: Value| {
+        median(1, || {
+            let mut receiver = Heap::new(usize::MAX);
+            new_pair(&mut receiver, Value::NIL, Value::NIL);
+            timed(|| {
+                if let Ok((heap, copy)) = sender.copy_out(value) {
+                    let message = Message::copied(heap, copy);
+                    std::hint::black_box(message.deliver(&mut receiver).is_ok());
+                }
+            })
+        })
+    };
+    let hand_over = |sender: &mut Heap, value: Value| {
+        median(1, || {
+            let mut receiver = Heap::new(usize::MAX);
+            new_pair(&mut receiver, Value::NIL, Value::NIL);
+            let Ok((heap, copy)) = sender.copy_out(value) else {
+                return Duration::ZERO;
+            };
+            let message = Message::copied(heap, copy);
+            timed(|| {
+                std::hint::black_box(message.deliver(&mut receiver).is_ok());
+            })
+        })
+    };
+    let freeze = |sender: &mut Heap, value: Value| {
+        median(1, || {
+            let time = timed(|| {
+                std::hint::black_box(sender.freeze(value).is_ok());
+            });
+            let mut roots = vec![value];
+            sender.collect(&mut Values(&mut roots), Collect::Minor);
+            time
+        })
+    };
+    let mut heap = Heap::new(usize::MAX);
+    heap.use_generations();
+    let mut roots = vec![
+        new_list(&mut heap, MANY, |_, i| int(i)),
+        new_list(&mut heap, MANY, |heap, i| {
+            new_pair(heap, int(i), Value::NIL)
+        }),
+    ];
+    let mut chain = Value::NIL;
+    for i in 0..MANY {
+        chain = new_pair(&mut heap, int(i), chain);
+    }
+    roots.push(chain);
+    heap.collect(&mut Values(&mut roots), Collect::Full);
+    let [ints, pairs, chain] = [roots[0], roots[1], roots[2]];
+    let source = vec![1_u64; MANY];
+    let memcpy = median(1, || {
+        let start = thread_time();
+        let copy = std::hint::black_box(source.clone());
+        let time = thread_time().saturating_sub(start);
+        drop(copy);
+        time
+    });
+    let copied = [ints, pairs, chain].map(|value| copy(&mut heap, value));
+    let handed = [ints, pairs, chain].map(|value| hand_over(&mut heap, value));
+    let mut frozen = Vec::new();
+    for at in 0..3 {
+        let all = roots.clone();
+        frozen.push(freeze(&mut heap, all[at]));
+    }
+    let shared = heap.freeze(pairs).unwrap_or(Value::NIL);
+    format!(
+        "send an int {:.1} ns, a frozen million {:.1} ns; copy a million ints {:.2} ms (memcpy {:.2} ms, {:.2} times), hand it over {:.0} ns; copy a million pairs {:.1} ns each, hand over {:.0} ns; a chain of a million {:.1} ns each, hand over {:.0} ns; freeze a million ints {:.2} ms, pairs {:.1} ns each, chain {:.1} ns each",
+        send(int(1)),
+        send(shared),
+        copied[0] / 1e6,
+        memcpy / 1e6,
+        copied[0] / memcpy,
+        handed[0],
+        copied[1] / 1e6,
+        handed[1],
+        copied[2] / 1e6,
+        handed[2],
+        frozen[0] / 1e6,
+        frozen[1] / 1e6,
+        frozen[2] / 1e6,
+    )
 }

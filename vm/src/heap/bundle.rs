@@ -3,16 +3,20 @@
 //! A shared object never moves and is never changed. Its header has `FLAG_SHARED`; if it has `FLAG_IN_BUNDLE` too, the word in
 //! front of it is the address of the bundle's head.
 //!
-//! Who counts: each heap that holds values of a bundle holds *one* reference, through its `BundleTable`, no matter how many values
-//! lead there; each `SharedRef` (a channel's buffer, a message under way) holds one; a bundle holds one to each bundle that its
-//! objects refer to. A heap drops its reference when a full collection no longer met the bundle. Freeing uses a worklist.
+//! Who counts: each heap that holds values of a bundle holds *one* reference, through its `BundleTable` (see `table`), no matter
+//! how many values lead there; each `SharedRef` or message under way holds one; a bundle holds one to each bundle that its
+//! objects refer to. Freeing uses a worklist.
+//!
+//! | a bundle's block | |
+//! | --- | --- |
+//! | `BundleHead` | three words: count, bytes, link |
+//! | word, object | the head's address in front of each object; buffers need none |
+//! | … | |
 //!
 //! Contract: values passed in here are alive; `SharedArena` outlives all heaps that hold values of it.
 
-use super::graph::{AddressMap, Graph, GraphError, Visit, buffers};
+use super::graph::{Graph, GraphError, Target, Visit};
 use super::{Heap, NeedsCollection};
-use crate::object::size::object_bytes;
-use crate::object::trace::all_values;
 use crate::object::*;
 use crate::value::Value;
 use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
@@ -23,20 +27,88 @@ use std::sync::atomic::{AtomicUsize, Ordering, fence};
 pub(crate) const FLAG_IN_BUNDLE: u8 = FLAG_OLD;
 
 /// The first words of a bundle.
+#[repr(C)]
 pub(crate) struct BundleHead {
     count: AtomicUsize,
     /// Of the whole block.
     bytes: usize,
-    /// Bundles that objects of this one refer to; one reference each.
-    refers_to: Vec<*mut BundleHead>,
-    /// What the handle in it names.
-    _payload: Payload,
+    link: Link,
+}
+
+const HEAD_BYTES: usize = size_of::<BundleHead>();
+const _: () = assert!(HEAD_BYTES == 24);
+
+impl BundleHead {
+    /// Of the whole block.
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes
+    }
+    /// Whether the caller's reference is the only one at this moment.
+    pub(crate) fn is_unique(&self) -> bool {
+        self.count.load(Ordering::Relaxed) == 1
+    }
+}
+
+/// What goes when a bundle goes, in one word: its low bits say what.
+///
+/// | bits | |
+/// | --- | --- |
+/// | `ONE` | one bundle that objects of this one refer to; null: none. It counts for one reference |
+/// | `LIST` | several, boxed |
+/// | `OBJECT` | the shared object that the handle in it names |
+/// | `THREAD` | the thread that the handle in it names |
+struct Link(usize);
+
+impl Link {
+    const ONE: usize = 0;
+    const LIST: usize = 1;
+    const OBJECT: usize = 2;
+    const THREAD: usize = 3;
+    const BITS: usize = 3;
+
+    /// The bundles, all different, to each of which the link gets a reference.
+    fn bundles(bundles: &[*mut BundleHead]) -> Link {
+        match bundles {
+            [] => Link(Link::ONE),
+            [one] => Link(*one as usize | Link::ONE),
+            many => Link(Box::into_raw(Box::new(many.to_vec())) as usize | Link::LIST),
+        }
+    }
+    fn payload(payload: Payload) -> Link {
+        match payload {
+            Payload::Object(object) => Link(Box::into_raw(object) as usize | Link::OBJECT),
+            Payload::Thread(block) => Link(Arc::into_raw(block) as usize | Link::THREAD),
+        }
+    }
+    fn is_nothing(&self) -> bool {
+        self.0 == 0
+    }
+    /// Drops what the link owns; bundles that nobody refers to any more come into `dead`.
+    unsafe fn free(self, dead: &mut Vec<*mut BundleHead>) {
+        let address = self.0 & !Link::BITS;
+        // SAFETY: the bits say what the address was made of, in `bundles` and `payload`; the link owns it.
+        unsafe {
+            match self.0 & Link::BITS {
+                Link::ONE if address == 0 => {}
+                Link::ONE => {
+                    let bundle = address as *mut BundleHead;
+                    if give_back(bundle) {
+                        dead.push(bundle);
+                    }
+                }
+                Link::LIST => {
+                    let list = Box::from_raw(address as *mut Vec<*mut BundleHead>);
+                    dead.extend(list.iter().filter(|&&bundle| give_back(bundle)));
+                }
+                Link::OBJECT => drop(Box::from_raw(address as *mut crate::shared::SharedObject)),
+                _ => drop(Arc::from_raw(address as *const crate::sched::ThreadBlock)),
+            }
+        }
+    }
 }
 
 /// What a handle names: it lives as long as its bundle.
-#[expect(dead_code, reason = "owns what the handle points to")]
 pub(crate) enum Payload {
-    None,
     Object(Box<crate::shared::SharedObject>),
     Thread(Arc<crate::sched::ThreadBlock>),
 }
@@ -63,80 +135,165 @@ fn layout(bytes: usize) -> Layout {
 }
 
 /// Takes one more reference.
+///
+/// # Safety
+/// The bundle is alive: the caller has a reference, or a value that is kept.
+#[inline]
 pub(crate) unsafe fn retain(head: *mut BundleHead) {
-    // SAFETY: the caller holds a reference, so the head is alive.
+    #[cfg(test)]
+    live::check(head);
+    // SAFETY: the caller's.
     let before = unsafe { (*head).count.fetch_add(1, Ordering::Relaxed) };
-    assert!(before < usize::MAX / 2, "bundle count overflow");
+    debug_assert!(before > 0);
+    if before > usize::MAX / 2 {
+        // Each reference takes a word somewhere: there cannot be so many.
+        std::process::abort();
+    }
+}
+
+/// Takes a reference away; true: it was the last.
+#[inline]
+unsafe fn give_back(head: *mut BundleHead) -> bool {
+    // SAFETY: the reference kept the head alive.
+    unsafe {
+        let before = (*head).count.fetch_sub(1, Ordering::Release);
+        debug_assert!(before > 0);
+        if before != 1 {
+            return false;
+        }
+        // All accesses of those who gave theirs back before come before what frees it.
+        fence(Ordering::Acquire);
+        true
+    }
 }
 
 /// Gives one reference back, and frees what nobody refers to any more.
+///
+/// # Safety
+/// The reference is the caller's.
+#[inline]
 pub(crate) unsafe fn release(head: *mut BundleHead) {
-    thread_local! {
-        /// Bundles to be given back by the call of `release` that is running on this OS thread: what a handle names may hold further
-        /// bundles (messages in a channel), which must not be freed by recursion.
-        static PENDING: std::cell::RefCell<Option<Vec<*mut BundleHead>>> = const { std::cell::RefCell::new(None) };
-    }
-    // SAFETY: passed on.
+    // SAFETY: the caller's; the last reference is gone, so nobody else knows the bundle.
     unsafe {
-        if (*head).count.fetch_sub(1, Ordering::Release) != 1 {
-            return;
+        if give_back(head) {
+            if (*head).link.is_nothing() {
+                free_block(head);
+            } else {
+                free_all(head);
+            }
         }
-        fence(Ordering::Acquire);
-        // The reference that is worked off below.
-        (*head).count.store(1, Ordering::Relaxed);
     }
-    let is_nested = PENDING.with_borrow_mut(|pending| match pending {
-        Some(pending) => {
-            pending.push(head);
+}
+
+/// Frees a bundle that has no references and whose link owns nothing any more.
+unsafe fn free_block(head: *mut BundleHead) {
+    #[cfg(test)]
+    live::remove(head);
+    // SAFETY: allocated with this size.
+    unsafe {
+        let bytes = (*head).bytes;
+        if cfg!(debug_assertions) {
+            std::ptr::write_bytes(head.cast::<u8>(), super::POISON, bytes);
+        }
+        dealloc(head.cast(), layout(bytes));
+    }
+}
+
+/// Frees a bundle and what only it kept.
+#[cold]
+unsafe fn free_all(head: *mut BundleHead) {
+    thread_local! {
+        /// Bundles without references that the call of `free_all` which runs on this OS thread will free: what a handle names may hold further
+        /// bundles (messages in a channel), which must not be freed by recursion.
+        static DEAD: std::cell::RefCell<Option<Vec<*mut BundleHead>>> = const { std::cell::RefCell::new(None) };
+    }
+    let is_nested = DEAD.with_borrow_mut(|dead| match dead {
+        Some(dead) => {
+            dead.push(head);
             true
         }
         None => {
-            *pending = Some(vec![head]);
+            *dead = Some(Vec::new());
             false
         }
     });
     if is_nested {
         return;
     }
-    while let Some(head) = PENDING.with_borrow_mut(|pending| pending.as_mut().and_then(Vec::pop)) {
-        // SAFETY: the reference that is given back kept the head alive; the last one frees it, after all others' accesses.
+    let mut next = Some(head);
+    let mut fresh = Vec::new();
+    while let Some(head) = next {
+        // SAFETY: nobody else knows the bundle.
         unsafe {
-            if (*head).count.fetch_sub(1, Ordering::Release) == 1 {
-                fence(Ordering::Acquire);
-                let refers_to = std::mem::take(&mut (*head).refers_to);
-                PENDING.with_borrow_mut(|pending| {
-                    pending
-                        .as_mut()
-                        .expect("set above")
-                        .extend_from_slice(&refers_to);
-                });
-                let bytes = (*head).bytes;
-                std::ptr::drop_in_place(head);
-                dealloc(head.cast(), layout(bytes));
-            }
+            std::mem::replace(&mut (*head).link, Link(0)).free(&mut fresh);
+            free_block(head);
         }
+        next = DEAD.with_borrow_mut(|dead| {
+            let dead = dead.as_mut().expect("set above");
+            dead.append(&mut fresh);
+            dead.pop()
+        });
     }
-    PENDING.set(None);
+    DEAD.set(None);
+}
+
+/// Memory of a bundle, without its head.
+fn new_block(bytes: usize) -> *mut BundleHead {
+    // SAFETY: the size is not 0.
+    let block = unsafe { alloc(layout(bytes)) };
+    if block.is_null() {
+        handle_alloc_error(layout(bytes));
+    }
+    #[cfg(test)]
+    live::add(block.cast());
+    block.cast()
+}
+
+/// The bundles of this process, for tests.
+#[cfg(test)]
+pub(crate) mod live {
+    use super::BundleHead;
+    use std::collections::HashMap;
+    use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
+    use std::thread::ThreadId;
+
+    static BUNDLES: LazyLock<Mutex<HashMap<usize, ThreadId>>> = LazyLock::new(Mutex::default);
+
+    fn bundles() -> MutexGuard<'static, HashMap<usize, ThreadId>> {
+        BUNDLES.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+    pub(super) fn add(head: *mut BundleHead) {
+        bundles().insert(head as usize, std::thread::current().id());
+    }
+    pub(super) fn remove(head: *mut BundleHead) {
+        assert!(bundles().remove(&(head as usize)).is_some(), "freed twice");
+    }
+    /// Panics if there is no such bundle (any more).
+    pub(crate) fn check(head: *mut BundleHead) {
+        assert!(
+            bundles().contains_key(&(head as usize)),
+            "a bundle was freed early"
+        );
+    }
+    /// How many bundles that this OS thread made are alive.
+    pub(crate) fn count() -> usize {
+        let me = std::thread::current().id();
+        bundles().values().filter(|&&maker| maker == me).count()
+    }
 }
 
 /// Makes a handle, in a bundle of its own with one reference, which is the caller's.
 pub(crate) fn new_handle(type_id: u32, target: *const (), payload: Payload) -> Value {
-    let head_bytes = size_of::<BundleHead>().next_multiple_of(16);
-    let bytes = head_bytes + 8 + size_of::<Handle>();
-    // SAFETY: the size is not 0; the block has room for the head, one word and the handle.
+    let bytes = HEAD_BYTES + 8 + size_of::<Handle>();
+    // SAFETY: the block has room for the head, one word and the handle.
     unsafe {
-        let block = alloc(layout(bytes));
-        if block.is_null() {
-            handle_alloc_error(layout(bytes));
-        }
-        let head: *mut BundleHead = block.cast();
+        let head = new_block(bytes);
         head.write(BundleHead {
             count: AtomicUsize::new(1),
             bytes,
-            refers_to: Vec::new(),
-            _payload: payload,
+            link: Link::payload(payload),
         });
-        let word: *mut *mut BundleHead = block.add(head_bytes).cast();
+        let word: *mut *mut BundleHead = head.add(1).cast();
         word.write(head);
         let handle: *mut Handle = word.add(1).cast();
         let mut header = Header::new(Kind::Handle, type_id, 0);
@@ -202,99 +359,6 @@ impl std::fmt::Debug for SharedRef {
     }
 }
 
-#[derive(Clone, Copy)]
-struct TableEntry {
-    /// The last full collection that met the bundle (or the one that will be next when it entered).
-    epoch: u32,
-    /// Bytes that this heap is charged for it: it made it.
-    charged: usize,
-}
-
-/// The bundles a heap holds values of.
-#[derive(Default)]
-pub(crate) struct BundleTable {
-    entries: AddressMap<TableEntry>,
-    epoch: u32,
-    /// Saves the look-up when values of the same bundle are met in a row; null: none.
-    last_met: usize,
-    /// Bytes of bundles that this heap made and still holds.
-    pub(crate) charged: usize,
-    /// Bytes of bundles that entered since the last full collection.
-    pub(crate) entered: usize,
-}
-
-impl BundleTable {
-    /// A value of the bundle has come to this heap. `owned`: the caller's reference becomes the table's.
-    unsafe fn enter(&mut self, head: *mut BundleHead, owned: bool, charged: usize) {
-        let epoch = self.epoch;
-        match self.entries.entry(head as usize) {
-            std::collections::hash_map::Entry::Occupied(mut entry) => {
-                debug_assert!(!owned);
-                entry.get_mut().epoch = epoch;
-            }
-            std::collections::hash_map::Entry::Vacant(entry) => {
-                if !owned {
-                    // SAFETY: the caller's value is alive, so its bundle is.
-                    unsafe { retain(head) };
-                }
-                entry.insert(TableEntry { epoch, charged });
-                self.charged += charged;
-                // SAFETY: as above.
-                self.entered += unsafe { (*head).bytes };
-            }
-        }
-    }
-    /// A full collection begins: what it meets from now on is kept.
-    pub(crate) fn begin_epoch(&mut self) {
-        self.epoch = self.epoch.wrapping_add(1);
-        self.last_met = 0;
-    }
-    /// A full collection met this shared object.
-    #[inline]
-    pub(crate) unsafe fn meet(&mut self, object: *mut Header) {
-        // SAFETY: the object is shared and alive.
-        if let Some(head) = unsafe { bundle_of(object) }
-            && self.last_met != head as usize
-        {
-            self.last_met = head as usize;
-            // One that is not there is kept by a permanent object (a published global) or by a bundle that leads to it.
-            if let Some(entry) = self.entries.get_mut(&(head as usize)) {
-                entry.epoch = self.epoch;
-            }
-        }
-    }
-    /// A full collection ends: what it did not meet, and did not enter meanwhile, is given back.
-    pub(crate) fn prune(&mut self) {
-        let epoch = self.epoch;
-        let mut charged = self.charged;
-        self.entries.retain(|&head, entry| {
-            let is_met = entry.epoch == epoch;
-            if !is_met {
-                charged -= entry.charged;
-                // SAFETY: the table's reference.
-                unsafe { release(head as *mut BundleHead) };
-            }
-            is_met
-        });
-        self.charged = charged;
-        self.entered = 0;
-        self.last_met = 0;
-    }
-    /// How many bundles the heap holds.
-    pub(crate) fn len(&self) -> usize {
-        self.entries.len()
-    }
-}
-
-impl Drop for BundleTable {
-    fn drop(&mut self) {
-        for &head in self.entries.keys() {
-            // SAFETY: the table's reference.
-            unsafe { release(head as *mut BundleHead) };
-        }
-    }
-}
-
 /// Why something cannot be frozen.
 pub type FreezeError = GraphError;
 
@@ -306,8 +370,7 @@ impl Heap {
         if !value.is_local() {
             return Ok(value);
         }
-        let graph = frozen_graph(value)?;
-        self.freeze_graph(&graph)
+        self.freeze_as(value, visit_frozen)
     }
 
     /// As `freeze`, of a graph without anything that could be changed: `Refused` names what could. `is_mutable` knows the types.
@@ -319,91 +382,83 @@ impl Heap {
         if !value.is_local() {
             return Ok(value);
         }
-        let graph = Graph::walk(value, |value, _| {
-            if value.is_shared() {
-                return Visit::Keep;
-            }
-            match value.kind() {
-                Some(
-                    Kind::Generator
-                    | Kind::Iter
-                    | Kind::Task
-                    | Kind::Host
-                    | Kind::Cell
-                    | Kind::List
-                    | Kind::Map
-                    | Kind::Set,
-                ) => Visit::Refuse,
-                Some(Kind::Struct) if is_mutable(value.type_id()) => Visit::Refuse,
-                _ => Visit::Take,
-            }
-        })?;
-        self.freeze_graph(&graph)
+        self.freeze_as(value, |value, _| visit_immutable(value, &is_mutable))
     }
 
-    fn freeze_graph(&mut self, graph: &Graph) -> Result<Value, FreezeError> {
-        let head_bytes = size_of::<BundleHead>().next_multiple_of(16);
+    fn freeze_as(
+        &mut self,
+        value: Value,
+        visit: impl Fn(Value, bool) -> Visit,
+    ) -> Result<Value, FreezeError> {
+        let mut graph = Graph::new();
+        graph.walk(value, visit)?;
         // Each object has one word in front of it.
-        let bytes = head_bytes + graph.bytes + graph.objects.len() * 8;
+        let bytes = HEAD_BYTES + graph.bytes + graph.len() * 8;
         self.reserve(bytes)
             .map_err(|NeedsCollection| GraphError::NeedsCollection)?;
-        // SAFETY: the size is not 0; the block is filled before anyone sees it.
-        let block = unsafe { alloc(layout(bytes)) };
-        if block.is_null() {
-            handle_alloc_error(layout(bytes));
-        }
-        let head: *mut BundleHead = block.cast();
-        let mut cursor = block.wrapping_add(head_bytes);
-        // SAFETY: `graph.bytes` counted what `place` hands out.
-        let (copies, bundles) = unsafe {
-            copy_frozen(
-                graph,
-                |bytes| {
-                    let place = cursor;
-                    cursor = cursor.wrapping_add(bytes);
-                    place
-                },
-                Some(head),
-            )
+        let head = new_block(bytes);
+        let mut block = Block {
+            head,
+            cursor: head.wrapping_add(1).cast(),
         };
-        assert!(cursor as usize <= block as usize + bytes);
-        // SAFETY: the head's place; bundles met are alive, since live values lead to them.
+        let mut bundles = Vec::new();
+        // SAFETY: `graph.bytes` counted what the block hands out; bundles met are alive, since live values lead to them.
         unsafe {
+            let copy = graph.copy(
+                &mut block,
+                |value, _| value.is_local(),
+                |value| {
+                    if let Some(bundle) = bundle_of(value.as_object())
+                        && bundles.last() != Some(&bundle)
+                    {
+                        bundles.push(bundle);
+                    }
+                },
+            );
+            debug_assert!(block.cursor as usize <= head as usize + bytes);
+            if bundles.len() > 1 {
+                bundles.sort_unstable();
+                bundles.dedup();
+            }
             for &bundle in &bundles {
                 retain(bundle);
             }
             head.write(BundleHead {
                 count: AtomicUsize::new(1),
                 bytes,
-                refers_to: bundles,
-                _payload: Payload::None,
+                link: Link::bundles(&bundles),
             });
-            self.inner().bundles.enter(head, true, bytes);
+            self.bundles.enter(head, true, true);
+            self.note_bundle_bytes();
+            Ok(Value::shared(copy))
         }
-        self.note_bundle_bytes();
-        Ok(Value::shared(copies[0]))
     }
 
     /// As `adopt`, of a value whose one reference is the caller's and becomes this heap's.
+    #[inline]
     pub(crate) fn adopt_owned(&mut self, value: Value) -> Value {
-        // SAFETY: the caller's reference keeps the value alive.
-        unsafe {
-            if let Some(head) = bundle_of(value.as_object()) {
-                self.inner().bundles.enter(head, true, 0);
-                self.note_bundle_bytes();
+        debug_assert!(!value.is_local());
+        if value.is_shared() {
+            // SAFETY: the caller's reference keeps the value alive.
+            unsafe {
+                if let Some(head) = bundle_of(value.as_object()) {
+                    self.bundles.enter(head, true, false);
+                    self.note_bundle_bytes();
+                }
             }
         }
         value
     }
 
     /// A shared value came from elsewhere (a `SharedRef`): from now on this heap keeps it alive as long as it holds it.
+    #[inline]
     pub fn adopt(&mut self, value: Value) -> Value {
         debug_assert!(!value.is_local());
         if value.is_shared() {
             // SAFETY: the caller's reference keeps the value alive.
             unsafe {
                 if let Some(head) = bundle_of(value.as_object()) {
-                    self.inner().bundles.enter(head, false, 0);
+                    self.bundles.enter(head, false, false);
                     self.note_bundle_bytes();
                 }
             }
@@ -412,109 +467,71 @@ impl Heap {
     }
 }
 
-/// The local objects of a graph that can be frozen.
-fn frozen_graph(value: Value) -> Result<Graph, GraphError> {
-    Graph::walk(value, |value, _| {
-        if value.is_shared() {
-            return Visit::Keep;
-        }
-        match value.kind() {
-            Some(Kind::Generator | Kind::Iter | Kind::Task | Kind::Host | Kind::Cell) => {
-                Visit::Refuse
-            }
+/// What can be frozen.
+fn visit_frozen(value: Value, _is_key: bool) -> Visit {
+    if value.is_shared() {
+        return Visit::Keep;
+    }
+    match value.kind() {
+        Some(Kind::Generator | Kind::Iter | Kind::Task | Kind::Host | Kind::Cell) => Visit::Refuse,
+        _ => Visit::Take,
+    }
+}
+
+/// What cannot be changed.
+fn visit_immutable(value: Value, is_mutable: impl Fn(u32) -> bool) -> Visit {
+    match visit_frozen(value, false) {
+        Visit::Take => match value.kind() {
+            Some(Kind::List | Kind::Map | Kind::Set) => Visit::Refuse,
+            Some(Kind::Struct) if is_mutable(value.type_id()) => Visit::Refuse,
             _ => Visit::Take,
-        }
-    })
+        },
+        other => other,
+    }
 }
 
-/// Copies a graph to places that never move, all frozen. Returns the copies and the bundles that they refer to.
-///
-/// # Safety
-/// `place(bytes)` returns memory of that size, aligned to 8.
-unsafe fn copy_frozen(
-    graph: &Graph,
-    mut place: impl FnMut(usize) -> *mut u8,
-    head: Option<*mut BundleHead>,
-) -> (Vec<*mut Header>, Vec<*mut BundleHead>) {
-    let mut copies = Vec::with_capacity(graph.objects.len());
-    let mut bundles = Vec::new();
-    // SAFETY: the objects are alive; copies are whole before they are read.
-    unsafe {
-        for &object in &graph.objects {
-            let bytes = object_bytes(object);
-            let copy: *mut Header = match head {
-                Some(head) => {
-                    let word: *mut *mut BundleHead = place(bytes + 8).cast();
-                    word.write(head);
-                    word.add(1).cast()
-                }
-                None => place(bytes).cast(),
-            };
-            std::ptr::copy_nonoverlapping(object.cast::<u64>(), copy.cast(), bytes / 8);
-            let kept = (*object).flags & (FLAG_ASCII | FLAG_FROZEN);
-            let membership = if head.is_some() { FLAG_IN_BUNDLE } else { 0 };
-            (*copy).flags = kept | FLAG_FROZEN | FLAG_SHARED | membership;
-            let [first, second] = buffers(object);
-            match (*copy).kind {
-                Kind::List => {
-                    let list = copy.cast::<List>();
-                    (*list).capacity = (*list).len;
-                    (*list).items = copy_buffer(Kind::ValueBuffer, first, &mut place).cast();
-                }
-                Kind::Map | Kind::Set => {
-                    let map = copy.cast::<Map>();
-                    (*map).capacity = (*map).used;
-                    (*map).entries = copy_buffer(Kind::ValueBuffer, first, &mut place).cast();
-                    (*map).index = copy_buffer(Kind::RawBuffer, second, &mut place).cast();
-                    (*map).next_index = std::ptr::null_mut();
-                }
-                _ => {}
-            }
-            copies.push(copy);
-        }
-        for &copy in &copies {
-            all_values(copy, |first, count| {
-                for i in 0..count {
-                    let slot = first.add(i);
-                    let value = slot.read();
-                    if value.is_local() {
-                        let at = graph.position(value.as_object());
-                        slot.write(Value::shared(copies[at.expect("part of the graph")]));
-                    } else if value.is_shared()
-                        && let Some(bundle) = bundle_of(value.as_object())
-                    {
-                        bundles.push(bundle);
-                    }
-                }
-            });
-        }
-    }
-    bundles.sort_unstable();
-    bundles.dedup();
-    (copies, bundles)
+/// A bundle's block that is being filled.
+struct Block {
+    head: *mut BundleHead,
+    cursor: *mut u8,
 }
 
-/// Copies the part of a buffer that is in use; null stays null.
-unsafe fn copy_buffer(
-    kind: Kind,
-    (data, bytes): (*mut u8, usize),
-    place: &mut impl FnMut(usize) -> *mut u8,
-) -> *mut u8 {
-    if data.is_null() || bytes == 0 {
-        return std::ptr::null_mut();
+impl Target for Block {
+    #[inline(always)]
+    fn place(&mut self, bytes: usize) -> (*mut Header, u8) {
+        let word: *mut *mut BundleHead = self.cursor.cast();
+        self.cursor = self.cursor.wrapping_add(bytes + 8);
+        // SAFETY: the block has room for all.
+        unsafe {
+            word.write(self.head);
+            (
+                word.add(1).cast(),
+                FLAG_FROZEN | FLAG_SHARED | FLAG_IN_BUNDLE,
+            )
+        }
     }
-    // SAFETY: `place` returns enough memory, `data` has `bytes` initialised bytes.
-    unsafe {
-        let buffer: *mut Buffer = place(size_of::<Buffer>() + bytes).cast();
-        let mut header = Header::new(kind, type_id::INTERNAL, 0);
-        header.flags = FLAG_SHARED | FLAG_FROZEN;
-        buffer.write(Buffer {
-            header,
-            bytes: bytes as u64,
-        });
-        let copy = size::buffer_data(buffer);
-        std::ptr::copy_nonoverlapping(data, copy, bytes);
-        copy
+    fn place_buffer(&mut self, bytes: usize) -> (*mut Header, u8) {
+        let place = self.cursor;
+        self.cursor = place.wrapping_add(bytes);
+        (place.cast(), FLAG_FROZEN | FLAG_SHARED)
+    }
+    fn value(&self, copy: *mut Header) -> Value {
+        Value::shared(copy)
+    }
+}
+
+impl Target for &SharedArena {
+    fn place(&mut self, bytes: usize) -> (*mut Header, u8) {
+        (
+            SharedArena::place(self, bytes).cast(),
+            FLAG_FROZEN | FLAG_SHARED,
+        )
+    }
+    fn place_buffer(&mut self, bytes: usize) -> (*mut Header, u8) {
+        Target::place(self, bytes)
+    }
+    fn value(&self, copy: *mut Header) -> Value {
+        Value::shared(copy)
     }
 }
 
@@ -576,20 +593,37 @@ impl SharedArena {
             self.keep(value);
             return Ok(value);
         }
-        let graph = frozen_graph(value)?;
-        // SAFETY: `place` returns fresh memory.
-        let (copies, _) = unsafe { copy_frozen(&graph, |bytes| self.place(bytes), None) };
-        for &copy in &copies {
-            // SAFETY: whole objects.
-            unsafe {
-                all_values(copy, |first, count| {
-                    for i in 0..count {
-                        self.keep(first.add(i).read());
-                    }
-                });
-            }
+        self.freeze_as(value, visit_frozen)
+    }
+    /// A permanent version of a value, as `Heap::promote` makes a counted one.
+    pub(crate) fn promote(
+        &self,
+        value: Value,
+        is_mutable: impl Fn(u32) -> bool,
+    ) -> Result<Value, FreezeError> {
+        if !value.is_local() {
+            self.keep(value);
+            return Ok(value);
         }
-        Ok(Value::shared(copies[0]))
+        self.freeze_as(value, |value, _| visit_immutable(value, &is_mutable))
+    }
+    fn freeze_as(
+        &self,
+        value: Value,
+        visit: impl Fn(Value, bool) -> Visit,
+    ) -> Result<Value, FreezeError> {
+        let mut graph = Graph::new();
+        graph.walk(value, visit)?;
+        let mut target = self;
+        // SAFETY: the arena hands out fresh memory.
+        let copy = unsafe {
+            graph.copy(
+                &mut target,
+                |value, _| value.is_local(),
+                |value| self.keep(value),
+            )
+        };
+        Ok(Value::shared(copy))
     }
     /// Keeps a shared value alive as long as the arena.
     pub fn keep(&self, value: Value) {

@@ -13,6 +13,7 @@ use super::evacuate::{COPYING, Evacuation, GENERATIONAL, MARKING};
 use super::mark::Marking;
 use super::nursery::{NURSERY_BYTES, Space};
 use super::old::OldSpace;
+use super::table::BundleTable;
 use super::{Collect, Extent, FIRST_TRIGGER_BYTES, Heap, Inner, Roots};
 use crate::object::*;
 use std::time::{Duration, Instant};
@@ -87,8 +88,9 @@ impl Heap {
             how
         };
         if self.bump.is_null() && self.inner.is_none() {
+            self.collect_bundles(roots);
             self.collect_wanted = false;
-            self.is_over_limit = false;
+            self.is_over_limit = self.used_bytes() > limit;
             return;
         }
         let is_stress = how == Collect::Stress;
@@ -103,12 +105,14 @@ impl Heap {
             self.verify(roots);
         }
         let start = Instant::now();
-        let inner = self.inner();
+        self.inner();
+        let bundles = &mut self.bundles;
+        let inner = self.inner.as_deref_mut().expect("made above");
         inner.young.retire(bump);
         if inner.generations.is_none() {
-            inner.collect_small(roots, poison);
+            inner.collect_small(roots, bundles, poison);
         } else {
-            inner.collect_generations(roots, how, poison, limit);
+            inner.collect_generations(roots, bundles, how, poison, limit);
         }
         inner.large.new_bytes = 0;
         let (bump, bump_end) = inner.young_ends;
@@ -124,6 +128,26 @@ impl Heap {
         if is_checked {
             self.verify(roots);
         }
+    }
+
+    /// Collects a heap without objects of its own.
+    fn collect_bundles(&mut self, roots: &mut dyn Roots) {
+        if self.bundles.is_empty() {
+            return;
+        }
+        self.bundles.begin_full();
+        roots.visit(Extent::All, &mut |first, count| {
+            for i in 0..count {
+                // SAFETY: roots are live values.
+                unsafe {
+                    let value = first.add(i).read();
+                    if value.is_shared() {
+                        self.bundles.meet(value.as_object());
+                    }
+                }
+            }
+        });
+        self.bundles.end_full();
     }
 
     /// Collections of mode `Stress` try everything: a small heap gets an old space after some, then they are minor ones, between
@@ -183,7 +207,12 @@ impl Inner {
     }
 
     /// One pass over the young space in the given mode; returns how many bytes of it survived.
-    fn evacuate<const MODE: u8>(&mut self, roots: &mut dyn Roots, poison: bool) -> usize {
+    fn evacuate<const MODE: u8>(
+        &mut self,
+        roots: &mut dyn Roots,
+        bundles: &mut BundleTable,
+        poison: bool,
+    ) -> usize {
         let (mut remembered, must_visit_all) = match self.generations.as_deref_mut() {
             Some(generations) => (
                 std::mem::take(&mut generations.remembered),
@@ -203,7 +232,8 @@ impl Inner {
             bump_end: std::ptr::null_mut(),
             pool: &mut self.pool,
             large: &mut self.large,
-            bundles: &mut self.bundles,
+            meets: !bundles.is_empty(),
+            bundles,
             work: &mut self.work,
             generations: self.generations.as_deref_mut(),
             promoted_bytes: 0,
@@ -219,6 +249,9 @@ impl Inner {
                 evacuation.scan_remembered::<MODE>(object);
             }
             evacuation.run::<MODE>();
+        }
+        if MODE != COPYING {
+            evacuation.bundles.end_minor();
         }
         let promoted = evacuation.promoted_bytes;
         let (to, bump, bump_end) = (evacuation.to, evacuation.bump, evacuation.bump_end);
@@ -252,10 +285,10 @@ impl Inner {
     }
 
     /// Collects a heap without an old space.
-    fn collect_small(&mut self, roots: &mut dyn Roots, poison: bool) {
-        self.bundles.begin_epoch();
-        let survived = self.evacuate::<COPYING>(roots, poison);
-        self.bundles.prune();
+    fn collect_small(&mut self, roots: &mut dyn Roots, bundles: &mut BundleTable, poison: bool) {
+        bundles.begin_full();
+        let survived = self.evacuate::<COPYING>(roots, bundles, poison);
+        bundles.end_full();
         self.stats.full += 1;
         // A thread that is busy gets more room.
         let least = FIRST_TRIGGER_BYTES << self.stats.minor.min(5);
@@ -268,6 +301,7 @@ impl Inner {
     fn collect_generations(
         &mut self,
         roots: &mut dyn Roots,
+        bundles: &mut BundleTable,
         how: Collect,
         poison: bool,
         limit: usize,
@@ -276,38 +310,38 @@ impl Inner {
         if how != Collect::Minor {
             // What the running mark has reached so far may be dead by now: end it, then mark anew.
             if self.phase() == Phase::Marking {
-                self.evacuate::<MARKING>(roots, poison);
-                self.mark_step(usize::MAX, None);
+                self.evacuate::<MARKING>(roots, bundles, poison);
+                self.mark_step(bundles, usize::MAX, None);
             }
             if self.phase() == Phase::Sweeping {
                 self.sweep_step(None, limit);
             }
             // Before the mark, since it would take remembered objects for alive.
-            self.evacuate::<GENERATIONAL>(roots, poison);
-            self.begin_mark();
-            self.evacuate::<MARKING>(roots, poison);
-            self.mark_step(usize::MAX, None);
+            self.evacuate::<GENERATIONAL>(roots, bundles, poison);
+            self.begin_mark(bundles);
+            self.evacuate::<MARKING>(roots, bundles, poison);
+            self.mark_step(bundles, usize::MAX, None);
             self.sweep_step(None, limit);
             debug_assert!(self.phase() == Phase::Idle);
         } else {
             match self.phase() {
                 Phase::Idle => {
-                    self.evacuate::<GENERATIONAL>(roots, poison);
-                    if self.is_mark_due() {
-                        self.begin_mark();
+                    self.evacuate::<GENERATIONAL>(roots, bundles, poison);
+                    if self.is_mark_due(bundles) {
+                        self.begin_mark(bundles);
                     }
                 }
                 Phase::Marking => {
-                    let promoted = self.evacuate::<MARKING>(roots, poison);
+                    let promoted = self.evacuate::<MARKING>(roots, bundles, poison);
                     let (share, step) = if self.is_behind() {
                         (6, LONG_STEP)
                     } else {
                         (2, self.generations().step)
                     };
-                    self.mark_step(share * promoted, Some(start + step));
+                    self.mark_step(bundles, share * promoted, Some(start + step));
                 }
                 Phase::Sweeping => {
-                    self.evacuate::<GENERATIONAL>(roots, poison);
+                    self.evacuate::<GENERATIONAL>(roots, bundles, poison);
                     let step = self.generations().step;
                     self.sweep_step(Some(start + step), limit);
                 }
@@ -315,7 +349,7 @@ impl Inner {
         }
     }
 
-    fn generations(&mut self) -> &mut Generations {
+    pub(super) fn generations(&mut self) -> &mut Generations {
         self.generations
             .as_deref_mut()
             .expect("called for heaps with generations only")
@@ -329,9 +363,9 @@ impl Inner {
         self.generations().small_bytes + self.large.bytes
     }
 
-    fn is_mark_due(&mut self) -> bool {
+    fn is_mark_due(&mut self, bundles: &BundleTable) -> bool {
         let old = self.old_bytes();
-        old > self.generations().mark_at || self.bundles.entered > MIN_GROWTH_BYTES.max(old / 2)
+        old > self.generations().mark_at || bundles.aged_bytes() > MIN_GROWTH_BYTES.max(old / 2)
     }
 
     /// The old space has grown by a quarter of what it was when the mark began.
@@ -341,8 +375,8 @@ impl Inner {
         old > mark_at + mark_at / 4 && old > MIN_GROWTH_BYTES
     }
 
-    fn begin_mark(&mut self) {
-        self.bundles.begin_epoch();
+    fn begin_mark(&mut self, bundles: &mut BundleTable) {
+        bundles.begin_full();
         let generations = self.generations();
         debug_assert!(generations.phase == Phase::Idle);
         generations.phase = Phase::Marking;
@@ -351,24 +385,20 @@ impl Inner {
     }
 
     /// Marks until the deadline; directly after an evacuation in mode `MARKING`, so when nothing is left, the mark has ended.
-    fn mark_step(&mut self, at_least: usize, deadline: Option<Instant>) {
+    fn mark_step(&mut self, bundles: &mut BundleTable, at_least: usize, deadline: Option<Instant>) {
         let generations = self
             .generations
             .as_deref_mut()
             .expect("called for heaps with generations only");
         // SAFETY: nothing is swept while a mark runs.
-        let is_done = unsafe {
-            generations
-                .marking
-                .step(&mut self.bundles, at_least, deadline)
-        };
+        let is_done = unsafe { generations.marking.step(bundles, at_least, deadline) };
         if !is_done {
             self.is_mark_stepped = true;
             return;
         }
         self.stats.marks_in_steps += std::mem::take(&mut self.is_mark_stepped) as u64;
         self.hosts.after_marking();
-        self.bundles.prune();
+        bundles.end_full();
         debug_assert!(generations.remembered.is_empty());
         generations.space.begin_sweep();
         debug_assert!(generations.dead_large.is_empty());

@@ -1,17 +1,26 @@
-//! `copy(x)`: a deep, mutable copy in the local heap. Cycles and shared parts keep their form; what cannot change by its nature
-//! (texts, numbers, functions, types, keys of maps) is referred to, not copied.
+//! Deep copies.
+//!
+//! | | |
+//! | --- | --- |
+//! | `deep_copy` | in the same heap: what cannot change by its nature (texts, numbers, functions, types, keys of maps) is referred to |
+//! | `copy_out` | for another thread, in a heap of its own: what is local must come along, whatever it is |
+//! | `import` | out of a heap that goes: what is shared, frozen containers too, stays shared |
 //!
 //! Contract: the value is alive; nothing is collected meanwhile.
 
-use super::graph::{Graph, GraphError, Visit, buffers};
-use super::{Heap, NeedsCollection};
-use crate::object::size::object_bytes;
-use crate::object::trace::{all_values, is_leaf};
+use super::graph::{Graph, GraphError, PIECE_VALUES, Target, Visit, has_object};
+use super::large::LargeSpace;
+use super::old::OldSpace;
+use super::{Heap, MAX_SMALL_BYTES, NeedsCollection};
+use crate::object::trace::is_leaf;
 use crate::object::*;
 use crate::value::Value;
 
 /// Why something cannot be copied.
 pub type CopyError = GraphError;
+
+/// A parcel with more than this is made of old objects: the receiver's next collection does not move them.
+const OLD_PARCEL_BYTES: usize = 64 * 1024;
 
 impl Heap {
     /// A deep mutable copy. Generators, iterators, tasks and host objects cannot be copied; functions are shared with the original.
@@ -19,143 +28,222 @@ impl Heap {
         if !value.is_object() {
             return Ok(value);
         }
-        let graph = Graph::walk(value, |value, is_key| {
-            let object = value.as_object();
-            // SAFETY: the value is alive.
-            let (kind, aux) = unsafe { ((*object).kind, (*object).aux) };
-            match kind {
-                _ if is_key => Visit::Keep,
-                Kind::Generator | Kind::Iter | Kind::Task | Kind::Host => Visit::Refuse,
-                Kind::Closure | Kind::Cell => Visit::Keep,
-                Kind::Struct | Kind::Variant if aux == 0 => Visit::Keep,
-                kind if is_leaf(kind) => Visit::Keep,
-                _ => Visit::Take,
-            }
-        })?;
-        if graph.objects.is_empty() {
+        let mut graph = Graph::new();
+        graph.walk(value, visit_mutable)?;
+        if graph.len() == 0 {
             return Ok(value);
         }
         self.reserve(graph.bytes)
             .map_err(|NeedsCollection| GraphError::NeedsCollection)?;
-        let mut copies = Vec::with_capacity(graph.objects.len());
-        // SAFETY: originals are alive; each copy is whole before anything else happens.
+        // SAFETY: the heap hands out fresh memory; what the copy refers to is kept for this heap already.
+        let copy = unsafe { graph.copy(&mut Young(self), |_, is_key| !is_key, |_| ()) };
+        Ok(Value::local(copy))
+    }
+
+    /// A deep mutable copy in a heap of its own, for another thread. A value without a copy that is local leaves that heap empty.
+    pub(crate) fn copy_out(&mut self, value: Value) -> Result<(Heap, Value), CopyError> {
+        let mut heap = Heap::new(usize::MAX);
+        if !value.is_object() {
+            return Ok((heap, value));
+        }
+        if let Some(flat) = self.copy_out_flat(value)? {
+            return Ok(flat);
+        }
+        let mut graph = Graph::new();
+        graph.walk(value, |value, is_key| {
+            if value.is_shared() {
+                visit_mutable(value, is_key)
+            } else {
+                visit_movable(value)
+            }
+        })?;
+        if graph.len() == 0 {
+            return Ok((heap, value));
+        }
+        self.reserve(graph.bytes)
+            .map_err(|NeedsCollection| GraphError::NeedsCollection)?;
+        let replaces = |value: Value, is_key: bool| value.is_local() || !is_key;
+        let copy = heap.fill(&mut graph, replaces);
+        Ok((heap, Value::local(copy)))
+    }
+
+    /// A copy in a heap of its own of a list that is long and holds no objects: copied while it is looked through, since a look first
+    /// would read it twice. `None`: it is no such list.
+    fn copy_out_flat(&mut self, value: Value) -> Result<Option<(Heap, Value)>, CopyError> {
+        if !value.is_kind(Kind::List) {
+            return Ok(None);
+        }
+        // SAFETY: the list is alive; copies are whole before they are seen.
         unsafe {
-            for &object in &graph.objects {
-                copies.push(self.copy_object(object));
+            let original = value.as_object().cast::<List>();
+            let (from, len) = ((*original).items, (*original).len as usize);
+            if len * size_of::<Value>() <= MAX_SMALL_BYTES || has_object(from) {
+                return Ok(None);
             }
-            for &copy in &copies {
-                let has_keys = matches!((*copy).kind, Kind::Map | Kind::Set);
-                let mut number = 0;
-                all_values(copy, |first, count| {
-                    for i in 0..count {
-                        let slot = first.add(i);
-                        let value = slot.read();
-                        let is_key = has_keys && number % 2 == 0;
-                        number += 1;
-                        if value.is_object()
-                            && !is_key
-                            && let Some(at) = graph.position(value.as_object())
-                        {
-                            slot.write(Value::local(copies[at]));
-                        }
-                    }
-                });
-            }
-        }
-        Ok(Value::local(copies[0]))
-    }
-
-    /// Copies one object and its buffers; the values in it still lead to the originals.
-    ///
-    /// # Safety
-    /// The object is alive and no generator, iterator, task or host object.
-    unsafe fn copy_object(&mut self, object: *mut Header) -> *mut Header {
-        // SAFETY: the copy has the size of the original; buffers are linked before anything else happens.
-        unsafe {
-            let bytes = object_bytes(object);
-            let mut header = *object;
-            header.flags &= FLAG_ASCII;
-            let copy = self.alloc(header, bytes);
-            let body = bytes / 8 - 1;
-            std::ptr::copy_nonoverlapping(
-                object.cast::<u64>().add(1),
-                copy.cast::<u64>().add(1),
-                body,
-            );
-            let [first, second] = buffers(object);
-            match header.kind {
-                Kind::List => {
-                    let list = copy.cast::<List>();
-                    (*list).capacity = (*list).len;
-                    (*list).items = self.copy_buffer(Kind::ValueBuffer, first).cast();
+            self.reserve(len * size_of::<Value>())
+                .map_err(|NeedsCollection| GraphError::NeedsCollection)?;
+            let mut heap = Heap::new(usize::MAX);
+            let header = Header::new(Kind::List, (*original).header.type_id, 0);
+            let list = heap.alloc(header, size_of::<List>()).cast::<List>();
+            let to: *mut Value = heap
+                .alloc_buffer(Kind::ValueBuffer, len * size_of::<Value>())
+                .cast();
+            let mut at = 0;
+            while len - at >= PIECE_VALUES {
+                if has_object(from.add(at)) {
+                    return Ok(None);
                 }
-                Kind::Map | Kind::Set => {
-                    let map = copy.cast::<Map>();
-                    (*map).capacity = (*map).used;
-                    (*map).entries = self.copy_buffer(Kind::ValueBuffer, first).cast();
-                    (*map).index = self.copy_buffer(Kind::RawBuffer, second).cast();
-                    (*map).next_index = std::ptr::null_mut();
-                }
-                _ => {}
+                std::ptr::copy_nonoverlapping(from.add(at), to.add(at), PIECE_VALUES);
+                at += PIECE_VALUES;
             }
-            copy
+            for i in at..len {
+                let value = from.add(i).read();
+                if value.is_object() {
+                    return Ok(None);
+                }
+                to.add(i).write(value);
+            }
+            (*list).len = len as u32;
+            (*list).capacity = len as u32;
+            (*list).items = to;
+            Ok(Some((heap, Value::local(list.cast()))))
         }
     }
 
-    unsafe fn copy_buffer(&mut self, kind: Kind, (data, bytes): (*mut u8, usize)) -> *mut u8 {
-        if data.is_null() || bytes == 0 {
-            return std::ptr::null_mut();
-        }
-        let copy = self.alloc_buffer(kind, bytes);
-        // SAFETY: both have `bytes` bytes.
-        unsafe { std::ptr::copy_nonoverlapping(data, copy, bytes) };
-        copy
-    }
-}
-
-impl Heap {
-    /// Takes over a graph of another heap, which nobody changes meanwhile: all its local objects are copied, shared ones adopted.
+    /// Copies a graph of another heap, which nobody changes meanwhile: all its local objects; shared ones are adopted.
     pub(crate) fn import(&mut self, value: Value) -> Result<Value, CopyError> {
         if !value.is_local() {
             return Ok(self.adopt(value));
         }
-        let graph = movable_graph(value)?;
+        let mut graph = movable_graph(value)?;
         self.reserve(graph.bytes)
             .map_err(|NeedsCollection| GraphError::NeedsCollection)?;
-        let mut copies = Vec::with_capacity(graph.objects.len());
-        // SAFETY: originals are alive; each copy is whole before anything else happens.
-        unsafe {
-            for &object in &graph.objects {
-                copies.push(self.copy_object(object));
+        let mut bundles = std::mem::take(&mut self.bundles);
+        // SAFETY: the heap hands out fresh memory; what is shared is alive.
+        let copy = unsafe {
+            graph.copy(
+                &mut Young(self),
+                |value, _| value.is_local(),
+                |value| bundles.enter_value(value),
+            )
+        };
+        self.bundles = bundles;
+        self.note_bundle_bytes();
+        Ok(Value::local(copy))
+    }
+
+    /// Copies a graph into this heap, which is empty.
+    pub(super) fn fill(
+        &mut self,
+        graph: &mut Graph,
+        replaces: impl Fn(Value, bool) -> bool,
+    ) -> *mut Header {
+        let mut bundles = std::mem::take(&mut self.bundles);
+        // SAFETY: what is shared is alive.
+        let keeps = |value| unsafe { bundles.enter_value(value) };
+        // SAFETY: the heap hands out fresh memory.
+        let copy = unsafe {
+            if graph.bytes > OLD_PARCEL_BYTES {
+                self.use_generations();
+                let inner = self.inner();
+                let generations = inner.generations.as_deref_mut().expect("made above");
+                let mut target = Old {
+                    space: &mut generations.space,
+                    large: &mut inner.large,
+                    small_bytes: 0,
+                };
+                let copy = graph.copy(&mut target, replaces, keeps);
+                let small_bytes = target.small_bytes;
+                generations.small_bytes += small_bytes;
+                copy
+            } else {
+                if graph.small_bytes > super::nursery::FIRST_CHUNK_BYTES {
+                    self.first_chunk_of(graph.small_bytes);
+                }
+                graph.copy(&mut Young(self), replaces, keeps)
             }
-            for &copy in &copies {
-                all_values(copy, |first, count| {
-                    for i in 0..count {
-                        let slot = first.add(i);
-                        let value = slot.read();
-                        if value.is_local() {
-                            let at = graph.position(value.as_object());
-                            slot.write(Value::local(copies[at.expect("part of the graph")]));
-                        } else if value.is_shared() {
-                            self.adopt(value);
-                        }
-                    }
-                });
-            }
-        }
-        Ok(Value::local(copies[0]))
+        };
+        self.bundles = bundles;
+        copy
     }
 }
 
 /// The local objects of a graph that can be handed over to another thread.
-pub(crate) fn movable_graph(value: Value) -> Result<Graph, CopyError> {
-    Graph::walk(value, |value, _| {
+pub(super) fn movable_graph(value: Value) -> Result<Graph, CopyError> {
+    let mut graph = Graph::new();
+    graph.walk(value, |value, _| {
         if value.is_shared() {
-            return Visit::Keep;
+            Visit::Keep
+        } else {
+            visit_movable(value)
         }
-        match value.kind() {
-            Some(Kind::Generator | Kind::Iter | Kind::Task | Kind::Host) => Visit::Refuse,
-            _ => Visit::Take,
+    })?;
+    Ok(graph)
+}
+
+/// Takes what is, or leads to, something mutable.
+fn visit_mutable(value: Value, is_key: bool) -> Visit {
+    let object = value.as_object();
+    // SAFETY: the value is alive.
+    let (kind, aux) = unsafe { ((*object).kind, (*object).aux) };
+    match kind {
+        _ if is_key => Visit::Keep,
+        Kind::Generator | Kind::Iter | Kind::Task | Kind::Host => Visit::Refuse,
+        Kind::Closure | Kind::Cell => Visit::Keep,
+        Kind::Struct | Kind::Variant if aux == 0 => Visit::Keep,
+        kind if is_leaf(kind) => Visit::Keep,
+        _ => Visit::Take,
+    }
+}
+
+/// Takes what is not bound to its thread.
+pub(super) fn visit_movable(value: Value) -> Visit {
+    match value.kind() {
+        Some(Kind::Generator | Kind::Iter | Kind::Task | Kind::Host) => Visit::Refuse,
+        _ => Visit::Take,
+    }
+}
+
+/// Copies are born in the heap as any object is.
+struct Young<'heap>(&'heap mut Heap);
+
+impl Target for Young<'_> {
+    #[inline(always)]
+    fn place(&mut self, bytes: usize) -> (*mut Header, u8) {
+        // The header is written over; a large object of kind `RawBuffer` would be cleared first.
+        let place = self.0.alloc(Header::new(Kind::ValueBuffer, 0, 0), bytes);
+        // SAFETY: `alloc` wrote the header.
+        (place, unsafe { (*place).flags })
+    }
+    fn place_buffer(&mut self, bytes: usize) -> (*mut Header, u8) {
+        self.place(bytes)
+    }
+    fn value(&self, copy: *mut Header) -> Value {
+        Value::local(copy)
+    }
+}
+
+/// Copies are old at once; all of them, so that none refers to a young object.
+struct Old<'heap> {
+    space: &'heap mut OldSpace,
+    large: &'heap mut LargeSpace,
+    small_bytes: usize,
+}
+
+impl Target for Old<'_> {
+    #[inline(always)]
+    fn place(&mut self, bytes: usize) -> (*mut Header, u8) {
+        if bytes > MAX_SMALL_BYTES {
+            let object = self.large.alloc_old(bytes);
+            return (object, FLAG_OLD | FLAG_BARRIER | FLAG_LARGE);
         }
-    })
+        self.small_bytes += bytes;
+        (self.space.alloc(bytes), FLAG_OLD | FLAG_BARRIER)
+    }
+    fn place_buffer(&mut self, bytes: usize) -> (*mut Header, u8) {
+        self.place(bytes)
+    }
+    fn value(&self, copy: *mut Header) -> Value {
+        Value::local(copy)
+    }
 }

@@ -15,9 +15,9 @@
 
 use super::Generations;
 use super::barrier::large_buffer;
-use super::bundle::BundleTable;
 use super::large::{CARD_BYTES, LargeSpace};
 use super::nursery::{ChunkPool, Space};
+use super::table::BundleTable;
 use crate::object::size::{buffer_data, buffer_of, object_bytes, object_room};
 use crate::object::trace::{buffered_values, inline_values, is_leaf};
 use crate::object::*;
@@ -35,6 +35,8 @@ pub(super) struct Evacuation<'heap> {
     pub(super) bump_end: *mut u8,
     pub(super) pool: &'heap mut ChunkPool,
     pub(super) large: &'heap mut LargeSpace,
+    /// Whether shared values have to be looked at.
+    pub(super) meets: bool,
     pub(super) bundles: &'heap mut BundleTable,
     pub(super) work: &'heap mut Vec<*mut Header>,
     /// `None` in mode `COPYING` only.
@@ -76,7 +78,7 @@ impl Evacuation<'_> {
                     } else {
                         slot.write(Value::local(self.move_object::<MODE>(object, header)));
                     }
-                } else if MODE != GENERATIONAL && value.is_shared() {
+                } else if self.meets && value.is_shared() {
                     self.bundles.meet(value.as_object());
                 }
             }

@@ -1,7 +1,19 @@
-//! Walks all that a value reaches in the local heap, for `freeze` and `copy`: first the whole graph is visited, checked and
-//! measured, then it is copied; so a failure leaves nothing behind. Worklists only: depth costs no native stack.
+//! All that a value reaches, for `freeze`, `copy` and parcels: first the whole graph is visited, checked and measured, then it is
+//! copied; so a failure leaves nothing behind. Worklists only: depth costs no native stack.
+//!
+//! How it is known whether an object has been met, and as which:
+//!
+//! | graph | |
+//! | --- | --- |
+//! | up to `FEW` objects | they are compared in a row; nothing is allocated |
+//! | more, local object | it is *listed*: while the graph exists it has `FLAG_SHARED`; once it is copied, its header names the copy (`forward`) |
+//! | more, shared object | looked up in a table: other threads read it |
+//!
+//! Contract: nobody else looks at the heap while a `Graph` exists, and nothing is collected. Dropping it gives
+//! the objects their headers back.
 
 use crate::object::size::object_bytes;
+use crate::object::trace::all_values;
 use crate::object::*;
 use crate::value::Value;
 use std::collections::HashMap;
@@ -30,7 +42,9 @@ impl Hasher for AddressHasher {
 pub(crate) type AddressMap<T> = HashMap<usize, T, BuildHasherDefault<AddressHasher>>;
 
 /// So many objects are searched in a row: most of what is frozen or copied is small.
-const FEW: usize = 8;
+const FEW: usize = 16;
+/// So many values are looked at together for whether one of them is an object.
+pub(super) const PIECE_VALUES: usize = 64;
 
 /// One step from an object to one that it holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,122 +79,500 @@ pub(crate) enum Visit {
     Refuse,
 }
 
-/// The objects of a graph, in the order in which they were met.
+/// One of at most `FEW` objects.
+#[derive(Clone, Copy)]
+struct Few {
+    value: Value,
+    copy: *mut Header,
+}
+
+/// One of many objects: its value, with `HAS_OBJECTS` in the address.
+#[derive(Clone, Copy)]
+struct Listed(u64);
+
+/// The object holds object values. Addresses of objects are multiples of 8.
+const HAS_OBJECTS: u64 = 1;
+
+impl Listed {
+    #[inline(always)]
+    fn value(self) -> Value {
+        Value::from_bits(self.0 & !HAS_OBJECTS)
+    }
+}
+
+/// Writes the copy's address into the header of a listed object: its low 32 bits in place of the type id, the others in place of kind and `aux`;
+/// the flags stay.
+#[inline(always)]
+unsafe fn forward(object: *mut Header, copy: *mut Header) {
+    let address = copy as u64;
+    // SAFETY: the object is alive; nobody reads its header as one before `forget` writes it anew.
+    unsafe {
+        let word: *mut u64 = object.cast();
+        let flags = word.read() & (0xFF << 32);
+        word.write(address & 0xFFFF_FFFF | flags | (address >> 32) << 40);
+    }
+}
+
+/// What `forward` wrote.
+#[inline(always)]
+fn forwarded(word: u64) -> *mut Header {
+    (word & 0xFFFF_FFFF | (word >> 40) << 32) as *mut Header
+}
+
+/// See the head of the file. The objects are in the order in which they were met.
 pub(crate) struct Graph {
-    pub(crate) objects: Vec<*mut Header>,
-    /// Object -> position in `objects`; empty while those are few.
-    index: AddressMap<u32>,
+    few: [Few; FEW],
+    few_count: usize,
+    /// All objects, if they are more than `FEW`; else empty.
+    many: Vec<Listed>,
+    /// Shared objects in `many` -> copies, null until they are made.
+    shared: AddressMap<*mut Header>,
     /// Bytes of all objects and their buffers.
     pub(crate) bytes: usize,
-    /// How each was reached: position of its holder, number of the value in the holder.
-    parents: Vec<(u32, u32)>,
+    /// Of those that are no large objects.
+    pub(crate) small_bytes: usize,
+    is_copied: bool,
 }
 
 impl Graph {
-    /// Visits all that `start` reaches; `visit(object, is it a map's key)` decides for each object that is met.
-    pub(crate) fn walk(
-        start: Value,
-        mut visit: impl FnMut(Value, bool) -> Visit,
-    ) -> Result<Graph, GraphError> {
-        let mut graph = Graph {
-            objects: Vec::new(),
-            index: AddressMap::default(),
+    pub(crate) fn new() -> Graph {
+        Graph {
+            few: [Few {
+                value: Value::NIL,
+                copy: std::ptr::null_mut(),
+            }; FEW],
+            few_count: 0,
+            many: Vec::new(),
+            shared: AddressMap::default(),
             bytes: 0,
-            parents: Vec::new(),
-        };
-        graph.meet(start, (u32::MAX, 0), false, &mut visit)?;
+            small_bytes: 0,
+            is_copied: false,
+        }
+    }
+
+    /// Visits all that `start` reaches; `visit(object, is it a map's key)` decides for each object that is met. Called once.
+    pub(crate) fn walk(
+        &mut self,
+        start: Value,
+        visit: impl Fn(Value, bool) -> Visit,
+    ) -> Result<(), GraphError> {
+        if self.walk_all(start, &visit).is_err() {
+            self.forget();
+            return Err(explain(start, &visit));
+        }
+        Ok(())
+    }
+
+    fn walk_all(
+        &mut self,
+        start: Value,
+        visit: &impl Fn(Value, bool) -> Visit,
+    ) -> Result<(), Refused> {
+        self.meet(start, false, visit)?;
         let mut next = 0;
-        while next < graph.objects.len() {
-            let object = graph.objects[next];
+        while next < self.len() {
+            let object = self.get(next).as_object();
             let mut number = 0;
-            let mut failure = None;
-            // SAFETY: the objects of the graph are alive.
-            let has_keys = unsafe { matches!((*object).kind, Kind::Map | Kind::Set) };
-            // SAFETY: values are alive while nothing is collected.
+            let mut result = Ok(());
+            let mut has_objects = false;
+            // SAFETY: the objects of the graph are alive while nothing is collected.
             unsafe {
-                crate::object::trace::all_values(object, |first, count| {
-                    for i in 0..count {
-                        let value = first.add(i).read();
-                        if value.is_object() && failure.is_none() {
-                            let is_key = has_keys && number % 2 == 0;
-                            failure = graph
-                                .meet(value, (next as u32, number), is_key, &mut visit)
-                                .err();
+                let has_keys = matches!((*object).kind, Kind::Map | Kind::Set);
+                all_values(object, |first, count| {
+                    let mut at = 0;
+                    while at < count {
+                        let piece = (count - at).min(PIECE_VALUES);
+                        if piece == PIECE_VALUES && !has_object(first.add(at)) {
+                            at += piece;
+                            continue;
                         }
-                        number += 1;
+                        for i in at..at + piece {
+                            let value = first.add(i).read();
+                            if value.is_object() && result.is_ok() {
+                                has_objects = true;
+                                let is_key = has_keys && (number + i) % 2 == 0;
+                                result = self.meet(value, is_key, visit);
+                            }
+                        }
+                        at += piece;
                     }
+                    number += count;
                 });
             }
-            if let Some(error) = failure {
-                return Err(error);
+            result?;
+            if has_objects && let Some(listed) = self.many.get_mut(next) {
+                listed.0 |= HAS_OBJECTS;
             }
             next += 1;
         }
-        Ok(graph)
+        Ok(())
     }
 
+    #[inline(always)]
     fn meet(
         &mut self,
         value: Value,
-        parent: (u32, u32),
         is_key: bool,
-        visit: &mut impl FnMut(Value, bool) -> Visit,
-    ) -> Result<(), GraphError> {
-        let object = value.as_object();
-        if self.position(object).is_some() {
+        visit: &impl Fn(Value, bool) -> Visit,
+    ) -> Result<(), Refused> {
+        if self.contains(value) {
             return Ok(());
         }
         match visit(value, is_key) {
             Visit::Keep => Ok(()),
-            Visit::Refuse => Err(GraphError::Refused {
-                path: self.path(parent),
-                value,
-            }),
+            Visit::Refuse => Err(Refused),
             Visit::Take => {
-                self.objects.push(object);
-                let count = self.objects.len();
-                if count > FEW {
-                    let first = if self.index.is_empty() { 0 } else { count - 1 };
-                    for at in first..count {
-                        self.index.insert(self.objects[at] as usize, at as u32);
-                    }
-                }
-                self.parents.push(parent);
+                let object = value.as_object();
                 // SAFETY: the object is alive.
                 unsafe {
-                    self.bytes += object_bytes(object);
-                    for (_, bytes) in buffers(object) {
-                        if bytes > 0 {
-                            self.bytes += size_of::<Buffer>() + bytes;
+                    let bytes = object_bytes(object);
+                    self.count_bytes(bytes);
+                    if matches!((*object).kind, Kind::List | Kind::Map | Kind::Set) {
+                        for (_, bytes) in buffers(object) {
+                            if bytes > 0 {
+                                self.count_bytes(align_up(size_of::<Buffer>() + bytes));
+                            }
                         }
                     }
+                    self.push(value);
                 }
                 Ok(())
             }
         }
     }
 
-    /// The position of an object of the graph.
-    pub(crate) fn position(&self, object: *mut Header) -> Option<usize> {
-        if self.index.is_empty() {
-            self.objects.iter().position(|&known| known == object)
-        } else {
-            self.index.get(&(object as usize)).map(|&at| at as usize)
+    #[inline(always)]
+    fn count_bytes(&mut self, bytes: usize) {
+        self.bytes += bytes;
+        if bytes <= super::MAX_SMALL_BYTES {
+            self.small_bytes += bytes;
         }
     }
 
-    /// The steps from the start to the value that `last` names.
-    fn path(&self, last: (u32, u32)) -> Vec<Step> {
-        let mut path = Vec::new();
-        let (mut holder, mut number) = last;
-        while holder != u32::MAX {
-            // SAFETY: the objects of the graph are alive.
-            path.push(unsafe { step(self.objects[holder as usize], number as usize) });
-            (holder, number) = self.parents[holder as usize];
+    #[inline(always)]
+    fn push(&mut self, value: Value) {
+        if self.many.is_empty() {
+            if self.few_count < FEW {
+                self.few[self.few_count].value = value;
+                self.few_count += 1;
+                return;
+            }
+            self.list_few();
         }
-        path.reverse();
-        path
+        self.list(value);
     }
+
+    #[cold]
+    #[inline(never)]
+    fn list_few(&mut self) {
+        self.many.reserve(16 * FEW);
+        for at in 0..FEW {
+            self.list(self.few[at].value);
+            // Whether it holds objects was not noted.
+            self.many[at].0 |= HAS_OBJECTS;
+        }
+    }
+
+    /// Adds an object to `many`.
+    #[inline(always)]
+    fn list(&mut self, value: Value) {
+        if value.is_local() {
+            // SAFETY: the object is alive, and this thread's.
+            unsafe { (*value.as_object()).flags |= FLAG_SHARED };
+        } else {
+            self.shared
+                .insert(value.as_object() as usize, std::ptr::null_mut());
+        }
+        self.many.push(Listed(value.bits()));
+    }
+
+    /// Whether this value is one of its objects.
+    #[inline(always)]
+    pub(crate) fn contains(&self, value: Value) -> bool {
+        if self.many.is_empty() {
+            let few = &self.few[..self.few_count];
+            few.iter().any(|known| known.value == value)
+        } else if value.is_local() {
+            // SAFETY: values of live objects; forwarding headers have their flags in place.
+            unsafe { value.as_object().cast::<[u8; 8]>().read()[4] & FLAG_SHARED != 0 }
+        } else {
+            !self.shared.is_empty() && self.shared.contains_key(&(value.as_object() as usize))
+        }
+    }
+
+    /// How many objects it has.
+    pub(crate) fn len(&self) -> usize {
+        self.few_count.max(self.many.len())
+    }
+    #[inline(always)]
+    fn get(&self, at: usize) -> Value {
+        match self.many.get(at) {
+            Some(listed) => listed.value(),
+            None => self.few[at].value,
+        }
+    }
+
+    /// Gives the objects their headers back.
+    fn forget(&mut self) {
+        for listed in self.many.drain(..) {
+            if listed.value().is_local() {
+                let object = listed.value().as_object();
+                // SAFETY: originals and copies are alive; but for the flags, a copy has its original's header.
+                unsafe {
+                    let word = object.cast::<u64>().read();
+                    if self.is_copied {
+                        let mut header = forwarded(word).read();
+                        header.flags = (word >> 32) as u8;
+                        object.write(header);
+                    }
+                    (*object).flags &= !FLAG_SHARED;
+                }
+            }
+        }
+        self.few_count = 0;
+    }
+
+    /// Copies the graph's objects; returns the copy of the first. `replaces(value, is it a map's key)` says for which values in copies the copy
+    /// of an object of the graph stands in; `keeps` is told of each shared value that stays. Called once.
+    ///
+    /// # Safety
+    /// `target` hands out fresh memory.
+    pub(crate) unsafe fn copy(
+        &mut self,
+        target: &mut impl Target,
+        replaces: impl Fn(Value, bool) -> bool,
+        mut keeps: impl FnMut(Value),
+    ) -> *mut Header {
+        debug_assert!(!self.is_copied && self.len() > 0);
+        // SAFETY: originals are alive; a copy is whole before its values are looked at.
+        unsafe {
+            if self.many.is_empty() {
+                for few in &mut self.few[..self.few_count] {
+                    few.copy = copy_object(few.value.as_object(), target);
+                }
+                self.is_copied = true;
+                for few in &self.few[..self.few_count] {
+                    self.replace(few.copy, target, &replaces, &mut keeps);
+                }
+                return self.few[0].copy;
+            }
+            for listed in &self.many {
+                let object = listed.value().as_object();
+                let copy = copy_object(object, target);
+                if listed.value().is_local() {
+                    forward(object, copy);
+                } else {
+                    self.shared.insert(object as usize, copy);
+                }
+            }
+            self.is_copied = true;
+            for listed in &self.many {
+                if listed.0 & HAS_OBJECTS != 0 {
+                    let copy = self.copy_of(listed.value()).expect("all are copied");
+                    self.replace(copy, target, &replaces, &mut keeps);
+                }
+            }
+            self.copy_of(self.many[0].value()).expect("all are copied")
+        }
+    }
+
+    /// Puts copies in place of the originals that a copy refers to.
+    #[inline(always)]
+    unsafe fn replace(
+        &self,
+        copy: *mut Header,
+        target: &impl Target,
+        replaces: &impl Fn(Value, bool) -> bool,
+        keeps: &mut impl FnMut(Value),
+    ) {
+        // SAFETY: the copy is whole.
+        unsafe {
+            let has_keys = matches!((*copy).kind, Kind::Map | Kind::Set);
+            let mut number = 0;
+            all_values(copy, |first, count| {
+                for i in 0..count {
+                    let slot = first.add(i);
+                    let value = slot.read();
+                    if !value.is_object() {
+                        continue;
+                    }
+                    if replaces(value, has_keys && (number + i) % 2 == 0)
+                        && let Some(copy) = self.copy_of(value)
+                    {
+                        slot.write(target.value(copy));
+                    } else if value.is_shared() {
+                        keeps(value);
+                    }
+                }
+                number += count;
+            });
+        }
+    }
+
+    /// The copy of an object of the graph, once all are copied.
+    #[inline(always)]
+    unsafe fn copy_of(&self, value: Value) -> Option<*mut Header> {
+        if self.many.is_empty() {
+            let few = &self.few[..self.few_count];
+            let known = few.iter().find(|known| known.value == value);
+            known.map(|known| known.copy)
+        } else if value.is_local() {
+            // SAFETY: the object is alive; its header may be a forwarding one.
+            let word = unsafe { value.as_object().cast::<u64>().read() };
+            (word >> 32 & FLAG_SHARED as u64 != 0).then(|| forwarded(word))
+        } else {
+            self.shared.get(&(value.as_object() as usize)).copied()
+        }
+    }
+}
+
+impl Drop for Graph {
+    fn drop(&mut self) {
+        self.forget();
+    }
+}
+
+/// Where copies go.
+pub(crate) trait Target {
+    /// Memory for an object of `bytes` (a multiple of 8), and the flags that an object there has.
+    fn place(&mut self, bytes: usize) -> (*mut Header, u8);
+    /// As `place`, for a buffer.
+    fn place_buffer(&mut self, bytes: usize) -> (*mut Header, u8);
+    /// A copy as a value.
+    fn value(&self, copy: *mut Header) -> Value;
+}
+
+/// Copies an object and its buffers, cut to what is in use; the values in it still lead to the originals.
+#[inline(always)]
+unsafe fn copy_object(object: *mut Header, target: &mut impl Target) -> *mut Header {
+    // SAFETY: the object is whole; the copy has its size; buffers are linked at once.
+    unsafe {
+        let bytes = object_bytes(object);
+        let (copy, flags) = target.place(bytes);
+        let mut header = *object;
+        header.flags = header.flags & FLAG_ASCII | flags;
+        copy.write(header);
+        let (from, to) = (object.cast::<u64>(), copy.cast::<u64>());
+        to.add(1).write(from.add(1).read());
+        if bytes > 16 {
+            to.add(2).write(from.add(2).read());
+            if bytes > 24 {
+                std::ptr::copy_nonoverlapping(from.add(3), to.add(3), bytes / 8 - 3);
+            }
+        }
+        match header.kind {
+            Kind::List => {
+                let list = copy.cast::<List>();
+                let [items, _] = buffers(object);
+                (*list).capacity = (*list).len;
+                (*list).items = copy_buffer(Kind::ValueBuffer, items, target).cast();
+            }
+            Kind::Map | Kind::Set => {
+                let map = copy.cast::<Map>();
+                let [entries, index] = buffers(object);
+                (*map).capacity = (*map).used;
+                (*map).entries = copy_buffer(Kind::ValueBuffer, entries, target).cast();
+                (*map).index = copy_buffer(Kind::RawBuffer, index, target).cast();
+                (*map).next_index = std::ptr::null_mut();
+            }
+            _ => {}
+        }
+        copy
+    }
+}
+
+/// Copies the part of a buffer that is in use; null stays null.
+unsafe fn copy_buffer(
+    kind: Kind,
+    (data, bytes): (*mut u8, usize),
+    target: &mut impl Target,
+) -> *mut u8 {
+    if data.is_null() || bytes == 0 {
+        return std::ptr::null_mut();
+    }
+    let (place, flags) = target.place_buffer(size_of::<Buffer>() + align_up(bytes));
+    let buffer: *mut Buffer = place.cast();
+    let mut header = Header::new(kind, type_id::INTERNAL, 0);
+    header.flags = flags;
+    // SAFETY: the place has room, `data` has `bytes` initialised bytes, a multiple of 8.
+    unsafe {
+        buffer.write(Buffer {
+            header,
+            bytes: bytes as u64,
+        });
+        let copy = size::buffer_data(buffer);
+        std::ptr::copy_nonoverlapping(data, copy, bytes);
+        copy
+    }
+}
+
+/// Whether one of `PIECE_VALUES` values is an object; without a branch for each.
+#[inline(always)]
+pub(super) unsafe fn has_object(first: *const Value) -> bool {
+    let mut found = 0_u64;
+    for i in 0..PIECE_VALUES {
+        // SAFETY: so many values are there.
+        let bits = unsafe { first.add(i).read() }.bits();
+        // 0 for objects (see `Value::is_object`), and 0 - 1 is negative.
+        found |= ((bits >> 49) ^ 0x7FFE).wrapping_sub(1);
+    }
+    found >> 63 != 0
+}
+
+struct Refused;
+
+/// Walks once more, this time with the way to each object in mind, to the first one that is refused.
+#[cold]
+fn explain(start: Value, visit: &impl Fn(Value, bool) -> Visit) -> GraphError {
+    /// An object, the position of its holder, the number of the value in the holder.
+    struct Met(*mut Header, usize, usize);
+    let mut met: Vec<Met> = Vec::new();
+    let mut seen = AddressMap::default();
+    let mut refused = None;
+    let mut meet = |met: &mut Vec<Met>, value: Value, holder, number, is_key| {
+        if refused.is_some()
+            || !value.is_object()
+            || seen.contains_key(&(value.as_object() as usize))
+        {
+            return;
+        }
+        match visit(value, is_key) {
+            Visit::Keep => {}
+            Visit::Take => {
+                seen.insert(value.as_object() as usize, ());
+                met.push(Met(value.as_object(), holder, number));
+            }
+            Visit::Refuse => refused = Some((value, holder, number)),
+        }
+    };
+    meet(&mut met, start, usize::MAX, 0, false);
+    let mut next = 0;
+    while next < met.len() {
+        let object = met[next].0;
+        let mut number = 0;
+        // SAFETY: values are alive while nothing is collected.
+        unsafe {
+            let has_keys = matches!((*object).kind, Kind::Map | Kind::Set);
+            all_values(object, |first, count| {
+                for i in 0..count {
+                    let is_key = has_keys && number % 2 == 0;
+                    meet(&mut met, first.add(i).read(), next, number, is_key);
+                    number += 1;
+                }
+            });
+        }
+        next += 1;
+    }
+    let (value, mut holder, mut number) = refused.expect("the first walk met it");
+    let mut path = Vec::new();
+    while holder != usize::MAX {
+        let Met(object, next_holder, next_number) = met[holder];
+        // SAFETY: the objects met are alive.
+        path.push(unsafe { step(object, number) });
+        (holder, number) = (next_holder, next_number);
+    }
+    path.reverse();
+    GraphError::Refused { path, value }
 }
 
 /// The buffers of an object: pointer to the data (null: none) and how many bytes of it are in use.

@@ -63,11 +63,28 @@ impl LargeSpace {
             handle_alloc_error(layout);
         }
         let object: *mut Header = base.wrapping_add(PREFIX_BYTES).cast();
-        let entry = LargeEntry {
+        let index = self.enter(LargeEntry {
             object,
             bytes,
             cards: Vec::new(),
-        };
+        });
+        self.young.push(index);
+        self.new_bytes += bytes;
+        object
+    }
+
+    /// As `alloc`, of an object that is old from the beginning.
+    pub(crate) fn alloc_old(&mut self, bytes: usize) -> *mut Header {
+        let object = self.alloc(bytes, false);
+        let index = self.young.pop().expect("entered by `alloc`");
+        self.new_bytes -= self.entries[index as usize].bytes;
+        object
+    }
+
+    /// Takes an allocation into the table.
+    fn enter(&mut self, entry: LargeEntry) -> u32 {
+        let base = entry.object.cast::<u8>().wrapping_sub(PREFIX_BYTES);
+        self.bytes += entry.bytes;
         let index = match self.free.pop() {
             Some(index) => {
                 self.entries[index as usize] = entry;
@@ -80,10 +97,24 @@ impl LargeSpace {
         };
         // SAFETY: the first word of the allocation.
         unsafe { base.cast::<u64>().write(index as u64) };
-        self.young.push(index);
-        self.bytes += bytes;
-        self.new_bytes += bytes;
-        object
+        index
+    }
+
+    /// Takes over all objects of another space.
+    pub(crate) fn take_over(&mut self, other: &mut LargeSpace) {
+        let mut is_young = vec![false; other.entries.len()];
+        for index in other.young.drain(..) {
+            is_young[index as usize] = true;
+        }
+        for (entry, is_young) in other.entries.drain(..).zip(is_young) {
+            if !entry.object.is_null() {
+                let index = self.enter(entry);
+                if is_young {
+                    self.young.push(index);
+                }
+            }
+        }
+        self.new_bytes += other.new_bytes;
     }
 
     /// The index of a large object.

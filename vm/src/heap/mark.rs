@@ -7,9 +7,9 @@
 //! A big buffer is scanned in pieces; its owner waits in `partial` with the position. Moving elements inside it remembers all of
 //! it, so nothing slips past the position.
 //!
-//! Contract: marked objects are alive or at least not swept; bundles met are adopted by this heap.
+//! Contract: marked objects are alive or at least not swept; bundles met are in this heap's table, or kept by what is.
 
-use super::bundle::BundleTable;
+use super::table::BundleTable;
 use crate::object::size::{buffer_of, object_bytes};
 use crate::object::trace::{buffered_values, inline_values, is_leaf};
 use crate::object::*;

@@ -12,7 +12,9 @@
 //! | `mark` | the mark of old objects, in steps |
 //! | `verify` | checks of a whole heap, for tests |
 //! | `bundle` | shared objects: freeze, bundles, the arena of permanent ones |
-//! | `copy`, `graph` | deep copies; the walk that freeze and copy share |
+//! | `table` | the bundles that a heap holds |
+//! | `copy`, `graph` | deep copies; what freeze and copy share |
+//! | `parcel` | mutable graphs under way between threads |
 //! | `hosts` | Rust objects |
 //!
 //! # Protocol
@@ -41,6 +43,8 @@ mod barrier;
 #[doc(hidden)]
 pub mod bench;
 pub(crate) mod bundle;
+#[cfg(test)]
+mod bundle_tests;
 mod collect;
 mod copy;
 mod evacuate;
@@ -52,6 +56,10 @@ mod mark;
 mod model_tests;
 mod nursery;
 mod old;
+pub(crate) mod parcel;
+#[cfg(test)]
+mod parcel_tests;
+mod table;
 #[cfg(test)]
 mod tests;
 mod verify;
@@ -64,16 +72,18 @@ pub use hosts::HostTable;
 use crate::object::size::{buffer_data, buffer_of, object_room};
 use crate::object::*;
 use crate::value::Value;
-use bundle::BundleTable;
 use collect::Generations;
 use large::LargeSpace;
 use nursery::{ChunkPool, FIRST_CHUNK_BYTES, NURSERY_BYTES, Space};
 use std::any::Any;
+use table::BundleTable;
 
 /// Objects above this have an allocation of their own.
 pub(crate) const MAX_SMALL_BYTES: usize = 4080;
 /// A fresh heap is first collected when it holds this much.
 const FIRST_TRIGGER_BYTES: usize = 4096;
+/// Bytes of bundles that enter a tiny heap before it is collected.
+const BUNDLE_TRIGGER_BYTES: usize = 16 * 1024;
 /// Under the limit's pressure chunks become as small as this.
 const MIN_CHUNK_BYTES: usize = 1024;
 /// With a limit below this each chunk is checked from the first on.
@@ -147,7 +157,6 @@ pub(crate) struct Inner {
     trigger: usize,
     large: LargeSpace,
     hosts: HostTable,
-    bundles: BundleTable,
     stats: HeapStats,
     /// Objects that wait to be scanned; empty between collections.
     work: Vec<*mut Header>,
@@ -165,6 +174,7 @@ pub struct Heap {
     is_over_limit: bool,
     limit: usize,
     inner: Option<Box<Inner>>,
+    bundles: BundleTable,
 }
 
 // SAFETY: a heap is used by one OS thread at a time; all that it points to is its own, or shared and immutable.
@@ -180,6 +190,7 @@ impl Heap {
             is_over_limit: false,
             limit: limit_bytes,
             inner: None,
+            bundles: BundleTable::default(),
         }
     }
 
@@ -200,7 +211,6 @@ impl Heap {
                 trigger: FIRST_TRIGGER_BYTES,
                 large: LargeSpace::default(),
                 hosts: HostTable::default(),
-                bundles: BundleTable::default(),
                 stats: HeapStats::default(),
                 work: Vec::new(),
                 generations: None,
@@ -238,7 +248,8 @@ impl Heap {
 
     /// Gives the bump pointer a chunk with at least `bytes`.
     fn new_chunk(&mut self, bytes: usize) {
-        let (bump, limit) = (self.bump, self.limit);
+        let bump = self.bump;
+        let limit = self.limit.saturating_sub(self.bundles.charged);
         let inner = self.inner();
         let young = inner.young.used(bump);
         let mut is_wanted = young + bytes > inner.trigger;
@@ -301,7 +312,8 @@ impl Heap {
 
     /// Large memory was taken: is a collection due, is it too much?
     fn after_large(&mut self) {
-        let (bump, limit) = (self.bump, self.limit);
+        let bump = self.bump;
+        let limit = self.limit.saturating_sub(self.bundles.charged);
         let inner = self.inner();
         let is_over = inner.used_bytes(bump) > limit;
         let due = inner.large_trigger();
@@ -309,12 +321,22 @@ impl Heap {
         self.is_over_limit |= is_over;
     }
 
-    /// Bundles came in; they are freed by full collections only, so many of them make one due.
+    /// Bundles came in: a collection, which gives back those that nobody needs any more, may be due.
+    #[inline]
     pub(crate) fn note_bundle_bytes(&mut self) {
-        let inner = self.inner();
-        if inner.bundles.entered > inner.large_trigger() {
-            self.collect_wanted = true;
+        if self.bundles.entered_bytes() > BUNDLE_TRIGGER_BYTES {
+            self.want_for_bundles();
         }
+    }
+
+    #[cold]
+    fn want_for_bundles(&mut self) {
+        let trigger = match &self.inner {
+            Some(inner) if inner.generations.is_some() => inner.large_trigger(),
+            Some(inner) => inner.trigger,
+            None => 0,
+        };
+        self.collect_wanted |= self.bundles.entered_bytes() > trigger;
     }
 
     /// Would `bytes` more stay under the limit? To be asked before any side effect.
@@ -335,13 +357,14 @@ impl Heap {
     pub fn is_collect_wanted(&self) -> bool {
         self.collect_wanted
     }
-    /// Bytes that count against the limit: blocks, chunks, and the room needed to copy.
+    /// Bytes that count against the limit: blocks, chunks, the room needed to copy, and bundles made here.
     pub fn used_bytes(&self) -> usize {
-        match &self.inner {
+        let objects = match &self.inner {
             Some(inner) => inner.used_bytes(self.bump),
             None if self.bump.is_null() => 0,
             None => 2 * FIRST_CHUNK_BYTES,
-        }
+        };
+        objects + self.bundles.charged
     }
     pub fn limit(&self) -> usize {
         self.limit
@@ -470,7 +493,7 @@ impl Heap {
     }
     /// How many bundles of shared objects this heap refers to.
     pub fn bundles(&self) -> usize {
-        self.inner.as_ref().map_or(0, |inner| inner.bundles.len())
+        self.bundles.len()
     }
 }
 
@@ -484,13 +507,14 @@ impl Drop for Heap {
 }
 
 impl Inner {
+    /// Of the heap's objects; its bundles come on top.
     fn used_bytes(&self, bump: *mut u8) -> usize {
         let reserve = self.young.used(bump).max(self.pool.bytes);
         let old = match self.generations.as_deref() {
             Some(generations) => generations.space.block_bytes,
             None => 0,
         };
-        self.young.capacity + reserve + old + self.large.bytes + self.bundles.charged
+        self.young.capacity + reserve + old + self.large.bytes
     }
     /// New large bytes at which a collection is wanted.
     fn large_trigger(&self) -> usize {

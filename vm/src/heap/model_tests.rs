@@ -40,6 +40,8 @@ enum Item {
     Node(usize),
     /// A frozen pair of this int and a text.
     Frozen(i64),
+    /// A frozen pair of this int and such a pair in another bundle.
+    Message(i64),
 }
 
 struct Node {
@@ -104,6 +106,11 @@ fn slot(value: Value, form: Form, index: usize) -> *mut Value {
     }
 }
 
+fn check_frozen(value: Value, number: i64) {
+    assert_eq!(super::tests::field(value, 0), Value::small_int(number));
+    assert_eq!(read_text(super::tests::field(value, 1)), "frozen");
+}
+
 impl Mutator {
     fn new(seed: u64) -> Mutator {
         let mut heap = Heap::new(usize::MAX);
@@ -123,7 +130,7 @@ impl Mutator {
 
     /// Some value, in the model and in the heap.
     fn item(&mut self) -> (Item, Value) {
-        match self.random.below(8) {
+        match self.random.below(9) {
             0 => (Item::Nil, Value::NIL),
             1 => {
                 let i = self.random.below(1000) as i64;
@@ -141,6 +148,16 @@ impl Mutator {
                 let pair = super::tests::pair(&mut self.heap, Value::small_int(i), words);
                 let frozen = self.heap.freeze(pair).expect("it can be frozen");
                 (Item::Frozen(i), frozen)
+            }
+            4 => {
+                let i = self.random.below(1000) as i64;
+                let mut maker = Heap::new(usize::MAX);
+                let words = text(&mut maker, "frozen");
+                let inner = super::tests::pair(&mut maker, Value::small_int(i), words);
+                let inner = maker.freeze(inner).expect("it can be frozen");
+                let outer = super::tests::pair(&mut maker, Value::small_int(i), inner);
+                let outer = maker.freeze(outer).expect("it can be frozen");
+                (Item::Message(i), self.heap.adopt(outer))
             }
             _ => {
                 let at = self.random.below(self.named.len());
@@ -386,6 +403,9 @@ impl Mutator {
         if self.random.below(3) == 0 {
             self.named[at] = Item::Nil;
             self.roots.0[at] = Value::NIL;
+        } else if let Item::Message(i) = self.named[at] {
+            self.named[at] = Item::Frozen(i);
+            self.roots.0[at] = super::tests::field(self.roots.0[at], 1);
         } else if let Some((number, owner)) = self.named_node() {
             let index = self.random.below(self.nodes[number].items.len());
             let form = self.nodes[number].form;
@@ -393,6 +413,67 @@ impl Mutator {
             // SAFETY: a place in a live object.
             self.roots.0[at] = unsafe { slot(owner, form, index).read() };
         }
+    }
+
+    /// A node is copied and sent to the heap itself, by way of a parcel.
+    fn send(&mut self) {
+        let Some((number, owner)) = self.named_node() else {
+            return;
+        };
+        // Old number -> new number.
+        let mut copies = HashMap::new();
+        let mut work = vec![number];
+        let mut is_movable = true;
+        while let Some(number) = work.pop() {
+            if copies.contains_key(&number) {
+                continue;
+            }
+            let node = &self.nodes[number];
+            is_movable &= node.form != Form::Generator;
+            copies.insert(number, self.nodes.len() + copies.len());
+            for item in &node.items {
+                if let Item::Node(number) = item {
+                    work.push(*number);
+                }
+            }
+        }
+        let parcel = if self.random.below(2) == 0 {
+            let copied = self.heap.copy_out(owner);
+            copied.map(|(heap, copy)| super::parcel::Parcel::new(heap, copy))
+        } else {
+            let mut other = Heap::new(usize::MAX);
+            if self.random.below(2) == 0 {
+                other.make_steps_small();
+            }
+            other.import(owner).map(|copy| {
+                let mut roots = Stack(vec![copy]);
+                for _ in 0..self.random.below(3) {
+                    text(&mut other, "garbage");
+                    other.collect(&mut roots, Collect::Minor);
+                }
+                super::parcel::Parcel::of_thread(other, roots.0[0])
+            })
+        };
+        assert_eq!(parcel.is_ok(), is_movable);
+        let Ok(parcel) = parcel else { return };
+        let value = parcel.deliver(&mut self.heap).ok().expect("there is room");
+        let mut fresh: Vec<(usize, usize)> = copies.iter().map(|(&old, &new)| (new, old)).collect();
+        fresh.sort_unstable();
+        for (_, old) in fresh {
+            let Node { form, items } = &self.nodes[old];
+            let items = items.iter().map(|item| match item {
+                Item::Node(number) => Item::Node(copies[number]),
+                other => other.clone(),
+            });
+            let node = Node {
+                form: *form,
+                items: items.collect(),
+            };
+            self.nodes.push(node);
+        }
+        let at = self.random.below(self.named.len());
+        self.named[at] = Item::Node(copies[&number]);
+        self.roots.0[at] = value;
     }
 
     fn check(&self) {
@@ -407,10 +488,10 @@ impl Mutator {
                 Item::Nil => assert_eq!(value, Value::NIL),
                 Item::Int(i) => assert_eq!(value, Value::small_int(*i)),
                 Item::Text(words) => assert_eq!(read_text(value), words),
-                Item::Frozen(i) => {
-                    assert!(value.is_shared());
+                Item::Frozen(i) => check_frozen(value, *i),
+                Item::Message(i) => {
                     assert_eq!(super::tests::field(value, 0), Value::small_int(*i));
-                    assert_eq!(read_text(super::tests::field(value, 1)), "frozen");
+                    check_frozen(super::tests::field(value, 1), *i);
                 }
                 Item::Node(number) => {
                     if let Some(&known) = places.get(number) {
@@ -448,6 +529,7 @@ impl Mutator {
             11..=13 => self.change_list(),
             14 => self.change_map(),
             15..=17 => self.rename(),
+            18 => self.send(),
             _ => {}
         }
         let how = match self.random.below(200) {
@@ -485,5 +567,6 @@ fn random_changes_agree_with_the_model() {
             "seed {seed}: {left} bytes are left of nothing"
         );
         assert_eq!(mutator.heap.bundles(), 0);
+        assert_eq!(super::bundle::live::count(), 0);
     }
 }

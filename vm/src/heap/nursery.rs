@@ -144,6 +144,16 @@ impl Space {
         self.chunks.push(chunk);
         ends
     }
+    /// Takes over the chunks of another space; the last of each has been retired, or is our own, which stays the last.
+    pub(crate) fn take_over(&mut self, mut other: Space) {
+        debug_assert!(!self.chunks.is_empty());
+        self.capacity += std::mem::take(&mut other.capacity);
+        self.retired += other.chunks.iter().map(|chunk| chunk.used).sum::<usize>();
+        let last = self.chunks.len() - 1;
+        self.chunks.append(&mut other.chunks);
+        let new_last = self.chunks.len() - 1;
+        self.chunks.swap(last, new_last);
+    }
     /// Gives all chunks back: nothing in them is alive any more.
     pub(crate) fn clear(&mut self, pool: &mut ChunkPool, poison: bool) {
         for chunk in self.chunks.drain(..) {

@@ -277,6 +277,44 @@ impl OldSpace {
         self.sweep_class = 0;
     }
 
+    /// Takes over all blocks of another space, which is swept. No object moves.
+    pub(crate) fn take_over(&mut self, other: &mut OldSpace) {
+        debug_assert!(other.is_swept());
+        let first_region = self.regions.len() as u32;
+        self.regions.append(&mut other.regions);
+        self.free_blocks += other.free_blocks;
+        self.block_bytes += other.block_bytes;
+        for (ours, theirs) in self.classes.iter_mut().zip(&mut other.classes) {
+            // What is left of their current run becomes a run again; of the block's other runs only those behind it are free.
+            if theirs.cursor < theirs.end {
+                let block = (theirs.cursor as usize & !(BLOCK_BYTES - 1)) as *mut Block;
+                // SAFETY: free cells of a block of theirs.
+                unsafe {
+                    let rest = theirs.end as usize - theirs.cursor as usize;
+                    let run = free_run(theirs.cursor, rest);
+                    (*run).next = theirs.next_run;
+                    (*block).first_run = run;
+                }
+                ours.partial.push(block);
+            } else if !theirs.next_run.is_null() {
+                let block = (theirs.next_run as usize & !(BLOCK_BYTES - 1)) as *mut Block;
+                // SAFETY: a block of theirs.
+                unsafe { (*block).first_run = theirs.next_run };
+                ours.partial.push(block);
+            }
+            ours.partial.append(&mut theirs.partial);
+            for block in theirs.blocks.drain(..) {
+                // SAFETY: a block of theirs, whose region is ours now.
+                unsafe { (*block).region += first_region };
+                // They count as swept, in front of those that are not.
+                ours.blocks.push(block);
+                let last = ours.blocks.len() - 1;
+                ours.blocks.swap(ours.swept, last);
+                ours.swept += 1;
+            }
+        }
+    }
+
     /// Whether nothing is left of the last sweep.
     pub(crate) fn is_swept(&self) -> bool {
         self.sweep_class == CLASSES

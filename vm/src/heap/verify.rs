@@ -66,6 +66,11 @@ impl Check<'_> {
                 header.has(FLAG_SHARED),
                 "{value:?} in {holder:?} is not shared: {header:?}"
             );
+            #[cfg(test)]
+            // SAFETY: as above.
+            if let Some(head) = unsafe { super::bundle::bundle_of(object) } {
+                super::bundle::live::check(head);
+            }
             return;
         }
         if self.seen.insert(object as usize, ()).is_none() {

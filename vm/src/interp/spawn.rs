@@ -21,13 +21,9 @@ impl Thread {
         let what = match kind {
             start::SPAWN => {
                 debug_assert_eq!(copy_mask, 0);
-                let args: Vec<Value> = (0..argc).map(|i| self.reg(at + 2 + i)).collect();
-                return self.spawn(self.reg(at), &args, name);
+                return self.spawn(at, argc, name);
             }
-            start::THREAD => {
-                let args: Vec<Value> = (0..argc).map(|i| self.reg(at + 2 + i)).collect();
-                return self.spawn_thread(self.reg(at), &args, name, copy_mask);
-            }
+            start::THREAD => return self.spawn_thread(at, argc, name, copy_mask),
             _ => "threadlet",
         };
         Err(self.throw_new(ErrorKind::Error, &format!("{what} is not built yet")))

@@ -84,8 +84,14 @@ pub mod type_id {
     pub const LATCH: u32 = 26;
     pub const ATOMIC: u32 = 27;
     pub const SCOPED: u32 = 29;
-    /// `Error`, then the built-in kinds in the order of `types::ERROR_KINDS`.
+    /// `Error`, then the built-in kinds in the order of `types::ERROR_KINDS`; further built-in types follow these.
     pub const ERROR: u32 = 32;
+    pub const BROADCAST: u32 = 57;
+    pub const SUBSCRIBER: u32 = 58;
+    pub const ONCE: u32 = 59;
+    pub const SHARED_MAP: u32 = 60;
+    pub const THREAD_LOCAL: u32 = 61;
+    pub const QUEUE: u32 = 62;
 }
 
 /// A store of an object into this one must go through the barrier (it is old and not yet remembered).
@@ -320,16 +326,39 @@ pub struct Iter {
     pub extra: Value,
 }
 
+/// A task's handle. A named one has a further word: its name.
 #[repr(C)]
 pub struct TaskObject {
+    /// `aux`: how the task ended (`task::Ended`; 0: it has not), and `NAMED`.
     pub header: Header,
     pub id: u64,
-    /// What it returned or threw, once it has ended.
+    /// What it returned or threw, once it has ended; before, its address in the form of an int.
     pub result: Value,
-    /// Nil or a text.
-    pub name: Value,
-    /// Null once it has ended; `aux` then says how (`task::Ended`).
-    pub task: *mut crate::task::Task,
+}
+
+impl TaskObject {
+    /// Bit of `aux`: it has a name.
+    pub(crate) const NAMED: u16 = 1 << 8;
+
+    /// The task; null once it has ended.
+    pub(crate) fn task(&self) -> *mut crate::task::Task {
+        if self.ended() != 0 {
+            return std::ptr::null_mut();
+        }
+        (self.result.bits() & ((1 << crate::value::TAG_SHIFT) - 1)) as *mut crate::task::Task
+    }
+    /// How it ended; 0: it has not.
+    pub(crate) fn ended(&self) -> u16 {
+        self.header.aux & !TaskObject::NAMED
+    }
+    /// Its name, or nil.
+    pub(crate) fn name(&self) -> Value {
+        if self.header.aux & TaskObject::NAMED == 0 {
+            return Value::NIL;
+        }
+        // SAFETY: a named one has this word.
+        unsafe { *std::ptr::from_ref(self).add(1).cast::<Value>() }
+    }
 }
 
 /// See `Kind::Handle`; `type_id` says what it is. A thread's leads to a `ThreadBlock`, any other to a `SharedObject`.

@@ -43,7 +43,10 @@ pub(crate) unsafe fn object_bytes(object: *const Header) -> usize {
             Kind::Native => size_of::<NativeFunction>(),
             Kind::Type => size_of::<TypeObject>(),
             Kind::Module => size_of::<ModuleObject>(),
-            Kind::Task => size_of::<TaskObject>(),
+            Kind::Task => {
+                let is_named = (*object).aux & TaskObject::NAMED != 0;
+                size_of::<TaskObject>() + if is_named { word } else { 0 }
+            }
             Kind::Handle => size_of::<Handle>(),
             Kind::Host => size_of::<HostObject>(),
             Kind::BigInt => {

@@ -29,7 +29,11 @@ pub(crate) unsafe fn inline_values(object: *mut Header, mut run: impl FnMut(*mut
                 run(&raw mut (*iter).source, 1);
                 run(&raw mut (*iter).extra, 1)
             }
-            Kind::Task => run(&raw mut (*object.cast::<TaskObject>()).result, 2),
+            Kind::Task => run(
+                &raw mut (*object.cast::<TaskObject>()).result,
+                // The name follows.
+                1 + (aux & TaskObject::NAMED as usize != 0) as usize,
+            ),
             Kind::Generator => {
                 let generator = object.cast::<Generator>();
                 run(&raw mut (*generator).closure, 1);

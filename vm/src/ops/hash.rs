@@ -9,8 +9,8 @@ use super::int;
 use super::int_float::{self, hash_word};
 use super::{OpFail, OpResult, TypeLookup, fields_of, list, map, method, text};
 use crate::object::{
-    Closure, FLAG_FROZEN, HostObject, Kind, ModuleObject, NativeFunction, Range, TaskObject, Tuple,
-    TypeObject,
+    Closure, FLAG_FROZEN, Handle, HostObject, Kind, ModuleObject, NativeFunction, Range,
+    TaskObject, Tuple, TypeObject,
 };
 use crate::types::ErrorKind;
 use crate::value::Value;
@@ -89,6 +89,7 @@ pub(crate) fn of_simple(value: Value, seed: u64) -> OpResult<Option<u32>> {
             Kind::Module => (*object.cast::<ModuleObject>()).module as u64,
             Kind::Task => (*object.cast::<TaskObject>()).id,
             Kind::Host => (*object.cast::<HostObject>()).index,
+            Kind::Handle => (*object.cast::<Handle>()).target as u64,
             Kind::BoundMethod => {
                 let bound = &*object.cast::<crate::object::BoundMethod>();
                 return of_simple(bound.function, seed);

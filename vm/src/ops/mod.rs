@@ -176,6 +176,12 @@ pub fn builtin_type_name(id: u32) -> Option<&'static str> {
         type_id::LATCH => "Latch",
         type_id::ATOMIC => "Atomic",
         type_id::SCOPED => "Scoped",
+        type_id::BROADCAST => "Broadcast",
+        type_id::SUBSCRIBER => "Subscriber",
+        type_id::ONCE => "Once",
+        type_id::SHARED_MAP => "SharedMap",
+        type_id::THREAD_LOCAL => "ThreadLocal",
+        type_id::QUEUE => "Queue",
         type_id::HOST => "host object",
         type_id::INTERNAL => "internal object",
         id => {

@@ -194,7 +194,6 @@ impl Writer<'_> {
                     let id = (*object.cast::<TaskObject>()).id;
                     self.out.push_str(&format!("<task {id}>"));
                 }
-                Kind::Iter => self.out.push_str("<iterator>"),
                 _ => {
                     let id = value.type_id();
                     let name = self

@@ -1,180 +1,191 @@
-//! What carriers know of a thread of the language: its state word, its inbox of woken tasks, and, while no carrier has it mounted, its parts.
-//!
-//! State word: `IDLE → QUEUED` (whoever makes this change puts the thread into a queue) `→ RUNNING` (the carrier that took it out)
-//! `→ NOTIFIED` (somebody put something into the inbox meanwhile) `→ IDLE` or `QUEUED` again. A waker first pushes, then notifies; a
-//! carrier that unmounts stores `IDLE` and then looks into the inbox again. Either of them sees the other, so nothing is left behind.
+//! What carriers know of a thread of the language: its word, its end, and, while no carrier has it mounted, its parts.
 
 use super::scope::Scope;
 use super::wait::WaitList;
-use crate::module::Proto;
 use crate::shared::Message;
-use crate::sync::{AtomicPtr, AtomicU32, Mutex, Ordering};
+use crate::sync::{AtomicU32, AtomicU64, AtomicUsize, Lock, Ordering};
 use crate::task::Task;
 use crate::thread::Mounted;
 use std::cell::UnsafeCell;
 use std::sync::Arc;
 
-const IDLE: u32 = 0;
-const QUEUED: u32 = 1;
-const RUNNING: u32 = 2;
-const NOTIFIED: u32 = 3;
-const ENDED: u32 = 4;
-const STATE: u32 = 7;
-/// Requests from outside, read at safepoints and when the thread is mounted.
-pub(crate) const CANCEL: u32 = 8;
-pub(crate) const KILL: u32 = 16;
-/// A scope of the thread was cancelled.
-pub(crate) const SCOPES: u32 = 32;
-const REQUESTS: u32 = CANCEL | KILL | SCOPES;
+const IDLE: usize = 0;
+const QUEUED: usize = 1;
+const RUNNING: usize = 2;
+const ENDED: usize = 3;
+const STATE: usize = 3;
+/// Something else than a woken task came: look at the requests.
+const NOTIFIED: usize = 4;
+/// The newest task of the inbox: tasks are aligned to more than the bits above take.
+const INBOX: usize = !7;
 
-/// The state word and the inbox: what wakers touch.
+/// Requests from outside, read at safepoints and when the thread is mounted.
+pub(crate) const CANCEL: u32 = 1;
+pub(crate) const KILL: u32 = 2;
+/// A scope of the thread was cancelled.
+pub(crate) const SCOPES: u32 = 4;
+
+/// The word of a thread: its state and its inbox of woken tasks in one, so that a waker does all with one operation and touches nothing afterwards unless it was the
+/// one that made the thread runnable.
+///
+/// States: `IDLE → QUEUED` (whoever makes this change puts the thread into a queue) `→ RUNNING` (the carrier that took it out) `→ IDLE` or `QUEUED`, or `ENDED`. The inbox is a
+/// stack of tasks linked through their waiters, newest first. A carrier leaves `RUNNING` for `IDLE` only if the inbox is empty and nothing was notified: compare-and-swap on the
+/// whole word, so nothing is left behind.
 pub(crate) struct Signal {
-    state: AtomicU32,
-    inbox: AtomicPtr<Task>,
+    word: AtomicUsize,
+    requests: AtomicU32,
+}
+
+/// The next task in a list that is linked through waiters.
+pub(crate) fn next_of(task: *mut Task) -> *mut Task {
+    // SAFETY: callers pass tasks that they own.
+    let next = unsafe { (*task).waiter.next };
+    if next.is_null() {
+        std::ptr::null_mut()
+    } else {
+        Task::of_waiter(next)
+    }
+}
+
+/// The first woken first, from an inbox's newest.
+fn reversed(mut newest: *mut Task) -> *mut Task {
+    let mut first: *mut Task = std::ptr::null_mut();
+    while !newest.is_null() {
+        let older = next_of(newest);
+        // SAFETY: tasks of the inbox are the taker's since they were claimed and pushed.
+        unsafe {
+            (*newest).waiter.next = if first.is_null() {
+                std::ptr::null_mut()
+            } else {
+                &raw mut (*first).waiter
+            };
+        }
+        first = newest;
+        newest = older;
+    }
+    first
 }
 
 impl Signal {
     /// Of a thread that is about to be put into a queue.
     pub(crate) fn queued() -> Signal {
         Signal {
-            state: AtomicU32::new(QUEUED),
-            inbox: AtomicPtr::new(std::ptr::null_mut()),
+            word: AtomicUsize::new(QUEUED),
+            requests: AtomicU32::new(0),
         }
     }
-    /// Puts a task that the caller has claimed into the inbox. `true`: the caller must put the thread into a queue.
+    /// Puts a task that the caller has claimed into the inbox. `true`: the caller must put the thread into a queue; until it does, nobody runs the thread. `false`: the
+    /// thread may run and end at once, and the caller must not touch it any more.
     ///
     /// # Safety
     /// The task belongs to this thread, is claimed by the caller, and nobody else uses its link.
     #[must_use]
     pub(crate) unsafe fn push(&self, task: *mut Task) -> bool {
-        let mut head = self.inbox.load(Ordering::Relaxed);
+        let mut word = self.word.load(Ordering::Relaxed);
         loop {
+            let newest = (word & INBOX) as *mut Task;
             // SAFETY: the caller owns the task until it is in the inbox.
-            unsafe { (*task).next = head };
+            unsafe {
+                (*task).waiter.next = if newest.is_null() {
+                    std::ptr::null_mut()
+                } else {
+                    &raw mut (*newest).waiter
+                };
+            }
+            let was_idle = word & STATE == IDLE;
+            let state = if was_idle { QUEUED } else { word & STATE };
+            let new = task as usize | word & NOTIFIED | state;
+            // Release: who takes the inbox sees what the waker wrote into the task.
             match self
-                .inbox
-                .compare_exchange_weak(head, task, Ordering::Release, Ordering::Relaxed)
+                .word
+                .compare_exchange_weak(word, new, Ordering::Release, Ordering::Relaxed)
             {
-                Ok(_) => break,
-                Err(now) => head = now,
-            }
-        }
-        self.notify()
-    }
-    /// Something was put into the inbox, or a request was made. `true`: the caller must put the thread into a queue.
-    #[must_use]
-    pub(crate) fn notify(&self) -> bool {
-        let mut state = self.state.load(Ordering::Relaxed);
-        loop {
-            let next = match state & STATE {
-                IDLE => QUEUED,
-                RUNNING => NOTIFIED,
-                // Queued: it will look. Notified: it will look again.
-                same => same,
-            };
-            // Even if nothing changes: the release pairs with the acquire of `begin` and `finish`, so that they see what was pushed.
-            match self.state.compare_exchange_weak(
-                state,
-                state & !STATE | next,
-                Ordering::AcqRel,
-                Ordering::Relaxed,
-            ) {
-                Ok(_) => return state & STATE == IDLE,
-                Err(now) => state = now,
+                Ok(_) => return was_idle,
+                Err(now) => word = now,
             }
         }
     }
-    /// Asks the thread for something; `true`: the caller must put it into a queue.
+    /// Asks the thread for something; `true`: the caller must put it into a queue. The caller holds a reference to the thread.
     #[must_use]
     pub(crate) fn request(&self, what: u32) -> bool {
-        self.state.fetch_or(what, Ordering::Release);
-        self.notify()
-    }
-    /// Requests that are pending. Cheap: for safepoints.
-    pub(crate) fn has_requests(&self) -> bool {
-        self.state.load(Ordering::Relaxed) & REQUESTS != 0
-    }
-    pub(crate) fn take_requests(&self) -> u32 {
-        self.state.fetch_and(!REQUESTS, Ordering::AcqRel) & REQUESTS
-    }
-    /// A carrier took the thread out of a queue and mounts it.
-    pub(crate) fn begin(&self) {
-        let before = self.replace(RUNNING);
-        debug_assert_eq!(before, QUEUED, "only queued threads are mounted");
-    }
-    /// The carrier has unmounted the thread, which has nothing to run. `true`: it was notified meanwhile; the caller must put it into a queue.
-    #[must_use]
-    pub(crate) fn finish(&self) -> bool {
-        let mut state = self.state.load(Ordering::Relaxed);
+        self.requests.fetch_or(what, Ordering::Release);
+        let mut word = self.word.load(Ordering::Relaxed);
         loop {
-            let next = if state & STATE == NOTIFIED {
-                QUEUED
-            } else {
-                IDLE
-            };
-            match self.state.compare_exchange_weak(
-                state,
-                state & !STATE | next,
-                Ordering::AcqRel,
-                Ordering::Relaxed,
-            ) {
-                Ok(_) => return next == QUEUED,
-                Err(now) => state = now,
+            let was_idle = word & STATE == IDLE;
+            let new = if was_idle { word | QUEUED } else { word } | NOTIFIED;
+            // Release: who sees the mark sees the request.
+            match self
+                .word
+                .compare_exchange_weak(word, new, Ordering::Release, Ordering::Relaxed)
+            {
+                Ok(_) => return was_idle,
+                Err(now) => word = now,
             }
         }
+    }
+    /// Requests that are pending. Cheap: for safepoints.
+    #[inline]
+    pub(crate) fn has_requests(&self) -> bool {
+        self.requests.load(Ordering::Relaxed) != 0
+    }
+    pub(crate) fn take_requests(&self) -> u32 {
+        self.requests.swap(0, Ordering::Acquire)
+    }
+    /// A carrier took the thread out of a queue and mounts it; gives what the inbox holds (see `take_inbox`).
+    pub(crate) fn begin(&self) -> *mut Task {
+        // Acquire: what the last carrier and the wakers wrote.
+        let before = self.word.swap(RUNNING, Ordering::AcqRel);
+        debug_assert_eq!(before & STATE, QUEUED, "only queued threads are mounted");
+        reversed((before & INBOX) as *mut Task)
+    }
+    /// The carrier has unmounted the thread, which has nothing to run: `true` if that is so; else something came meanwhile, and the thread is still the caller's.
+    #[must_use]
+    pub(crate) fn finish(&self) -> bool {
+        // Release: the next carrier sees what this one wrote.
+        self.word
+            .compare_exchange(RUNNING, IDLE, Ordering::AcqRel, Ordering::Relaxed)
+            .is_ok()
     }
     /// The carrier has unmounted the thread, which still has something to run: the caller puts it into a queue.
     pub(crate) fn requeue(&self) {
-        self.replace(QUEUED);
+        let mut word = self.word.load(Ordering::Relaxed);
+        while let Err(now) = self.word.compare_exchange_weak(
+            word,
+            word & !STATE | QUEUED,
+            Ordering::AcqRel,
+            Ordering::Relaxed,
+        ) {
+            word = now;
+        }
     }
+    /// The thread's last task has ended, so nobody can wake one.
     pub(crate) fn end(&self) {
-        self.replace(ENDED);
+        self.word.store(ENDED, Ordering::Release);
     }
     pub(crate) fn is_ended(&self) -> bool {
-        self.state.load(Ordering::Acquire) & STATE == ENDED
+        self.word.load(Ordering::Acquire) & STATE == ENDED
     }
     pub(crate) fn name(&self) -> &'static str {
-        match self.state.load(Ordering::Relaxed) & STATE {
+        match self.word.load(Ordering::Relaxed) & STATE {
             IDLE => "waiting",
             QUEUED => "runnable",
             ENDED => "ended",
             _ => "running",
         }
     }
-    fn replace(&self, next: u32) -> u32 {
-        let mut state = self.state.load(Ordering::Relaxed);
-        loop {
-            match self.state.compare_exchange_weak(
-                state,
-                state & !STATE | next,
-                Ordering::AcqRel,
-                Ordering::Relaxed,
-            ) {
-                Ok(_) => return state & STATE,
-                Err(now) => state = now,
-            }
-        }
+    /// Whether there is something in the inbox, or a request. Cheap.
+    #[inline]
+    pub(crate) fn has_news(&self) -> bool {
+        self.word.load(Ordering::Relaxed) & !STATE != 0
     }
-    pub(crate) fn is_inbox_empty(&self) -> bool {
-        self.inbox.load(Ordering::Acquire).is_null()
-    }
-    /// Takes the inbox's tasks, the first woken first, linked by `next`.
+    /// For the carrier that has the thread mounted: takes the inbox's tasks, the first woken first, linked by `next_of`.
     pub(crate) fn take_inbox(&self) -> *mut Task {
-        if self.inbox.load(Ordering::Relaxed).is_null() {
+        if !self.has_news() {
             return std::ptr::null_mut();
         }
-        let mut newest = self.inbox.swap(std::ptr::null_mut(), Ordering::Acquire);
-        let mut first: *mut Task = std::ptr::null_mut();
-        while !newest.is_null() {
-            // SAFETY: tasks in the inbox are this thread's, and nobody else's since they were claimed and pushed.
-            unsafe {
-                let older = (*newest).next;
-                (*newest).next = first;
-                first = newest;
-                newest = older;
-            }
-        }
-        first
+        let before = self.word.swap(RUNNING, Ordering::AcqRel);
+        debug_assert_eq!(before & STATE, RUNNING);
+        reversed((before & INBOX) as *mut Task)
     }
 }
 
@@ -203,16 +214,16 @@ pub(crate) struct End {
 /// A thread of the language; see the head of the file.
 pub struct ThreadBlock {
     pub(crate) signal: Signal,
+    /// Position in the registry: see `sched::registry`.
+    pub(crate) registered: AtomicU64,
     pub(crate) id: u64,
     pub(crate) parts: UnsafeCell<Mounted>,
-    pub(crate) end: Mutex<End>,
+    pub(crate) end: Lock<End>,
     pub(crate) name: Option<Box<str>>,
     /// The scope it belongs to.
     pub(crate) scope: Option<Arc<Scope>>,
-    /// Where it was started.
-    pub(crate) site: (*const Proto, u64),
-    /// Position in the registry.
-    pub(crate) registered: AtomicU32,
+    /// Where it was started: see `sched::sites`.
+    pub(crate) site: u32,
 }
 
 // SAFETY: the parts are touched only by the carrier that changed the state from queued to running; the rest is locked, atomic or constant.
@@ -226,13 +237,14 @@ impl ThreadBlock {
         parts: Mounted,
         name: Option<Box<str>>,
         scope: Option<Arc<Scope>>,
-        site: (*const Proto, u64),
+        site: u32,
     ) -> ThreadBlock {
         ThreadBlock {
             signal: Signal::queued(),
+            registered: AtomicU64::new(super::registry::NOWHERE),
             id,
             parts: UnsafeCell::new(parts),
-            end: Mutex::new(End {
+            end: Lock::new(End {
                 outcome: Outcome::None,
                 joiners: WaitList::default(),
                 is_joined: false,
@@ -242,7 +254,6 @@ impl ThreadBlock {
             name,
             scope,
             site,
-            registered: AtomicU32::new(u32::MAX),
         }
     }
     /// What `.state` says.

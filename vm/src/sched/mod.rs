@@ -2,40 +2,50 @@
 //!
 //! | file | |
 //! | --- | --- |
-//! | `mod` | the queue of runnable threads, carriers, clock, deadlock |
-//! | `block` | a thread as carriers see it: state word, inbox, end |
+//! | `mod` | the scheduler: what carriers share |
+//! | `idle` | carriers: started, out of work, woken, stopped; deadlock |
+//! | `queues` | where runnable threads wait |
+//! | `registry` | all threads |
+//! | `block` | a thread as carriers see it: its word, its end |
 //! | `wait` | claims and lists of waiting tasks |
 //! | `timers` | what is due when |
 //! | `scope` | structured concurrency |
+//! | `sites` | where tasks and threads were started |
 //!
-//! Carriers start when there is a backlog, up to a maximum; a program without threads has the one that called `Thread::run`. Who finds
-//! nothing to do sleeps; the last one to fall asleep while no timer runs has found a deadlock: nothing outside can wake a task.
+//! The protocol is told in `docs/scheduler.md`.
 
 pub(crate) mod block;
+mod idle;
+mod queues;
+mod registry;
 pub(crate) mod scope;
+pub(crate) mod sites;
 pub(crate) mod timers;
 pub(crate) mod wait;
 
 pub use block::ThreadBlock;
+pub(crate) use idle::carrier_loop;
+pub(crate) use queues::Own;
 
 use crate::engine::Engine;
+use crate::sync::{AtomicBool, AtomicU64, Ordering};
 use crate::task::Task;
-use crate::thread::{Carrier, Settings, Thread};
-use parking_lot::{Condvar, Mutex};
-use std::collections::VecDeque;
+use crate::thread::Settings;
+use crossbeam_deque::Injector;
+use idle::Idle;
+use parking_lot::Mutex;
+use queues::{Others, Queued};
+use registry::Part;
+use sites::Sites;
 use std::io::Write;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
-use timers::{NO_TIMER, Target, Timers};
-use wait::Claimed;
-
-/// How long the host's OS thread sleeps at most before it looks for an interrupt.
-const INTERRUPT_CHECK: Duration = Duration::from_millis(50);
+use std::sync::atomic::AtomicUsize;
+use std::sync::{Arc, OnceLock};
+use std::time::Instant;
+use timers::{Fired, Shard};
 
 /// What a carrier does next.
 pub(crate) enum Next {
-    Run(Arc<ThreadBlock>),
+    Run(*const ThreadBlock, bool),
     /// The program is over.
     Stop,
     /// Every thread has ended (told to the host's carrier only).
@@ -46,44 +56,35 @@ pub(crate) enum Next {
     Interrupted,
 }
 
-struct Queues {
-    ready: VecDeque<Arc<ThreadBlock>>,
-    carriers: usize,
-    idle: usize,
-    /// Threads that have not ended and are not detached.
-    live: usize,
-    /// Every thread that has not ended; its position is in the block.
-    threads: Vec<Arc<ThreadBlock>>,
-    /// Ended by an error that nobody has joined for yet.
-    failed: Vec<Arc<ThreadBlock>>,
-    is_stopping: bool,
-    is_deadlocked: bool,
-    handles: Vec<std::thread::JoinHandle<()>>,
-}
-
 /// Places in code: see `Thread::collect_trace`.
 pub(crate) struct Places(pub(crate) Vec<(*const crate::module::Proto, u64)>);
 // SAFETY: prototypes are shared and live as long as the engine.
 unsafe impl Send for Places {}
 
+/// What all carriers see of one.
+struct CarrierSlot {
+    queues: Others,
+    timers: Shard,
+    threads: Part,
+}
+
 /// What the carriers of a host's thread share.
 pub(crate) struct Scheduler {
-    queues: Mutex<Queues>,
-    changed: Condvar,
-    /// As many as `ready` holds: for safepoints, without the lock.
-    backlog: AtomicUsize,
-    timers: Mutex<Timers>,
-    /// The next deadline; `u64::MAX`: none.
-    deadline: AtomicU64,
-    /// How many threads have not ended.
-    thread_count: AtomicUsize,
+    /// One for each carrier that was ever started.
+    slots: Box<[OnceLock<CarrierSlot>]>,
+    /// How many of them are in use.
+    slot_count: AtomicUsize,
+    injector: Injector<Queued>,
+    idle: Idle,
+    /// Threads that ended by an error that nobody has joined for yet.
+    failed: Mutex<Vec<Arc<ThreadBlock>>>,
+    pub(crate) sites: Sites,
     start: Instant,
     pub(crate) engine: Arc<Engine>,
     pub(crate) settings: Settings,
     /// What may still be used of the fuel; `u64::MAX`: no limit.
     fuel: AtomicU64,
     fuel_limit: AtomicU64,
-    max_carriers: usize,
     next_thread: AtomicU64,
     pub(crate) output: Mutex<Box<dyn Write + Send>>,
     /// `os.exit` was called, or fuel ran out, on whatever carrier.
@@ -94,41 +95,55 @@ pub(crate) struct Scheduler {
 }
 
 impl Scheduler {
+    /// A scheduler, and the queues of the host's carrier.
     pub(crate) fn new(
         engine: Arc<Engine>,
         settings: Settings,
         max_carriers: usize,
         output: Box<dyn Write + Send>,
-    ) -> Arc<Scheduler> {
-        Arc::new(Scheduler {
+    ) -> (Arc<Scheduler>, Own) {
+        let scheduler = Arc::new(Scheduler {
+            slots: (0..max_carriers.max(1)).map(|_| OnceLock::new()).collect(),
+            slot_count: AtomicUsize::new(0),
+            injector: Injector::new(),
+            idle: Idle::new(),
+            failed: Mutex::default(),
+            sites: Sites::default(),
             engine,
             settings,
             fuel: AtomicU64::new(u64::MAX),
             fuel_limit: AtomicU64::new(u64::MAX),
-            queues: Mutex::new(Queues {
-                ready: VecDeque::new(),
-                carriers: 1,
-                idle: 0,
-                live: 0,
-                threads: Vec::new(),
-                failed: Vec::new(),
-                is_stopping: false,
-                is_deadlocked: false,
-                handles: Vec::new(),
-            }),
-            changed: Condvar::new(),
-            backlog: AtomicUsize::new(0),
-            timers: Mutex::default(),
-            deadline: AtomicU64::new(u64::MAX),
-            thread_count: AtomicUsize::new(0),
             start: Instant::now(),
-            max_carriers: max_carriers.max(1),
             next_thread: AtomicU64::new(2),
             output: Mutex::new(output),
             exit: Mutex::new(None),
             end_trace: Mutex::new(None),
             is_stopping: AtomicBool::new(false),
-        })
+        });
+        let own = scheduler.open_slot(0);
+        (scheduler, own)
+    }
+    /// Makes the queues of carrier number `number`.
+    fn open_slot(&self, number: usize) -> Own {
+        let (own, queues) = Own::new(number);
+        let slot = CarrierSlot {
+            queues,
+            timers: Shard::default(),
+            threads: Part::default(),
+        };
+        assert!(
+            self.slots[number].set(slot).is_ok(),
+            "a carrier's number is given once"
+        );
+        self.slot_count.store(number + 1, Ordering::Release);
+        own
+    }
+    fn slots(&self) -> impl Iterator<Item = &CarrierSlot> + Clone {
+        let count = self.slot_count.load(Ordering::Acquire);
+        self.slots[..count].iter().filter_map(OnceLock::get)
+    }
+    fn slot(&self, number: usize) -> &CarrierSlot {
+        self.slots[number].get().expect("a carrier has a slot")
     }
 
     /// Nanoseconds since the scheduler was made.
@@ -137,10 +152,6 @@ impl Scheduler {
     }
     pub(crate) fn new_thread_id(&self) -> u64 {
         self.next_thread.fetch_add(1, Ordering::Relaxed)
-    }
-    /// Some thread could run if a carrier were free.
-    pub(crate) fn has_backlog(&self) -> bool {
-        self.backlog.load(Ordering::Relaxed) > 0
     }
     pub(crate) fn is_stopping(&self) -> bool {
         self.is_stopping.load(Ordering::Relaxed)
@@ -160,339 +171,179 @@ impl Scheduler {
     }
     pub(crate) fn charge(&self, spent: u64) {
         if self.fuel_left() != u64::MAX {
-            let less = |fuel: u64| Some(fuel.saturating_sub(spent));
             let _ = self
                 .fuel
-                .fetch_update(Ordering::Relaxed, Ordering::Relaxed, less);
+                .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| {
+                    Some(left.saturating_sub(spent))
+                });
         }
     }
 
     // --- threads
 
-    /// A thread begins; it counts until `thread_ended`.
-    pub(crate) fn register(&self, block: &Arc<ThreadBlock>) {
-        let mut queues = self.queues.lock();
-        queues.live += 1;
-        let at = queues.threads.len() as u32;
-        block.registered.store(at, Ordering::Relaxed);
-        queues.threads.push(block.clone());
-        self.thread_count
-            .store(queues.threads.len(), Ordering::Relaxed);
+    /// A thread begins; it counts until `unregister`.
+    pub(crate) fn register(&self, own: &Own, block: Arc<ThreadBlock>) {
+        self.slot(own.number).threads.add(own.number, block);
     }
-    /// A thread has ended; `has_failed`: with an error that nobody has joined for yet.
-    pub(crate) fn unregister(&self, block: &Arc<ThreadBlock>, counts: bool, has_failed: bool) {
-        let mut queues = self.queues.lock();
-        let at = block.registered.swap(u32::MAX, Ordering::Relaxed) as usize;
-        if at == u32::MAX as usize {
-            // The host's thread was asked for something after it had ended.
-            return;
-        }
-        if at < queues.threads.len() {
-            queues.threads.swap_remove(at);
-            if let Some(moved) = queues.threads.get(at) {
-                moved.registered.store(at as u32, Ordering::Relaxed);
-            }
-        }
-        self.thread_count
-            .store(queues.threads.len(), Ordering::Relaxed);
+    /// A thread has ended; `counts`: the program waits for it; `has_failed`: with an error that nobody has joined for yet.
+    pub(crate) fn unregister(
+        &self,
+        own: &Own,
+        block: &ThreadBlock,
+        counts: bool,
+        has_failed: bool,
+    ) -> Option<Arc<ThreadBlock>> {
+        let block = registry::remove(block, |number| &self.slot(number).threads)?;
         if has_failed {
-            queues.failed.push(block.clone());
+            self.failed.lock().push(block.clone());
         }
         if counts {
-            queues.live -= 1;
-            if queues.live == 0 {
-                self.changed.notify_all();
-            }
+            self.slot(own.number).threads.note_end();
         }
+        Some(block)
     }
     /// The program does not wait for this one.
-    pub(crate) fn detach(&self, block: &ThreadBlock) {
-        let is_new = !std::mem::replace(&mut block.end.lock().is_detached, true);
-        if is_new && !block.signal.is_ended() {
-            let mut queues = self.queues.lock();
-            queues.live -= 1;
-            self.changed.notify_all();
+    pub(crate) fn detach(&self, own: &Own, block: &ThreadBlock) {
+        let mut end = block.end.lock();
+        let is_new = !std::mem::replace(&mut end.is_detached, true);
+        if is_new && matches!(end.outcome, block::Outcome::None) {
+            self.slot(own.number).threads.note_end();
         }
+    }
+    /// Whether no thread is left that the program waits for.
+    pub(crate) fn is_done(&self) -> bool {
+        registry::is_empty(self.slots().map(|slot| &slot.threads))
     }
     /// Whether a second thread was ever started.
     pub(crate) fn has_threads(&self) -> bool {
         self.next_thread.load(Ordering::Relaxed) > 2
     }
-    pub(crate) fn has_ended(&self) -> bool {
-        self.is_stopping()
-    }
+    /// How many threads there are, about.
     pub(crate) fn thread_count(&self) -> usize {
-        self.thread_count.load(Ordering::Relaxed)
+        self.slots().map(|slot| slot.threads.count()).sum()
     }
     pub(crate) fn threads(&self) -> Vec<Arc<ThreadBlock>> {
-        self.queues.lock().threads.clone()
+        let mut all = Vec::new();
+        for slot in self.slots() {
+            slot.threads.clone_to(&mut all);
+        }
+        all
+    }
+
+    // --- the queues
+
+    /// A thread whose state the caller, a carrier, has changed to queued because it woke.
+    #[inline]
+    pub(crate) fn enqueue_woken(self: &Arc<Self>, own: &Own, block: *const ThreadBlock) {
+        own.push_woken(block);
+        // One waiting thread is for this carrier, which will soon look; more are a backlog.
+        if own.len() > 1 {
+            self.help();
+        }
+    }
+    /// The same of one that used up its slice.
+    pub(crate) fn enqueue_spent(self: &Arc<Self>, own: &Own, block: *const ThreadBlock) {
+        own.push_spent(block);
+        if own.len() > 1 {
+            self.help();
+        }
+    }
+    /// Some thread could run if a carrier were free.
+    #[inline]
+    pub(crate) fn has_backlog(&self, own: &Own) -> bool {
+        !own.is_empty() || !self.injector.is_empty()
     }
     /// Asks a thread for something (`block::CANCEL` …).
-    pub(crate) fn request(self: &Arc<Self>, block: &Arc<ThreadBlock>, what: u32) {
+    pub(crate) fn request(self: &Arc<Self>, own: &Own, block: &ThreadBlock, what: u32) {
         if block.signal.request(what) {
-            self.enqueue(block.clone());
+            self.enqueue_woken(own, block);
         }
     }
-
-    // --- the queue
-
-    /// Puts a thread whose state the caller has changed to queued into the queue.
-    pub(crate) fn enqueue(self: &Arc<Self>, block: Arc<ThreadBlock>) {
-        let mut queues = self.queues.lock();
-        queues.ready.push_back(block);
-        self.backlog.store(queues.ready.len(), Ordering::Relaxed);
-        // One waiting thread is for the carrier that put it there, which will soon look; more are a backlog.
-        if queues.ready.len() > 1 || queues.idle == queues.carriers {
-            self.help(queues);
-        }
-    }
-    /// A slice has ended and others wait: another carrier may take them.
-    pub(crate) fn share_backlog(self: &Arc<Self>) {
-        let queues = self.queues.lock();
-        if !queues.ready.is_empty() {
-            self.help(queues);
-        }
-    }
-    fn help(self: &Arc<Self>, mut queues: parking_lot::MutexGuard<'_, Queues>) {
-        if queues.idle > 0 {
-            drop(queues);
-            self.changed.notify_one();
-        } else if queues.carriers < self.max_carriers && !queues.is_stopping {
-            queues.carriers += 1;
-            drop(queues);
-            self.start_carrier();
-        }
-    }
-    fn start_carrier(self: &Arc<Self>) {
-        let scheduler = self.clone();
-        let started = Carrier::for_scheduler(&scheduler).and_then(|carrier| {
-            std::thread::Builder::new()
-                .name("heddle-carrier".into())
-                .spawn(move || carrier.run(&scheduler))
-                .ok()
-        });
-        let mut queues = self.queues.lock();
-        match started {
-            Some(handle) => queues.handles.push(handle),
-            // The system has no more: those that run do all the work.
-            None => queues.carriers -= 1,
-        }
-    }
-
-    /// Waits for something to do.
-    pub(crate) fn next(self: &Arc<Self>, is_host: bool, engine: &crate::engine::Engine) -> Next {
-        loop {
-            self.fire_timers();
-            let mut queues = self.queues.lock();
-            if queues.is_stopping {
-                return Next::Stop;
-            }
-            if is_host && queues.live == 0 {
-                return Next::Done;
-            }
-            if let Some(block) = queues.ready.pop_front() {
-                self.backlog.store(queues.ready.len(), Ordering::Relaxed);
-                return Next::Run(block);
-            }
-            if is_host && engine.has_interrupt() {
-                return Next::Interrupted;
-            }
-            queues.idle += 1;
-            let deadline = self.deadline.load(Ordering::Acquire);
-            if queues.idle == queues.carriers && deadline == u64::MAX && queues.live > 0 {
-                queues.is_deadlocked = true;
-                self.changed.notify_all();
-            }
-            if queues.is_deadlocked && is_host {
-                queues.is_deadlocked = false;
-                queues.idle -= 1;
-                return Next::Deadlock;
-            }
-            let now = self.now();
-            let until_deadline = match deadline {
-                u64::MAX => None,
-                at => Some(Duration::from_nanos(at.saturating_sub(now))),
-            };
-            let longest = match (until_deadline, is_host) {
-                (Some(wait), true) => Some(wait.min(INTERRUPT_CHECK)),
-                (None, true) => Some(INTERRUPT_CHECK),
-                (wait, false) => wait,
-            };
-            match longest {
-                Some(wait) => {
-                    self.changed.wait_for(&mut queues, wait);
-                }
-                None => self.changed.wait(&mut queues),
-            }
-            queues.idle -= 1;
-        }
-    }
-
-    /// Carriers leave what they run and end; what still waits is dropped. Gives the threads that failed, in the order of their ends.
-    pub(crate) fn stop(&self) -> Vec<Arc<ThreadBlock>> {
-        self.is_stopping.store(true, Ordering::Release);
-        let handles = {
-            let mut queues = self.queues.lock();
-            queues.is_stopping = true;
-            self.changed.notify_all();
-            std::mem::take(&mut queues.handles)
-        };
-        for handle in handles {
-            let _ = handle.join();
-        }
-        // What is left belongs to nobody: dropped with its blocks.
-        let failed;
-        let left = {
-            let mut queues = self.queues.lock();
-            queues.carriers = 1;
-            queues.idle = 0;
-            queues.live = 0;
-            queues.is_stopping = false;
-            queues.is_deadlocked = false;
-            self.backlog.store(0, Ordering::Relaxed);
-            failed = std::mem::take(&mut queues.failed);
-            (
-                std::mem::take(&mut queues.ready),
-                std::mem::take(&mut queues.threads),
-            )
-        };
-        let timers = std::mem::take(&mut *self.timers.lock());
-        self.deadline.store(u64::MAX, Ordering::Release);
-        self.is_stopping.store(false, Ordering::Release);
-        drop((left, timers));
-        failed
-    }
-    /// The program ends now: every carrier stops at its next safepoint.
-    pub(crate) fn end_program(&self, how: crate::thread::Ended) {
-        self.exit.lock().get_or_insert(how);
-        self.is_stopping.store(true, Ordering::Release);
-        self.queues.lock().is_stopping = true;
-        self.changed.notify_all();
-    }
-
-    // --- timers
-
-    pub(crate) fn add_timer(&self, deadline: u64, target: Target) -> u32 {
-        let mut timers = self.timers.lock();
-        let task = match &target {
-            Target::Task(task) => Some(*task),
-            Target::Scope(_) => None,
-        };
-        let timer = timers.add(deadline, target);
-        if let Some(task) = task {
-            // SAFETY: the caller's own task; its `timer` is used under this lock.
-            unsafe { (*task).timer = timer };
-        }
-        self.note_deadline(&timers);
-        timer
-    }
-    /// Takes the timer of the woken task out, if it is still there.
-    pub(crate) fn remove_timer_of(&self, task: &mut Task) {
-        if task.has_timer {
-            task.has_timer = false;
-            let mut timers = self.timers.lock();
-            if task.timer != NO_TIMER {
-                timers.remove(task.timer);
-                task.timer = NO_TIMER;
-                self.note_deadline(&timers);
-            }
-        }
-    }
-    pub(crate) fn remove_scope_timer(&self, scope: &scope::Scope) {
-        let mut timers = self.timers.lock();
-        let timer = std::mem::replace(&mut *scope.timer.lock(), NO_TIMER);
-        if timer != NO_TIMER {
-            timers.remove(timer);
-            self.note_deadline(&timers);
-        }
-    }
-    fn note_deadline(&self, timers: &Timers) {
-        self.deadline
-            .store(timers.next().unwrap_or(u64::MAX), Ordering::Release);
-    }
-    /// Wakes whatever is due. Cheap when nothing is.
-    pub(crate) fn fire_timers(self: &Arc<Self>) {
-        let deadline = self.deadline.load(Ordering::Relaxed);
-        if deadline == u64::MAX || self.now() < deadline {
-            return;
-        }
-        let mut woken = Vec::new();
-        let mut scopes = Vec::new();
-        {
-            let mut timers = self.timers.lock();
-            let now = self.now();
-            while let Some(timer) = timers.due(now) {
-                match timers.remove(timer) {
-                    Some(Target::Task(task)) => {
-                        // SAFETY: a task takes its timer out, under this lock, before it goes on: it is still waiting.
-                        unsafe {
-                            (*task).timer = NO_TIMER;
-                            if (*task).claim.try_claim(Claimed::TimedOut) {
-                                woken.push(task);
-                            }
-                        }
-                    }
-                    Some(Target::Scope(scope)) => {
-                        *scope.timer.lock() = NO_TIMER;
-                        scopes.push(scope);
-                    }
-                    None => unreachable!("a due timer exists"),
-                }
-            }
-            self.note_deadline(&timers);
-        }
-        for task in woken {
-            // SAFETY: claimed above.
-            unsafe { self.wake_remote(task) };
-        }
-        for scope in scopes {
-            {
-                let mut state = scope.state.lock();
-                if state.failure.is_some() {
-                    continue;
-                }
-                state.is_timed_out = true;
-                state.is_cancelled = true;
-            }
-            self.cancel_scope(&scope);
-        }
-    }
-
-    /// A scope was cancelled: tells its threads and the owner's thread.
-    pub(crate) fn cancel_scope(self: &Arc<Self>, scope: &Arc<scope::Scope>) {
-        for block in self.threads() {
-            if scope::is_around(scope, block.scope.as_ref()) {
-                self.request(&block, block::CANCEL);
-            }
-        }
-        if let Some(block) = scope.block.upgrade() {
-            self.request(&block, block::SCOPES);
-        }
-    }
-
     /// Hands a task over to its thread, which may be mounted anywhere.
     ///
     /// # Safety
     /// The caller has claimed the task.
-    pub(crate) unsafe fn wake_remote(self: &Arc<Self>, task: *mut Task) {
-        // SAFETY: a claimed task, and with it its thread, lives until it has been handed over; the block is held beyond that.
+    #[inline]
+    pub(crate) unsafe fn wake(self: &Arc<Self>, own: &Own, task: *mut Task) {
+        // SAFETY: a claimed task, and with it its thread, lives until it is in the inbox; and if the thread was idle then, until it is in the queue.
         unsafe {
             let block = (*task).block;
-            Arc::increment_strong_count(block);
-            let block = Arc::from_raw(block);
-            if block.signal.push(task) {
-                self.enqueue(block);
+            if (*block).signal.push(task) {
+                self.enqueue_woken(own, block);
             }
         }
     }
-}
 
-/// Runs threads until the program ends: a carrier other than the host's.
-pub(crate) fn carrier_loop(machine: &mut Thread, scheduler: &Arc<Scheduler>) {
-    loop {
-        match scheduler.next(false, machine.engine()) {
-            Next::Run(block) => machine.run_block(block),
-            _ => return,
+    /// The same where no carrier's queues are at hand.
+    ///
+    /// # Safety
+    /// As for `wake`.
+    pub(crate) unsafe fn wake_from_outside(self: &Arc<Self>, task: *mut Task) {
+        // SAFETY: as in `wake`.
+        unsafe {
+            let block = (*task).block;
+            if (*block).signal.push(task) {
+                self.injector.push(Queued(block));
+                // A carrier that is about to sleep either finds it there, or is seen here.
+                std::sync::atomic::fence(Ordering::SeqCst);
+                self.help();
+            }
+        }
+    }
+
+    // --- timers
+
+    /// The timers of a carrier.
+    pub(crate) fn timers(&self, own: &Own) -> &Shard {
+        &self.slot(own.number).timers
+    }
+    /// Not later than the next deadline; `u64::MAX`: none.
+    pub(crate) fn next_deadline(&self) -> u64 {
+        let deadlines = self.slots().map(|slot| slot.timers.next());
+        deadlines.min().unwrap_or(u64::MAX)
+    }
+    /// Wakes whatever is due. Cheap when there are no timers.
+    #[inline]
+    pub(crate) fn fire_timers(self: &Arc<Self>, own: &Own) {
+        if self.next_deadline() != u64::MAX {
+            self.fire_due(own);
+        }
+    }
+    fn fire_due(self: &Arc<Self>, own: &Own) {
+        let now = self.now();
+        for slot in self.slots() {
+            if slot.timers.next() > now {
+                continue;
+            }
+            let mut fired = Fired::default();
+            slot.timers.fire(now, &mut fired);
+            for task in fired.tasks {
+                // SAFETY: claimed by the timers.
+                unsafe { self.wake(own, task) };
+            }
+            for scope in fired.scopes {
+                {
+                    let mut state = scope.state.lock();
+                    if state.failure.is_some() {
+                        continue;
+                    }
+                    state.is_timed_out = true;
+                    state.is_cancelled = true;
+                }
+                self.cancel_scope(own, &scope);
+            }
+        }
+    }
+
+    /// A scope was cancelled: tells its threads and the owner's thread.
+    pub(crate) fn cancel_scope(self: &Arc<Self>, own: &Own, scope: &Arc<scope::Scope>) {
+        for block in self.threads() {
+            if scope::is_around(scope, block.scope.as_ref()) {
+                self.request(own, &block, block::CANCEL);
+            }
+        }
+        if let Some(block) = scope.block.upgrade() {
+            self.request(own, &block, block::SCOPES);
         }
     }
 }

@@ -1,168 +1,303 @@
-//! What is to happen at a time: a binary heap of deadlines whose entries know where they are, so that a wait that ends early takes its timer
-//! with it and nothing piles up.
+//! What is to happen at a time: one timing wheel for each carrier (Varghese and Lauck, "Hashed and hierarchical timing wheels", 1987).
+//!
+//! A timer is the waiter of a sleeping task itself (or of an arm of `select`, or of a scope): it costs nothing besides. To set or to take one out takes a few stores, whatever
+//! there is besides it. A level has 64 slots; a slot of the lowest one stands for a *tick*, one of each further level for 64 of the level below. As time reaches
+//! a slot, its timers move to where they belong now, in the end into `current`, a list in the order of deadlines: so they fire exactly in that order and not
+//! before their time, however long a tick is.
+//!
+//! Contract of the unsafe code: a wheel and the waiters in it are touched under the lock of its shard; a task takes its timers out before it goes on, a
+//! scope before it is dropped.
 
 use super::scope::Scope;
+use super::wait::{Claimed, NodeKind, Waiter, insert_before, unlink};
+use crate::sync::{AtomicU64, Lock, Ordering};
 use crate::task::Task;
 use std::sync::Arc;
 
-/// No timer.
-pub(crate) const NO_TIMER: u32 = u32::MAX;
+/// A tick is 2^16 nanoseconds, 66 µs: sleepers of a millisecond lie in different slots, those of a second two levels up.
+const TICK_BITS: u32 = 16;
+const LEVEL_BITS: u32 = 6;
+const SLOTS: usize = 1 << LEVEL_BITS;
+/// Eight levels reach beyond the largest deadline.
+const LEVELS: usize = 8;
+const HEADS: usize = LEVELS * SLOTS + 1;
 
-/// Whom a timer wakes.
-pub(crate) enum Target {
-    /// A waiting task. It takes its timer out before it goes on, so it is alive.
-    Task(*mut Task),
-    /// A scope with a time limit; taken out when the scope ends.
-    Scope(Arc<Scope>),
+/// The timers of one carrier. Anybody may look whether something is due, and fire it: a carrier that is busy, blocked or gone holds nothing up.
+pub(crate) struct Shard {
+    wheel: Lock<Option<Wheel>>,
+    /// Not later than the next deadline; `u64::MAX`: none.
+    next: AtomicU64,
 }
 
-enum Slot {
-    /// Position in the heap.
-    Used(u32, Target),
-    /// Next free slot.
-    Free(u32),
+// SAFETY: see the head of the file.
+unsafe impl Send for Wheel {}
+
+struct Wheel {
+    /// Heads of the slots' rings, and behind them that of `current`; they are no timers. A block of its own, reached by pointers only, since the rings lead into it.
+    heads: *mut Waiter,
+    /// Slots that may hold timers.
+    occupied: [u64; LEVELS],
+    /// Ticks up to this one have been moved to `current`.
+    tick: u64,
+    count: usize,
 }
 
-#[derive(Clone, Copy)]
-struct Entry {
-    /// Nanoseconds of the scheduler's clock.
-    deadline: u64,
-    /// Among equal deadlines the first made is the first due.
-    sequence: u64,
-    slot: u32,
+/// What fired.
+#[derive(Default)]
+pub(crate) struct Fired {
+    /// Claimed tasks, to be woken.
+    pub(crate) tasks: Vec<*mut Task>,
+    pub(crate) scopes: Vec<Arc<Scope>>,
 }
 
-impl Entry {
-    fn is_before(&self, other: &Entry) -> bool {
-        (self.deadline, self.sequence) < (other.deadline, other.sequence)
-    }
-}
-
-/// Deadlines, the next one first.
-pub(crate) struct Timers {
-    heap: Vec<Entry>,
-    slots: Vec<Slot>,
-    free: u32,
-    sequence: u64,
-}
-
-// SAFETY: tasks named here are touched only after their claim was won.
-unsafe impl Send for Timers {}
-
-impl Default for Timers {
-    fn default() -> Timers {
-        Timers {
-            heap: Vec::new(),
-            slots: Vec::new(),
-            free: NO_TIMER,
-            sequence: 0,
+impl Default for Shard {
+    fn default() -> Shard {
+        Shard {
+            wheel: Lock::new(None),
+            next: AtomicU64::new(u64::MAX),
         }
     }
 }
 
-impl Timers {
-    #[cfg(test)]
-    fn len(&self) -> usize {
-        self.heap.len()
+impl Shard {
+    /// Not later than the next deadline; `u64::MAX`: none. Cheap.
+    #[inline]
+    pub(crate) fn next(&self) -> u64 {
+        self.next.load(Ordering::Relaxed)
     }
-    /// The next deadline.
-    pub(crate) fn next(&self) -> Option<u64> {
-        self.heap.first().map(|entry| entry.deadline)
+    /// Sets a timer.
+    ///
+    /// # Safety
+    /// See the head of the file; the waiter is in no list.
+    pub(crate) unsafe fn add(&self, waiter: *mut Waiter, deadline: u64, now: u64) {
+        let mut wheel = self.wheel.lock();
+        let wheel = wheel.get_or_insert_with(|| Wheel::new(now >> TICK_BITS));
+        // SAFETY: promised by the caller.
+        unsafe {
+            (*waiter).set_deadline(deadline);
+            wheel.place(waiter);
+        }
+        wheel.count += 1;
+        if deadline < self.next() {
+            // Release: who reads it and takes the lock finds the timer anyway; this is for the idle carrier that only compares.
+            self.next.store(deadline, Ordering::Release);
+        }
     }
-    /// Adds a timer; gives its name for `remove`.
-    pub(crate) fn add(&mut self, deadline: u64, target: Target) -> u32 {
-        let at = self.heap.len() as u32;
-        let slot = if self.free == NO_TIMER {
-            self.slots.push(Slot::Used(at, target));
-            (self.slots.len() - 1) as u32
-        } else {
-            let slot = self.free;
-            match std::mem::replace(&mut self.slots[slot as usize], Slot::Used(at, target)) {
-                Slot::Free(next) => self.free = next,
-                Slot::Used(..) => unreachable!("the free list holds free slots"),
+    /// Takes a timer out if it has not fired; whether it had not.
+    ///
+    /// # Safety
+    /// See the head of the file; the waiter is in this shard or in no list.
+    pub(crate) unsafe fn remove(&self, waiter: *mut Waiter) -> bool {
+        let mut wheel = self.wheel.lock();
+        // SAFETY: promised by the caller.
+        unsafe {
+            if !(*waiter).is_linked() {
+                return false;
             }
-            slot
-        };
-        self.sequence += 1;
-        self.heap.push(Entry {
-            deadline,
-            sequence: self.sequence,
-            slot,
+            unlink(waiter);
+            (*waiter).clear_deadline();
+        }
+        let is_empty = wheel.as_mut().is_some_and(|wheel| {
+            wheel.count -= 1;
+            wheel.count == 0
         });
-        self.up(at as usize);
-        slot
-    }
-    /// Takes a timer out.
-    pub(crate) fn remove(&mut self, slot: u32) -> Option<Target> {
-        let Some(&Slot::Used(at, _)) = self.slots.get(slot as usize) else {
-            return None;
-        };
-        let at = at as usize;
-        self.heap.swap_remove(at);
-        if at < self.heap.len() {
-            self.place(at);
-            self.down(at);
-            self.up(at);
+        if is_empty {
+            self.next.store(u64::MAX, Ordering::Release);
         }
-        let freed = std::mem::replace(&mut self.slots[slot as usize], Slot::Free(self.free));
-        self.free = slot;
-        if self.heap.is_empty() {
-            // A burst of sleepers gives its memory back.
-            *self = Timers {
-                sequence: self.sequence,
-                ..Timers::default()
-            };
-        }
-        match freed {
-            Slot::Used(_, target) => Some(target),
-            Slot::Free(_) => None,
-        }
+        true
     }
-    /// The name of the next timer that is due at `now`.
-    pub(crate) fn due(&self, now: u64) -> Option<u32> {
-        let first = self.heap.first()?;
-        (first.deadline <= now).then_some(first.slot)
+    /// Claims whatever is due at `now`.
+    pub(crate) fn fire(&self, now: u64, fired: &mut Fired) {
+        let mut wheel = self.wheel.lock();
+        let Some(wheel) = wheel.as_mut() else { return };
+        wheel.advance(now >> TICK_BITS);
+        // SAFETY: under the lock; timers in the wheel are alive.
+        unsafe {
+            let head = wheel.current();
+            loop {
+                let first = (*head).next;
+                if first == head || (*first).deadline() > now {
+                    break;
+                }
+                unlink(first);
+                (*first).clear_deadline();
+                wheel.count -= 1;
+                match (*first).kind() {
+                    NodeKind::Sole => {
+                        let task = (*first).task();
+                        (*task).claim.set(Claimed::TimedOut);
+                        fired.tasks.push(task);
+                    }
+                    NodeKind::Arm => {
+                        let task = (*first).task();
+                        if (*task).claim.try_claim(Claimed::TimedOut) {
+                            fired.tasks.push(task);
+                        }
+                    }
+                    NodeKind::Scope => fired.scopes.extend(Scope::of_timer(first)),
+                }
+            }
+        }
+        self.next.store(wheel.next(), Ordering::Release);
     }
+    /// Forgets what is left, without firing it.
+    pub(crate) fn clear(&self) {
+        *self.wheel.lock() = None;
+        self.next.store(u64::MAX, Ordering::Release);
+    }
+}
 
-    /// Tells the slot of entry `at` where it is.
-    fn place(&mut self, at: usize) {
-        let slot = self.heap[at].slot as usize;
-        if let Slot::Used(position, _) = &mut self.slots[slot] {
-            *position = at as u32;
+impl Wheel {
+    fn new(tick: u64) -> Wheel {
+        let heads: Box<[Waiter]> = (0..HEADS).map(|_| Waiter::new(NodeKind::Scope)).collect();
+        let heads = Box::into_raw(heads).cast::<Waiter>();
+        for i in 0..HEADS {
+            // SAFETY: one of the heads; an empty ring is its head alone.
+            unsafe {
+                let head = heads.add(i);
+                (*head).prev = head;
+                (*head).next = head;
+            }
+        }
+        Wheel {
+            heads,
+            occupied: [0; LEVELS],
+            tick,
+            count: 0,
         }
     }
-    fn up(&mut self, mut at: usize) {
-        while at > 0 {
-            let parent = (at - 1) / 2;
-            if !self.heap[at].is_before(&self.heap[parent]) {
-                break;
-            }
-            self.heap.swap(at, parent);
-            self.place(at);
-            at = parent;
-        }
-        self.place(at);
+    fn head(&self, level: usize, slot: usize) -> *mut Waiter {
+        self.heads.wrapping_add(level * SLOTS + slot)
     }
-    fn down(&mut self, mut at: usize) {
-        loop {
-            let left = 2 * at + 1;
-            if left >= self.heap.len() {
-                break;
+    /// Head of the ring of those that are due within the current tick, in the order of their deadlines.
+    fn current(&self) -> *mut Waiter {
+        self.heads.wrapping_add(HEADS - 1)
+    }
+    /// Puts a timer where its deadline belongs now.
+    ///
+    /// # Safety
+    /// Under the lock; the timer is in no list.
+    unsafe fn place(&mut self, waiter: *mut Waiter) {
+        // SAFETY: promised by the caller.
+        unsafe {
+            let deadline = (*waiter).deadline();
+            let tick = deadline >> TICK_BITS;
+            if tick <= self.tick {
+                // From the end: most come in order.
+                let head = self.current();
+                let mut at = head;
+                while (*at).prev != head && (*(*at).prev).deadline() > deadline {
+                    at = (*at).prev;
+                }
+                insert_before(at, waiter);
+                return;
             }
-            let right = left + 1;
-            let child = if right < self.heap.len() && self.heap[right].is_before(&self.heap[left]) {
-                right
-            } else {
-                left
+            let (level, slot) = self.slot_of(tick);
+            self.occupied[level] |= 1 << slot;
+            insert_before(self.head(level, slot), waiter);
+        }
+    }
+    /// The level is that of the highest digit in which the tick differs from the present one.
+    fn slot_of(&self, tick: u64) -> (usize, usize) {
+        let level = ((63 - (tick ^ self.tick).leading_zeros()) / LEVEL_BITS) as usize;
+        let slot = (tick >> (level as u32 * LEVEL_BITS)) as usize & (SLOTS - 1);
+        (level, slot)
+    }
+    /// The next slot that time will reach, and the tick at which it does.
+    fn next_slot(&self) -> Option<(usize, usize, u64)> {
+        for level in 0..LEVELS {
+            let shift = level as u32 * LEVEL_BITS;
+            let now = (self.tick >> shift) as usize & (SLOTS - 1);
+            // Within a level, slots before the present one belong to its next round, which lies a level higher.
+            let later = self.occupied[level] & u64::MAX.checked_shl(now as u32 + 1).unwrap_or(0);
+            if later != 0 {
+                let slot = later.trailing_zeros() as usize;
+                let round = self
+                    .tick
+                    .checked_shr(shift + LEVEL_BITS)
+                    .unwrap_or(0)
+                    .checked_shl(shift + LEVEL_BITS)
+                    .unwrap_or(0);
+                return Some((level, slot, round | (slot as u64) << shift));
+            }
+        }
+        None
+    }
+    /// Time has come to `tick`: moves what lies in the slots up to there.
+    fn advance(&mut self, tick: u64) {
+        while self.tick < tick {
+            let Some((level, slot, start)) = self.next_slot().filter(|next| next.2 <= tick) else {
+                self.tick = tick;
+                return;
             };
-            if !self.heap[child].is_before(&self.heap[at]) {
-                break;
-            }
-            self.heap.swap(at, child);
-            self.place(at);
-            at = child;
+            self.tick = start;
+            self.occupied[level] &= !(1 << slot);
+            self.empty_slot(level, slot);
         }
-        self.place(at);
+    }
+    fn empty_slot(&mut self, level: usize, slot: usize) {
+        let head = self.head(level, slot);
+        // SAFETY: under the lock; timers in the wheel are alive.
+        unsafe {
+            if level > 0 {
+                while (*head).next != head {
+                    let first = (*head).next;
+                    unlink(first);
+                    self.place(first);
+                }
+                return;
+            }
+            // All are due within this tick: sorted, they follow those that are due already.
+            let mut timers = Vec::new();
+            while (*head).next != head {
+                let first = (*head).next;
+                unlink(first);
+                timers.push(first);
+            }
+            timers.sort_by_key(|timer| (**timer).deadline());
+            for timer in timers {
+                self.place(timer);
+            }
+        }
+    }
+    /// Not later than the next deadline.
+    fn next(&self) -> u64 {
+        if self.count == 0 {
+            return u64::MAX;
+        }
+        let head = self.current();
+        // SAFETY: the first of the ring is alive.
+        let first = unsafe { (*head).next };
+        if !std::ptr::eq(first, head) {
+            // SAFETY: as above.
+            return unsafe { (*first).deadline() };
+        }
+        self.next_slot()
+            .map_or(u64::MAX, |(_, _, tick)| tick << TICK_BITS)
+    }
+    fn clear(&mut self) {
+        for i in 0..HEADS {
+            let head = self.heads.wrapping_add(i);
+            // SAFETY: under the lock.
+            unsafe {
+                while (*head).next != head {
+                    let first = (*head).next;
+                    unlink(first);
+                    (*first).clear_deadline();
+                    if (*first).kind() == NodeKind::Scope {
+                        drop(Scope::of_timer(first));
+                    }
+                }
+            }
+        }
+    }
+}
+
+impl Drop for Wheel {
+    fn drop(&mut self) {
+        self.clear();
+        // SAFETY: made by `new`.
+        drop(unsafe { Box::from_raw(std::ptr::slice_from_raw_parts_mut(self.heads, HEADS)) });
     }
 }
 
@@ -170,42 +305,110 @@ impl Timers {
 mod tests {
     use super::*;
 
-    fn scope() -> Target {
-        Target::Scope(Scope::for_tests())
+    /// Timers of scopes that stand for numbers.
+    struct Model {
+        shard: Shard,
+        scopes: Vec<(u64, Arc<Scope>)>,
     }
 
-    #[test]
-    fn due_in_order_and_first_come_first() {
-        let mut timers = Timers::default();
-        let names: Vec<u32> = [30, 10, 20, 10].map(|at| timers.add(at, scope())).into();
-        assert_eq!(timers.next(), Some(10));
-        assert_eq!(timers.due(9), None);
-        let mut order = Vec::new();
-        while let Some(name) = timers.due(100) {
-            order.push(names.iter().position(|n| *n == name).unwrap());
-            timers.remove(name);
+    impl Model {
+        fn new() -> Model {
+            Model {
+                shard: Shard::default(),
+                scopes: Vec::new(),
+            }
         }
-        assert_eq!(order, [1, 3, 2, 0]);
+        fn add(&mut self, deadline: u64, now: u64) {
+            let scope = Scope::for_tests();
+            // SAFETY: the scope lives as long as the model.
+            unsafe { scope.set_timer(&self.shard, deadline, now) };
+            self.scopes.push((deadline, scope));
+        }
+        /// Deadlines of what fires at `now`.
+        fn fire(&mut self, now: u64) -> Vec<u64> {
+            let mut fired = Fired::default();
+            self.shard.fire(now, &mut fired);
+            let deadline_of = |scope: &Arc<Scope>| {
+                let at = self
+                    .scopes
+                    .iter()
+                    .position(|(_, s)| Arc::ptr_eq(s, scope))
+                    .expect("a timer of the model");
+                self.scopes.remove(at).0
+            };
+            let mut deadlines = Vec::new();
+            let mut find = deadline_of;
+            for scope in &fired.scopes {
+                deadlines.push(find(scope));
+            }
+            deadlines
+        }
     }
 
     #[test]
-    fn removed_ones_leave_the_rest_in_order() {
-        let mut timers = Timers::default();
-        let mut names: Vec<(u64, u32)> = Vec::new();
+    fn due_in_order_and_not_before_their_time() {
+        let mut model = Model::new();
+        for deadline in [30, 10, 20, 10, 1 << 20, (1 << 20) + 1] {
+            model.add(deadline, 0);
+        }
+        assert!(model.shard.next() <= 10);
+        assert!(model.fire(9).is_empty());
+        assert_eq!(model.fire(20), [10, 10, 20]);
+        assert_eq!(model.fire(1 << 20), [30, 1 << 20]);
+        assert_eq!(model.fire(u64::MAX), [(1 << 20) + 1]);
+        assert_eq!(model.shard.next(), u64::MAX);
+    }
+
+    #[test]
+    fn like_a_sorted_list() {
+        let mut model = Model::new();
         let mut seed = 7u64;
-        for _ in 0..1000 {
+        let mut random = move || {
             seed = seed
                 .wrapping_mul(6364136223846793005)
                 .wrapping_add(1442695040888963407);
-            let at = seed >> 50;
-            if seed >> 40 & 3 == 0 && !names.is_empty() {
-                let (_, name) = names.swap_remove((seed >> 20) as usize % names.len());
-                assert!(timers.remove(name).is_some());
-            } else {
-                names.push((at, timers.add(at, scope())));
+            seed >> 33
+        };
+        let mut now = 0;
+        for _ in 0..20_000 {
+            match random() % 4 {
+                0 => {
+                    // Deadlines of every magnitude, in the past too.
+                    let distance = random() << (random() % 30) >> (random() % 30);
+                    model.add(now + distance, now);
+                }
+                1 if !model.scopes.is_empty() => {
+                    let at = random() as usize % model.scopes.len();
+                    let (_, scope) = model.scopes.swap_remove(at);
+                    // SAFETY: set by `add`.
+                    assert!(unsafe { scope.remove_timer() });
+                }
+                _ => {
+                    now += random() << (random() % 20) >> (random() % 31);
+                    let mut expected: Vec<u64> = model
+                        .scopes
+                        .iter()
+                        .map(|(deadline, _)| *deadline)
+                        .filter(|deadline| *deadline <= now)
+                        .collect();
+                    expected.sort_unstable();
+                    assert_eq!(model.fire(now), expected);
+                }
             }
-            assert_eq!(timers.next(), names.iter().map(|(at, _)| *at).min());
+            let first = model.scopes.iter().map(|(deadline, _)| *deadline).min();
+            match first {
+                Some(first) => assert!(model.shard.next() <= first),
+                None => assert_eq!(model.shard.next(), u64::MAX),
+            }
         }
-        assert_eq!(timers.len(), names.len());
+        let rest: Vec<Arc<Scope>> = model.scopes.drain(..).map(|(_, scope)| scope).collect();
+        model.shard.clear();
+        for scope in rest {
+            assert_eq!(
+                Arc::strong_count(&scope),
+                1,
+                "the wheel gave its reference back"
+            );
+        }
     }
 }

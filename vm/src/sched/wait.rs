@@ -1,17 +1,21 @@
 //! How a task waits, and how it is woken: exactly once, by exactly one waker.
 //!
-//! A task that waits has its *claim word* set to `WAITING` and a *waiter* (a node of its own) in the list of each thing that could wake it. A
-//! waker holds the lock of its list, and must win the claim by compare-and-swap before it touches the task; who loses goes on to the next waiter.
-//! From then on the waker alone owns the task, until it hands it to its thread (`Thread::wake`).
+//! A task that waits has a *waiter* (a node in its own memory) in the list of each thing that could wake it. Two kinds of wait:
 //!
-//! The waiter that was claimed is unlinked by the waker, all others by the woken task itself, before it does anything else, each under the lock of
-//! its list. So a waiter that is in a list always belongs to the wait that is going on now, and its task is alive.
+//! - **Sole**: one waiter, in one list (a channel's receivers, the timers …). Whoever takes the waiter out of its list, under that list's lock, has claimed
+//!   the task: a sender, the timers, or the task's own thread that cancels it. No further word is needed to decide, and no atomic operation.
+//! - **Several** (`select`): the task's *claim word* is `WAITING`, and a waker must win it by compare-and-swap, under the lock of its list, before it touches the
+//!   task; who loses goes on to the next waiter. The woken task takes the waiters that are left out of their lists, before it does anything else.
+//!
+//! From then on the waker alone owns the task's waiter and payload, until it hands the task to its thread (`Thread::wake`). So a waiter that is in a list
+//! always belongs to the wait that is going on now, and its task is alive.
 //!
 //! Contract of the unsafe code: lists are touched only under the lock of what they belong to; a waiter stays where it is while it is linked.
 
 use crate::shared::Message;
 use crate::sync::{AtomicU32, Ordering};
 use crate::task::Task;
+use crate::value::Value;
 
 /// Who has claimed a waiting task.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,7 +36,7 @@ const CANCELLED: u32 = 3;
 const KILLED: u32 = 4;
 const FIRST_ARM: u32 = 8;
 
-/// The word that decides who wakes a task.
+/// The word that says whether a task waits, and who wakes it.
 pub(crate) struct Claim(AtomicU32);
 
 impl Claim {
@@ -43,19 +47,31 @@ impl Claim {
     pub(crate) fn begin(&self) {
         self.0.store(WAITING, Ordering::Relaxed);
     }
-    /// Tries to become the one who wakes the task. Acquire: what the task wrote before it began to wait; release: the waker's order for whoever
-    /// reads the word (the task itself gets the waker's writes by the hand-over to its thread).
-    pub(crate) fn try_claim(&self, by: Claimed) -> bool {
-        let word = match by {
+    fn word(by: Claimed) -> u32 {
+        match by {
             Claimed::None => IDLE,
             Claimed::Arm(arm) => FIRST_ARM + arm,
             Claimed::TimedOut => TIMED_OUT,
             Claimed::Cancelled => CANCELLED,
             Claimed::Killed => KILLED,
-        };
+        }
+    }
+    /// Tries to become the one who wakes a task that waits for several things. Acquire: what the task wrote before it began to wait; release: the waker's
+    /// order for whoever reads the word (the task itself gets the waker's writes by the hand-over to its thread).
+    pub(crate) fn try_claim(&self, by: Claimed) -> bool {
         self.0
-            .compare_exchange(WAITING, word, Ordering::AcqRel, Ordering::Relaxed)
+            .compare_exchange(
+                WAITING,
+                Claim::word(by),
+                Ordering::AcqRel,
+                Ordering::Relaxed,
+            )
             .is_ok()
+    }
+    /// Notes who has claimed a task whose sole waiter the caller has taken out of its list: nobody else can. The hand-over publishes the store.
+    pub(crate) fn set(&self, by: Claimed) {
+        debug_assert!(self.is_waiting());
+        self.0.store(Claim::word(by), Ordering::Relaxed);
     }
     /// Whether nobody has claimed it; may be outdated at once.
     pub(crate) fn is_waiting(&self) -> bool {
@@ -79,50 +95,222 @@ impl Claim {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Owner {
     None,
-    /// List number `list` of a shared object.
+    /// A list of a shared object.
     Shared(*const crate::shared::SharedObject),
     /// The joiners of a task of the same thread.
     Task(*mut Task),
     /// The joiners of a thread.
     Thread(*const super::block::ThreadBlock),
+    /// The timers of a carrier.
+    Timers(*const super::timers::Shard),
+    /// The members of a scope, whose owner waits. (Its waiter is in no list: see `scope`.)
+    Scope(*const super::scope::Scope),
 }
 
-/// A task's place in a list of waiting ones.
+/// What a waiter is part of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum NodeKind {
+    /// `Task::waiter`.
+    Sole,
+    /// `ArmWaiter::waiter`.
+    Arm,
+    /// `Scope::timer`.
+    Scope,
+}
+
+/// An owner, the number of its list and the kind of the waiter in one word: `address:48 | owner:4 | list:4 | kind:4` (low to high).
+#[derive(Clone, Copy)]
+struct Place(u64);
+
+const ADDRESS: u64 = (1 << 48) - 1;
+
+impl Place {
+    fn new(owner: Owner, list: u8, kind: NodeKind) -> Place {
+        let (address, which) = match owner {
+            Owner::None => (0, 0),
+            Owner::Shared(p) => (p as u64, 1),
+            Owner::Task(p) => (p as u64, 2),
+            Owner::Thread(p) => (p as u64, 3),
+            Owner::Timers(p) => (p as u64, 4),
+            Owner::Scope(p) => (p as u64, 5),
+        };
+        debug_assert!(address & !ADDRESS == 0, "addresses of user space");
+        Place(address | which << 48 | (list as u64) << 52 | (kind as u64) << 56)
+    }
+    fn owner(self) -> Owner {
+        let address = self.0 & ADDRESS;
+        match self.0 >> 48 & 15 {
+            1 => Owner::Shared(address as *const _),
+            2 => Owner::Task(address as *mut _),
+            3 => Owner::Thread(address as *const _),
+            4 => Owner::Timers(address as *const _),
+            5 => Owner::Scope(address as *const _),
+            _ => Owner::None,
+        }
+    }
+    fn list(self) -> u8 {
+        (self.0 >> 52 & 15) as u8
+    }
+    fn kind(self) -> NodeKind {
+        match self.0 >> 56 {
+            0 => NodeKind::Sole,
+            1 => NodeKind::Arm,
+            _ => NodeKind::Scope,
+        }
+    }
+}
+
+/// A task's place in a list of waiting ones. Lists are rings, so a waiter that is in one has neighbours, if only itself.
+#[repr(C)]
 pub(crate) struct Waiter {
-    prev: *mut Waiter,
-    next: *mut Waiter,
-    pub(crate) task: *mut Task,
-    pub(crate) owner: Owner,
-    /// Which arm of a `select` (0 where there is only one).
-    pub(crate) arm: u32,
-    pub(crate) list: u8,
-    is_linked: bool,
-    /// A sender's message, taken by whoever claims it.
-    pub(crate) message: Message,
+    /// Null: it is in no list.
+    pub(super) prev: *mut Waiter,
+    /// Also the link of tasks that are ready, and of those in the inbox of their thread: these wait nowhere.
+    pub(crate) next: *mut Waiter,
+    place: Place,
+    /// A message (a sender's, later taken by whoever claims it; or what the claimed task is given), or the deadline of a timer.
+    payload: u64,
+}
+
+/// `payload` of a task that was woken because the channel was closed. (No value has these bits.)
+const CLOSED: u64 = Value::UNSET.0 + 1;
+
+/// What the one who claimed a task left for it.
+pub(crate) enum Delivery {
+    None,
+    Value(Message),
+    /// The channel was closed.
+    Closed,
 }
 
 impl Waiter {
-    pub(crate) fn new(task: *mut Task) -> Waiter {
+    pub(crate) fn new(kind: NodeKind) -> Waiter {
         Waiter {
             prev: std::ptr::null_mut(),
             next: std::ptr::null_mut(),
-            task,
-            owner: Owner::None,
-            arm: 0,
-            list: 0,
-            is_linked: false,
-            message: Message::NONE,
+            place: Place::new(Owner::None, 0, kind),
+            payload: Value::UNSET.0,
         }
     }
+    /// The waiter is about to be put into this list of the owner.
+    pub(crate) fn set_owner(&mut self, owner: Owner, list: u8) {
+        self.place = Place::new(owner, list, self.place.kind());
+    }
+    pub(crate) fn owner(&self) -> Owner {
+        self.place.owner()
+    }
+    pub(crate) fn list(&self) -> u8 {
+        self.place.list()
+    }
+    pub(crate) fn kind(&self) -> NodeKind {
+        self.place.kind()
+    }
     pub(crate) fn is_linked(&self) -> bool {
-        self.is_linked
+        !self.prev.is_null()
+    }
+    pub(crate) fn set_message(&mut self, message: Message) {
+        drop(self.take_message());
+        self.payload = message.into_bits();
+    }
+    /// The message, if there is one; `Message::NONE` else.
+    pub(crate) fn take_message(&mut self) -> Message {
+        let bits = std::mem::replace(&mut self.payload, Value::UNSET.0);
+        if bits == CLOSED {
+            return Message::NONE;
+        }
+        // SAFETY: put there by `set_message`, and nobody has taken it since.
+        unsafe { Message::from_bits(bits) }
+    }
+    pub(super) fn deadline(&self) -> u64 {
+        self.payload
+    }
+    pub(super) fn set_deadline(&mut self, deadline: u64) {
+        self.payload = deadline;
+    }
+    /// A timer's waiter that is in no list any more holds no message.
+    pub(super) fn clear_deadline(&mut self) {
+        self.payload = Value::UNSET.0;
+    }
+    /// The task whose waiter this is; null: a scope's.
+    pub(crate) fn task(&self) -> *mut Task {
+        let this = std::ptr::from_ref(self);
+        match self.kind() {
+            NodeKind::Sole => Task::of_waiter(this),
+            // SAFETY: such a waiter is the first field of an `ArmWaiter`.
+            NodeKind::Arm => unsafe { (*this.cast::<ArmWaiter>()).task },
+            NodeKind::Scope => std::ptr::null_mut(),
+        }
+    }
+    fn claimed_as(&self) -> Claimed {
+        match self.kind() {
+            // SAFETY: as in `task`.
+            NodeKind::Arm => unsafe {
+                Claimed::Arm((*std::ptr::from_ref(self).cast::<ArmWaiter>()).arm)
+            },
+            _ => Claimed::Arm(0),
+        }
     }
 }
 
-/// Waiting tasks, first come first.
+/// Gives a claimed task what it waited for.
+///
+/// # Safety
+/// The task is claimed by the caller, and not handed over yet.
+pub(crate) unsafe fn deliver(task: *mut Task, delivery: Delivery) {
+    // SAFETY: promised by the caller: the payload is the waker's until the hand-over.
+    unsafe {
+        let waiter = &mut (*task).waiter;
+        match delivery {
+            Delivery::None => {}
+            Delivery::Value(message) => waiter.set_message(message),
+            Delivery::Closed => {
+                drop(waiter.take_message());
+                waiter.payload = CLOSED;
+            }
+        }
+    }
+}
+
+/// What the woken task was given.
+pub(crate) fn take_delivery(waiter: &mut Waiter) -> Delivery {
+    match waiter.payload {
+        CLOSED => {
+            waiter.payload = Value::UNSET.0;
+            Delivery::Closed
+        }
+        bits if bits == Value::UNSET.0 => Delivery::None,
+        _ => Delivery::Value(waiter.take_message()),
+    }
+}
+
+/// One of the waiters of a `select`.
+#[repr(C)]
+pub(crate) struct ArmWaiter {
+    pub(crate) waiter: Waiter,
+    pub(crate) task: *mut Task,
+    pub(crate) arm: u32,
+}
+
+impl ArmWaiter {
+    pub(crate) fn new(task: *mut Task, arm: u32) -> ArmWaiter {
+        ArmWaiter {
+            waiter: Waiter::new(NodeKind::Arm),
+            task,
+            arm,
+        }
+    }
+}
+
+impl Drop for ArmWaiter {
+    fn drop(&mut self) {
+        debug_assert!(!self.waiter.is_linked());
+        drop(self.waiter.take_message());
+    }
+}
+
+/// Waiting tasks, first come first: a ring, named by its first.
 pub(crate) struct WaitList {
-    head: *mut Waiter,
-    tail: *mut Waiter,
+    first: *mut Waiter,
 }
 
 // SAFETY: a list is used under the lock of its owner, and its waiters with it.
@@ -131,8 +319,7 @@ unsafe impl Send for WaitList {}
 impl Default for WaitList {
     fn default() -> WaitList {
         WaitList {
-            head: std::ptr::null_mut(),
-            tail: std::ptr::null_mut(),
+            first: std::ptr::null_mut(),
         }
     }
 }
@@ -143,73 +330,81 @@ impl WaitList {
     pub(crate) unsafe fn push(&mut self, waiter: *mut Waiter) {
         // SAFETY: promised by the caller.
         unsafe {
-            debug_assert!(!(*waiter).is_linked);
-            (*waiter).is_linked = true;
-            (*waiter).prev = self.tail;
-            (*waiter).next = std::ptr::null_mut();
-            if self.tail.is_null() {
-                self.head = waiter;
+            debug_assert!(!(*waiter).is_linked());
+            if self.first.is_null() {
+                (*waiter).prev = waiter;
+                (*waiter).next = waiter;
+                self.first = waiter;
             } else {
-                (*self.tail).next = waiter;
+                insert_before(self.first, waiter);
             }
-            self.tail = waiter;
         }
+    }
+    /// Every waiter, first come first.
+    ///
+    /// # Safety
+    /// See the head of the file; the list does not change meanwhile.
+    unsafe fn iter(&self) -> impl Iterator<Item = *mut Waiter> {
+        let first = self.first;
+        let mut next = first;
+        std::iter::from_fn(move || {
+            let at = next;
+            if at.is_null() {
+                return None;
+            }
+            // SAFETY: waiters in the list are alive while the lock is held.
+            let after = unsafe { (*at).next };
+            next = if after == first {
+                std::ptr::null_mut()
+            } else {
+                after
+            };
+            Some(at)
+        })
     }
     /// How many waiters nobody has claimed.
     ///
     /// # Safety
     /// See the head of the file.
     pub(crate) unsafe fn count_waiting(&self) -> u64 {
-        let mut count = 0;
-        let mut at = self.head;
-        while !at.is_null() {
-            // SAFETY: waiters in the list are alive while the lock is held.
-            unsafe {
-                count += (*(*at).task).claim.is_waiting() as u64;
-                at = (*at).next;
-            }
+        // SAFETY: waiters in the list are alive while the lock is held.
+        unsafe {
+            self.iter()
+                .filter(|at| (*(**at).task()).claim.is_waiting())
+                .count() as u64
         }
-        count
     }
     /// Whether a task other than this one waits here, claimed by nobody.
     ///
     /// # Safety
     /// See the head of the file.
     pub(crate) unsafe fn has_other(&self, task: *mut Task) -> bool {
-        let mut at = self.head;
-        while !at.is_null() {
-            // SAFETY: waiters in the list are alive while the lock is held.
-            unsafe {
-                if (*at).task != task && (*(*at).task).claim.is_waiting() {
-                    return true;
-                }
-                at = (*at).next;
-            }
+        // SAFETY: waiters in the list are alive while the lock is held.
+        unsafe {
+            self.iter()
+                .any(|at| (*at).task() != task && (*(*at).task()).claim.is_waiting())
         }
-        false
     }
-    /// Takes a waiter out, if it is (still) in the list.
+    /// Takes a waiter out, if it is (still) in the list; whether it was.
     ///
     /// # Safety
     /// See the head of the file; the waiter is in this list or in none.
-    pub(crate) unsafe fn remove(&mut self, waiter: *mut Waiter) {
+    pub(crate) unsafe fn remove(&mut self, waiter: *mut Waiter) -> bool {
         // SAFETY: promised by the caller: neighbours are linked and alive.
         unsafe {
-            if !(*waiter).is_linked {
-                return;
+            if !(*waiter).is_linked() {
+                return false;
             }
-            (*waiter).is_linked = false;
-            let (prev, next) = ((*waiter).prev, (*waiter).next);
-            if prev.is_null() {
-                self.head = next;
-            } else {
-                (*prev).next = next;
+            if self.first == waiter {
+                let next = (*waiter).next;
+                self.first = if next == waiter {
+                    std::ptr::null_mut()
+                } else {
+                    next
+                };
             }
-            if next.is_null() {
-                self.tail = prev;
-            } else {
-                (*next).prev = prev;
-            }
+            unlink(waiter);
+            true
         }
     }
     /// Claims the first waiter that nobody else has claimed, and takes it out.
@@ -217,7 +412,7 @@ impl WaitList {
     /// # Safety
     /// See the head of the file.
     pub(crate) unsafe fn claim_first(&mut self) -> Option<*mut Waiter> {
-        // SAFETY: waiters in the list are alive while the lock is held.
+        // SAFETY: promised by the caller.
         unsafe { self.claim_first_where(|_| true) }
     }
     /// The same among those for which `suits` holds.
@@ -228,17 +423,69 @@ impl WaitList {
         &mut self,
         mut suits: impl FnMut(&Waiter) -> bool,
     ) -> Option<*mut Waiter> {
-        let mut at = self.head;
+        let mut at = self.first;
         while !at.is_null() {
             // SAFETY: waiters in the list are alive while the lock is held.
             unsafe {
-                if suits(&*at) && (*(*at).task).claim.try_claim(Claimed::Arm((*at).arm)) {
+                let waiter = &*at;
+                if suits(waiter) && claim(waiter) {
                     self.remove(at);
                     return Some(at);
                 }
-                at = (*at).next;
+                at = waiter.next;
+                if at == self.first {
+                    break;
+                }
             }
         }
         None
+    }
+}
+
+/// Tries to claim the task of a waiter that is in a list whose lock the caller holds; who succeeds takes the waiter out.
+///
+/// # Safety
+/// As said.
+unsafe fn claim(waiter: &Waiter) -> bool {
+    // SAFETY: the task of a waiter in a list is alive.
+    unsafe {
+        let claim = &(*waiter.task()).claim;
+        match waiter.kind() {
+            NodeKind::Arm => claim.try_claim(waiter.claimed_as()),
+            _ => {
+                claim.set(Claimed::Arm(0));
+                true
+            }
+        }
+    }
+}
+
+/// Puts a waiter in front of one that is in a ring.
+///
+/// # Safety
+/// The caller holds the lock of the ring; the waiter is in none.
+pub(super) unsafe fn insert_before(at: *mut Waiter, waiter: *mut Waiter) {
+    // SAFETY: promised by the caller.
+    unsafe {
+        let prev = (*at).prev;
+        (*waiter).prev = prev;
+        (*waiter).next = at;
+        (*prev).next = waiter;
+        (*at).prev = waiter;
+    }
+}
+
+/// Takes a waiter out of its ring.
+///
+/// # Safety
+/// The caller holds the lock of the ring, and sees to what names its first.
+pub(super) unsafe fn unlink(waiter: *mut Waiter) {
+    // SAFETY: promised by the caller.
+    unsafe {
+        let (prev, next) = ((*waiter).prev, (*waiter).next);
+        (*prev).next = next;
+        (*next).prev = prev;
+        (*waiter).prev = std::ptr::null_mut();
+        (*waiter).next = std::ptr::null_mut();
     }
 }

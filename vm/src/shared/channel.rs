@@ -3,8 +3,8 @@
 //! A message is handed to a claimed receiver directly; so values come out in the order in which their `send`s began to hold them.
 
 use super::Message;
-use crate::sched::wait::{WaitList, Waiter};
-use crate::task::{Delivery, Task};
+use crate::sched::wait::{Delivery, WaitList, Waiter, deliver};
+use crate::task::Task;
 use std::collections::VecDeque;
 
 pub(crate) struct ChannelState {
@@ -50,8 +50,8 @@ impl ChannelState {
         // SAFETY: under the channel's lock; a claimed task is ours until it is woken.
         unsafe {
             if let Some(waiter) = self.receivers.claim_first() {
-                let task = (*waiter).task;
-                (*task).delivery = Delivery::Value(message);
+                let task = (*waiter).task();
+                deliver(task, Delivery::Value(message));
                 return Sent::To(task);
             }
         }
@@ -67,12 +67,12 @@ impl ChannelState {
             if let Some(message) = self.queue.pop_front() {
                 let sender = self.senders.claim_first();
                 if let Some(sender) = sender {
-                    self.queue.push_back((*sender).message.take());
+                    self.queue.push_back((*sender).take_message());
                 }
                 return Received::Message(message, sender.map(|s| sent(s)));
             }
             if let Some(sender) = self.senders.claim_first() {
-                let message = (*sender).message.take();
+                let message = (*sender).take_message();
                 return Received::Message(message, Some(sent(sender)));
             }
         }
@@ -90,9 +90,9 @@ impl ChannelState {
             // SAFETY: under the channel's lock; claimed tasks are ours until they are woken.
             unsafe {
                 while let Some(waiter) = list.claim_first() {
-                    (*waiter).message = Message::NONE;
-                    let task = (*waiter).task;
-                    (*task).delivery = Delivery::Closed;
+                    drop((*waiter).take_message());
+                    let task = (*waiter).task();
+                    deliver(task, Delivery::Closed);
                     woken.push(task);
                 }
             }
@@ -108,8 +108,11 @@ impl ChannelState {
 unsafe fn sent(waiter: *mut Waiter) -> *mut Task {
     // SAFETY: promised by the caller.
     unsafe {
-        let task = (*waiter).task;
-        (*task).delivery = Delivery::Value(Message::shared(crate::value::Value::NIL));
+        let task = (*waiter).task();
+        deliver(
+            task,
+            Delivery::Value(Message::shared(crate::value::Value::NIL)),
+        );
         task
     }
 }

@@ -3,17 +3,28 @@
 //! A shared object is named by a *handle* (`object::Handle`), which lies in a bundle that owns it: so heaps and messages that hold a handle
 //! count as they do for frozen values.
 
+pub mod broadcast;
 pub(crate) mod channel;
 pub mod natives;
+pub mod once;
 pub(crate) mod permits;
+pub mod queue;
+pub mod shared_map;
+mod support;
+pub mod thread_local;
 
+use crate::heap::parcel::Parcel;
 use crate::heap::{Heap, bundle};
 use crate::object::{Handle, Header, Kind, type_id};
 use crate::sched::wait::WaitList;
-use crate::sync::Mutex;
+use crate::sync::Lock;
 use crate::value::Value;
+use broadcast::{BroadcastState, SlotState, Subscription};
 use channel::ChannelState;
+use once::OnceState;
 use permits::{GateState, MutexState, SemaphoreState};
+use queue::QueueState;
+use shared_map::SharedMapState;
 
 /// The state of a shared object, behind its lock.
 pub(crate) enum ObjectState {
@@ -22,7 +33,14 @@ pub(crate) enum ObjectState {
     Mutex(MutexState),
     /// Latch and barrier.
     Gate(GateState),
+    /// Also a `Scoped`'s default and what a `ThreadLocal` begins with.
     Atomic(Message),
+    Broadcast(BroadcastState),
+    Slot(SlotState),
+    Subscriber(Subscription),
+    Once(OnceState),
+    Map(SharedMapState),
+    Queue(QueueState),
 }
 
 impl ObjectState {
@@ -37,21 +55,31 @@ impl ObjectState {
             ObjectState::Semaphore(semaphore) => Some(&mut semaphore.waiting),
             ObjectState::Mutex(mutex) => Some(&mut mutex.waiting),
             ObjectState::Gate(gate) => Some(&mut gate.waiting),
-            ObjectState::Atomic(_) => None,
+            ObjectState::Broadcast(broadcast) => Some(&mut broadcast.senders),
+            ObjectState::Slot(slot) => Some(&mut slot.receivers),
+            ObjectState::Once(once) => Some(&mut once.waiting),
+            ObjectState::Queue(queue) => Some(&mut queue.receivers),
+            ObjectState::Atomic(_) | ObjectState::Subscriber(_) | ObjectState::Map(_) => None,
+        }
+    }
+    /// A waiter was taken out of a list unclaimed.
+    pub(crate) fn has_left(&mut self) {
+        if let ObjectState::Gate(gate) = self {
+            gate.has_left();
         }
     }
 }
 
 /// Something that threads share by reference.
 pub(crate) struct SharedObject {
-    pub(crate) state: Mutex<ObjectState>,
+    pub(crate) state: Lock<ObjectState>,
 }
 
 impl SharedObject {
     /// Makes one, and a handle of it with one reference, which is the caller's.
     pub(crate) fn handle(type_id: u32, state: ObjectState) -> Value {
         let object = Box::new(SharedObject {
-            state: Mutex::new(state),
+            state: Lock::new(state),
         });
         let target: *const SharedObject = &*object;
         bundle::new_handle(type_id, target.cast(), bundle::Payload::Object(object))
@@ -91,14 +119,6 @@ pub(crate) struct Message(Value);
 // SAFETY: shared values are immutable and counted atomically; a parcel has one owner.
 unsafe impl Send for Message {}
 
-/// A detached graph.
-pub(crate) struct Parcel {
-    /// Keeps the value alive.
-    #[expect(dead_code, reason = "owns what the value leads to")]
-    heap: Heap,
-    value: Value,
-}
-
 impl Message {
     /// No message.
     pub(crate) const NONE: Message = Message(Value::UNSET);
@@ -116,16 +136,44 @@ impl Message {
         }
         Message(value)
     }
+    /// Takes over the caller's reference.
+    pub(crate) fn owned(value: Value) -> Message {
+        debug_assert!(value.is_shared());
+        Message(value)
+    }
+    /// The result of a thread that has ended, and its heap. What is local in it is handed over.
     pub(crate) fn parcel(heap: Heap, value: Value) -> Message {
         if !value.is_local() {
             return Message::shared(value);
         }
-        let parcel = Box::new(Parcel { heap, value });
+        Message::of_parcel(Parcel::of_thread(heap, value))
+    }
+    /// A copy that `Heap::copy_out` made.
+    pub(crate) fn copied(heap: Heap, value: Value) -> Message {
+        if !value.is_local() {
+            return Message::shared(value);
+        }
+        Message::of_parcel(Parcel::new(heap, value))
+    }
+    fn of_parcel(parcel: Parcel) -> Message {
         // The tag of a local object can stand for nothing else here.
-        Message(Value::local(Box::into_raw(parcel).cast::<Header>()))
+        Message(Value::local(
+            Box::into_raw(Box::new(parcel)).cast::<Header>(),
+        ))
     }
     pub(crate) fn take(&mut self) -> Message {
         std::mem::replace(self, Message::NONE)
+    }
+    /// The message as a number, which owns what the message did.
+    pub(crate) fn into_bits(self) -> u64 {
+        let bits = self.0.bits();
+        std::mem::forget(self);
+        bits
+    }
+    /// # Safety
+    /// From `into_bits`, once.
+    pub(crate) unsafe fn from_bits(bits: u64) -> Message {
+        Message(Value::from_bits(bits))
     }
     pub(crate) fn is_parcel(&self) -> bool {
         self.0.is_local()
@@ -141,21 +189,20 @@ impl Message {
     /// The value in the receiver's heap. If that has no room, the message comes back.
     pub(crate) fn deliver(self, heap: &mut Heap) -> Result<Value, Message> {
         if !self.0.is_local() {
-            return Ok(heap.adopt(self.0));
+            // The message's reference becomes the heap's.
+            return Ok(heap.adopt_owned(std::mem::ManuallyDrop::new(self).0));
         }
-        // SAFETY: made by `parcel`, and owned by this message.
-        let value = unsafe { (*self.0.as_object().cast::<Parcel>()).value };
-        match heap.import(value) {
-            Ok(copy) => Ok(copy),
-            Err(_) => Err(self),
-        }
+        let address = std::mem::ManuallyDrop::new(self).0.as_object();
+        // SAFETY: made by `of_parcel`, and owned by this message.
+        let parcel = unsafe { Box::from_raw(address.cast::<Parcel>()) };
+        parcel.deliver(heap).map_err(Message::of_parcel)
     }
 }
 
 impl Drop for Message {
     fn drop(&mut self) {
         if self.0.is_local() {
-            // SAFETY: made by `parcel`, and owned by this message.
+            // SAFETY: made by `of_parcel`, and owned by this message.
             drop(unsafe { Box::from_raw(self.0.as_object().cast::<Parcel>()) });
         } else if self.0.is_shared() {
             // SAFETY: the reference was counted in `shared`.

@@ -7,8 +7,8 @@ use crate::native::{Ctx, NativeDef, NativeResult, Trap};
 use crate::object::{Kind, TaskObject, type_id};
 use crate::sched::block::{CANCEL, KILL, Outcome};
 use crate::sched::scope::Scope;
-use crate::sched::wait::{Claimed, Owner, Waiter};
-use crate::task::Wait;
+use crate::sched::wait::{ArmWaiter, Claimed, Owner, Waiter};
+use crate::task::{Wait, flag};
 use crate::thread::thread_of;
 use crate::types::ErrorKind;
 use crate::value::Value;
@@ -25,7 +25,7 @@ pub static CONCURRENCY: &[NativeDef] = crate::natives! {
     /// The program does not report how it ends.
     plain "Task.detach" (self) => task_detach;
     /// The task that runs.
-    plain "__current_task" () => |ctx| { let handle = ctx.thread.task().handle; Ok(handle) };
+    plain "__current_task" () => |ctx| { let task = ctx.thread.current; Ok(ctx.thread.handle_of(task, Value::NIL)) };
     /// Waits until the thread has ended; gives its result or throws its error. A mutable result goes to the first who joins.
     suspending "Thread.join" (self) => join;
     /// Whether the thread has ended, well or not.
@@ -35,7 +35,7 @@ pub static CONCURRENCY: &[NativeDef] = crate::natives! {
     /// Ends the thread at its next safepoint, busy or not; its defers run.
     plain "Thread.kill" (self) => |ctx| thread_request(ctx, KILL);
     /// The program neither waits for the thread nor reports how it ends.
-    plain "Thread.detach" (self) => |ctx| { let block = thread_arg(ctx)?; ctx.thread.scheduler.detach(&block); ctx.nil() };
+    plain "Thread.detach" (self) => |ctx| { let block = thread_arg(ctx)?; ctx.thread.scheduler.detach(&ctx.thread.own, &block); ctx.nil() };
 
     /// Lets so much time pass.
     suspending "sleep" (duration) => sleep;
@@ -58,8 +58,8 @@ pub static CONCURRENCY: &[NativeDef] = crate::natives! {
     plain crossing "Channel.try_send" (self, value) => try_send;
     /// The next message, waiting for one; throws `ChannelClosed` when the channel is closed and empty.
     suspending "Channel.recv" (self) => |ctx| receive(ctx, Wait::Receive);
-    /// The next message, or nil if there is none now.
-    plain "Channel.try_recv" (self) => try_receive;
+    /// The next message, or `default` (nil) if there is none now.
+    plain "Channel.try_recv" (self, "default?") => try_receive;
     /// The next message of a loop, which ends when the channel is closed and empty.
     suspending "Channel.next" (self) => |ctx| receive(ctx, Wait::Next);
     /// The channel itself: loops over its messages.
@@ -105,7 +105,7 @@ pub static CONCURRENCY: &[NativeDef] = crate::natives! {
     /// The value here.
     plain "Scoped.get" (self) => scoped_get;
     plain "__scoped_push" (scoped, value) => scoped_push;
-    plain "__scoped_pop" () => |ctx| { let task = ctx.thread.task(); task.scoped = task.scoped.take().and_then(|b| b.outer.clone()); ctx.nil() };
+    plain "__scoped_pop" () => |ctx| { let more = ctx.thread.task().more(); more.scoped = more.scoped.take().and_then(|b| b.outer.clone()); ctx.nil() };
 
     /// An immutable value that threads change atomically.
     plain "Atomic" ("value?") => atomic;
@@ -134,7 +134,7 @@ fn task_of(ctx: &mut Ctx) -> Result<Option<*mut crate::task::Task>, Trap> {
         return Err(ctx.wrong_type(0, "a Task"));
     }
     // SAFETY: its kind was tested.
-    let task = unsafe { (*handle.as_object().cast::<TaskObject>()).task };
+    let task = unsafe { (*handle.as_object().cast::<TaskObject>()).task() };
     Ok((!task.is_null()).then_some(task))
 }
 fn task_cancel(ctx: &mut Ctx) -> NativeResult {
@@ -146,7 +146,7 @@ fn task_cancel(ctx: &mut Ctx) -> NativeResult {
 fn task_detach(ctx: &mut Ctx) -> NativeResult {
     if let Some(task) = task_of(ctx)? {
         // SAFETY: a task of this thread that has not ended.
-        unsafe { (*task).is_detached = true };
+        unsafe { (*task).flags |= flag::IS_DETACHED };
     }
     ctx.nil()
 }
@@ -161,7 +161,7 @@ fn thread_request(ctx: &mut Ctx, what: u32) -> NativeResult {
     let block = thread_arg(ctx)?;
     let has_ended = !matches!(block.end.lock().outcome, Outcome::None);
     if !has_ended {
-        ctx.thread.scheduler.clone().request(&block, what);
+        ctx.thread.scheduler.request(&ctx.thread.own, &block, what);
         // If it is this thread, the next safepoint is now.
         ctx.thread.end_slice();
     }
@@ -173,7 +173,7 @@ fn sleep(ctx: &mut Ctx) -> NativeResult {
     let thread = &mut *ctx.thread;
     thread.blocking_point()?;
     thread.begin_wait(Wait::Sleep)?;
-    thread.set_timer(nanoseconds);
+    thread.sleep_for(nanoseconds);
     Err(Trap::Suspend)
 }
 
@@ -194,7 +194,7 @@ fn scope_wait(ctx: &mut Ctx) -> NativeResult {
     let scope = scope_arg(ctx)?;
     if ctx.thread.is_killing {
         // What is inside is being killed, too, or is told to.
-        ctx.thread.scheduler.clone().cancel_scope(&scope);
+        ctx.thread.scheduler.cancel_scope(&ctx.thread.own, &scope);
         return Ok(Value::TRUE);
     }
     if ctx.thread.await_scope(&scope)? {
@@ -206,12 +206,12 @@ fn scope_cancel(ctx: &mut Ctx) -> NativeResult {
     let scope = scope_arg(ctx)?;
     let task = ctx.thread.task();
     // The owner itself is past that.
-    if task.cancelled_for.is_null() {
-        task.cancelled_for = Arc::as_ptr(&scope);
-        task.is_own_cancel = true;
+    if task.more().cancelled_for.is_none() {
+        task.more().cancelled_for = Some(scope.clone());
+        task.set(flag::IS_OWN_CANCEL);
     }
     scope.state.lock().is_cancelled = true;
-    ctx.thread.scheduler.clone().cancel_scope(&scope);
+    ctx.thread.scheduler.cancel_scope(&ctx.thread.own, &scope);
     ctx.thread.cancel_in_scopes();
     ctx.nil()
 }
@@ -294,7 +294,7 @@ fn send(ctx: &mut Ctx) -> NativeResult {
             let waiter = thread.single_waiter(Owner::Shared(object), 1);
             // SAFETY: under the channel's lock.
             unsafe {
-                (*waiter).message = message;
+                (*waiter).set_message(message);
                 channel.senders.push(waiter);
             }
             Err(Trap::Suspend)
@@ -360,7 +360,7 @@ fn try_receive(ctx: &mut Ctx) -> NativeResult {
             ctx.thread.wake_all(sender);
             ctx.thread.deliver_in_native(message)
         }
-        Received::Empty => Ok(Value::NIL),
+        Received::Empty => Ok(ctx.arg_or_nil(1)),
         Received::Closed => Err(ctx.thread.throw_closed()),
     }
 }
@@ -438,10 +438,7 @@ fn select(ctx: &mut Ctx) -> NativeResult {
         if limit.is_some_and(|limit| limit <= 0) {
             return ctx.thread.pair(-1, Value::NIL);
         }
-        if wait_for_all(ctx, &kinds, &mut messages)? {
-            if let Some(limit) = limit {
-                ctx.thread.set_timer(limit);
-            }
+        if wait_for_all(ctx, &kinds, &mut messages, limit)? {
             return Err(Trap::Suspend);
         }
     }
@@ -453,6 +450,7 @@ fn wait_for_all(
     ctx: &mut Ctx,
     kinds: &[u8],
     messages: &mut [Option<Message>],
+    limit: Option<i64>,
 ) -> Result<bool, Trap> {
     let objects: Vec<Value> = (0..kinds.len()).map(|arm| ctx.arg(3 + 2 * arm)).collect();
     let operands = crate::ops::list::new_tuple(&mut ctx.thread.heap, &objects);
@@ -460,16 +458,23 @@ fn wait_for_all(
     let thread = &mut *ctx.thread;
     thread.begin_wait(Wait::Select)?;
     let current = thread.current;
-    let task = thread.task();
-    task.wait_value = operands;
-    task.arms = (0..kinds.len()).map(|_| Waiter::new(current)).collect();
-    let arms = task.arms.as_mut_ptr();
+    let more = thread.task().more();
+    more.wait_value = operands;
+    // One more for the time limit, behind the arms.
+    let count = kinds.len() + limit.is_some() as usize;
+    more.arms = (0..count as u32)
+        .map(|arm| ArmWaiter::new(current, arm))
+        .collect();
+    let arms = more.arms.as_mut_ptr();
+    // SAFETY: the waiters stay in the task's vector, which does not change while it waits; one that is in no list is the task's alone.
+    let waiter_of = |arm: usize| unsafe { &raw mut (*arms.add(arm)).waiter };
     for (arm, object) in objects.iter().enumerate() {
-        // SAFETY: the waiters stay in the task's vector, which does not change while it waits; one that is in no list is the task's alone.
+        let waiter = waiter_of(arm);
+        // SAFETY: as above.
         unsafe {
-            let waiter = arms.add(arm);
-            (*waiter).arm = arm as u32;
-            (*waiter).message = messages[arm].take().unwrap_or(Message::NONE);
+            if let Some(message) = messages[arm].take() {
+                (*waiter).set_message(message);
+            }
             if enlist(kinds[arm], *object, waiter) {
                 continue;
             }
@@ -480,12 +485,23 @@ fn wait_for_all(
             // The claim is the task's own: nobody touches its waiters any more.
             for (i, message) in messages.iter_mut().enumerate().take(arm + 1) {
                 if matches!(kinds[i], b's' | b'S') {
-                    *message = Some((*arms.add(i)).message.take());
+                    *message = Some((*waiter_of(i)).take_message());
                 }
             }
         }
         thread.abandon_wait();
         return Ok(false);
+    }
+    if let Some(limit) = limit {
+        let waiter = waiter_of(kinds.len());
+        let scheduler = thread.scheduler.clone();
+        let timers = scheduler.timers(&thread.own);
+        let now = scheduler.now();
+        // SAFETY: as above; the scheduler lives longer than its tasks.
+        unsafe {
+            (*waiter).set_owner(Owner::Timers(timers), 0);
+            timers.add(waiter, now.saturating_add(limit as u64), now);
+        }
     }
     Ok(true)
 }
@@ -500,7 +516,7 @@ fn poll(
     if kind == b'j' {
         let has_ended = if object.is_kind(Kind::Task) {
             // SAFETY: a task's handle.
-            unsafe { (*object.as_object().cast::<TaskObject>()).task.is_null() }
+            unsafe { (*object.as_object().cast::<TaskObject>()).ended() != 0 }
         } else {
             !matches!(thread_of(object).end.lock().outcome, Outcome::None)
         };
@@ -558,11 +574,11 @@ fn enlist(kind: u8, object: Value, waiter: *mut Waiter) -> bool {
     // SAFETY: lists are locked or of this thread; the waiter is the running task's, which is about to wait.
     unsafe {
         if object.is_kind(Kind::Task) {
-            let other = (*object.as_object().cast::<TaskObject>()).task;
+            let other = (*object.as_object().cast::<TaskObject>()).task();
             if other.is_null() {
                 return false;
             }
-            (*waiter).owner = Owner::Task(other);
+            (*waiter).set_owner(Owner::Task(other), 0);
             (*other).joiners.push(waiter);
             return true;
         }
@@ -572,7 +588,7 @@ fn enlist(kind: u8, object: Value, waiter: *mut Waiter) -> bool {
             if !matches!(end.outcome, Outcome::None) {
                 return false;
             }
-            (*waiter).owner = Owner::Thread(Arc::as_ptr(&block));
+            (*waiter).set_owner(Owner::Thread(Arc::as_ptr(&block)), 0);
             end.joiners.push(waiter);
             return true;
         }
@@ -581,14 +597,13 @@ fn enlist(kind: u8, object: Value, waiter: *mut Waiter) -> bool {
         let ObjectState::Channel(channel) = &mut *state else {
             unreachable!("the type says that it is a channel")
         };
-        (*waiter).owner = Owner::Shared(shared);
+        (*waiter).set_owner(Owner::Shared(shared), (kind != b'r') as u8);
         // The task's own arms do not meet, and who was cancelled, but is in the list yet, meets nobody.
-        let task = (*waiter).task;
+        let task = (*waiter).task();
         if kind == b'r' {
             if !channel.queue.is_empty() || channel.senders.has_other(task) || channel.is_closed {
                 return false;
             }
-            (*waiter).list = 0;
             channel.receivers.push(waiter);
         } else {
             if channel.queue.len() < channel.capacity
@@ -597,7 +612,6 @@ fn enlist(kind: u8, object: Value, waiter: *mut Waiter) -> bool {
             {
                 return false;
             }
-            (*waiter).list = 1;
             channel.senders.push(waiter);
         }
         true
@@ -667,11 +681,11 @@ fn lock(ctx: &mut Ctx) -> NativeResult {
             return Err(ctx.throw(ErrorKind::Value, message));
         }
         if mutex.try_lock(task) {
-            thread.task().locks.push(Message::shared(handle));
+            thread.task().more().locks.push(Message::shared(handle));
             return Ok(Value::NIL);
         }
         thread.begin_wait(Wait::Lock)?;
-        thread.task().locks.push(Message::shared(handle));
+        thread.task().more().locks.push(Message::shared(handle));
         let waiter = thread.single_waiter(Owner::Shared(object), 0);
         // SAFETY: under the mutex's lock.
         unsafe { mutex.waiting.push(waiter) };
@@ -687,7 +701,7 @@ fn try_lock(ctx: &mut Ctx) -> NativeResult {
         _ => false,
     };
     if is_mine {
-        ctx.thread.task().locks.push(Message::shared(handle));
+        ctx.thread.task().more().locks.push(Message::shared(handle));
     }
     Ok(Value::bool(is_mine))
 }
@@ -703,6 +717,7 @@ fn unlock(ctx: &mut Ctx) -> NativeResult {
         Ok(next) => {
             ctx.thread
                 .task()
+                .more()
                 .locks
                 .retain(|lock| lock.peek() != Some(handle));
             ctx.thread.wake_all(next);
@@ -784,7 +799,8 @@ fn scoped_object(ctx: &mut Ctx) -> Result<&'static SharedObject, Trap> {
 }
 fn scoped_get(ctx: &mut Ctx) -> NativeResult {
     let object = scoped_object(ctx)?;
-    let mut at = ctx.thread.task().scoped.clone();
+    let more = ctx.thread.task().more_if_any();
+    let mut at = more.and_then(|more| more.scoped.clone());
     while let Some(binding) = at {
         if std::ptr::eq(binding.object, object)
             && let Some(value) = binding.value.again()
@@ -800,12 +816,12 @@ fn scoped_push(ctx: &mut Ctx) -> NativeResult {
     let handle = ctx.arg(0);
     let value = ctx.arg(1);
     let value = ctx.thread.share(value, "value")?;
-    let task = ctx.thread.task();
-    task.scoped = Some(Arc::new(Binding {
+    let more = ctx.thread.task().more();
+    more.scoped = Some(Arc::new(Binding {
         object,
         _keeps: Message::shared(handle),
         value,
-        outer: task.scoped.take(),
+        outer: more.scoped.take(),
     }));
     ctx.nil()
 }

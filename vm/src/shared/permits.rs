@@ -1,8 +1,8 @@
 //! Semaphores, mutexes, latches and barriers: counts, and those who wait for them to change.
 
 use super::Message;
-use crate::sched::wait::WaitList;
-use crate::task::{Delivery, Task};
+use crate::sched::wait::{Delivery, WaitList, deliver};
+use crate::task::Task;
 use crate::value::Value;
 
 /// Permits go to waiting tasks in the order in which they came.
@@ -36,8 +36,8 @@ unsafe fn claim(list: &mut WaitList, value: Value) -> Option<*mut Task> {
     // SAFETY: promised by the caller; a claimed task is ours until it is woken.
     unsafe {
         let waiter = list.claim_first()?;
-        let task = (*waiter).task;
-        (*task).delivery = Delivery::Value(Message::shared(value));
+        let task = (*waiter).task();
+        deliver(task, Delivery::Value(Message::shared(value)));
         Some(task)
     }
 }

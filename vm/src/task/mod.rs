@@ -1,30 +1,32 @@
 //! Tasks: what is suspended and resumed.
 //!
-//! A task is data: a register stack, the position in the top frame, and what it waits for. Nothing of it is on a native stack. It never moves,
+//! A task is data: registers, the position in the top frame, and what it waits for. Nothing of it is on a native stack. It never moves,
 //! since wakers of other threads point to it (see `sched::wait`); it is freed when it ends, and its result lives in its handle.
+//!
+//! **Where its registers are.** While it runs, in the carrier's run stack. While it does not, in the room behind its header, which is as large as its first
+//! function needs: a task that waits there is one block of some 200 bytes. If it was left in a deeper frame they are in a block of their own, which is
+//! exactly as large as they are; and if they fill more than half of the run stack, they keep that and the carrier takes another.
+//!
+//! Contract of the unsafe code: a task is used by who has its thread mounted. While it waits, wakers touch its claim word, its waiter and what that holds, as
+//! `sched::wait` says, and nothing else; so code that may run at the same time as a waker makes no reference to the whole task.
 
 mod hopper;
+mod list;
+mod pool;
 mod stack;
 
 pub(crate) use hopper::Hopper;
+pub(crate) use list::{ReadyQueue, TaskList};
+pub(crate) use pool::TaskPool;
 pub(crate) use stack::Stack;
 
 use crate::interp::frame;
-use crate::module::Proto;
 use crate::sched::ThreadBlock;
 use crate::sched::scope::Scope;
-use crate::sched::timers::NO_TIMER;
-use crate::sched::wait::{Claim, WaitList, Waiter};
+use crate::sched::wait::{ArmWaiter, Claim, NodeKind, WaitList, Waiter};
 use crate::shared::Message;
 use crate::value::Value;
 use std::sync::Arc;
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum TaskState {
-    Ready,
-    Running,
-    Waiting,
-}
 
 /// How a task ended: `aux` of its handle (0 while it has not).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,6 +40,7 @@ pub(crate) enum Ended {
 
 /// What a task waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
 pub(crate) enum Wait {
     None,
     Sleep,
@@ -53,6 +56,12 @@ pub(crate) enum Wait {
     Acquire,
     Lock,
     Gate,
+    /// Room in all subscribers of a broadcast.
+    Broadcast,
+    Subscriber,
+    /// The end of the call that a `Once` makes.
+    Once,
+    Queue,
 }
 
 impl Wait {
@@ -70,194 +79,246 @@ impl Wait {
             Wait::Acquire => "acquire of a semaphore",
             Wait::Lock => "lock of a mutex",
             Wait::Gate => "wait of a latch or barrier",
+            Wait::Broadcast => "send to a broadcast",
+            Wait::Subscriber => "recv of a broadcast's subscriber",
+            Wait::Once => "the call of a once",
+            Wait::Queue => "recv of a queue",
         }
     }
 }
 
-/// What the one who claimed a task left for it.
-pub(crate) enum Delivery {
-    None,
-    Value(Message),
-    /// The channel was closed.
-    Closed,
+/// What a task is, as bits of `Task::flags`.
+pub(crate) mod flag {
+    /// It has run, or was made, since a collection last visited all roots: see `TaskList`.
+    pub(crate) const TOUCHED: u16 = 1;
+    /// It has not begun: its registers hold a call of its function.
+    pub(crate) const IS_NEW: u16 = 1 << 1;
+    /// Throws `Cancelled` at its next blocking point.
+    pub(crate) const CANCEL_PENDING: u16 = 1 << 2;
+    /// It stands at a `yield`, which is a blocking point.
+    pub(crate) const HAS_YIELDED: u16 = 1 << 3;
+    pub(crate) const WAS_CANCELLED: u16 = 1 << 4;
+    /// `cancelled_for` was set because the owner of the scope is past it, not because it was cancelled.
+    pub(crate) const IS_OWN_CANCEL: u16 = 1 << 5;
+    pub(crate) const IS_KILLED: u16 = 1 << 6;
+    /// It was killed, and runs its defers.
+    pub(crate) const IS_DYING: u16 = 1 << 7;
+    pub(crate) const IS_DETACHED: u16 = 1 << 8;
+    /// The task that its thread was started for: its result is the thread's.
+    pub(crate) const IS_FIRST: u16 = 1 << 9;
+    /// Its registers are in the run stack of a carrier that it has taken along.
+    pub(crate) const HAS_RUN_STACK: u16 = 1 << 10;
 }
 
 /// A line of execution within a thread.
+#[repr(C)]
 pub struct Task {
-    /// In the inbox of its thread.
-    pub(crate) next: *mut Task,
     pub(crate) block: *const ThreadBlock,
     pub(crate) claim: Claim,
-    /// Position in the thread's table.
-    pub(crate) index: u32,
-    pub id: u64,
-    /// Its timer, while it has one; used under the lock of the timers.
-    pub(crate) timer: u32,
-    pub(crate) has_timer: bool,
-    pub state: TaskState,
+    pub(crate) flags: u16,
     pub(crate) wait: Wait,
-    pub(crate) waiter: Waiter,
-    /// The waiters of a `select`.
-    pub(crate) arms: Vec<Waiter>,
-    /// Written by whoever claimed it.
-    pub(crate) delivery: Delivery,
-    /// What it waits for, if that is a value of the thread: a task's handle, a `select`'s operands.
-    pub(crate) wait_value: Value,
-    pub(crate) stack: Stack,
-    /// Top frame; null while it is mounted.
-    pub(crate) base: *mut Value,
-    pub(crate) pc: *const u64,
-    /// Since it was unmounted, a collection has cleared what lies above its top frame.
-    pub(crate) is_clear_above: bool,
-    /// Above this slot (and the slack) nothing was left behind by frames that are gone.
-    pub(crate) soft_limit: usize,
-    /// It has not begun: the stub's window holds a call with so many arguments.
-    pub(crate) first_call: Option<usize>,
     /// Register of the top frame that gets the result of the wait.
-    pub(crate) wait_dest: usize,
-    /// Its handle, which gets its result.
+    pub(crate) wait_dest: u8,
+    /// Its place where it waits, or, while it is ready, in a queue of tasks (`Waiter::next`).
+    pub(crate) waiter: Waiter,
+    /// Its registers, while it does not run.
+    pub(crate) start: *mut Value,
+    /// Slots that may be used at `start`.
+    pub(crate) capacity: u32,
+    /// Slot of the top frame's base; `MOUNTED` while it runs.
+    base: u32,
+    pub(crate) pc: *const u64,
+    /// Its handle, which gets its result; unset as long as nobody has asked for one.
     pub(crate) handle: Value,
+    pub(super) all_prev: *mut Task,
+    pub(super) all_next: *mut Task,
     /// Tasks of the thread that wait for its end.
     pub(crate) joiners: WaitList,
-    /// The scope that waits for it.
-    pub(crate) member: Option<Arc<Scope>>,
     /// The innermost scope that it has open, else that of which it is a member: what it starts belongs to that.
     pub(crate) scope: Option<Arc<Scope>>,
-    /// Throws `Cancelled` at its next blocking point.
-    pub(crate) is_cancel_pending: bool,
-    /// It stands at a `yield`, which is a blocking point.
-    pub(crate) has_yielded: bool,
+    /// What few tasks have.
+    more: Option<Box<More>>,
+    /// Where it was started: see `sched::sites`.
+    pub(crate) site: u32,
+    /// Slots behind the header.
+    own_slots: u16,
+    /// Registers of the top frame that are live although its prototype does not say so.
+    pub(crate) extra: u16,
+}
+
+/// What few tasks have.
+#[derive(Default)]
+pub(crate) struct More {
+    /// The waiters of a `select`.
+    pub(crate) arms: Vec<ArmWaiter>,
+    /// What it waits for, if that is a value of the thread: a task's handle, a `select`'s operands.
+    pub(crate) wait_value: Value,
     /// The scope for which it was cancelled already.
-    pub(crate) cancelled_for: *const Scope,
-    pub(crate) was_cancelled: bool,
-    /// `cancelled_for` was set because the owner of the scope is past it, not because it was cancelled.
-    pub(crate) is_own_cancel: bool,
-    pub(crate) is_killed: bool,
-    /// It was killed, and runs its defers.
-    pub(crate) is_dying: bool,
-    pub(crate) is_detached: bool,
-    /// The task that its thread was started for: its result is the thread's.
-    pub(crate) is_first: bool,
+    pub(crate) cancelled_for: Option<Arc<Scope>>,
     pub(crate) name: Option<Box<str>>,
-    /// Where it was started.
-    pub(crate) site: (*const Proto, u64),
     /// The innermost `Scoped` that was set.
     pub(crate) scoped: Option<Arc<crate::shared::Binding>>,
     /// Handles of the mutexes that it holds.
     pub(crate) locks: Vec<Message>,
+    /// See `Stack::counted`.
+    pub(crate) counted: Vec<(usize, usize)>,
 }
 
+/// `Task::base` of the one that runs.
+const MOUNTED: u32 = u32::MAX;
+
 impl Task {
-    pub(crate) fn new(id: u64, block: *const ThreadBlock, name: Option<Box<str>>) -> *mut Task {
-        let task = Box::into_raw(Box::new(Task {
-            next: std::ptr::null_mut(),
+    /// What a waiter of kind `Sole` is part of.
+    pub(crate) fn of_waiter(waiter: *const Waiter) -> *mut Task {
+        waiter
+            .cast_mut()
+            .wrapping_byte_sub(std::mem::offset_of!(Task, waiter))
+            .cast()
+    }
+    fn fresh(block: *const ThreadBlock, own_slots: u16) -> Task {
+        Task {
             block,
             claim: Claim::new(),
-            index: 0,
-            id,
-            timer: NO_TIMER,
-            has_timer: false,
-            state: TaskState::Ready,
+            flags: flag::TOUCHED,
             wait: Wait::None,
-            waiter: Waiter::new(std::ptr::null_mut()),
-            arms: Vec::new(),
-            delivery: Delivery::None,
-            wait_value: Value::NIL,
-            stack: Stack::empty(),
-            base: std::ptr::null_mut(),
-            pc: std::ptr::null(),
-            is_clear_above: false,
-            soft_limit: 0,
-            first_call: None,
             wait_dest: 0,
-            handle: Value::NIL,
+            waiter: Waiter::new(NodeKind::Sole),
+            start: std::ptr::null_mut(),
+            capacity: 0,
+            base: 0,
+            pc: std::ptr::null(),
+            handle: Value::UNSET,
+            all_prev: std::ptr::null_mut(),
+            all_next: std::ptr::null_mut(),
             joiners: WaitList::default(),
-            member: None,
             scope: None,
-            is_cancel_pending: false,
-            has_yielded: false,
-            cancelled_for: std::ptr::null(),
-            was_cancelled: false,
-            is_own_cancel: false,
-            is_killed: false,
-            is_dying: false,
-            is_detached: false,
-            is_first: false,
-            name,
-            site: (std::ptr::null(), 0),
-            scoped: None,
-            locks: Vec::new(),
-        }));
-        // SAFETY: just made; it never moves.
-        unsafe { (*task).waiter.task = task };
-        task
+            more: None,
+            site: 0,
+            own_slots,
+            extra: 0,
+        }
+    }
+    /// The room behind the header.
+    pub(crate) fn own_room(task: *mut Task) -> *mut Value {
+        task.wrapping_add(1).cast()
+    }
+
+    pub(crate) fn is(&self, flag: u16) -> bool {
+        self.flags & flag != 0
+    }
+    pub(crate) fn set(&mut self, flag: u16) {
+        self.flags |= flag;
+    }
+    pub(crate) fn clear(&mut self, flag: u16) {
+        self.flags &= !flag;
+    }
+    /// Clears a flag; whether it was set.
+    pub(crate) fn take(&mut self, flag: u16) -> bool {
+        let was = self.is(flag);
+        self.clear(flag);
+        was
+    }
+    pub(crate) fn more(&mut self) -> &mut More {
+        self.more.get_or_insert_default()
+    }
+    pub(crate) fn more_if_any(&self) -> Option<&More> {
+        self.more.as_deref()
+    }
+    pub(crate) fn more_if_any_mut(&mut self) -> Option<&mut More> {
+        self.more.as_deref_mut()
+    }
+    pub(crate) fn name(&self) -> Option<&str> {
+        self.more.as_ref()?.name.as_deref()
+    }
+    /// Its number within its thread: that of its handle; the first task of a thread may have none.
+    pub(crate) fn id(&self) -> u64 {
+        if self.handle.is_unset() {
+            return 1;
+        }
+        // SAFETY: a task's handle.
+        unsafe { (*self.handle.as_object().cast::<crate::object::TaskObject>()).id }
     }
     /// `task 3 'left'`.
     pub(crate) fn title(&self) -> String {
-        match &self.name {
-            Some(name) => format!("task {} '{name}'", self.id),
-            None => format!("task {}", self.id),
+        match self.name() {
+            Some(name) => format!("task {} '{name}'", self.id()),
+            None => format!("task {}", self.id()),
         }
     }
-    /// Makes the stack: the stub's frame, and in its window the call that the task is.
-    pub(crate) fn prepare(&mut self, stub: Value, function: Value, args: &[Value]) {
-        // The rest is added when it begins.
-        // SAFETY: the stub is a closure; prototypes live as long as the engine.
-        let registers = unsafe {
-            (*(*stub.as_object().cast::<crate::object::Closure>()).proto()).registers as usize
-        };
-        let slots = 2 + registers.max(2 + args.len());
-        self.stack.resize(slots);
-        // SAFETY: the stack was made with room for these; the stub's frame has its base at slot 2.
+
+    /// The top frame's base; null while it runs.
+    pub(crate) fn base(&self) -> *mut Value {
+        if self.base == MOUNTED {
+            std::ptr::null_mut()
+        } else {
+            self.start.wrapping_add(self.base as usize)
+        }
+    }
+    pub(crate) fn set_base(&mut self, slot: usize) {
+        self.base = u32::try_from(slot).expect("stacks are bounded by the memory limit");
+    }
+    pub(crate) fn base_slot(&self) -> usize {
+        self.base as usize
+    }
+    pub(crate) fn note_mounted(&mut self) {
+        self.base = MOUNTED;
+    }
+    /// Slots that are live, for one that does not run.
+    pub(crate) fn used_slots(&self) -> usize {
+        // SAFETY: base is the top frame's.
+        let registers = unsafe { (*frame::proto(self.base())).registers as usize };
+        self.base as usize + registers.max(self.extra as usize)
+    }
+
+    /// Makes room for `slots` registers of one that does not run any more; what was there is not kept. Gives what the thread's count of bytes changes by.
+    ///
+    /// # Safety
+    /// The task is used by the caller alone.
+    pub(crate) unsafe fn make_room(task: *mut Task, slots: usize) {
+        // SAFETY: promised by the caller.
         unsafe {
-            let start = self.stack.start;
-            *start = stub;
-            *start.add(1) = Value::from_bits(0);
-            *start.add(2) = function;
-            for (i, arg) in args.iter().enumerate() {
-                *start.add(4 + i) = *arg;
+            debug_assert!(!(*task).is(flag::HAS_RUN_STACK));
+            let own = (*task).own_slots as usize;
+            let is_own = (*task).start == Task::own_room(task);
+            if slots <= own {
+                if !is_own {
+                    (*task).free_block(task);
+                }
+                (*task).start = Task::own_room(task);
+                (*task).capacity = own as u32;
+                return;
             }
-            self.base = start.add(2);
-            self.pc = (*frame::proto(self.base)).code_start;
-        }
-        self.first_call = Some(args.len());
-    }
-    /// Values of frames that are gone lie above the top frame: the collector does not see them, so later frames must not either.
-    /// For a task that is not mounted.
-    pub(crate) fn clear_above_top(&mut self) {
-        if self.base.is_null() || self.is_clear_above {
-            return;
-        }
-        self.is_clear_above = true;
-        // SAFETY: base is the top frame's, whose registers lie in the stack, as all up to its end.
-        unsafe {
-            let registers = (*crate::interp::frame::proto(self.base)).registers as usize;
-            let top = self.base.add(registers.max(self.extra()));
-            let end = self.stack.start.add(self.stack.capacity);
-            if top < end {
-                std::ptr::write_bytes(top, 0, end.offset_from(top) as usize);
+            let capacity = (*task).capacity as usize;
+            if !is_own && slots <= capacity && capacity <= 2 * slots {
+                return;
             }
+            (*task).free_block(task);
+            let wanted = slots.next_multiple_of(4);
+            (*task).start = stack::allocate(wanted);
+            (*task).capacity = wanted as u32;
         }
     }
-    /// Gives back what its stack has room for beyond the top frame. For a task that is not mounted.
-    pub(crate) fn shrink_stack(&mut self) -> Option<Stack> {
-        // SAFETY: base is the top frame's, whose registers lie in the stack.
-        let used = unsafe {
-            let registers = (*crate::interp::frame::proto(self.base)).registers as usize;
-            self.base.offset_from(self.stack.start) as usize + registers.max(self.extra())
-        };
-        if used * 2 < self.stack.capacity {
-            // SAFETY: as above.
-            let at = unsafe { self.base.offset_from(self.stack.start) } as usize;
-            let large = self.stack.shrink(used);
-            self.base = self.stack.start.wrapping_add(at);
-            self.is_clear_above = true;
-            return Some(large);
+    /// Gives back a block of registers that is its own.
+    fn free_block(&mut self, task: *mut Task) {
+        if !self.start.is_null() && self.start != Task::own_room(task) {
+            stack::free(self.start, self.capacity as usize);
         }
-        None
+        self.start = std::ptr::null_mut();
+        self.capacity = 0;
     }
-    /// Registers of the top frame that are live although its prototype does not say so.
-    pub(crate) fn extra(&self) -> usize {
-        self.first_call.map_or(0, |argc| 2 + argc)
+    /// Bytes of its registers outside the header's block.
+    pub(crate) fn block_bytes(&self) -> usize {
+        if std::ptr::eq(
+            self.start.cast_const(),
+            Task::own_room(std::ptr::from_ref(self).cast_mut()),
+        ) {
+            0
+        } else {
+            self.capacity as usize * size_of::<Value>()
+        }
+    }
+    /// Bytes of the block with the header.
+    pub(crate) fn header_bytes(&self) -> usize {
+        size_of::<Task>() + self.own_slots as usize * size_of::<Value>()
     }
 }

@@ -1,7 +1,7 @@
-//! A register stack: one block of slots, owned by one task.
+//! A register stack: one block of slots.
 
 use crate::value::Value;
-use std::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
+use std::alloc::{Layout, alloc, alloc_zeroed, dealloc, handle_alloc_error};
 
 /// Slots `start..start + capacity`. Fresh slots are zero, which reads as a float.
 pub(crate) struct Stack {
@@ -12,6 +12,25 @@ pub(crate) struct Stack {
     pub(crate) counted: Vec<(usize, usize)>,
 }
 
+fn layout(capacity: usize) -> Layout {
+    Layout::array::<Value>(capacity).expect("stacks are bounded by the memory limit")
+}
+
+/// A block of slots that the caller fills.
+pub(super) fn allocate(capacity: usize) -> *mut Value {
+    let layout = layout(capacity);
+    // SAFETY: callers ask for at least one slot.
+    let start = unsafe { alloc(layout) };
+    if start.is_null() {
+        handle_alloc_error(layout);
+    }
+    start.cast()
+}
+pub(super) fn free(start: *mut Value, capacity: usize) {
+    // SAFETY: allocated with this layout, by `allocate` or `Stack::resize`.
+    unsafe { dealloc(start.cast(), layout(capacity)) }
+}
+
 impl Stack {
     pub(crate) fn empty() -> Stack {
         Stack {
@@ -20,37 +39,31 @@ impl Stack {
             counted: Vec::new(),
         }
     }
-    fn layout(capacity: usize) -> Layout {
-        Layout::array::<Value>(capacity).expect("stacks are bounded by the memory limit")
+    /// A stack whose slots are all clear.
+    pub(crate) fn with_capacity(capacity: usize) -> Stack {
+        let mut stack = Stack::empty();
+        stack.resize(capacity);
+        stack
     }
-    /// Keeps the first `used` slots only, in a block of their own; gives the old one.
-    pub(crate) fn shrink(&mut self, used: usize) -> Stack {
-        debug_assert!(0 < used && used <= self.capacity);
-        let mut small = Stack::empty();
-        small.resize(used);
-        // SAFETY: both blocks hold so many.
-        unsafe { std::ptr::copy_nonoverlapping(self.start, small.start, used) };
-        std::mem::swap(&mut small.counted, &mut self.counted);
-        std::mem::replace(self, small)
+    /// Takes over a block of this many slots.
+    pub(crate) fn from_parts(start: *mut Value, capacity: usize) -> Stack {
+        Stack {
+            start,
+            capacity,
+            counted: Vec::new(),
+        }
     }
-    /// Puts the slots into the front of a larger, clear stack.
-    pub(crate) fn move_into(&mut self, mut larger: Stack) {
-        debug_assert!(larger.capacity >= self.capacity);
-        // SAFETY: both blocks hold so many.
-        unsafe { std::ptr::copy_nonoverlapping(self.start, larger.start, self.capacity) };
-        std::mem::swap(&mut larger.counted, &mut self.counted);
-        *self = larger;
-    }
-    /// Makes every slot what it was when the stack was made.
-    pub(crate) fn clear(&mut self) {
-        // SAFETY: the block has so many slots.
-        unsafe { std::ptr::write_bytes(self.start, 0, self.capacity) };
-        self.counted.clear();
+    /// Gives the block away.
+    pub(crate) fn into_parts(mut self) -> (*mut Value, usize) {
+        let parts = (self.start, self.capacity);
+        self.start = std::ptr::null_mut();
+        self.capacity = 0;
+        parts
     }
     /// Moves the slots to a new block of `capacity` slots (at least the old capacity); the old one is poisoned in debug builds and freed.
     pub(crate) fn resize(&mut self, capacity: usize) {
         debug_assert!(capacity >= self.capacity && capacity > 0);
-        let layout = Stack::layout(capacity);
+        let layout = layout(capacity);
         // SAFETY: the layout is not empty; both blocks hold the old capacity.
         unsafe {
             let start = alloc_zeroed(layout).cast::<Value>();
@@ -62,7 +75,7 @@ impl Stack {
                 if cfg!(debug_assertions) {
                     std::ptr::write_bytes(self.start, 0xDB, self.capacity);
                 }
-                dealloc(self.start.cast(), Stack::layout(self.capacity));
+                free(self.start, self.capacity);
             }
             self.start = start;
         }
@@ -73,8 +86,7 @@ impl Stack {
 impl Drop for Stack {
     fn drop(&mut self) {
         if self.capacity > 0 {
-            // SAFETY: made by `resize` with this layout.
-            unsafe { dealloc(self.start.cast(), Stack::layout(self.capacity)) }
+            free(self.start, self.capacity);
         }
     }
 }

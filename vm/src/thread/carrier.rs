@@ -1,14 +1,18 @@
 //! Mounting: a carrier takes a thread's heap and parts, runs its tasks one after the other, and puts them back.
 
-use super::{Failure, Mounted, Parts, SLACK, Stress, Thread};
+use super::{BlockRef, Failure, Mounted, Parts, SLACK, Stress, Thread};
 use crate::heap::{Collect, Heap};
-use crate::interp::frame::{self, Frames};
+use crate::interp::frame;
+#[cfg(debug_assertions)]
+use crate::interp::frame::Frames;
 use crate::interp::{self, Exit};
-use crate::object::{Kind, TaskObject};
+#[cfg(debug_assertions)]
+use crate::object::Kind;
+use crate::object::TaskObject;
 use crate::sched::block::{CANCEL, KILL, Outcome, SCOPES};
-use crate::sched::{Next, Scheduler, ThreadBlock};
+use crate::sched::{Next, Own, Scheduler, ThreadBlock, sites::NO_SITE};
 use crate::shared::Message;
-use crate::task::{self, Stack, Task, TaskState, Wait};
+use crate::task::{self, ReadyQueue, Stack, Task, Wait, flag};
 use crate::types::ErrorKind;
 use crate::value::Value;
 use std::sync::Arc;
@@ -30,14 +34,18 @@ pub(crate) enum Ended {
     Interrupted,
 }
 
-/// With more tasks or threads than this, tasks that do not run have stacks as small as they can be.
-const MANY_TASKS: usize = 32;
-/// A task that is mounted has room for at least so many slots, or its stack grows.
-const LEAST_FREE_SLOTS: usize = 64;
-/// The largest stack that is kept for the next task.
-const MOST_SPARE_SLOTS: usize = 2048;
+/// Slots of a carrier's run stack; it grows when frames need more.
+pub(super) const RUN_STACK_SLOTS: usize = 2048;
+/// A run stack that has grown beyond this is given back when its task ends.
+const MOST_KEPT_SLOTS: usize = 64 * 1024;
+/// Frames of a task that was just mounted may use so many slots before they must ask.
+pub(super) const FIRST_SLOTS: usize = 64;
+/// Beyond the stack limit frames use no more than these slots (arguments that are put in front of others).
+const TAIL_SLOTS: usize = 16;
 /// What mounting a task costs of a slice.
 const SWITCH_FUEL: i64 = 10;
+/// The clock is looked at for timers before every so many tasks, besides at the end of each slice and before a carrier looks for another thread.
+const TURNS_BETWEEN_CLOCKS: u32 = 16;
 
 /// The id of the thread that a host calls.
 pub(crate) const HOST_THREAD: u64 = 1;
@@ -46,12 +54,14 @@ pub(crate) const HOST_THREAD: u64 = 1;
 pub(crate) struct Carrier(Box<Thread>);
 
 impl Carrier {
-    pub(crate) fn for_scheduler(scheduler: &Arc<Scheduler>) -> Option<Carrier> {
-        let nothing = ThreadBlock::new(0, Mounted::new(0), None, None, (std::ptr::null(), 0));
-        Some(Carrier(Thread::machine(scheduler, Arc::new(nothing))))
+    pub(crate) fn for_scheduler(scheduler: &Arc<Scheduler>, own: Own) -> Carrier {
+        let nothing = ThreadBlock::new(0, Mounted::new(0), None, None, NO_SITE);
+        Carrier(Thread::machine(scheduler, Arc::new(nothing), own))
     }
-    pub(crate) fn run(mut self, scheduler: &Arc<Scheduler>) {
+    /// Runs threads until the program ends; gives the queues back.
+    pub(crate) fn run(mut self, scheduler: &Arc<Scheduler>) -> Own {
         crate::sched::carrier_loop(&mut self.0, scheduler);
+        self.0.take_own()
     }
 }
 
@@ -70,25 +80,25 @@ impl Thread {
     pub fn run(&mut self, function: Value, args: &[Value]) -> Result<Value, Failure> {
         let scheduler = self.scheduler.clone();
         let main = self.main.clone();
-        let first = self.new_task(function, args, None, (std::ptr::null(), 0));
+        let first = self.new_task(function, args.iter().copied(), NO_SITE);
         // SAFETY: just made.
-        let handle = unsafe {
-            (*first).is_first = true;
-            (*first).handle
-        };
+        unsafe { (*first).set(flag::IS_FIRST) };
+        self.add_task(first);
+        let handle = self.handle_of(first, Value::NIL);
         let handle = self.new_handle(handle);
-        scheduler.register(&main);
+        scheduler.register(&self.own, main.clone());
         self.park_thread();
         main.signal.requeue();
-        scheduler.enqueue(main.clone());
+        scheduler.enqueue_woken(&self.own, Arc::as_ptr(&main));
         let mut deadlock = None;
         loop {
-            match scheduler.next(true, self.engine()) {
-                Next::Run(block) => self.run_block(block),
+            let engine = self.engine();
+            match scheduler.next(&mut self.own, true, engine) {
+                Next::Run(block, was_woken_here) => self.run_block(block, was_woken_here),
                 Next::Deadlock => {
                     deadlock = Some(self.deadlock_report());
                     for block in scheduler.threads() {
-                        scheduler.request(&block, KILL);
+                        scheduler.request(&self.own, &block, KILL);
                     }
                 }
                 Next::Interrupted => {
@@ -99,19 +109,20 @@ impl Thread {
             }
         }
         // From here on no other carrier runs.
-        let failed = scheduler.stop();
+        let failed = scheduler.stop(&mut self.own);
         main.signal.requeue();
-        main.signal.begin();
-        self.mount_thread(main);
+        let _ = main.signal.begin();
+        self.mount_thread(BlockRef::new(&main));
         self.discard_tasks();
         let object = self.handle(handle);
         self.free_handle(handle);
-        self.drop_stack();
+        self.base = std::ptr::null_mut();
         let ended = scheduler.exit.lock().take();
-        self.loose_trace = std::mem::take(&mut self.parts.loose_trace);
-        let unjoined = std::mem::take(&mut self.parts.failed);
-        let sites = std::mem::take(&mut self.parts.failed_sites);
-        self.failed_site = None;
+        let more = self.parts.more();
+        let loose_trace = std::mem::take(&mut more.loose_trace);
+        let unjoined = std::mem::take(&mut more.failed);
+        self.loose_trace = loose_trace;
+        self.failed_sites.clear();
         // SAFETY: a task's handle.
         let (result, how) = unsafe {
             let object = object.as_object().cast::<TaskObject>();
@@ -149,10 +160,10 @@ impl Thread {
             return Err(Failure::Thrown);
         }
         // An error that nobody joined for is the program's.
-        if let Some(task) = unjoined.first() {
+        if let Some(&(task, site)) = unjoined.first() {
             // SAFETY: a task's handle.
             self.thrown = unsafe { (*task.as_object().cast::<TaskObject>()).result };
-            self.failed_site = sites.first().copied();
+            self.failed_sites = scheduler.sites.chain(site);
             return Err(Failure::Thrown);
         }
         for block in failed {
@@ -163,7 +174,7 @@ impl Thread {
             if let Outcome::Failed(message) = std::mem::replace(&mut end.outcome, Outcome::Taken) {
                 drop(end);
                 self.thrown = self.deliver(message).unwrap_or(Value::NIL);
-                self.failed_site = Some(block.site);
+                self.failed_sites = scheduler.sites.chain(block.site);
                 return Err(Failure::Thrown);
             }
         }
@@ -174,6 +185,7 @@ impl Thread {
     pub(crate) fn discard_tasks(&mut self) {
         super::drop_tasks(&mut self.parts.tasks);
         self.parts.ready.clear();
+        self.parts.stack_bytes = 0;
         self.parts.was_stopped = false;
         self.parts.main_failed = false;
     }
@@ -181,11 +193,16 @@ impl Thread {
     // --- threads
 
     /// Takes the parts of a thread whose state is running.
-    fn mount_thread(&mut self, block: Arc<ThreadBlock>) {
+    fn mount_thread(&mut self, block: BlockRef) {
+        if self.stack_owner != block.as_ptr() {
+            // What frames of another thread left in the run stack are values of another heap.
+            self.clear_run_stack();
+            self.stack_owner = block.as_ptr();
+        }
         // SAFETY: the state is running, and this carrier made it so.
         let mounted = unsafe { &mut *block.parts.get() };
         std::mem::swap(&mut self.heap, &mut mounted.heap);
-        std::mem::swap(&mut self.parts, &mut mounted.parts);
+        self.parts.set(&mut mounted.parts);
         self.block = block;
         self.use_vars();
     }
@@ -194,85 +211,97 @@ impl Thread {
         // SAFETY: as in `mount_thread`; it is still so.
         let mounted = unsafe { &mut *self.block.parts.get() };
         std::mem::swap(&mut self.heap, &mut mounted.heap);
-        std::mem::swap(&mut self.parts, &mut mounted.parts);
+        self.parts.set_to_none();
         self.thrown = Value::NIL;
         self.result = Value::NIL;
-        self.pending_call = (Value::NIL, Vec::new());
+        if !self.pending_call.1.is_empty() {
+            self.pending_call = (Value::NIL, Vec::new());
+        }
+        self.pending_call.0 = Value::NIL;
         self.loose_trace.clear();
     }
-    fn unmount_thread(&mut self) {
-        let has_more = !self.parts.ready.is_empty();
-        let block = self.block.clone();
+    /// Puts the parts back of a thread with a task that has used up its slice.
+    fn unmount_spent(&mut self) {
+        let block = self.block;
         self.park_thread();
-        if has_more {
-            block.signal.requeue();
-            self.scheduler.enqueue(block);
-        } else if block.signal.finish() {
-            self.scheduler.enqueue(block);
-        } else if !block.signal.is_inbox_empty() && block.signal.notify() {
-            // Pushed after the last look and before the state was stored: that waker saw it running.
-            self.scheduler.enqueue(block);
-        }
+        block.signal.requeue();
+        self.scheduler.enqueue_spent(&self.own, block.as_ptr());
     }
 
-    /// Mounts a thread that was taken out of the queue, runs it for a slice or until it waits, unmounts it.
-    pub(crate) fn run_block(&mut self, block: Arc<ThreadBlock>) {
-        block.signal.begin();
-        self.mount_thread(block.clone());
-        self.start_slice();
-        self.run_tasks();
-        if self.scheduler.is_stopping() || self.scheduler.has_ended() {
-            self.park_thread();
-            return;
+    /// Mounts a thread that was taken out of a queue, runs it for a slice or until it waits, unmounts it. `goes_on`: it was woken by the last one, whose slice it goes on with.
+    pub(crate) fn run_block(&mut self, block: *const ThreadBlock, goes_on: bool) {
+        // SAFETY: a thread in a queue is kept by the registry, and stays there at least until it has been run.
+        let block = unsafe { BlockRef::from_ptr(block) };
+        let inbox = block.signal.begin();
+        self.mount_thread(block);
+        self.parts.ready.append(inbox);
+        if !goes_on || self.fuel <= SWITCH_FUEL {
+            self.start_slice();
         }
-        if !self.parts.tasks.is_empty() {
-            self.unmount_thread();
-        } else if block.id == HOST_THREAD {
+        loop {
+            let is_spent = self.run_tasks();
+            if self.scheduler.is_stopping() {
+                self.park_thread();
+                return;
+            }
+            if is_spent {
+                return self.unmount_spent();
+            }
+            if self.parts.tasks.is_empty() {
+                break;
+            }
+            self.park_thread();
+            if block.signal.finish() {
+                // From here on another carrier may run it, and it may end.
+                return;
+            }
+            // Something came meanwhile: it is still ours.
+            self.mount_thread(block);
+        }
+        if block.id == HOST_THREAD {
             // It stays, and its heap with it: the host may call it again.
             self.park_thread();
             let _ = block.signal.finish();
-            self.scheduler.unregister(&block, true, false);
+            self.scheduler.unregister(&self.own, &block, true, false);
         } else {
             self.end_thread();
         }
     }
 
-    /// Runs the mounted thread's tasks until none is ready, the slice is used up, or the program ends.
-    fn run_tasks(&mut self) {
+    /// Runs the mounted thread's tasks until none is ready (false), the slice is used up and others wait (true), or the program ends.
+    fn run_tasks(&mut self) -> bool {
         loop {
-            if self.scheduler.is_stopping() || self.scheduler.has_ended() {
-                return;
+            if self.scheduler.is_stopping() {
+                return false;
             }
-            let mut woken = self.block.signal.take_inbox();
-            while !woken.is_null() {
-                // SAFETY: tasks of the inbox are this thread's.
-                unsafe {
-                    let next = (*woken).next;
-                    self.make_ready(woken);
-                    woken = next;
+            if self.block.signal.has_news() {
+                let inbox = self.block.signal.take_inbox();
+                self.parts.ready.append(inbox);
+                if self.block.signal.has_requests() {
+                    self.take_requests();
                 }
-            }
-            if self.block.signal.has_requests() {
+            } else if self.block.signal.has_requests() {
                 self.take_requests();
             }
-            self.scheduler.fire_timers();
+            self.turn = self.turn.wrapping_add(1);
+            if self.turn.is_multiple_of(TURNS_BETWEEN_CLOCKS) {
+                self.scheduler.fire_timers(&self.own);
+            }
             let Some(task) = self.parts.ready.pop_front() else {
-                return;
+                return false;
             };
             self.mount(task);
             self.begin_stretch();
             let exit = self.run_mounted();
             self.end_stretch();
             self.unmount(exit);
-            if exit == Exit::Preempted && self.scheduler.has_backlog() {
-                return;
+            if exit == Exit::Preempted && self.scheduler.has_backlog(&self.own) {
+                return true;
             }
         }
     }
 
     pub(crate) fn make_ready(&mut self, task: *mut Task) {
-        // SAFETY: a task of the mounted thread.
-        unsafe { (*task).state = TaskState::Ready };
         self.parts.ready.push_back(task);
     }
 
@@ -281,13 +310,13 @@ impl Thread {
         let requests = self.block.signal.take_requests();
         if requests & KILL != 0 {
             self.parts.was_stopped = true;
-            for task in self.parts.tasks.clone() {
+            for task in self.parts.tasks.to_vec() {
                 self.kill_task(task);
             }
         }
         if requests & CANCEL != 0 {
             self.parts.was_stopped = true;
-            for task in self.parts.tasks.clone() {
+            for task in self.parts.tasks.to_vec() {
                 self.cancel_task(task);
             }
         }
@@ -298,24 +327,28 @@ impl Thread {
 
     /// The program's first task has failed: the program is a scope, so everything else ends.
     fn end_others(&mut self) {
-        for block in self.scheduler.threads() {
-            if Arc::ptr_eq(&block, &self.block) {
-                for task in self.parts.tasks.clone() {
+        let scheduler = self.scheduler.clone();
+        for block in scheduler.threads() {
+            if Arc::as_ptr(&block) == self.block.as_ptr() {
+                for task in self.parts.tasks.to_vec() {
                     self.kill_task(task);
                 }
             } else {
-                self.scheduler.request(&block, KILL);
+                scheduler.request(&self.own, &block, KILL);
             }
         }
     }
 
     /// The mounted thread has no tasks any more: its result goes to its joiners.
     fn end_thread(&mut self) {
-        let block = self.block.clone();
+        let block = self.block;
         let result = self.parts.main_result;
-        let failed_task = self.parts.failed.first().copied();
+        let failed_task = self
+            .parts
+            .more_if_any()
+            .and_then(|more| more.failed.first());
         let (value, has_failed) = match failed_task {
-            Some(handle) if !self.parts.main_failed => {
+            Some((handle, _)) if !self.parts.main_failed => {
                 // SAFETY: a task's handle.
                 (
                     unsafe { (*handle.as_object().cast::<TaskObject>()).result },
@@ -335,6 +368,9 @@ impl Thread {
             false => value,
         };
         self.park_thread();
+        // The run stack may hold values of its heap, and another thread may get its address.
+        self.clear_run_stack();
+        self.stack_owner = std::ptr::null();
         // SAFETY: still ours: the state is running.
         let mounted = std::mem::replace(unsafe { &mut *block.parts.get() }, Mounted::new(0));
         let (message, rest) = if value.is_local() {
@@ -342,8 +378,9 @@ impl Thread {
         } else {
             (Message::shared(value), Some(mounted.heap))
         };
-        drop((rest, mounted.parts));
-        let mut woken = Vec::new();
+        drop(mounted.parts);
+        drop(rest);
+        let mut woken = ReadyQueue::default();
         let (is_joined, counts) = {
             let mut end = block.end.lock();
             end.outcome = match has_failed {
@@ -354,41 +391,52 @@ impl Thread {
             // SAFETY: under the lock of the list's owner.
             while let Some(waiter) = unsafe { end.joiners.claim_first() } {
                 // SAFETY: claimed.
-                woken.push(unsafe { (*waiter).task });
+                woken.push_back(unsafe { (*waiter).task() });
                 end.is_joined = true;
             }
             (end.is_joined, !end.is_detached)
         };
         block.signal.end();
-        let in_scope = block.scope.clone();
-        let reports = has_failed && !is_joined && counts && !was_stopped && in_scope.is_none();
-        if let Some(scope) = in_scope {
+        let reports = has_failed && !is_joined && counts && !was_stopped && block.scope.is_none();
+        if let Some(scope) = &block.scope {
             if has_failed && !is_joined && !was_stopped {
-                let again = match &block.end.lock().outcome {
+                let mut end = block.end.lock();
+                let again = match &end.outcome {
                     Outcome::Failed(message) => message.again(),
                     _ => None,
                 };
-                let message = again.or_else(|| {
-                    match std::mem::replace(&mut block.end.lock().outcome, Outcome::Taken) {
-                        Outcome::Failed(message) => Some(message),
-                        _ => None,
-                    }
-                });
+                let message =
+                    again.or_else(
+                        || match std::mem::replace(&mut end.outcome, Outcome::Taken) {
+                            Outcome::Failed(message) => Some(message),
+                            other => {
+                                end.outcome = other;
+                                None
+                            }
+                        },
+                    );
+                drop(end);
                 if let Some(message) = message
                     && scope
                         .fail(crate::sched::scope::Failure::Thread(message))
                         .is_ok()
                 {
-                    self.scheduler.cancel_scope(&scope);
+                    self.scheduler.cancel_scope(&self.own, scope);
                 }
             }
-            woken.extend(scope.leave());
+            if let Some(owner) = scope.leave() {
+                woken.push_back(owner);
+            }
         }
-        for task in woken {
+        while let Some(task) = woken.pop_front() {
             // SAFETY: claimed above.
-            unsafe { self.scheduler.wake_remote(task) };
+            unsafe { self.scheduler.wake(&self.own, task) };
         }
-        self.scheduler.unregister(&block, counts, reports);
+        self.block = BlockRef::new(&self.main);
+        drop(
+            self.scheduler
+                .unregister(&self.own, &block, counts, reports),
+        );
     }
     fn is_stop_error(&self, value: Value) -> bool {
         value.is_unset() || value.type_id() == ErrorKind::Cancelled.type_id()
@@ -396,47 +444,88 @@ impl Thread {
 
     // --- tasks
 
-    /// Takes a task's machine state.
+    /// Takes a task's machine state: its registers go to the run stack, or its own stack becomes that.
     fn mount(&mut self, task: *mut Task) {
+        self.parts.tasks.touch(task);
         self.current = task;
-        // SAFETY: a task of the mounted thread, which waits nowhere.
+        // SAFETY: a task of the mounted thread that is ready: nobody else uses it.
         let task = unsafe { &mut *task };
-        self.stack = std::mem::replace(&mut task.stack, Stack::empty());
-        self.base = std::mem::replace(&mut task.base, std::ptr::null_mut());
-        self.pc = task.pc;
-        // A killed task that was preempted in its defers goes on with them.
-        self.is_killing = task.is_dying;
-        task.state = TaskState::Running;
-        let (extra, limit) = (task.extra(), task.soft_limit);
-        // SAFETY: the top frame's prototype.
-        let registers = unsafe { (*frame::proto(self.base)).registers as usize };
-        let used = self.stack_index(self.base) + registers.max(extra);
-        let is_small = self.stack.capacity < used + SLACK + LEAST_FREE_SLOTS;
-        if is_small {
-            let before = self.stack.capacity;
-            let least = used + SLACK + 2 * LEAST_FREE_SLOTS;
-            self.stack_limit = self.stack.start;
-            match self.spare_stack.take() {
-                Some(spare) if spare.capacity >= least => {
-                    let at = self.stack_index(self.base);
-                    self.stack.move_into(spare);
-                    self.base = self.stack.start.wrapping_add(at);
-                }
-                _ => self.grow_stack(least.next_multiple_of(64)),
-            }
-            self.parts.stack_bytes += (self.stack.capacity - before) * size_of::<Value>();
-        }
-        if self.depth_left() < super::SLICE_FUEL as usize {
-            self.end_slice();
-        }
-        if is_small {
-            self.set_soft_limit_for(registers.max(extra));
+        let (base, used) = (task.base_slot(), task.used_slots());
+        if task.take(flag::HAS_RUN_STACK) {
+            self.parts.stack_bytes -= task.block_bytes();
+            let stack = Stack::from_parts(
+                std::mem::replace(&mut task.start, std::ptr::null_mut()),
+                std::mem::take(&mut task.capacity) as usize,
+            );
+            self.exchange_run_stack(stack);
         } else {
-            self.stack_limit = self.stack.start.wrapping_add(limit);
+            let least = used + SLACK + FIRST_SLOTS;
+            if self.stack.capacity < least {
+                self.grow_stack(least.next_multiple_of(64));
+            }
+            // SAFETY: both have so many slots.
+            unsafe { std::ptr::copy_nonoverlapping(task.start, self.stack.start, used) };
+        }
+        if let Some(more) = task.more_if_any_mut()
+            && !more.counted.is_empty()
+        {
+            std::mem::swap(&mut more.counted, &mut self.stack.counted);
+        }
+        self.base = self.stack.start.wrapping_add(base);
+        self.pc = task.pc;
+        task.note_mounted();
+        // A killed task that was preempted in its defers goes on with them.
+        self.is_killing = task.is(flag::IS_DYING);
+        let least = self
+            .stack
+            .start
+            .wrapping_add((used + FIRST_SLOTS).min(self.stack.capacity - SLACK));
+        if self.stack_limit < least {
+            // What lies above the limit is clear.
+            self.stack_limit = least;
+        }
+        // A frame takes two slots at least.
+        if self.depth_limit.saturating_sub(used / 2) < super::SLICE_FUEL as usize {
+            self.lower_stack_limit();
+            if self.depth_left() < super::SLICE_FUEL as usize {
+                self.end_slice();
+            }
         }
         // A switch costs some fuel, but never the last of it: a task that was preempted must get on.
         if self.fuel > SWITCH_FUEL {
             self.fuel -= SWITCH_FUEL;
+        }
+    }
+    /// Uses another run stack from now on, in which nothing lies above the registers of its task.
+    fn exchange_run_stack(&mut self, stack: Stack) {
+        self.clear_run_stack();
+        let old = std::mem::replace(&mut self.stack, stack);
+        self.stack_limit = self.stack.start;
+        if self.spare_stack.is_none() && old.capacity <= MOST_KEPT_SLOTS {
+            self.spare_stack = Some(old);
+        }
+    }
+    /// Clears what frames may have left in the run stack; nothing is mounted.
+    pub(super) fn clear_run_stack(&mut self) {
+        self.clear_run_stack_from(0);
+        self.stack_limit = self.stack.start;
+    }
+    fn clear_run_stack_from(&mut self, slot: usize) {
+        let limit = self.stack_index(self.stack_limit);
+        let end = (limit + TAIL_SLOTS).min(self.stack.capacity);
+        if slot < end {
+            // SAFETY: the range lies in the stack.
+            unsafe { std::ptr::write_bytes(self.stack.start.add(slot), 0, end - slot) };
+        }
+        if cfg!(debug_assertions) {
+            let checked = (limit + SLACK).min(self.stack.capacity);
+            for i in end..checked {
+                assert_eq!(
+                    self.stack_slot(i).bits(),
+                    0,
+                    "nothing is written so far beyond the stack limit"
+                );
+            }
         }
     }
 
@@ -448,24 +537,25 @@ impl Thread {
             if let Some(exit) = self.finish_wait() {
                 return exit;
             }
-        } else if task.is_killed && !task.is_dying {
+        } else if task.is(flag::IS_KILLED) && !task.is(flag::IS_DYING) {
             self.is_killing = true;
             self.thrown = Value::UNSET;
             if let Some(exit) = self.unwind() {
                 return exit;
             }
-        } else if task.is_cancel_pending
-            && (task.first_call.is_some() || std::mem::take(&mut task.has_yielded))
+        } else if task.is(flag::CANCEL_PENDING)
+            && (task.is(flag::IS_NEW) || task.is(flag::HAS_YIELDED))
         {
             // Cancelled before it began: it never runs; or while it stood at a `yield`.
-            task.is_cancel_pending = false;
-            task.first_call = None;
+            task.clear(flag::CANCEL_PENDING | flag::IS_NEW | flag::HAS_YIELDED);
+            task.extra = 0;
             let trap = self.throw_cancelled();
             if let Some(exit) = self.handle_trap(trap) {
                 return exit;
             }
-        } else if let Some(argc) = task.first_call.take() {
+        } else if task.take(flag::IS_NEW) {
             // The stub's frame is on top: call what its window holds.
+            let argc = std::mem::take(&mut task.extra) as usize - 2;
             if let Err(trap) = self.call_window(0, argc, 0, &[])
                 && let Some(exit) = self.handle_trap(trap)
             {
@@ -484,7 +574,7 @@ impl Thread {
             if self.stress == Stress::Suspend {
                 self.leave_and_move();
             }
-            if self.scheduler.has_backlog() {
+            if self.scheduler.has_backlog(&self.own) {
                 return exit;
             }
         }
@@ -545,74 +635,49 @@ impl Thread {
     /// Puts the machine state back and acts on why the task was left.
     fn unmount(&mut self, exit: Exit) {
         let task = std::mem::replace(&mut self.current, std::ptr::null_mut());
-        let (stack, base, pc) = (
-            std::mem::replace(&mut self.stack, Stack::empty()),
-            self.base,
-            self.pc,
-        );
-        let soft_limit = (self.stack_limit as usize - stack.start as usize) / size_of::<Value>();
-        self.base = std::ptr::null_mut();
-        self.stack_limit = std::ptr::null_mut();
         match exit {
             Exit::Yielded | Exit::Preempted | Exit::Parked => {
-                // SAFETY: this thread's task. (If it waits and was claimed already, it lies in the inbox; wakers touch other fields.)
-                let task = unsafe { &mut *task };
-                task.soft_limit = soft_limit;
-                task.stack = stack;
-                task.is_dying = self.is_killing;
-                task.base = base;
-                task.is_clear_above = false;
-                task.pc = pc;
-                if self.parts.tasks.len() + self.scheduler.thread_count() > MANY_TASKS {
-                    let before = task.stack.capacity;
-                    let large = task.shrink_stack();
-                    if let Some(large) = large {
-                        self.keep_stack(large);
+                // SAFETY: this thread's task. If it waits and was claimed already, it lies in the inbox; wakers touch other fields.
+                unsafe {
+                    (*task).pc = self.pc;
+                    self.save_registers(task);
+                    let mut flags = (*task).flags & !(flag::IS_DYING | flag::HAS_YIELDED);
+                    if self.is_killing {
+                        flags |= flag::IS_DYING;
                     }
-                    self.parts.stack_bytes = self
-                        .parts
-                        .stack_bytes
-                        .saturating_sub((before - task.stack.capacity) * size_of::<Value>());
-                }
-                match exit {
-                    Exit::Yielded => {
-                        task.state = TaskState::Ready;
-                        task.has_yielded = true;
-                        self.parts.ready.push_back(task);
+                    if exit == Exit::Yielded {
+                        flags |= flag::HAS_YIELDED;
                     }
-                    Exit::Preempted => {
-                        task.has_yielded = false;
+                    (*task).flags = flags;
+                    match exit {
+                        Exit::Yielded => self.parts.ready.push_back(task),
                         // Nothing of the thread changes behind its back: it stays the first.
-                        task.state = TaskState::Ready;
-                        self.parts.ready.push_front(task);
-                    }
-                    _ => {
-                        task.has_yielded = false;
-                        task.wait_dest = self.wait_dest;
-                        if task.state == TaskState::Running {
-                            task.state = TaskState::Waiting;
-                        }
+                        Exit::Preempted => self.parts.ready.push_front(task),
+                        _ => (*task).wait_dest = self.wait_dest as u8,
                     }
                 }
             }
             Exit::Returned => {
                 let result = std::mem::replace(&mut self.result, Value::NIL);
-                self.free_stack(stack);
+                self.base = std::ptr::null_mut();
                 self.end_task(task, result, task::Ended::Returned);
             }
             Exit::Threw => {
-                self.free_stack(stack);
+                self.base = std::ptr::null_mut();
                 let (thrown, how) = self.how_it_ended(task);
-                self.parts.loose_trace = std::mem::take(&mut self.loose_trace);
+                if !self.loose_trace.is_empty() {
+                    let loose_trace = std::mem::take(&mut self.loose_trace);
+                    self.parts.more().loose_trace = loose_trace;
+                }
                 // SAFETY: the task that was just unmounted.
-                let is_first = unsafe { (*task).is_first };
+                let is_first = unsafe { (*task).is(flag::IS_FIRST) };
                 self.end_task(task, thrown, how);
                 if is_first && self.block.id == HOST_THREAD {
                     self.end_others();
                 }
             }
             Exit::Ended => {
-                self.free_stack(stack);
+                self.base = std::ptr::null_mut();
                 if !self.scheduler.is_stopping() {
                     let ended = if self.is_out_of_fuel {
                         *self.scheduler.end_trace.lock() =
@@ -625,25 +690,62 @@ impl Thread {
                 }
             }
         }
-    }
-    /// One stack is kept for the next task.
-    fn keep_stack(&mut self, mut stack: Stack) {
-        if stack.capacity <= MOST_SPARE_SLOTS && self.spare_stack.is_none() && stack.capacity > 0 {
-            stack.clear();
-            self.spare_stack = Some(stack);
+        self.stack.counted.clear();
+        if self.stack.capacity > MOST_KEPT_SLOTS {
+            let fresh = self.fresh_run_stack();
+            self.stack = fresh;
+            self.stack_limit = self.stack.start;
         }
     }
-    fn free_stack(&mut self, stack: Stack) {
-        self.parts.stack_bytes = self
-            .parts
-            .stack_bytes
-            .saturating_sub(stack.capacity * size_of::<Value>());
-        self.keep_stack(stack);
+    fn fresh_run_stack(&mut self) -> Stack {
+        match self.spare_stack.take() {
+            Some(spare) => spare,
+            None => Stack::with_capacity(RUN_STACK_SLOTS),
+        }
+    }
+    /// Puts the registers of the task that is left into a place of its own.
+    ///
+    /// # Safety
+    /// The task was mounted; wakers may touch what is theirs of it.
+    unsafe fn save_registers(&mut self, task: *mut Task) {
+        let base = self.stack_index(self.base);
+        // SAFETY: the top frame's prototype; the task's registers are this carrier's business alone.
+        unsafe {
+            let registers = (*frame::proto(self.base)).registers as usize;
+            let used = base + registers.max((*task).extra as usize);
+            self.base = std::ptr::null_mut();
+            let before = (*task).block_bytes();
+            if used * 2 <= self.stack.capacity {
+                Task::make_room(task, used);
+                std::ptr::copy_nonoverlapping(self.stack.start, (*task).start, used);
+            } else {
+                Task::make_room(task, 0);
+                self.clear_run_stack_from(used);
+                let fresh = self.fresh_run_stack();
+                let counted = std::mem::take(&mut self.stack.counted);
+                let (start, capacity) = std::mem::replace(&mut self.stack, fresh).into_parts();
+                self.stack.counted = counted;
+                self.stack_limit = self.stack.start;
+                (*task).start = start;
+                (*task).capacity =
+                    u32::try_from(capacity).expect("stacks are bounded by the memory limit");
+                (*task).flags |= flag::HAS_RUN_STACK;
+            }
+            let after = (*task).block_bytes();
+            if before != after {
+                self.parts.stack_bytes = self.parts.stack_bytes + after - before;
+            }
+            if !self.stack.counted.is_empty() {
+                (*task).more().counted = std::mem::take(&mut self.stack.counted);
+            }
+            (*task).set_base(base);
+        }
     }
     fn how_it_ended(&mut self, task: *mut Task) -> (Value, task::Ended) {
         let thrown = self.thrown;
         // SAFETY: the task that was just unmounted.
-        let (is_killed, was_cancelled) = unsafe { ((*task).is_killed, (*task).was_cancelled) };
+        let (is_killed, was_cancelled) =
+            unsafe { ((*task).is(flag::IS_KILLED), (*task).is(flag::WAS_CANCELLED)) };
         let is_cancel = thrown.type_id() == ErrorKind::Cancelled.type_id();
         if is_killed && thrown.is_unset() {
             let error = self.ended_error("the task was killed");
@@ -657,11 +759,5 @@ impl Thread {
     fn ended_error(&mut self, message: &str) -> Value {
         let message = self.text_value(message);
         self.new_error(ErrorKind::Cancelled, message)
-    }
-
-    fn drop_stack(&mut self) {
-        self.stack = Stack::empty();
-        self.base = std::ptr::null_mut();
-        self.stack_limit = std::ptr::null_mut();
     }
 }

@@ -1,7 +1,7 @@
 //! What may cross from thread to thread: immutable values only, checked at every crossing.
 
 use super::Thread;
-use crate::heap::{GraphError, Heap, Step};
+use crate::heap::{GraphError, Step};
 use crate::native::Trap;
 use crate::object::Kind;
 use crate::shared::Message;
@@ -26,17 +26,8 @@ impl Thread {
     }
     /// A deep copy that is about to cross.
     pub(crate) fn share_copy(&mut self, value: Value, what: &str) -> Result<Message, Trap> {
-        if !value.is_local() {
-            // A copy of a frozen container is mutable.
-            let copy = self.deep_copy(value)?;
-            if !copy.is_local() {
-                return Ok(Message::shared(copy));
-            }
-            return self.share_copy(copy, what);
-        }
-        let mut heap = Heap::new(self.heap.limit());
-        match heap.import(value) {
-            Ok(copy) => Ok(Message::parcel(heap, copy)),
+        match self.heap.copy_out(value) {
+            Ok((heap, copy)) => Ok(Message::copied(heap, copy)),
             Err(GraphError::NeedsCollection) => Err(Trap::Collect),
             Err(GraphError::Refused { path, value }) => Err(self.share_error(what, &path, value)),
         }
@@ -113,14 +104,11 @@ impl Thread {
             engine.arena.keep(value);
             Some(value)
         } else if is_small || self.scheduler.has_threads() {
-            match self
-                .heap
+            match engine
+                .arena
                 .promote(value, |id| engine.type_info(id).is_mutable)
             {
-                Ok(shared) => {
-                    engine.arena.keep(shared);
-                    Some(shared)
-                }
+                Ok(shared) => Some(shared),
                 Err(GraphError::NeedsCollection) => return Err(Trap::Collect),
                 Err(GraphError::Refused { .. }) => None,
             }
@@ -152,11 +140,10 @@ impl Thread {
                 if value.is_unset() || !module.global(index).is_unset() {
                     continue;
                 }
-                if let Ok(shared) = self
-                    .heap
+                if let Ok(shared) = engine
+                    .arena
                     .promote(value, |id| engine.type_info(id).is_mutable)
                 {
-                    engine.arena.keep(shared);
                     module.set_global(index, shared);
                 }
             }

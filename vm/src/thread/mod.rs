@@ -21,15 +21,16 @@ use crate::module::{Link, Module, Proto, Slot};
 use crate::native::Trap;
 use crate::object::{Closure, Header, Kind, List, Tuple, TypeObject, type_id};
 use crate::ops::{self, OpFail};
-use crate::sched::{Scheduler, ThreadBlock};
+use crate::sched::{Own, Scheduler, ThreadBlock, sites};
 use crate::stretch::Stretches;
-use crate::task::{Stack, Task};
+use crate::task::{ReadyQueue, Stack, Task, TaskList, TaskPool, flag};
 use crate::types::{ErrorKind, Shape, Sym, TypeInfo};
 use crate::value::Value;
 use parking_lot::Mutex;
 use std::any::Any;
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
 use std::io::Write;
+use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -37,7 +38,7 @@ use std::sync::atomic::Ordering;
 pub(crate) const SLACK: usize = 512;
 /// Fuel of one slice: about 100 µs.
 const SLICE_FUEL: i64 = 20_000;
-/// After a collection, slots above the top are known to be clear up to the soft limit: this far above the top.
+/// Slots above the top are known to be clear up to the soft limit: no further than this above the top.
 const SOFT_SLOTS: usize = 16 * 1024;
 /// How deep calls may nest unless the host says otherwise.
 pub const DEFAULT_DEPTH: usize = 1_000_000;
@@ -133,18 +134,26 @@ pub struct Thread {
     pub(crate) nesting: usize,
     pub(crate) scheduler: Arc<Scheduler>,
     /// The thread that is mounted.
-    pub(crate) block: Arc<ThreadBlock>,
+    pub(crate) block: BlockRef,
     /// The thread that a host calls, whose heap holds its values.
     pub(crate) main: Arc<ThreadBlock>,
     /// What of the mounted thread is not at hand above.
-    pub(crate) parts: Parts,
+    pub(crate) parts: PartsRef,
+    /// This carrier's queues.
+    pub(crate) own: Own,
+    /// How many tasks it has run.
+    turn: u32,
+    /// The thread whose values lie in the run stack.
+    stack_owner: *const ThreadBlock,
+    pub(crate) site_cache: sites::SiteCache,
+    pub(crate) pool: TaskPool,
     /// The task that runs; null: none.
     pub(crate) current: *mut Task,
     /// It is the host's.
     is_host: bool,
-    /// Where the task or thread was started whose error ended the program.
-    pub(crate) failed_site: Option<(*const Proto, u64)>,
-    /// A clear stack for the next task that needs one.
+    /// Where the task or thread was started whose error ended the program, and where its starters were.
+    pub(crate) failed_sites: Vec<(*const Proto, u64)>,
+    /// A clear run stack, for when a task takes this one along.
     spare_stack: Option<Stack>,
     /// State of `random_below`.
     pub(crate) random: u64,
@@ -169,32 +178,58 @@ pub struct Thread {
 // SAFETY: a thread owns what its pointers lead to; it is used by one OS thread at a time.
 unsafe impl Send for Thread {}
 
-/// What belongs to a thread of the language, besides its heap, and comes and goes with it.
-#[derive(Default)]
+/// What belongs to a thread of the language, besides its heap.
 pub(crate) struct Parts {
-    /// Every task that has not ended.
-    pub(crate) tasks: Vec<*mut Task>,
-    pub(crate) ready: VecDeque<*mut Task>,
+    pub(crate) tasks: TaskList,
+    pub(crate) ready: ReadyQueue,
+    /// What its first task returned or threw.
+    pub(crate) main_result: Value,
+    pub(crate) next_task: u64,
+    /// Bytes of tasks and their registers.
+    pub(crate) stack_bytes: usize,
+    pub(crate) main_failed: bool,
+    pub(crate) was_stopped: bool,
+    more: Option<Box<MoreParts>>,
+}
+
+/// What few threads have.
+#[derive(Default)]
+pub(crate) struct MoreParts {
     /// Its module-level variables; empty until it sets one.
     pub(crate) vars: Vec<Value>,
     /// Values that hosts and scopes hold.
     pub(crate) handles: Vec<Value>,
     pub(crate) free_handles: Vec<usize>,
-    /// Handles of tasks that failed and that nobody has joined for yet.
-    pub(crate) failed: Vec<Value>,
-    /// Where they were started.
-    pub(crate) failed_sites: Vec<(*const Proto, u64)>,
-    pub(crate) next_task: u64,
-    /// Bytes of register stacks.
-    pub(crate) stack_bytes: usize,
+    /// Handles of tasks that failed and that nobody has joined for yet, and where these were started.
+    pub(crate) failed: Vec<(Value, u32)>,
     /// Methods of local types that capture variables.
     pub(crate) local_methods: HashMap<(u32, Sym), usize>,
-    /// What its first task returned or threw.
-    pub(crate) main_result: Value,
-    pub(crate) main_failed: bool,
     /// Where the last error that nobody caught was thrown, if it is no error object.
     pub(crate) loose_trace: Vec<(*const Proto, u64)>,
-    pub(crate) was_stopped: bool,
+}
+
+impl Default for Parts {
+    fn default() -> Parts {
+        Parts {
+            tasks: TaskList::default(),
+            ready: ReadyQueue::default(),
+            main_result: Value::NIL,
+            next_task: 0,
+            stack_bytes: 0,
+            main_failed: false,
+            was_stopped: false,
+            more: None,
+        }
+    }
+}
+
+impl Parts {
+    pub(crate) fn more(&mut self) -> &mut MoreParts {
+        self.more.get_or_insert_default()
+    }
+    pub(crate) fn more_if_any(&self) -> Option<&MoreParts> {
+        self.more.as_deref()
+    }
 }
 
 impl Drop for Parts {
@@ -204,15 +239,89 @@ impl Drop for Parts {
 }
 
 /// Ends tasks without running them any further. Nobody else may wake one: no carrier runs, or all their objects are their thread's.
-pub(crate) fn drop_tasks(tasks: &mut Vec<*mut Task>) {
+pub(crate) fn drop_tasks(tasks: &mut TaskList) {
     // First all: a task may wait for another one's end.
-    for &task in tasks.iter() {
-        // SAFETY: made by `Task::new`, and alive; so is what it waits for, which its heap holds.
+    for task in tasks.iter() {
+        // SAFETY: made by a pool, and alive; so is what it waits for, which its heap holds.
         unsafe { wait::unlink(&mut *task) };
     }
-    for task in tasks.drain(..) {
+    while let Some(task) = tasks.pop() {
         // SAFETY: as above; nothing leads to it any more.
-        drop(unsafe { Box::from_raw(task) });
+        unsafe { TaskPool::free(task) };
+    }
+}
+
+/// The parts of the mounted thread, which lie in its block.
+pub(crate) struct PartsRef {
+    parts: *mut Parts,
+    /// Stands for those of no thread.
+    none: Box<Parts>,
+}
+
+impl PartsRef {
+    fn none() -> PartsRef {
+        let mut none = Box::<Parts>::default();
+        PartsRef {
+            parts: &raw mut *none,
+            none,
+        }
+    }
+    fn set(&mut self, parts: *mut Parts) {
+        self.parts = parts;
+    }
+    fn set_to_none(&mut self) {
+        self.parts = &raw mut *self.none;
+    }
+}
+
+impl Deref for PartsRef {
+    type Target = Parts;
+    #[inline]
+    fn deref(&self) -> &Parts {
+        // SAFETY: the mounted thread's, which this carrier has for itself.
+        unsafe { &*self.parts }
+    }
+}
+impl DerefMut for PartsRef {
+    #[inline]
+    fn deref_mut(&mut self) -> &mut Parts {
+        // SAFETY: as above.
+        unsafe { &mut *self.parts }
+    }
+}
+
+/// The block of the mounted thread. It is not counted: the registry keeps a thread that has not ended, and the machine that of its host.
+#[derive(Clone, Copy)]
+pub(crate) struct BlockRef(*const ThreadBlock);
+
+impl BlockRef {
+    fn new(block: &Arc<ThreadBlock>) -> BlockRef {
+        BlockRef(Arc::as_ptr(block))
+    }
+    /// # Safety
+    /// The block lives as long as this is used.
+    unsafe fn from_ptr(block: *const ThreadBlock) -> BlockRef {
+        BlockRef(block)
+    }
+    pub(crate) fn as_ptr(&self) -> *const ThreadBlock {
+        self.0
+    }
+    /// A counted reference.
+    pub(crate) fn to_arc(self) -> Arc<ThreadBlock> {
+        // SAFETY: blocks are made in `Arc`s, and this one is alive.
+        unsafe {
+            Arc::increment_strong_count(self.0);
+            Arc::from_raw(self.0)
+        }
+    }
+}
+
+impl Deref for BlockRef {
+    type Target = ThreadBlock;
+    #[inline]
+    fn deref(&self) -> &ThreadBlock {
+        // SAFETY: see the type.
+        unsafe { &*self.0 }
     }
 }
 
@@ -239,13 +348,27 @@ impl Roots for ThreadRoots<'_> {
             if !(*t).base.is_null() {
                 visit_stack((*t).base, (*t).scan_extra, extent, visit);
             }
-            for &task in &(*t).parts.tasks {
-                let task = &mut *task;
-                visit(&raw mut task.handle, 1);
-                visit(&raw mut task.wait_value, 1);
-                if !task.base.is_null() {
-                    visit_stack(task.base, task.extra(), extent, visit);
-                    task.clear_above_top();
+            let current = (*t).current;
+            let parts: &Parts = &(*t).parts;
+            for task in parts.tasks.iter() {
+                // SAFETY: a task of the list. One that waits may be claimed meanwhile: wakers touch other fields.
+                let is_touched = (*task).flags & flag::TOUCHED != 0;
+                if extent == Extent::Changed && !is_touched {
+                    break;
+                }
+                if (*task).handle.is_object() {
+                    visit(&raw mut (*task).handle, 1);
+                }
+                if let Some(more) = (*task).more_if_any_mut() {
+                    visit(&raw mut more.wait_value, 1);
+                }
+                let base = (*task).base();
+                if !base.is_null() {
+                    // What lies above its registers in a run stack that it took along is clear.
+                    visit_stack(base, (*task).extra as usize, extent, visit);
+                }
+                if extent != Extent::Look && task != current {
+                    (*task).flags &= !flag::TOUCHED;
                 }
             }
             visit(&raw mut (*t).thrown, 1);
@@ -253,11 +376,15 @@ impl Roots for ThreadRoots<'_> {
             visit(&raw mut (*t).pending_call.0, 1);
             let pending = &mut (*t).pending_call.1;
             visit(pending.as_mut_ptr(), pending.len());
-            let parts = &mut (*t).parts;
-            visit(parts.handles.as_mut_ptr(), parts.handles.len());
-            visit(parts.failed.as_mut_ptr(), parts.failed.len());
-            visit(parts.vars.as_mut_ptr(), parts.vars.len());
+            let parts: &mut Parts = &mut (*t).parts;
             visit(&raw mut parts.main_result, 1);
+            if let Some(more) = parts.more.as_deref_mut() {
+                visit(more.handles.as_mut_ptr(), more.handles.len());
+                for failed in &mut more.failed {
+                    visit(&raw mut failed.0, 1);
+                }
+                visit(more.vars.as_mut_ptr(), more.vars.len());
+            }
         }
     }
 }
@@ -309,33 +436,38 @@ impl Thread {
             stress: options.stress,
             script_args: options.script_args.into(),
         };
-        let scheduler = Scheduler::new(engine, settings, options.carriers, options.output);
+        let (scheduler, own) = Scheduler::new(engine, settings, options.carriers, options.output);
         let main = Arc::new(ThreadBlock::new(
             1,
             Mounted::new(options.memory),
             Some("main".into()),
             None,
-            (std::ptr::null(), 0),
+            sites::NO_SITE,
         ));
-        main.signal.begin();
-        let mut this = Thread::machine(&scheduler, main.clone());
+        let _ = main.signal.begin();
+        let mut this = Thread::machine(&scheduler, main.clone(), own);
         this.heap = Heap::new(options.memory);
+        this.stack_owner = Arc::as_ptr(&main);
+        // SAFETY: the state is running, and this carrier made it so.
+        this.parts
+            .set(unsafe { &raw mut (*main.parts.get()).parts });
         this.is_host = true;
         this.stretches = options.trace_safepoints.then(|| Box::new(Stretches::new()));
         this.start_slice();
         this
     }
     /// What runs threads: with nothing mounted but the empty heap.
-    fn machine(scheduler: &Arc<Scheduler>, main: Arc<ThreadBlock>) -> Box<Thread> {
+    fn machine(scheduler: &Arc<Scheduler>, main: Arc<ThreadBlock>, own: Own) -> Box<Thread> {
         let engine = scheduler.engine.clone();
         let settings = &scheduler.settings;
         let methods = engine.methods_base();
         let hooks = *engine.hooks.read();
         let mut member_entries =
             vec![crate::cache::Entry::default(); crate::cache::SIZE].into_boxed_slice();
+        let stack = Stack::with_capacity(carrier::RUN_STACK_SLOTS);
         Box::new(Thread {
             fuel: 0,
-            stack_limit: std::ptr::null_mut(),
+            stack_limit: stack.start,
             heap: Heap::new(settings.memory),
             methods,
             vars: engine.no_vars(),
@@ -345,7 +477,7 @@ impl Thread {
             base: std::ptr::null_mut(),
             #[cfg(heddle_tail_calls)]
             handlers: crate::interp::tail::HANDLERS,
-            stack: Stack::empty(),
+            stack,
             engine,
             hooks,
             list_push: Value::UNSET,
@@ -361,9 +493,14 @@ impl Thread {
             copy_mask: 0,
             exit_code: 0,
             nesting: 0,
-            block: main.clone(),
+            block: BlockRef::new(&main),
             main,
-            parts: Parts::default(),
+            parts: PartsRef::none(),
+            own,
+            turn: 0,
+            stack_owner: std::ptr::null(),
+            site_cache: sites::SiteCache::new(),
+            pool: TaskPool::new(),
             current: std::ptr::null_mut(),
             is_killing: false,
             stress: settings.stress,
@@ -378,7 +515,7 @@ impl Thread {
             symbol_values: HashMap::new(),
             scheduler: scheduler.clone(),
             is_host: false,
-            failed_site: None,
+            failed_sites: Vec::new(),
             spare_stack: None,
             random: 0x9E37_79B9_7F4A_7C15,
         })
@@ -394,6 +531,14 @@ impl Thread {
     }
     pub(crate) fn types(&self) -> &'static Engine {
         self.engine()
+    }
+
+    pub(crate) fn own(&mut self) -> &mut Own {
+        &mut self.own
+    }
+    /// Gives its queues away: it runs no more.
+    fn take_own(&mut self) -> Own {
+        std::mem::replace(&mut self.own, Own::nothing())
     }
 
     // --- registers of the top frame
@@ -466,32 +611,35 @@ impl Thread {
     }
     /// A variable of the mounted thread; unset: it has none.
     pub(crate) fn var(&mut self, index: u32) -> Value {
-        let value = self.parts.vars.get(index as usize);
+        let vars = self.parts.more_if_any().map(|more| &more.vars);
+        let value = vars.and_then(|vars| vars.get(index as usize));
         value.copied().unwrap_or(Value::UNSET)
     }
     pub(crate) fn set_var(&mut self, index: u32, value: Value) {
         self.ensure_vars(index + 1);
-        self.parts.vars[index as usize] = value;
+        self.parts.more().vars[index as usize] = value;
     }
     /// Makes room in the variable table; new slots are unset.
     pub(crate) fn ensure_vars(&mut self, count: u32) {
-        if self.parts.vars.len() < count as usize {
+        if self.parts.more().vars.len() < count as usize {
             // The fast path reads any variable there is.
             let all = self.engine().var_count().max(count);
-            self.parts.vars.resize(all as usize, Value::UNSET);
+            self.parts.more().vars.resize(all as usize, Value::UNSET);
         }
         self.use_vars();
     }
     /// Lets the fast path read the mounted thread's variables; one that has none reads a table in which every slot is unset.
     pub(crate) fn use_vars(&mut self) {
-        let count = self.engine().var_count() as usize;
-        self.vars = if self.parts.vars.is_empty() {
-            self.engine().no_vars()
-        } else {
-            if self.parts.vars.len() < count {
-                self.parts.vars.resize(count, Value::UNSET);
+        let engine = self.engine();
+        self.vars = match &mut self.parts.more {
+            Some(more) if !more.vars.is_empty() => {
+                let count = engine.var_count() as usize;
+                if more.vars.len() < count {
+                    more.vars.resize(count, Value::UNSET);
+                }
+                more.vars.as_mut_ptr()
             }
-            self.parts.vars.as_mut_ptr()
+            _ => engine.no_vars(),
         };
     }
     /// The function that gives a `local var` its first value.
@@ -635,12 +783,12 @@ impl Thread {
     pub(crate) fn set_local_method(&mut self, ty: u32, name: Sym, function: Value) {
         // The engine's table is no root: the closure is kept alive by a handle and frozen in place by promotion.
         let function = self.freeze(function).unwrap_or(function);
-        let known = self.parts.local_methods.get(&(ty, name)).copied();
+        let known = self.parts.more().local_methods.get(&(ty, name)).copied();
         match known {
-            Some(handle) => self.parts.handles[handle] = function,
+            Some(handle) => self.parts.more().handles[handle] = function,
             None => {
                 let handle = self.new_handle(function);
-                self.parts.local_methods.insert((ty, name), handle);
+                self.parts.more().local_methods.insert((ty, name), handle);
             }
         }
         self.engine()
@@ -806,6 +954,7 @@ impl Thread {
     /// Registers above the top frame hold values of frames that are gone: what the collector did not see must not be seen later.
     fn clear_above_top(&mut self) {
         if self.base.is_null() {
+            self.clear_run_stack();
             return;
         }
         // SAFETY: the range lies in the stack.
@@ -821,7 +970,10 @@ impl Thread {
                 std::ptr::write_bytes(top, 0, end.offset_from(top) as usize);
             }
         }
+        // No higher than before: what lies between is cleared again and again.
+        let before = self.stack_limit;
         self.set_soft_limit();
+        self.stack_limit = self.stack_limit.min(before);
     }
 
     // --- stretches between safepoints
@@ -929,17 +1081,17 @@ impl Thread {
                 self.take_requests();
             }
             // SAFETY: while the loop runs there is a task.
-            let (is_killed, was_seen) = unsafe { ((*self.current).is_killed, self.is_killing) };
-            if is_killed && !was_seen {
+            let is_killed = unsafe { (*self.current).is(flag::IS_KILLED) };
+            if is_killed && !self.is_killing {
                 // SAFETY: as below.
                 self.pc = unsafe { self.pc.add(1) };
                 self.is_killing = true;
                 self.thrown = Value::UNSET;
                 return self.unwind();
             }
-            self.scheduler.fire_timers();
-            if self.scheduler.has_backlog() {
-                self.scheduler.share_backlog();
+            self.scheduler.fire_timers(&self.own);
+            if self.scheduler.has_backlog(&self.own) {
+                self.scheduler.help();
                 return Some(Exit::Preempted);
             }
         }
@@ -989,7 +1141,8 @@ impl Thread {
             let capacity = (self.stack.capacity * 2)
                 .max(wanted + SLACK)
                 .next_multiple_of(64);
-            let bytes = (capacity - self.stack.capacity) * size_of::<Value>();
+            // The run stack is the carrier's; but who makes it large pays for it.
+            let bytes = capacity * size_of::<Value>();
             if self.heap.reserve(self.parts.stack_bytes + bytes).is_err() {
                 self.scan_extra = self.scan_extra.max(slots);
                 self.collect_full();
@@ -998,7 +1151,6 @@ impl Thread {
                     return Err(self.throw_overflow("calls nest too deep for the memory limit"));
                 }
             }
-            self.parts.stack_bytes += bytes;
             self.grow_stack(capacity);
         }
         self.set_soft_limit_for(slots);
@@ -1071,7 +1223,8 @@ impl Thread {
         let used = at + slots;
         // The smallest frame takes two slots.
         let by_depth = at.saturating_add(self.depth_left().saturating_mul(2));
-        let limit = (used + SOFT_SLOTS)
+        // Twice as far each time: what is below the limit has to be cleared when another thread uses the stack.
+        let limit = (used + used.clamp(carrier::FIRST_SLOTS, SOFT_SLOTS))
             .min(by_depth)
             .min(self.stack.capacity - SLACK);
         self.stack_limit = self.stack.start.wrapping_add(limit.max(used));
@@ -1092,24 +1245,27 @@ impl Thread {
 
     /// Keeps a value alive until `free_handle`.
     pub fn new_handle(&mut self, value: Value) -> usize {
-        match self.parts.free_handles.pop() {
+        let more = self.parts.more();
+        match more.free_handles.pop() {
             Some(i) => {
-                self.parts.handles[i] = value;
+                more.handles[i] = value;
                 i
             }
             None => {
-                self.parts.handles.push(value);
-                self.parts.handles.len() - 1
+                more.handles.push(value);
+                more.handles.len() - 1
             }
         }
     }
     /// The value of a handle as it is now.
     pub fn handle(&self, index: usize) -> Value {
-        self.parts.handles[index]
+        let more = self.parts.more_if_any();
+        more.expect("there are handles").handles[index]
     }
     pub fn free_handle(&mut self, index: usize) {
-        self.parts.handles[index] = Value::NIL;
-        self.parts.free_handles.push(index);
+        let more = self.parts.more();
+        more.handles[index] = Value::NIL;
+        more.free_handles.push(index);
     }
 
     // --- running
@@ -1219,7 +1375,8 @@ impl Thread {
 impl Drop for Thread {
     fn drop(&mut self) {
         if self.is_host {
-            self.scheduler.stop();
+            let scheduler = self.scheduler.clone();
+            scheduler.stop(&mut self.own);
             self.discard_tasks();
             let _ = self.scheduler.output.lock().flush();
         }

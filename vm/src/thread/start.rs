@@ -3,146 +3,223 @@
 use super::{Mounted, Thread};
 use crate::module::Proto;
 use crate::native::Trap;
-use crate::object::{Header, Kind, TaskObject, type_id};
+use crate::object::{Closure, Header, Kind, TaskObject, type_id};
 use crate::ops;
 use crate::sched::ThreadBlock;
+use crate::sched::sites::NO_SITE;
 use crate::shared::Message;
-use crate::task::Task;
-use crate::value::Value;
+use crate::task::{Task, TaskPool, flag};
+use crate::value::{TAG_INT, Value};
 use std::sync::Arc;
 
 /// What a thread costs besides its heap, for the limit of memory.
-const THREAD_BYTES: usize = 1024;
+const THREAD_BYTES: usize = 512;
+/// Slots of the stub's frame, and of the window of a call in front of its arguments.
+const STUB_SLOTS: usize = 2;
+const WINDOW_SLOTS: usize = 2;
+
+/// How many slots a task needs that calls `function`, until it calls others itself.
+fn first_slots(function: Value, argc: usize) -> usize {
+    let registers = if function.is_kind(Kind::Closure) {
+        // SAFETY: its kind was tested; prototypes live as long as the engine.
+        unsafe { (*(*function.as_object().cast::<Closure>()).proto()).registers as usize }
+    } else {
+        0
+    };
+    STUB_SLOTS + WINDOW_SLOTS + registers.max(argc)
+}
 
 impl Thread {
     /// Makes a ready task of the mounted thread that will call `function`.
     pub(crate) fn new_task(
         &mut self,
         function: Value,
-        args: &[Value],
-        name: Option<Box<str>>,
-        site: (*const Proto, u64),
+        args: impl ExactSizeIterator<Item = Value>,
+        site: u32,
     ) -> *mut Task {
-        self.parts.next_task += 1;
-        let id = self.parts.next_task;
-        let task = Task::new(id, &raw const *self.block, name);
-        let object = self
-            .heap
-            .alloc(
-                Header::new(Kind::Task, type_id::TASK, 0),
-                size_of::<TaskObject>(),
-            )
-            .cast::<TaskObject>();
-        // SAFETY: `alloc` made room; the task was just made.
+        let argc = args.len();
+        let task = self
+            .pool
+            .take(self.block.as_ptr(), first_slots(function, argc));
+        let stub = self.engine().stub();
+        // SAFETY: just made, with room for these; the stub's frame has its base at slot 2.
         unsafe {
-            (*object).id = id;
-            (*object).result = Value::NIL;
-            (*object).task = task;
-            (*object).name = Value::NIL;
-            let task = &mut *task;
-            task.handle = Value::local(object.cast());
-            task.site = site;
-            task.prepare(self.engine().stub(), function, args);
-            task.index = self.parts.tasks.len() as u32;
-            self.parts.stack_bytes += task.stack.capacity * size_of::<Value>();
+            let start = (*task).start;
+            *start = stub;
+            *start.add(1) = Value::from_bits(0);
+            *start.add(2) = function;
+            // The window's return word: written by the call, but visited before.
+            *start.add(3) = Value::from_bits(0);
+            for (i, arg) in args.enumerate() {
+                *start.add(4 + i) = arg;
+            }
+            (*task).set_base(2);
+            (*task).pc = (*crate::interp::frame::proto(start.add(2))).code_start;
+            (*task).extra = (WINDOW_SLOTS + argc) as u16;
+            (*task).set(flag::IS_NEW);
+            (*task).site = site;
         }
-        self.parts.tasks.push(task);
-        self.parts.ready.push_back(task);
         task
     }
+    /// The new task belongs to the mounted thread from now on, and can run.
+    pub(super) fn add_task(&mut self, task: *mut Task) {
+        let parts = &mut *self.parts;
+        parts.next_task += 1;
+        // SAFETY: a task that was just made.
+        parts.stack_bytes += unsafe { (*task).header_bytes() };
+        parts.tasks.add(task);
+        parts.ready.push_back(task);
+    }
+    /// The handle of a task of the mounted thread; made now if there is none. `name`: nil or a text, for one that was just made.
+    pub(crate) fn handle_of(&mut self, task: *mut Task, name: Value) -> Value {
+        // SAFETY: a task of the mounted thread, which does not wait for something of which it would be woken now.
+        unsafe {
+            if !(*task).handle.is_unset() {
+                return (*task).handle;
+            }
+            let is_named = name.is_kind(Kind::Str);
+            let bytes = size_of::<TaskObject>() + if is_named { size_of::<Value>() } else { 0 };
+            let aux = if is_named { TaskObject::NAMED } else { 0 };
+            let object = self
+                .heap
+                .alloc(Header::new(Kind::Task, type_id::TASK, aux), bytes)
+                .cast::<TaskObject>();
+            // One without a handle is the first of a thread that another one started.
+            let is_new = (*task).is(flag::IS_NEW);
+            (*object).id = if is_new { self.parts.next_task } else { 1 };
+            // An address fits an int, so the collector leaves it alone.
+            (*object).result = Value::from_bits(TAG_INT | task as u64);
+            if is_named {
+                *object.add(1).cast::<Value>() = name;
+            }
+            (*task).handle = Value::local(object.cast());
+            (*task).handle
+        }
+    }
 
-    fn site(&self) -> (*const Proto, u64) {
+    /// The number of the place where the running task starts something.
+    fn site(&mut self) -> u32 {
+        if self.current.is_null() {
+            return NO_SITE;
+        }
+        let parent = self.task().site;
+        // SAFETY: the running prototype.
+        let is_internal = unsafe { (*crate::interp::frame::proto(self.base)).is_internal };
+        if !is_internal && let Some(site) = self.site_cache.get(parent, self.pc) {
+            return site;
+        }
         let trace = self.collect_trace_of(1);
-        trace.first().copied().unwrap_or((std::ptr::null(), 0))
+        let place: (*const Proto, u64) = trace.first().copied().unwrap_or((std::ptr::null(), 0));
+        let site = if place.0.is_null() {
+            parent
+        } else {
+            self.scheduler.sites.intern(parent, place)
+        };
+        if !is_internal {
+            self.site_cache.set(parent, self.pc, site);
+        }
+        site
     }
     fn name_of(name: Value) -> Option<Box<str>> {
         ops::text::as_str(name).map(Into::into)
     }
 
-    /// `spawn`: gives the handle.
-    pub(crate) fn spawn(
-        &mut self,
-        function: Value,
-        args: &[Value],
-        name: Value,
-    ) -> Result<Value, Trap> {
-        let bytes = self.parts.stack_bytes + self.parts.tasks.len() * size_of::<Task>();
-        self.reserve(bytes)?;
+    /// `spawn` of the call in window `at`: gives the handle.
+    pub(crate) fn spawn(&mut self, at: usize, argc: usize, name: Value) -> Result<Value, Trap> {
+        self.reserve(self.parts.stack_bytes + size_of::<Task>())?;
         let site = self.site();
-        let task = self.new_task(function, args, Self::name_of(name), site);
-        // SAFETY: just made.
+        let function = self.reg(at);
+        let window = self.base.wrapping_add(at + WINDOW_SLOTS);
+        let args = (0..argc).map(|i| {
+            // SAFETY: the window's arguments are registers of the running frame.
+            unsafe { *window.add(i) }
+        });
+        let task = self.new_task(function, args, site);
+        self.add_task(task);
+        let handle = self.handle_of(task, name);
+        // SAFETY: both are tasks of this thread, and neither waits.
         unsafe {
-            let object = (*task).handle.as_object().cast::<TaskObject>();
-            (*object).name = if name.is_kind(Kind::Str) {
-                name
-            } else {
-                Value::NIL
-            };
-        }
-        let scope = if self.current.is_null() {
-            None
-        } else {
-            self.task().scope.clone()
-        };
-        // SAFETY: just made.
-        unsafe {
-            if let Some(scope) = scope {
+            if let Some(name) = Self::name_of(name) {
+                (*task).more().name = Some(name);
+            }
+            if self.current.is_null() {
+                return Ok(handle);
+            }
+            let starter = &*self.current;
+            if let Some(scope) = &starter.scope {
                 scope.enter();
-                (*task).member = Some(scope.clone());
-                (*task).scope = Some(scope);
+                (*task).scope = Some(scope.clone());
             }
-            if !self.current.is_null() {
-                (*task).scoped = self.task().scoped.clone();
+            if let Some(scoped) = starter.more_if_any().and_then(|more| more.scoped.clone()) {
+                (*task).more().scoped = Some(scoped);
             }
-            Ok((*task).handle)
         }
+        Ok(handle)
     }
 
-    /// `thread`: gives the handle. Bit i of `copy_mask`: argument i is copied, the others must be immutable.
+    /// `thread` of the call in window `at`: gives the handle. Bit i of `copy_mask`: argument i is copied, the others must be immutable.
     pub(crate) fn spawn_thread(
         &mut self,
-        function: Value,
-        args: &[Value],
+        at: usize,
+        argc: usize,
         name: Value,
         copy_mask: u32,
     ) -> Result<Value, Trap> {
-        let live = self.scheduler.thread_count();
-        self.reserve(live * THREAD_BYTES)?;
         if !self.scheduler.has_threads() {
             self.publish_globals();
         }
-        let function = self.share(function, "the function")?;
-        let mut messages: Vec<Message> = Vec::with_capacity(args.len());
-        for (i, &arg) in args.iter().enumerate() {
-            let what = format!("argument {}", i + 1);
+        let live = self.scheduler.thread_count();
+        self.reserve(live * THREAD_BYTES)?;
+        let function = self.share(self.reg(at), "the function")?;
+        let mut messages: Vec<Message> = Vec::with_capacity(argc);
+        for i in 0..argc {
+            let arg = self.reg(at + WINDOW_SLOTS + i);
             let message = if copy_mask >> i & 1 == 1 {
-                self.share_copy(arg, &what)?
+                self.share_copy(arg, &format!("argument {}", i + 1))?
+            } else if arg.is_local() {
+                self.share(arg, &format!("argument {}", i + 1))?
             } else {
-                self.share(arg, &what)?
+                Message::shared(arg)
             };
             messages.push(message);
         }
-        let site = self.site();
-        let id = self.scheduler.new_thread_id();
-        let scope = self.task().scope.clone();
-        let scoped = self.task().scoped.clone();
         let mut mounted = Mounted::new(self.scheduler.settings.memory);
-        let no_room = |_| ();
-        let start =
-            |heap: &mut crate::heap::Heap, message: Message| message.deliver(heap).map_err(no_room);
-        let Ok(function) = start(&mut mounted.heap, function) else {
+        let Ok(function) = function.deliver(&mut mounted.heap) else {
             return Err(self.throw_limit());
         };
-        let mut values = Vec::with_capacity(messages.len());
-        for message in messages {
-            match start(&mut mounted.heap, message) {
-                Ok(value) => values.push(value),
-                Err(()) => return Err(self.throw_limit()),
+        let site = self.site();
+        let task = self.new_task(function, std::iter::repeat_n(Value::NIL, argc), site);
+        for (i, message) in messages.into_iter().enumerate() {
+            match message.deliver(&mut mounted.heap) {
+                // SAFETY: the new task's window.
+                Ok(value) => unsafe {
+                    *(*task).start.add(STUB_SLOTS + WINDOW_SLOTS + i) = value;
+                },
+                Err(_) => {
+                    // SAFETY: nothing leads to it.
+                    unsafe { TaskPool::free(task) };
+                    return Err(self.throw_limit());
+                }
             }
         }
+        let starter = self.task();
+        let scope = starter.scope.clone();
+        let scoped = starter.more_if_any().and_then(|more| more.scoped.clone());
         if let Some(scope) = &scope {
             scope.enter();
         }
+        // SAFETY: just made.
+        unsafe {
+            (*task).set(flag::IS_FIRST);
+            if let Some(scoped) = scoped {
+                (*task).more().scoped = Some(scoped);
+            }
+            mounted.parts.next_task = 1;
+            mounted.parts.stack_bytes = (*task).header_bytes();
+        }
+        mounted.parts.tasks.add(task);
+        mounted.parts.ready.push_back(task);
+        let id = self.scheduler.new_thread_id();
         let block = Arc::new(ThreadBlock::new(
             id,
             mounted,
@@ -150,27 +227,17 @@ impl Thread {
             scope,
             site,
         ));
-        // SAFETY: nobody else knows the block yet: its parts are ours.
-        unsafe {
-            let mounted = &mut *block.parts.get();
-            std::mem::swap(&mut self.heap, &mut mounted.heap);
-            std::mem::swap(&mut self.parts, &mut mounted.parts);
-            let this_block = std::mem::replace(&mut self.block, block.clone());
-            let task = self.new_task(function, &values, None, site);
-            (*task).is_first = true;
-            (*task).scoped = scoped;
-            self.block = this_block;
-            std::mem::swap(&mut self.heap, &mut mounted.heap);
-            std::mem::swap(&mut self.parts, &mut mounted.parts);
-        }
+        // SAFETY: nobody else knows the task yet.
+        unsafe { (*task).block = Arc::as_ptr(&block) };
         let handle = crate::heap::bundle::new_handle(
             type_id::THREAD,
             Arc::as_ptr(&block).cast(),
             crate::heap::bundle::Payload::Thread(block.clone()),
         );
         let handle = self.heap.adopt_owned(handle);
-        self.scheduler.register(&block);
-        self.scheduler.enqueue(block);
+        let queued = Arc::as_ptr(&block);
+        self.scheduler.register(&self.own, block);
+        self.scheduler.enqueue_woken(&self.own, queued);
         Ok(handle)
     }
 }

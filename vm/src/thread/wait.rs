@@ -7,50 +7,82 @@ use crate::object::{Handle, Kind, TaskObject};
 use crate::sched::ThreadBlock;
 use crate::sched::block::Outcome;
 use crate::sched::scope::{self, Failure, Scope};
-use crate::sched::timers::Target;
-use crate::sched::wait::{Claimed, Owner, Waiter};
+use crate::sched::wait::{Claimed, Delivery, Owner, Waiter, take_delivery};
 use crate::shared::{self, Message, ObjectState};
-use crate::task::{Delivery, Ended, Task, Wait};
+use crate::task::{Ended, ReadyQueue, Task, Wait, flag};
 use crate::types::ErrorKind;
 use crate::value::Value;
 use std::sync::Arc;
+
+/// Takes a waiter out of its list; whether it was (still) there.
+///
+/// # Safety
+/// What the waiter waits for is alive; the caller's thread is that of the waiter's task.
+unsafe fn take_out(waiter: *mut Waiter) -> bool {
+    // SAFETY: promised by the caller; lists are locked, or of this thread.
+    unsafe {
+        match (*waiter).owner() {
+            Owner::None | Owner::Scope(_) => false,
+            Owner::Shared(object) => {
+                let mut state = (*object).state.lock();
+                let number = (*waiter).list();
+                let was_there = state.list(number).is_some_and(|list| list.remove(waiter));
+                if was_there {
+                    state.has_left();
+                }
+                was_there
+            }
+            Owner::Task(other) => (*other).joiners.remove(waiter),
+            Owner::Thread(block) => (*block).end.lock().joiners.remove(waiter),
+            Owner::Timers(shard) => (*shard).remove(waiter),
+        }
+    }
+}
 
 /// Takes a task's waiters out of all lists.
 ///
 /// # Safety
 /// The task does not wait, or is about to be dropped; what it waited for is alive.
 pub(super) unsafe fn unlink(task: &mut Task) {
-    let take_out = |waiter: *mut Waiter| {
-        // SAFETY: promised by the caller; lists are locked, or of this thread.
-        unsafe {
-            if !(*waiter).is_linked() {
-                return;
-            }
-            match (*waiter).owner {
-                Owner::None => {}
-                Owner::Shared(object) => {
-                    let mut state = (*object).state.lock();
-                    // Under the lock it may be out by now.
-                    if (*waiter).is_linked()
-                        && let Some(list) = state.list((*waiter).list)
-                    {
-                        list.remove(waiter);
-                        if let ObjectState::Gate(gate) = &mut *state {
-                            gate.has_left();
-                        }
-                    }
+    // SAFETY: promised by the caller. Who took a waiter out before did it for good: its own thread sees that without the lock.
+    unsafe {
+        let waiter = &raw mut task.waiter;
+        if (*waiter).is_linked() {
+            take_out(waiter);
+        }
+        if let Some(more) = task.more_if_any_mut() {
+            for arm in &mut more.arms {
+                let arm = &raw mut arm.waiter;
+                if (*arm).owner() != Owner::None {
+                    take_out(arm);
                 }
-                Owner::Task(other) => (*other).joiners.remove(waiter),
-                Owner::Thread(block) => (*block).end.lock().joiners.remove(waiter),
+            }
+            more.arms.clear();
+        }
+    }
+}
+
+/// Claims a task of the mounted thread for its own thread: it was cancelled or killed. `false`: it does not wait, or somebody else has claimed it.
+fn claim_own(task: *mut Task, by: Claimed) -> bool {
+    // SAFETY: a task of the mounted thread. While it waits, what it waits for is alive, and it changes no list itself.
+    unsafe {
+        match (*task).wait {
+            Wait::None => false,
+            Wait::Select => (*task).claim.try_claim(by),
+            Wait::Scope => match &(*task).scope {
+                Some(scope) => scope.claim_owner(by),
+                None => false,
+            },
+            _ => {
+                let is_mine = (*task).claim.is_waiting() && take_out(&raw mut (*task).waiter);
+                if is_mine {
+                    (*task).claim.set(by);
+                    drop((*task).waiter.take_message());
+                }
+                is_mine
             }
         }
-    };
-    take_out(&raw mut task.waiter);
-    task.waiter.message = Message::NONE;
-    for waiter in &mut task.arms {
-        take_out(waiter);
     }
-    task.arms.clear();
 }
 
 impl Thread {
@@ -71,13 +103,13 @@ impl Thread {
             self.thrown = Value::UNSET;
             return Err(Trap::Throw);
         }
-        if std::mem::take(&mut self.task().is_cancel_pending) {
+        if self.task().take(flag::CANCEL_PENDING) {
             return Err(self.throw_cancelled());
         }
         Ok(())
     }
     pub(super) fn throw_cancelled(&mut self) -> Trap {
-        self.task().was_cancelled = true;
+        self.task().set(flag::WAS_CANCELLED);
         self.throw_new(ErrorKind::Cancelled, "the task was cancelled")
     }
 
@@ -89,45 +121,45 @@ impl Thread {
         }
         let task = self.task();
         task.wait = wait;
-        task.delivery = Delivery::None;
         task.claim.begin();
         Ok(())
     }
     /// Undoes `begin_wait`.
     pub(crate) fn abandon_wait(&mut self) {
-        let scheduler = self.scheduler.clone();
         let task = self.task();
         if task.wait != Wait::None {
             task.claim.end();
             task.wait = Wait::None;
-            scheduler.remove_timer_of(task);
             // SAFETY: the task runs.
             unsafe { unlink(task) };
+            drop(task.waiter.take_message());
         }
     }
     /// The one waiter of a task that does not select.
     pub(crate) fn single_waiter(&mut self, owner: Owner, list: u8) -> *mut Waiter {
         let waiter = &mut self.task().waiter;
-        waiter.owner = owner;
-        waiter.list = list;
-        waiter.arm = 0;
+        waiter.set_owner(owner, list);
         waiter
     }
-    pub(crate) fn set_timer(&mut self, nanoseconds: i64) {
-        let deadline = self.scheduler.now() + nanoseconds.max(0) as u64;
-        let task = self.current;
-        self.task().has_timer = true;
-        self.scheduler.add_timer(deadline, Target::Task(task));
+    /// The running task sleeps.
+    pub(crate) fn sleep_for(&mut self, nanoseconds: i64) {
+        let scheduler = self.scheduler.clone();
+        let timers = scheduler.timers(&self.own);
+        let waiter = self.single_waiter(Owner::Timers(timers), 0);
+        let now = scheduler.now();
+        let deadline = now.saturating_add(nanoseconds.max(0) as u64);
+        // SAFETY: the task's waiter is in no list; the scheduler lives longer than its tasks.
+        unsafe { timers.add(waiter, deadline, now) };
     }
 
     /// Hands a task that this carrier has claimed over to its thread.
     pub(crate) fn wake(&mut self, task: *mut Task) {
         // SAFETY: claimed, so alive.
         unsafe {
-            if std::ptr::eq((*task).block, &*self.block) {
+            if (*task).block == self.block.as_ptr() {
                 self.make_ready(task);
             } else {
-                self.scheduler.wake_remote(task);
+                self.scheduler.wake(&self.own, task);
             }
         }
     }
@@ -139,22 +171,21 @@ impl Thread {
 
     /// The mounted task was woken: what it gets. `Some`: it ends.
     pub(crate) fn finish_wait(&mut self) -> Option<Exit> {
-        let scheduler = self.scheduler.clone();
         let task = self.task();
         let wait = std::mem::replace(&mut task.wait, Wait::None);
         let claimed = task.claim.end();
-        scheduler.remove_timer_of(task);
-        // SAFETY: it does not wait any more; what it waited for is in its registers.
-        unsafe { unlink(task) };
-        if wait == Wait::Scope
-            && let Some(scope) = &task.scope
-        {
-            // Members look at their scope's owner only while it waits.
-            scope.state.lock().is_awaited = false;
+        let dest = task.wait_dest as usize;
+        let mut operand = Value::NIL;
+        if matches!(wait, Wait::Select | Wait::Join | Wait::JoinThread) {
+            if wait == Wait::Select {
+                // SAFETY: it does not wait any more; what it waited for is in its registers.
+                unsafe { unlink(task) };
+            }
+            operand = std::mem::replace(&mut task.more().wait_value, Value::NIL);
         }
-        let dest = task.wait_dest;
-        let delivery = std::mem::replace(&mut task.delivery, Delivery::None);
-        let operand = std::mem::replace(&mut task.wait_value, Value::NIL);
+        // Whoever claimed a task with one waiter took that out of its list.
+        debug_assert!(!task.waiter.is_linked());
+        let delivery = take_delivery(&mut task.waiter);
         // The registers of the native's window hold its arguments: they stay roots until it has its result.
         let result = match claimed {
             Claimed::Killed => {
@@ -163,7 +194,7 @@ impl Thread {
                 return self.unwind();
             }
             Claimed::Cancelled => {
-                self.task().is_cancel_pending = false;
+                self.task().clear(flag::CANCEL_PENDING);
                 Err(self.throw_cancelled())
             }
             Claimed::TimedOut if wait == Wait::Select => self.pair(-1, Value::NIL),
@@ -230,15 +261,10 @@ impl Thread {
     pub(crate) fn task_outcome(&mut self, handle: Value) -> Result<Value, Trap> {
         let object = handle.as_object().cast::<TaskObject>();
         // SAFETY: a task's handle.
-        let (result, how) = unsafe { ((*object).result, (*object).header.aux) };
-        if let Some(at) = self
-            .parts
-            .failed
-            .iter()
-            .position(|failed| *failed == handle)
-        {
-            self.parts.failed.remove(at);
-            self.parts.failed_sites.remove(at);
+        let (result, how) = unsafe { ((*object).result, (*object).ended()) };
+        if how != Ended::Returned as u16 {
+            let failed = &mut self.parts.more().failed;
+            failed.retain(|(failed, _)| *failed != handle);
         }
         if how == Ended::Returned as u16 {
             return Ok(result);
@@ -285,7 +311,7 @@ impl Thread {
         self.blocking_point()?;
         if handle.is_kind(Kind::Task) {
             // SAFETY: a task's handle; the task is alive while it is not null.
-            let other = unsafe { (*handle.as_object().cast::<TaskObject>()).task };
+            let other = unsafe { (*handle.as_object().cast::<TaskObject>()).task() };
             if other.is_null() {
                 return self.task_outcome(handle);
             }
@@ -293,18 +319,18 @@ impl Thread {
                 return Err(self.throw_new(ErrorKind::Value, "a task cannot join itself"));
             }
             self.begin_wait(Wait::Join)?;
-            self.task().wait_value = handle;
+            self.task().more().wait_value = handle;
             let waiter = self.single_waiter(Owner::Task(other), 0);
             // SAFETY: a task of this thread.
             unsafe { (*other).joiners.push(waiter) };
             return Err(Trap::Suspend);
         }
         let block = thread_of(handle);
-        if std::ptr::eq(&raw const *block, &raw const *self.block) {
+        if Arc::as_ptr(&block) == self.block.as_ptr() {
             return Err(self.throw_new(ErrorKind::Value, "a thread cannot join itself"));
         }
         self.begin_wait(Wait::JoinThread)?;
-        self.task().wait_value = handle;
+        self.task().more().wait_value = handle;
         let waiter = self.single_waiter(Owner::Thread(&raw const *block), 0);
         {
             let mut end = block.end.lock();
@@ -322,75 +348,70 @@ impl Thread {
     // --- the end of a task
 
     pub(crate) fn end_task(&mut self, task: *mut Task, value: Value, how: Ended) {
+        self.parts.tasks.remove(task);
+        let mut joiners = ReadyQueue::default();
         // SAFETY: a task of the mounted thread that has just ended; nobody waits for it but its joiners, which are this thread's.
-        let (handle, member, scope, joiners, locks, is_first, is_detached, site) = unsafe {
-            let task = &mut *task;
-            unlink(task);
-            let object = task.handle.as_object().cast::<TaskObject>();
-            (*object).result = value;
-            (*object).header.aux = how as u16;
-            (*object).task = std::ptr::null_mut();
-            self.heap.barrier(object.cast(), value);
-            let mut joiners = Vec::new();
-            while let Some(waiter) = task.joiners.claim_first() {
-                joiners.push((*waiter).task);
+        let (handle, flags, site, scope) = unsafe {
+            debug_assert!(!(*task).waiter.is_linked());
+            let handle = (*task).handle;
+            if handle.is_object() {
+                let object = handle.as_object().cast::<TaskObject>();
+                (*object).result = value;
+                (*object).header.aux |= how as u16;
+                self.heap.barrier(object.cast(), value);
             }
-            (
-                task.handle,
-                task.member.take(),
-                task.scope.take(),
-                joiners,
-                std::mem::take(&mut task.locks),
-                task.is_first,
-                task.is_detached,
-                task.site,
-            )
+            while let Some(waiter) = (*task).joiners.claim_first() {
+                joiners.push_back((*waiter).task());
+            }
+            self.parts.stack_bytes -= (*task).header_bytes() + (*task).block_bytes();
+            (handle, (*task).flags, (*task).site, (*task).scope.take())
         };
-        drop(scope);
-        // SAFETY: as above: from here on nothing leads to it.
-        unsafe {
-            let at = (*task).index as usize;
-            self.parts.tasks.swap_remove(at);
-            if let Some(&moved) = self.parts.tasks.get(at) {
-                (*moved).index = at as u32;
-            }
-        }
-        for lock in locks {
+        // SAFETY: as above.
+        let locks = unsafe {
+            let more = (*task).more_if_any_mut();
+            more.map(|more| std::mem::take(&mut more.locks))
+        };
+        for lock in locks.into_iter().flatten() {
             self.unlock_for(lock, task);
         }
-        // SAFETY: made by `Task::new`.
-        drop(unsafe { Box::from_raw(task) });
-        let is_joined = !joiners.is_empty();
-        self.wake_all(joiners);
         let has_failed = how == Ended::Failed;
+        let is_first = flags & flag::IS_FIRST != 0;
+        let is_joined = !joiners.is_empty();
         if is_first {
             self.parts.main_result = value;
             self.parts.main_failed = how != Ended::Returned;
             if how == Ended::Cancelled || how == Ended::Killed {
                 self.parts.was_stopped = true;
             }
-        } else if has_failed && !is_joined && !is_detached {
-            match &member {
-                None => {
-                    self.parts.failed.push(handle);
-                    self.parts.failed_sites.push(site);
-                }
-                Some(scope) => {
-                    let kept = self.new_handle(handle);
-                    match scope.fail(Failure::Task(kept)) {
-                        Ok(()) => {
-                            self.scheduler.cancel_scope(scope);
+        } else {
+            // Its own scopes are closed, so this is the one that it is a member of.
+            let scope = scope::membership(task, scope.as_ref());
+            if has_failed && !is_joined && flags & flag::IS_DETACHED == 0 {
+                match &scope {
+                    None => self.parts.more().failed.push((handle, site)),
+                    Some(scope) => {
+                        let kept = self.new_handle(handle);
+                        match scope.fail(Failure::Task(kept)) {
+                            Ok(()) => self.scheduler.cancel_scope(&self.own, scope),
+                            Err(_) => self.free_handle(kept),
                         }
-                        Err(_) => self.free_handle(kept),
                     }
                 }
             }
+            while let Some(joiner) = joiners.pop_front() {
+                self.make_ready(joiner);
+            }
+            if let Some(scope) = scope
+                && let Some(owner) = scope.leave()
+            {
+                self.wake(owner);
+            }
         }
-        if let Some(scope) = member
-            && let Some(owner) = scope.leave()
-        {
-            self.wake(owner);
+        while let Some(joiner) = joiners.pop_front() {
+            self.make_ready(joiner);
         }
+        // SAFETY: made by a pool; nothing leads to it any more.
+        unsafe { self.pool.give(task) };
     }
     /// A task ended while it held a mutex.
     fn unlock_for(&mut self, lock: Message, task: *mut Task) {
@@ -409,46 +430,41 @@ impl Thread {
 
     /// `cancel` of a task of the mounted thread.
     pub(crate) fn cancel_task(&mut self, task: *mut Task) {
-        // SAFETY: a task of the mounted thread.
-        unsafe {
-            if (*task).claim.try_claim(Claimed::Cancelled) {
-                self.make_ready(task);
-            } else {
-                (*task).is_cancel_pending = true;
-            }
+        if claim_own(task, Claimed::Cancelled) {
+            self.make_ready(task);
+        } else {
+            // SAFETY: a task of the mounted thread; its flags are its thread's.
+            unsafe { (*task).flags |= flag::CANCEL_PENDING };
         }
     }
     pub(crate) fn kill_task(&mut self, task: *mut Task) {
-        // SAFETY: a task of the mounted thread.
+        // SAFETY: as above.
         unsafe {
-            if (*task).is_killed {
+            if (*task).flags & flag::IS_KILLED != 0 {
                 return;
             }
-            (*task).is_killed = true;
-            if (*task).claim.try_claim(Claimed::Killed) {
-                self.make_ready(task);
-            }
+            (*task).flags |= flag::IS_KILLED;
+        }
+        if claim_own(task, Claimed::Killed) {
+            self.make_ready(task);
         }
     }
     /// Cancels the tasks in cancelled scopes, each once for each scope.
     pub(crate) fn cancel_in_scopes(&mut self) {
-        for task in self.parts.tasks.clone() {
+        for task in self.parts.tasks.to_vec() {
             // SAFETY: a task of the mounted thread.
-            let (scope, seen, is_waiting_for_scope) = unsafe {
-                (
-                    (*task).scope.clone(),
-                    (*task).cancelled_for,
-                    (*task).wait == Wait::Scope,
-                )
-            };
+            let (scope, is_waiting_for_scope) =
+                unsafe { ((*task).scope.clone(), (*task).wait == Wait::Scope) };
             let Some(cancelled) = scope::cancelled_in(scope.as_ref()) else {
                 continue;
             };
             let awaits_this =
                 is_waiting_for_scope && scope.as_ref().is_some_and(|s| Arc::ptr_eq(s, &cancelled));
-            if seen != Arc::as_ptr(&cancelled) && !awaits_this {
+            // SAFETY: as above.
+            let seen = unsafe { (*task).more_if_any().and_then(|m| m.cancelled_for.as_ref()) };
+            if !awaits_this && seen.is_none_or(|seen| !Arc::ptr_eq(seen, &cancelled)) {
                 // SAFETY: as above.
-                unsafe { (*task).cancelled_for = Arc::as_ptr(&cancelled) };
+                unsafe { (*task).more().cancelled_for = Some(cancelled) };
                 self.cancel_task(task);
             }
         }
@@ -458,16 +474,16 @@ impl Thread {
 
     /// `scope { … }` begins; gives the object that stands for it.
     pub(crate) fn enter_scope(&mut self, limit: Option<i64>) -> Arc<Scope> {
-        let block = Arc::downgrade(&self.block);
+        let block = Arc::downgrade(&self.block.to_arc());
         let owner = self.current;
         let parent = self.task().scope.clone();
         let scope = Scope::new(parent, owner, block);
         if let Some(nanoseconds) = limit {
-            let deadline = self.scheduler.now() + nanoseconds.max(0) as u64;
-            let timer = self
-                .scheduler
-                .add_timer(deadline, Target::Scope(scope.clone()));
-            *scope.timer.lock() = timer;
+            let now = self.scheduler.now();
+            let deadline = now.saturating_add(nanoseconds.max(0) as u64);
+            let timers = self.scheduler.timers(&self.own);
+            // SAFETY: a new scope; the scheduler lives longer than its scopes.
+            unsafe { scope.set_timer(timers, deadline, now) };
         }
         self.task().scope = Some(scope.clone());
         scope
@@ -490,20 +506,26 @@ impl Thread {
         scope: &Arc<Scope>,
         error: Option<Value>,
     ) -> Result<Value, Trap> {
-        self.scheduler.remove_scope_timer(scope);
+        // SAFETY: the scheduler is alive.
+        unsafe { scope.remove_timer() };
         let (failure, is_timed_out) = {
             let mut state = scope.state.lock();
             (state.failure.take(), state.is_timed_out)
         };
         let task = self.task();
         task.scope = scope.parent.clone();
-        let is_own = std::mem::take(&mut task.is_own_cancel);
-        let was_marked = task.cancelled_for == Arc::as_ptr(scope);
+        let is_own = task.take(flag::IS_OWN_CANCEL);
+        let marked = task.more_if_any_mut().map(|more| &mut more.cancelled_for);
+        let was_marked = match marked {
+            Some(marked) if marked.as_ref().is_some_and(|m| Arc::ptr_eq(m, scope)) => {
+                *marked = None;
+                true
+            }
+            _ => false,
+        };
         let was_cancelled_here = was_marked && !is_own;
         if was_marked {
-            task.is_cancel_pending = false;
-            task.cancelled_for = std::ptr::null();
-            task.was_cancelled = false;
+            task.clear(flag::CANCEL_PENDING | flag::WAS_CANCELLED);
         }
         let is_cancel = error.is_some_and(|e| e.type_id() == ErrorKind::Cancelled.type_id());
         if let Some(error) = error
@@ -553,13 +575,13 @@ impl Thread {
             let mut tasks: Vec<&Task> = parts
                 .tasks
                 .iter()
-                // SAFETY: tasks of the table are alive.
-                .map(|task| unsafe { &**task })
+                // SAFETY: tasks of the list are alive.
+                .map(|task| unsafe { &*task })
                 .collect();
-            tasks.sort_by_key(|task| task.id);
+            tasks.sort_by_key(|task| task.id());
             for task in tasks {
                 // SAFETY: a task that is left.
-                let place = unsafe { crate::error::place_of(task.base, task.pc) };
+                let place = unsafe { crate::error::place_of(task.base(), task.pc) };
                 text.push_str("\n  ");
                 if several {
                     text.push_str(&block.title());

@@ -31,7 +31,7 @@ fn get_index(t: &mut Thread, dest: usize, object: Value, index: Value) -> Done {
             Ok(Lookup::NeedsScript) => t.call_hook(Hook::GetIndex, dest, &[object, index]),
             Err(fail) => Err(t.trap(fail)),
         },
-        Some(Kind::Struct | Kind::Variant | Kind::Host) => match t
+        Some(Kind::Struct | Kind::Variant | Kind::Host | Kind::Handle) => match t
             .engine()
             .type_info(object.type_id())
             .method(sym::GET_INDEX)
@@ -60,7 +60,8 @@ fn get_index(t: &mut Thread, dest: usize, object: Value, index: Value) -> Done {
 }
 pub(crate) fn SetIndex(t: &mut Thread, w: Word) -> Done {
     let (object, index, value) = (t.reg(w.a()), t.reg(w.b()), t.reg(w.c()));
-    if object.is_kind(Kind::Struct) || object.is_kind(Kind::Variant) {
+    if object.is_kind(Kind::Struct) || object.is_kind(Kind::Variant) || object.is_kind(Kind::Handle)
+    {
         if let Some(method) = t
             .engine()
             .type_info(object.type_id())

@@ -3,7 +3,6 @@
 use super::{Done, before_alloc};
 use crate::bytecode::Word;
 use crate::native::Trap;
-use crate::task::TaskState;
 use crate::thread::Thread;
 use crate::value::Value;
 
@@ -34,20 +33,19 @@ impl Thread {
         // SAFETY: the caller tested its kind; a task that has not ended is alive.
         let text = unsafe {
             let object = &*handle.as_object().cast::<crate::object::TaskObject>();
+            let task = object.task();
             match name {
                 "id" => return Some(Value::small_int(object.id as i64)),
-                "name" => return Some(object.name),
-                "state" if object.task.is_null() => match object.header.aux {
+                "name" => return Some(object.name()),
+                "state" if task.is_null() => match object.ended() {
                     2 => "failed",
                     3 => "cancelled",
                     4 => "killed",
                     _ => "ended",
                 },
-                "state" => match (*object.task).state {
-                    TaskState::Ready => "runnable",
-                    TaskState::Running => "running",
-                    TaskState::Waiting => "waiting",
-                },
+                "state" if task == self.current => "running",
+                "state" if (*task).claim.is_waiting() => "waiting",
+                "state" => "runnable",
                 _ => return None,
             }
         };

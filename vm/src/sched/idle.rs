@@ -1,0 +1,268 @@
+//! Carriers: how many there are, what they do when they find nothing to run, and how they are woken.
+//!
+//! **No wake-up is lost.** A carrier that finds nothing counts itself as sleeping (sequentially consistent), looks into all queues once more, and only then waits, all under one
+//! lock. Whoever puts a thread into a queue *of its own* runs on a carrier that will look there itself, at the latest at the end of its slice: it may find "nobody sleeps" although somebody
+//! is about to, and nothing is left lying. Who puts one into the injector comes from outside and has no such turn: it puts a fence between its push and its look.
+//!
+//! **Few are woken.** Waking an OS thread takes some twenty microseconds, so a carrier calls for help only for a backlog, and not while another one is on its way already (`searching`).
+//! One that was woken and finds something passes the call on if there is more.
+//!
+//! **Deadlock.** If all carriers sleep, no timer is set, and not all threads have ended, nothing can wake any task: every wake-up comes from running code or from a timer. The
+//! last one to go to sleep knows, since it looked into all queues when nobody else could have put anything there.
+
+use super::{Next, Own, Scheduler, ThreadBlock};
+use crate::engine::Engine;
+use crate::sync::Ordering;
+use crate::thread::{Carrier, Thread};
+use parking_lot::{Condvar, Mutex};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, fence};
+use std::time::Duration;
+
+/// How long the host's OS thread sleeps at most before it looks for an interrupt.
+const INTERRUPT_CHECK: Duration = Duration::from_millis(50);
+
+struct State {
+    carriers: usize,
+    sleeping: usize,
+    is_stopping: bool,
+    is_deadlocked: bool,
+    /// The earliest time until which some carrier sleeps at most; `u64::MAX`: none.
+    handles: Vec<std::thread::JoinHandle<()>>,
+    /// Queues of carriers that were stopped, for those that are started after them.
+    spare: Vec<Own>,
+}
+
+/// See the head of the file.
+pub(super) struct Idle {
+    state: Mutex<State>,
+    changed: Condvar,
+    /// As many as `State::sleeping`: to be read without the lock.
+    sleeping: AtomicUsize,
+    /// As many as `State::carriers`.
+    carriers: AtomicUsize,
+    /// A carrier was called and has not found anything yet.
+    is_searching: AtomicBool,
+}
+
+impl Idle {
+    pub(super) fn new() -> Idle {
+        Idle {
+            state: Mutex::new(State {
+                carriers: 1,
+                sleeping: 0,
+                is_stopping: false,
+                is_deadlocked: false,
+                handles: Vec::new(),
+                spare: Vec::new(),
+            }),
+            changed: Condvar::new(),
+            sleeping: AtomicUsize::new(0),
+            carriers: AtomicUsize::new(1),
+            is_searching: AtomicBool::new(false),
+        }
+    }
+}
+
+impl Scheduler {
+    fn max_carriers(&self) -> usize {
+        self.slots.len()
+    }
+    /// There is a backlog: another carrier may take some of it.
+    pub(crate) fn help(self: &Arc<Self>) {
+        let idle = &self.idle;
+        if idle.is_searching.load(Ordering::Relaxed) {
+            return;
+        }
+        if idle.sleeping.load(Ordering::Relaxed) > 0 {
+            if !idle.is_searching.swap(true, Ordering::AcqRel) {
+                // The lock orders this after the sleeper's last look, or before it.
+                drop(idle.state.lock());
+                idle.changed.notify_one();
+            }
+        } else if idle.carriers.load(Ordering::Relaxed) < self.max_carriers() {
+            self.start_carrier();
+        }
+    }
+    #[cold]
+    fn start_carrier(self: &Arc<Self>) {
+        let mut state = self.idle.state.lock();
+        if state.carriers >= self.max_carriers() || state.is_stopping {
+            return;
+        }
+        let own = match state.spare.pop() {
+            Some(own) => own,
+            None => self.open_slot(state.carriers),
+        };
+        state.carriers += 1;
+        self.idle.carriers.store(state.carriers, Ordering::Relaxed);
+        self.idle.is_searching.store(true, Ordering::Relaxed);
+        let scheduler = self.clone();
+        // The queues stay here if the OS thread cannot be started.
+        let own = Arc::new(Mutex::new(Some(own)));
+        let taken = own.clone();
+        let started = std::thread::Builder::new()
+            .name("heddle-carrier".into())
+            .spawn(move || {
+                let own = taken.lock().take().expect("given once");
+                let own = Carrier::for_scheduler(&scheduler, own).run(&scheduler);
+                scheduler.idle.state.lock().spare.push(own);
+            });
+        match started {
+            Ok(handle) => state.handles.push(handle),
+            // The system has no more: those that run do all the work.
+            Err(_) => {
+                state.carriers -= 1;
+                state.spare.extend(own.lock().take());
+                self.idle.is_searching.store(false, Ordering::Relaxed);
+            }
+        }
+    }
+    /// What is there to run, of the carrier's own or another's.
+    fn find(&self, own: &mut Own) -> Option<super::queues::Taken> {
+        own.take(&self.injector).or_else(|| {
+            let count = self.slot_count.load(Ordering::Acquire);
+            // Not always the same victim first.
+            (1..count).find_map(|distance| {
+                let number = (own.number + distance) % count;
+                own.steal_from(&self.slot(number).queues)
+            })
+        })
+    }
+    fn has_any_queued(&self) -> bool {
+        !self.injector.is_empty() || self.slots().any(|slot| !slot.queues.is_empty())
+    }
+
+    /// Waits for something to do.
+    pub(crate) fn next(self: &Arc<Self>, own: &mut Own, is_host: bool, engine: &Engine) -> Next {
+        let idle = &self.idle;
+        loop {
+            self.fire_timers(own);
+            if self.is_stopping() {
+                return Next::Stop;
+            }
+            if is_host && self.is_done() {
+                return Next::Done;
+            }
+            if let Some(taken) = self.find(own) {
+                if idle.is_searching.load(Ordering::Relaxed) {
+                    idle.is_searching.store(false, Ordering::Relaxed);
+                    if !own.is_empty() {
+                        self.help();
+                    }
+                }
+                return Next::Run(taken.block, taken.was_woken_here);
+            }
+            if is_host && engine.has_interrupt() {
+                return Next::Interrupted;
+            }
+            let mut state = idle.state.lock();
+            if state.is_stopping {
+                return Next::Stop;
+            }
+            idle.is_searching.store(false, Ordering::Relaxed);
+            state.sleeping += 1;
+            idle.sleeping.store(state.sleeping, Ordering::SeqCst);
+            fence(Ordering::SeqCst);
+            let deadline = self.next_deadline();
+            let mut is_over = false;
+            if !self.has_any_queued() {
+                if state.sleeping == state.carriers && deadline == u64::MAX {
+                    // Nobody runs, and nothing will come: done, or a deadlock.
+                    is_over = true;
+                    if !self.is_done() {
+                        state.is_deadlocked = true;
+                    }
+                    if !is_host {
+                        idle.changed.notify_all();
+                    }
+                }
+                if state.is_deadlocked && is_host {
+                    state.is_deadlocked = false;
+                    state.sleeping -= 1;
+                    idle.sleeping.store(state.sleeping, Ordering::Relaxed);
+                    return Next::Deadlock;
+                }
+                if !(is_host && is_over) {
+                    self.sleep(&mut state, deadline, is_host);
+                }
+            }
+            state.sleeping -= 1;
+            idle.sleeping.store(state.sleeping, Ordering::Relaxed);
+        }
+    }
+    fn sleep(&self, state: &mut parking_lot::MutexGuard<'_, State>, deadline: u64, is_host: bool) {
+        let until_deadline = match deadline {
+            u64::MAX => None,
+            at => Some(Duration::from_nanos(at.saturating_sub(self.now()))),
+        };
+        let longest = match (until_deadline, is_host) {
+            (Some(wait), true) => Some(wait.min(INTERRUPT_CHECK)),
+            (None, true) => Some(INTERRUPT_CHECK),
+            (wait, false) => wait,
+        };
+        match longest {
+            Some(wait) => {
+                self.idle.changed.wait_for(state, wait);
+            }
+            None => self.idle.changed.wait(state),
+        }
+    }
+
+    /// Carriers leave what they run and end; what still waits is dropped. Gives the threads that failed, in the order of their ends.
+    pub(crate) fn stop(&self, own: &mut Own) -> Vec<Arc<ThreadBlock>> {
+        self.is_stopping.store(true, Ordering::Release);
+        let handles = {
+            let mut state = self.idle.state.lock();
+            state.is_stopping = true;
+            self.idle.changed.notify_all();
+            std::mem::take(&mut state.handles)
+        };
+        for handle in handles {
+            let _ = handle.join();
+        }
+        let mut state = self.idle.state.lock();
+        own.clear();
+        for own in &mut state.spare {
+            own.clear();
+        }
+        while !self.injector.is_empty() {
+            let _ = self.injector.steal();
+        }
+        state.carriers = 1;
+        state.sleeping = 0;
+        state.is_stopping = false;
+        state.is_deadlocked = false;
+        self.idle.carriers.store(1, Ordering::Relaxed);
+        self.idle.sleeping.store(0, Ordering::Relaxed);
+        self.idle.is_searching.store(false, Ordering::Relaxed);
+        drop(state);
+        // What is left belongs to nobody. First the timers, since tasks that are dropped are no timers' any more.
+        for slot in self.slots() {
+            slot.timers.clear();
+        }
+        let left: Vec<Arc<ThreadBlock>> =
+            self.slots().flat_map(|slot| slot.threads.clear()).collect();
+        self.is_stopping.store(false, Ordering::Release);
+        drop(left);
+        std::mem::take(&mut *self.failed.lock())
+    }
+    /// The program ends now: every carrier stops at its next safepoint.
+    pub(crate) fn end_program(&self, how: crate::thread::Ended) {
+        self.exit.lock().get_or_insert(how);
+        self.is_stopping.store(true, Ordering::Release);
+        let mut state = self.idle.state.lock();
+        state.is_stopping = true;
+        self.idle.changed.notify_all();
+    }
+}
+
+/// Runs threads until the program ends: a carrier other than the host's.
+pub(crate) fn carrier_loop(machine: &mut Thread, scheduler: &Arc<Scheduler>) {
+    loop {
+        match scheduler.next(machine.own(), false, scheduler.engine.as_ref()) {
+            Next::Run(block, was_woken_here) => machine.run_block(block, was_woken_here),
+            _ => return,
+        }
+    }
+}

@@ -1,0 +1,152 @@
+//! Where runnable threads wait for a carrier: two queues for each carrier, and the injector for what comes from elsewhere.
+//!
+//! The only file that knows `crossbeam_deque`. Queued threads are kept alive by the registry: a thread in a queue cannot end.
+
+use super::block::ThreadBlock;
+use crossbeam_deque::{Injector, Steal, Stealer, Worker};
+
+/// Every so many turns a carrier takes a thread that used up its slice, although threads that woke are waiting.
+const SPENT_EVERY: u32 = 8;
+/// Every so many turns it looks into the injector first.
+const INJECTED_EVERY: u32 = 61;
+
+/// A runnable thread.
+#[derive(Clone, Copy)]
+pub(crate) struct Queued(pub(crate) *const ThreadBlock);
+// SAFETY: blocks may be used from everywhere.
+unsafe impl Send for Queued {}
+
+/// A carrier's own ends of its queues.
+pub(crate) struct Own {
+    /// Threads that woke or were started, first in, first out.
+    woken: Worker<Queued>,
+    /// Threads that used up a slice.
+    spent: Worker<Queued>,
+    turn: u32,
+    /// Which carrier it is.
+    pub(crate) number: usize,
+}
+
+/// What other carriers see of them.
+pub(super) struct Others {
+    woken: Stealer<Queued>,
+    spent: Stealer<Queued>,
+}
+
+/// What a carrier takes next, and whether it goes on with the slice of who woke it.
+pub(crate) struct Taken {
+    pub(crate) block: *const ThreadBlock,
+    pub(crate) was_woken_here: bool,
+}
+
+impl Own {
+    pub(super) fn new(number: usize) -> (Own, Others) {
+        let (woken, spent) = (Worker::new_fifo(), Worker::new_fifo());
+        let others = Others {
+            woken: woken.stealer(),
+            spent: spent.stealer(),
+        };
+        let own = Own {
+            woken,
+            spent,
+            turn: 0,
+            number,
+        };
+        (own, others)
+    }
+    /// Stands for those that were given away.
+    pub(crate) fn nothing() -> Own {
+        Own::new(usize::MAX).0
+    }
+    #[inline]
+    pub(super) fn push_woken(&self, block: *const ThreadBlock) {
+        self.woken.push(Queued(block));
+    }
+    #[inline]
+    pub(super) fn push_spent(&self, block: *const ThreadBlock) {
+        self.spent.push(Queued(block));
+    }
+    pub(super) fn len(&self) -> usize {
+        self.woken.len() + self.spent.len()
+    }
+    #[inline]
+    pub(super) fn is_empty(&self) -> bool {
+        self.woken.is_empty() && self.spent.is_empty()
+    }
+    /// The next of its own and of the injector.
+    pub(super) fn take(&mut self, injector: &Injector<Queued>) -> Option<Taken> {
+        self.turn = self.turn.wrapping_add(1);
+        let here = |queued: Queued| Taken {
+            block: queued.0,
+            was_woken_here: true,
+        };
+        let fresh = |queued: Queued| Taken {
+            block: queued.0,
+            was_woken_here: false,
+        };
+        if self.turn.is_multiple_of(SPENT_EVERY)
+            && !self.spent.is_empty()
+            && let Some(queued) = self.spent.pop()
+        {
+            return Some(fresh(queued));
+        }
+        if self.turn.is_multiple_of(INJECTED_EVERY)
+            && let Some(queued) = self.take_injected(injector)
+        {
+            return Some(fresh(queued));
+        }
+        if !self.woken.is_empty()
+            && let Some(queued) = self.woken.pop()
+        {
+            return Some(here(queued));
+        }
+        if let Some(queued) = self.take_injected(injector) {
+            return Some(fresh(queued));
+        }
+        if self.spent.is_empty() {
+            None
+        } else {
+            self.spent.pop().map(fresh)
+        }
+    }
+    fn take_injected(&self, injector: &Injector<Queued>) -> Option<Queued> {
+        if injector.is_empty() {
+            return None;
+        }
+        loop {
+            match injector.steal_batch_and_pop(&self.woken) {
+                Steal::Success(queued) => return Some(queued),
+                Steal::Empty => return None,
+                Steal::Retry => {}
+            }
+        }
+    }
+    /// Takes half of what another carrier has.
+    pub(super) fn steal_from(&self, other: &Others) -> Option<Taken> {
+        for (from, to) in [(&other.woken, &self.woken), (&other.spent, &self.spent)] {
+            loop {
+                match from.steal_batch_and_pop(to) {
+                    Steal::Success(queued) => {
+                        return Some(Taken {
+                            block: queued.0,
+                            was_woken_here: false,
+                        });
+                    }
+                    Steal::Empty => break,
+                    Steal::Retry => {}
+                }
+            }
+        }
+        None
+    }
+    /// Empties the queues.
+    pub(super) fn clear(&mut self) {
+        while self.woken.pop().is_some() || self.spent.pop().is_some() {}
+    }
+}
+
+impl Others {
+    pub(super) fn is_empty(&self) -> bool {
+        self.woken.is_empty() && self.spent.is_empty()
+    }
+}
