@@ -28,7 +28,11 @@ fn main() -> ExitCode {
     let code = match job {
         Job::Run { program, args } => run::run(program, args, settings),
         Job::Check(files) => run::check(&files, settings),
-        Job::Test { paths, filter } => tests::test(&paths, filter.as_deref(), settings),
+        Job::Test {
+            paths,
+            filter,
+            schedules,
+        } => tests::test(&paths, filter.as_deref(), schedules, settings),
         Job::Disassemble(file) => run::disassemble(&file, settings),
         Job::Repl => repl::repl(settings),
     };

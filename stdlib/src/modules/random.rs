@@ -4,8 +4,6 @@ use crate::support::new_bytes;
 use heddle_vm::native::{Ctx, NativeModule, NativeResult};
 use heddle_vm::types::ErrorKind;
 use heddle_vm::{Value, natives, ops};
-use std::collections::hash_map::RandomState;
-use std::hash::{BuildHasher, Hasher};
 
 pub(super) static MODULE: NativeModule = NativeModule {
     name: "random",
@@ -67,8 +65,7 @@ impl Generator {
 }
 
 fn new_generator(ctx: &mut Ctx) -> NativeResult {
-    // The standard library's hasher is keyed by the system's randomness.
-    let seed = RandomState::new().build_hasher().finish();
+    let seed = ctx.random_seed();
     Ok(ctx.host(Box::new(Generator::from_seed(seed)), "random generator"))
 }
 

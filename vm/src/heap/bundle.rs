@@ -396,8 +396,7 @@ impl Heap {
         if let Some(shared) = self.flat_bundle(value, &is_mutable) {
             return Ok(shared);
         }
-        let (_, shared) =
-            self.new_bundle(value, |value, _| visit_immutable(value, &is_mutable))?;
+        let (_, shared) = self.new_bundle(value, |value, _| visit_immutable(value, &is_mutable))?;
         Ok(shared)
     }
 
@@ -452,8 +451,7 @@ impl Heap {
             word.write(head);
             let copy: *mut Header = word.add(1).cast();
             std::ptr::copy_nonoverlapping(object.cast::<u64>(), copy.cast(), bytes / 8);
-            (*copy).flags =
-                (*copy).flags & FLAG_ASCII | FLAG_FROZEN | FLAG_SHARED | FLAG_IN_BUNDLE;
+            (*copy).flags = (*copy).flags & FLAG_ASCII | FLAG_FROZEN | FLAG_SHARED | FLAG_IN_BUNDLE;
             for &bundle in &bundles[..count] {
                 retain(bundle);
             }

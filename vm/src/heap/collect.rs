@@ -321,6 +321,11 @@ impl Inner {
         limit: usize,
     ) {
         let start = Instant::now();
+        // Without a look at the clock a step does what it must and no more.
+        let (step, long_step) = match self.is_timeless {
+            false => (self.generations().step, LONG_STEP),
+            true => (Duration::ZERO, Duration::ZERO),
+        };
         if how != Collect::Minor {
             // What the running mark has reached so far may be dead by now: end it, then mark anew.
             if self.phase() == Phase::Marking {
@@ -348,15 +353,14 @@ impl Inner {
                 Phase::Marking => {
                     let promoted = self.evacuate::<MARKING>(roots, bundles, poison);
                     let (share, step) = if self.is_behind() {
-                        (6, LONG_STEP)
+                        (6, long_step)
                     } else {
-                        (2, self.generations().step)
+                        (2, step)
                     };
                     self.mark_step(bundles, share * promoted, Some(start + step));
                 }
                 Phase::Sweeping => {
                     self.evacuate_young(roots, bundles, poison);
-                    let step = self.generations().step;
                     self.sweep_step(Some(start + step), limit);
                 }
             }

@@ -8,7 +8,7 @@ use crate::engine::Engine;
 use crate::heap::Heap;
 use crate::object::{Kind, type_id};
 use crate::ops::{self, OpFail};
-use crate::thread::Thread;
+use crate::thread::{Outside, Thread};
 use crate::types::{ErrorKind, Sym};
 use crate::value::Value;
 use std::any::Any;
@@ -302,6 +302,23 @@ impl<'c> Ctx<'c> {
             return Err(Trap::Exit);
         }
         Ok(())
+    }
+    /// The time in nanoseconds since some moment before the program; never goes back.
+    pub fn clock_ns(&mut self) -> u64 {
+        self.thread.clock()
+    }
+    /// Where a generator of random numbers begins.
+    pub fn random_seed(&mut self) -> u64 {
+        self.thread.scheduler.choices.seed()
+    }
+    /// The native reads something that may be different the next time the same program is run.
+    #[inline]
+    pub fn note_outside(&mut self, what: Outside) {
+        if self.thread.scheduler.choices.is_seeded() {
+            let place = crate::error::running_place(self.thread);
+            let choices = &self.thread.scheduler.choices;
+            choices.note_outside(what, self.name(), place);
+        }
     }
     /// What `type(v)` would say.
     pub fn type_name(&self, v: Value) -> String {

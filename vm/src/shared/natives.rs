@@ -929,12 +929,6 @@ impl crate::thread::Thread {
     }
     /// A number below `n`, for fairness.
     pub(crate) fn random_below(&mut self, n: usize) -> usize {
-        // xorshift64*: Vigna, "An experimental exploration of Marsaglia's xorshift generators, scrambled" (2016).
-        let mut x = self.random;
-        x ^= x >> 12;
-        x ^= x << 25;
-        x ^= x >> 27;
-        self.random = x;
-        (x.wrapping_mul(0x2545_F491_4F6C_DD1D) >> 33) as usize % n
+        self.scheduler.choices.arm(&mut self.random, n)
     }
 }

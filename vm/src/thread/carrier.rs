@@ -50,6 +50,8 @@ pub(crate) struct Settings {
     pub(crate) memory: usize,
     pub(crate) depth: usize,
     pub(crate) stress: Stress,
+    /// Fuel of one slice.
+    pub(crate) slice: i64,
     pub(crate) script_args: Box<[String]>,
 }
 
@@ -603,6 +605,15 @@ impl Thread {
         if task.wait != Wait::None {
             if let Some(exit) = self.finish_wait() {
                 return exit;
+            }
+            // It was killed after somebody had woken it: it gets what it was given, and does not go on.
+            // SAFETY: as above.
+            if unsafe { (*self.current).is(flag::IS_KILLED) } && !self.is_killing {
+                self.is_killing = true;
+                self.thrown = Value::UNSET;
+                if let Some(exit) = self.unwind() {
+                    return exit;
+                }
             }
         } else if task.is(flag::IS_KILLED) && !task.is(flag::IS_DYING) {
             self.is_killing = true;

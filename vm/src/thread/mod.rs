@@ -21,6 +21,7 @@ use crate::module::{Link, Module, Proto, Slot};
 use crate::native::Trap;
 use crate::object::{Closure, Header, Kind, List, Tuple, TypeObject, type_id};
 use crate::ops::{self, OpFail};
+pub use crate::sched::choices::{Outside, Schedule, ScheduleTrace};
 use crate::sched::{Own, Scheduler, ThreadBlock, sites};
 use crate::stretch::Stretches;
 use crate::task::{ReadyQueue, Stack, Task, TaskList, TaskPool, flag};
@@ -39,6 +40,8 @@ use std::sync::atomic::Ordering;
 pub(crate) const SLACK: usize = 512;
 /// Fuel of one slice: about 100 µs.
 const SLICE_FUEL: i64 = 20_000;
+/// The same under `--stress=migrate`.
+const MIGRATION_FUEL: i64 = 64;
 /// Slots above the top are known to be clear up to the soft limit: no further than this above the top.
 const SOFT_SLOTS: usize = 16 * 1024;
 /// How deep calls may nest unless the host says otherwise.
@@ -53,6 +56,8 @@ pub enum Stress {
     Collect,
     /// At every safepoint leave the task, move its registers, collect, resume it on another OS thread.
     Suspend,
+    /// Short slices, and after each another carrier (another OS thread) goes on with the thread, if there are two.
+    Migrate,
 }
 
 /// How a thread is made.
@@ -66,6 +71,10 @@ pub struct Options {
     pub trace_safepoints: bool,
     /// The most OS threads that run threads of the language at a time.
     pub carriers: usize,
+    /// By what the scheduler goes; with a seed, one carrier runs all.
+    pub schedule: Schedule,
+    /// Fuel of one slice, if it is not the usual one; at most that.
+    pub slice: Option<usize>,
     pub output: Box<dyn std::io::Write + Send>,
     /// `os.args`.
     pub script_args: Vec<String>,
@@ -79,6 +88,8 @@ impl Default for Options {
             stress: Stress::None,
             trace_safepoints: false,
             carriers: std::thread::available_parallelism().map_or(1, usize::from),
+            schedule: Schedule::Ordinary,
+            slice: None,
             output: Box::new(std::io::BufWriter::new(std::io::stdout())),
             script_args: Vec::new(),
         }
@@ -442,9 +453,17 @@ impl Thread {
             memory: options.memory,
             depth: options.depth.max(1),
             stress: options.stress,
+            slice: options.slice.map_or(SLICE_FUEL, |fuel| {
+                i64::try_from(fuel.max(1)).map_or(SLICE_FUEL, |fuel| fuel.min(SLICE_FUEL))
+            }),
             script_args: options.script_args.into(),
         };
-        let (scheduler, own) = Scheduler::new(engine, settings, options.carriers, options.output);
+        let carriers = match options.schedule {
+            Schedule::Ordinary => options.carriers,
+            Schedule::Seed(_) => 1,
+        };
+        let (scheduler, own) =
+            Scheduler::new(engine, settings, options.schedule, carriers, options.output);
         let main = Arc::new(ThreadBlock::new(
             1,
             Mounted::new(options.memory),
@@ -960,12 +979,14 @@ impl Thread {
         self.collect_now(Collect::Full);
     }
     fn collect_now(&mut self, how: Collect) {
-        let how = if self.stress == Stress::None {
-            how
-        } else {
-            Collect::Stress
+        let how = match self.stress {
+            Stress::None | Stress::Migrate => how,
+            Stress::Collect | Stress::Suspend => Collect::Stress,
         };
         self.end_stretch();
+        if self.scheduler.choices.is_seeded() {
+            self.heap.set_timeless();
+        }
         let mut parts = ThreadParts { thread: self };
         self.heap
             .collect(&mut ThreadRoots { thread: &mut parts }, how);
@@ -1021,6 +1042,14 @@ impl Thread {
             self.stretches.as_mut().expect("there are some").longest_at = place;
         }
     }
+    /// What was chosen so far, if a seed chooses.
+    pub fn schedule_trace(&self) -> Option<ScheduleTrace> {
+        self.scheduler.choices.trace()
+    }
+    /// How often a thread went to another OS thread because its slice was over, under `Stress::Migrate`.
+    pub fn carrier_changes(&self) -> u64 {
+        self.scheduler.carrier_changes()
+    }
     /// What `Options::trace_safepoints` asked for.
     pub fn stretches(&self) -> Option<&Stretches> {
         self.stretches.as_deref()
@@ -1043,10 +1072,13 @@ impl Thread {
     /// A slice is no longer than the depth that is left. As each call takes fuel, calls cannot nest beyond the limit within a slice, however many
     /// large frames have made room for small ones.
     fn start_slice(&mut self) {
-        let usual = match self.stress {
-            Stress::None => SLICE_FUEL,
+        let most = match self.stress {
+            Stress::None => self.scheduler.settings.slice,
             Stress::Collect | Stress::Suspend => 1,
+            Stress::Migrate => self.scheduler.settings.slice.min(MIGRATION_FUEL),
         };
+        let spent = self.slice - self.fuel.max(0);
+        let usual = self.scheduler.choices.slice(spent, most);
         self.slice = usual.min(i64::try_from(self.scheduler.fuel_left()).unwrap_or(i64::MAX));
         if !self.base.is_null() {
             let depth_left = self.depth_left();
@@ -1066,6 +1098,17 @@ impl Thread {
     fn charge_slice(&mut self) {
         let spent = self.slice - self.fuel.max(0);
         self.scheduler.charge(spent.max(0) as u64);
+    }
+
+    /// The time, in nanoseconds since some moment before the program.
+    pub(crate) fn clock(&mut self) -> u64 {
+        if self.scheduler.choices.is_seeded() {
+            // Up to now, so that whatever is set after a look at the clock counts from there.
+            self.charge_slice();
+            self.scheduler.choices.pass(self.slice - self.fuel.max(0));
+            self.slice = self.fuel.max(0);
+        }
+        self.scheduler.now()
     }
 
     /// A point at which the task may be left: collects if wanted, sees requests from outside.
