@@ -9,7 +9,7 @@
 //!
 //! A mark ends only directly after a minor collection, in the same call: so no store since then can hide an object from it.
 
-use super::evacuate::{COPYING, Evacuation, GENERATIONAL, MARKING};
+use super::evacuate::{COPYING, Evacuation, GENERATIONAL, MARKING, QUIET};
 use super::mark::Marking;
 use super::nursery::{NURSERY_BYTES, Space};
 use super::old::OldSpace;
@@ -284,6 +284,20 @@ impl Inner {
         survived
     }
 
+    /// A minor collection while no mark runs.
+    fn evacuate_young(
+        &mut self,
+        roots: &mut dyn Roots,
+        bundles: &mut BundleTable,
+        poison: bool,
+    ) -> usize {
+        if bundles.is_empty() {
+            self.evacuate::<QUIET>(roots, bundles, poison)
+        } else {
+            self.evacuate::<GENERATIONAL>(roots, bundles, poison)
+        }
+    }
+
     /// Collects a heap without an old space.
     fn collect_small(&mut self, roots: &mut dyn Roots, bundles: &mut BundleTable, poison: bool) {
         bundles.begin_full();
@@ -322,7 +336,7 @@ impl Inner {
                 self.sweep_step(None, limit);
             }
             // Before the mark, since it would take remembered objects for alive.
-            self.evacuate::<GENERATIONAL>(roots, bundles, poison);
+            self.evacuate_young(roots, bundles, poison);
             self.begin_mark(bundles);
             self.evacuate::<MARKING>(roots, bundles, poison);
             self.mark_step(bundles, usize::MAX, None);
@@ -331,7 +345,7 @@ impl Inner {
         } else {
             match self.phase() {
                 Phase::Idle => {
-                    self.evacuate::<GENERATIONAL>(roots, bundles, poison);
+                    self.evacuate_young(roots, bundles, poison);
                     if self.is_mark_due(bundles) {
                         self.begin_mark(bundles);
                     }
@@ -346,7 +360,7 @@ impl Inner {
                     self.mark_step(bundles, share * promoted, Some(start + step));
                 }
                 Phase::Sweeping => {
-                    self.evacuate::<GENERATIONAL>(roots, bundles, poison);
+                    self.evacuate_young(roots, bundles, poison);
                     self.sweep_step(Some(start + step), limit);
                 }
             }

@@ -31,6 +31,7 @@ use parking_lot::Mutex;
 use std::any::Any;
 use std::collections::HashMap;
 use std::io::Write;
+use std::mem::ManuallyDrop;
 use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -150,6 +151,12 @@ pub struct Thread {
     pub(crate) main: Arc<ThreadBlock>,
     /// What of the mounted thread is not at hand above.
     pub(crate) parts: PartsRef,
+    /// The engine's table of that many variables that are all unset; null: not asked for yet.
+    no_vars: *mut Value,
+    no_var_count: u32,
+    /// How many threads it has started, and how many there were of all when it last counted them.
+    pub(crate) started: u32,
+    pub(crate) thread_count: usize,
     /// This carrier's queues.
     pub(crate) own: Own,
     /// How many tasks it has run.
@@ -336,11 +343,12 @@ impl Deref for BlockRef {
     }
 }
 
-/// A thread of the language while no carrier has it mounted.
+/// What of a thread of the language lies in its block.
 pub(crate) struct Mounted {
-    /// Dropped first: what its tasks wait for lives in the heap's bundles.
     pub(crate) parts: Parts,
-    pub(crate) heap: Heap,
+    /// With the carrier while that has the thread mounted.
+    heap: ManuallyDrop<Heap>,
+    has_heap: bool,
 }
 
 struct ThreadRoots<'a> {
@@ -376,7 +384,7 @@ impl Roots for ThreadRoots<'_> {
                 let base = (*task).base();
                 if !base.is_null() {
                     // What lies above its registers in a run stack that it took along is clear.
-                    visit_stack(base, (*task).extra as usize, extent, visit);
+                    visit_stack(base, (*task).live as usize, extent, visit);
                 }
                 if extent != Extent::Look && task != current {
                     (*task).flags &= !flag::TOUCHED;
@@ -465,7 +473,8 @@ impl Thread {
         ));
         let _ = main.signal.begin();
         let mut this = Thread::machine(&scheduler, main.clone(), own);
-        this.heap = Heap::new(options.memory);
+        // SAFETY: the state is running, and this carrier made it so.
+        this.heap = unsafe { (*main.parts.get()).take_heap() };
         this.stack_owner = Arc::as_ptr(&main);
         // SAFETY: the state is running, and this carrier made it so.
         this.parts
@@ -515,6 +524,10 @@ impl Thread {
             block: BlockRef::new(&main),
             main,
             parts: PartsRef::none(),
+            no_vars: std::ptr::null_mut(),
+            no_var_count: 0,
+            started: 0,
+            thread_count: 0,
             own,
             turn: 0,
             stack_owner: std::ptr::null(),
@@ -658,7 +671,15 @@ impl Thread {
                 }
                 more.vars.as_mut_ptr()
             }
-            _ => engine.no_vars(),
+            _ => {
+                // The engine's table is behind a lock, which carriers would take turns at with each thread that they mount.
+                let count = engine.var_count();
+                if self.no_vars.is_null() || self.no_var_count < count {
+                    self.no_vars = engine.no_vars();
+                    self.no_var_count = count;
+                }
+                self.no_vars
+            }
         };
     }
     /// The function that gives a `local var` its first value.
@@ -708,7 +729,7 @@ impl Thread {
         let by_table = match instruction.op() {
             Some(Op::GetField) => Some(Op::GetFieldT),
             Some(Op::SetField) => Some(Op::SetFieldT),
-            Some(Op::Invoke | Op::InvokePush) => Some(Op::InvokeT),
+            Some(Op::Invoke | Op::InvokePush | Op::InvokeNative) => Some(Op::InvokeT),
             _ => None,
         };
         if let Some(op) = by_table {
@@ -999,12 +1020,20 @@ impl Thread {
 
     // --- stretches between safepoints
 
+    #[inline]
     pub(crate) fn begin_stretch(&mut self) {
         if let Some(stretches) = &mut self.stretches {
             stretches.begin();
         }
     }
+    #[inline]
     pub(crate) fn end_stretch(&mut self) {
+        if self.stretches.is_some() {
+            self.note_stretch();
+        }
+    }
+    #[cold]
+    fn note_stretch(&mut self) {
         if let Some(stretches) = &mut self.stretches
             && stretches.end()
             && !self.base.is_null()
@@ -1421,6 +1450,7 @@ impl Drop for Thread {
             let scheduler = self.scheduler.clone();
             scheduler.stop(&mut self.own);
             self.discard_tasks();
+            self.park_thread();
             let _ = self.scheduler.output.lock().flush();
         }
     }

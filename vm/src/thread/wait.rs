@@ -94,10 +94,18 @@ impl Thread {
     }
 
     /// Every suspending native begins with this: throws `Cancelled` if the task was cancelled.
+    #[inline]
     pub(crate) fn blocking_point(&mut self) -> Result<(), Trap> {
-        if self.current.is_null() {
+        // SAFETY: the running task.
+        if self.current.is_null()
+            || !self.is_killing && unsafe { !(*self.current).is(flag::CANCEL_PENDING) }
+        {
             return Ok(());
         }
+        self.throw_at_blocking_point()
+    }
+    #[cold]
+    fn throw_at_blocking_point(&mut self) -> Result<(), Trap> {
         if self.is_killing {
             // A wait in the cleanups of a killed task.
             self.thrown = Value::UNSET;
@@ -114,6 +122,7 @@ impl Thread {
     }
 
     /// The running task is about to wait; its waiters are linked after this, under the locks of what it waits for.
+    #[inline]
     pub(crate) fn begin_wait(&mut self, wait: Wait) -> Result<(), Trap> {
         if self.nesting > 0 {
             let message = "cannot wait here: a native function of the host is on the stack";
@@ -136,6 +145,7 @@ impl Thread {
         }
     }
     /// The one waiter of a task that does not select.
+    #[inline]
     pub(crate) fn single_waiter(&mut self, owner: Owner, list: u8) -> *mut Waiter {
         let waiter = &mut self.task().waiter;
         waiter.set_owner(owner, list);
@@ -153,6 +163,7 @@ impl Thread {
     }
 
     /// Hands a task that this carrier has claimed over to its thread.
+    #[inline]
     pub(crate) fn wake(&mut self, task: *mut Task) {
         // SAFETY: claimed, so alive.
         unsafe {
@@ -204,6 +215,10 @@ impl Thread {
                     let error = self.new_error(ErrorKind::StopIteration, Value::NIL);
                     Err(self.throw_value(error))
                 }
+                (Wait::Loop, Delivery::Closed) => {
+                    self.end_loop();
+                    return None;
+                }
                 (_, Delivery::Closed) => Err(self.throw_closed()),
                 (Wait::Select, Delivery::Value(message)) => self
                     .deliver(message)
@@ -243,6 +258,7 @@ impl Thread {
         self.throw_new(ErrorKind::ChannelClosed, "the channel is closed")
     }
     /// A message becomes a value of the mounted thread.
+    #[inline]
     pub(crate) fn deliver(&mut self, message: Message) -> Result<Value, Trap> {
         match message.deliver(&mut self.heap) {
             Ok(value) => Ok(value),

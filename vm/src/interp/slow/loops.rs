@@ -7,9 +7,10 @@ use crate::engine::{Hook, sym};
 use crate::interp::frame;
 use crate::interp::unwind::{generator_state, resumed_by};
 use crate::native::Trap;
-use crate::object::{Closure as ClosureObject, Generator, Kind, List, Map, Tuple};
+use crate::object::{Closure as ClosureObject, Generator, Kind, List, Map, Tuple, type_id};
 use crate::ops;
 use crate::ops::arith::BinaryOp;
+use crate::task::Wait;
 use crate::thread::Thread;
 use crate::types::ErrorKind;
 use crate::value::Value;
@@ -283,6 +284,18 @@ fn step(t: &mut Thread, w: Word, pairs: bool) -> Result<Step, Trap> {
             t.resume_generator(x, top, w.b(), None, reason)?;
             Step::Pushed
         }
+        Some(Kind::Handle) if !pairs && x.type_id() == type_id::CHANNEL => {
+            t.charge_call()?;
+            let channel = crate::shared::object_of(x, type_id::CHANNEL).expect("just tested");
+            match t.receive_from(channel, Wait::Loop) {
+                Ok(Some(value)) => Step::Value(value),
+                Ok(None) => Step::End,
+                Err(trap) => {
+                    t.wait_dest = w.b();
+                    return Err(trap);
+                }
+            }
+        }
         _ if pairs => {
             // A generator over it takes its place, and this instruction runs again.
             t.charge_call()?;
@@ -298,6 +311,15 @@ fn step(t: &mut Thread, w: Word, pairs: bool) -> Result<Step, Trap> {
         }
     })
 }
+impl Thread {
+    /// The running task waited in a loop over a channel, which was closed: the loop ends. `pc` is behind the loop's instruction.
+    pub(crate) fn end_loop(&mut self) {
+        // SAFETY: as said.
+        let word = Word(unsafe { *self.pc.sub(1) });
+        take_jump(self, word);
+    }
+}
+
 /// A loop over pairs takes each value apart.
 pub(super) fn element(t: &mut Thread, v: Value, pairs: bool) -> Result<Step, Trap> {
     if !pairs {
