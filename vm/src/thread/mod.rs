@@ -40,8 +40,9 @@ use std::sync::atomic::Ordering;
 pub(crate) const SLACK: usize = 512;
 /// Fuel of one slice: about 100 µs.
 const SLICE_FUEL: i64 = 20_000;
-/// The same under `--stress=migrate`.
+/// The same under `--stress=migrate`, at first: after so many changes of carrier, which take some twenty microseconds each, it doubles.
 const MIGRATION_FUEL: i64 = 64;
+const MIGRATIONS_BY_LENGTH: u64 = 100;
 /// Slots above the top are known to be clear up to the soft limit: no further than this above the top.
 const SOFT_SLOTS: usize = 16 * 1024;
 /// How deep calls may nest unless the host says otherwise.
@@ -1075,7 +1076,10 @@ impl Thread {
         let most = match self.stress {
             Stress::None => self.scheduler.settings.slice,
             Stress::Collect | Stress::Suspend => 1,
-            Stress::Migrate => self.scheduler.settings.slice.min(MIGRATION_FUEL),
+            Stress::Migrate => {
+                let longer = (self.scheduler.carrier_changes() / MIGRATIONS_BY_LENGTH).min(8);
+                self.scheduler.settings.slice.min(MIGRATION_FUEL << longer)
+            }
         };
         let spent = self.slice - self.fuel.max(0);
         let usual = self.scheduler.choices.slice(spent, most);
