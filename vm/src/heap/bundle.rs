@@ -80,6 +80,7 @@ impl Link {
         match payload {
             Payload::Object(object) => Link(Box::into_raw(object) as usize | Link::OBJECT),
             Payload::Thread(block) => Link(Arc::into_raw(block) as usize | Link::THREAD),
+            Payload::Nothing => Link(0),
         }
     }
     fn is_nothing(&self) -> bool {
@@ -113,6 +114,8 @@ impl Link {
 pub(crate) enum Payload {
     Object(Box<crate::shared::SharedObject>),
     Thread(Arc<crate::sched::ThreadBlock>),
+    /// It outlives all handles.
+    Nothing,
 }
 
 /// The bundle of a shared object; `None` for a permanent one.
@@ -134,7 +137,8 @@ pub(crate) unsafe fn bundle_of(object: *mut Header) -> Option<*mut BundleHead> {
 
 /// Whole multiples of the alignment: blocks of other sizes are aligned by luck, and an allocator has to try again.
 fn layout(bytes: usize) -> Layout {
-    Layout::from_size_align(bytes.next_multiple_of(16), 16).expect("a bundle's size was checked against the limit")
+    Layout::from_size_align(bytes.next_multiple_of(16), 16)
+        .expect("a bundle's size was checked against the limit")
 }
 
 /// Takes one more reference.

@@ -5,7 +5,7 @@ use super::wait::WaitList;
 use crate::shared::Message;
 use crate::sync::{AtomicU32, AtomicU64, AtomicUsize, Lock, Ordering};
 use crate::task::Task;
-use crate::thread::Mounted;
+use crate::thread::{Mounted, Stopped};
 use std::cell::UnsafeCell;
 use std::sync::Arc;
 
@@ -146,6 +146,13 @@ impl Signal {
             .compare_exchange(RUNNING, IDLE, Ordering::AcqRel, Ordering::Relaxed)
             .is_ok()
     }
+    /// Takes a thread that is idle, to look at its parts: `finish` lets go of it. `false`: it is not idle.
+    #[must_use]
+    pub(crate) fn hold(&self) -> bool {
+        self.word
+            .compare_exchange(IDLE, RUNNING, Ordering::AcqRel, Ordering::Relaxed)
+            .is_ok()
+    }
     /// The carrier has unmounted the thread, which still has something to run: the caller puts it into a queue.
     pub(crate) fn requeue(&self) {
         let mut word = self.word.load(Ordering::Relaxed);
@@ -195,6 +202,8 @@ pub(crate) enum Outcome {
     None,
     Returned(Message),
     Failed(Message),
+    /// It returned what cannot cross: who joins gets this error.
+    Refused(Message),
     /// A mutable result was handed to the first joiner.
     Taken,
 }
@@ -205,10 +214,12 @@ pub(crate) struct End {
     pub(crate) joiners: WaitList,
     /// Somebody got, or will get, its outcome.
     pub(crate) is_joined: bool,
-    /// The program does not wait for it, nor ask how it ended.
+    /// The program does not ask how it ended.
     pub(crate) is_detached: bool,
-    /// It ended because it was cancelled or killed.
-    pub(crate) was_stopped: bool,
+    /// The program does not wait for it.
+    pub(crate) is_uncounted: bool,
+    /// Whether it ended because it was cancelled or killed.
+    pub(crate) stopped: Stopped,
 }
 
 /// A thread of the language; see the head of the file.
@@ -249,22 +260,24 @@ impl ThreadBlock {
                 joiners: WaitList::default(),
                 is_joined: false,
                 is_detached: false,
-                was_stopped: false,
+                is_uncounted: false,
+                stopped: Stopped::No,
             }),
             name,
             scope,
             site,
         }
     }
-    /// What `.state` says.
-    pub(crate) fn state_name(&self) -> &'static str {
+    /// What `.state` says of one that has ended.
+    pub(crate) fn end_name(&self) -> Option<&'static str> {
         let end = self.end.lock();
-        match &end.outcome {
-            Outcome::None => self.signal.name(),
-            _ if end.was_stopped => "cancelled",
-            Outcome::Failed(_) => "failed",
+        Some(match (&end.outcome, end.stopped) {
+            (Outcome::None, _) => return None,
+            (_, Stopped::Cancelled) => "cancelled",
+            (_, Stopped::Killed) => "killed",
+            (Outcome::Failed(_), _) => "failed",
             _ => "ended",
-        }
+        })
     }
     /// `thread 3 'grower'`.
     pub(crate) fn title(&self) -> String {
