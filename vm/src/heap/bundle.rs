@@ -132,8 +132,9 @@ pub(crate) unsafe fn bundle_of(object: *mut Header) -> Option<*mut BundleHead> {
     }
 }
 
+/// Whole multiples of the alignment: blocks of other sizes are aligned by luck, and an allocator has to try again.
 fn layout(bytes: usize) -> Layout {
-    Layout::from_size_align(bytes, 16).expect("a bundle's size was checked against the limit")
+    Layout::from_size_align(bytes.next_multiple_of(16), 16).expect("a bundle's size was checked against the limit")
 }
 
 /// Takes one more reference.
@@ -206,37 +207,37 @@ unsafe fn free_block(head: *mut BundleHead) {
 unsafe fn free_all(head: *mut BundleHead) {
     thread_local! {
         /// Bundles without references that the call of `free_all` which runs on this OS thread will free: what a handle names may hold further
-        /// bundles (messages in a channel), which must not be freed by recursion.
-        static DEAD: std::cell::RefCell<Option<Vec<*mut BundleHead>>> = const { std::cell::RefCell::new(None) };
+        /// bundles (messages in a channel), which must not be freed by recursion. A bare pointer, since it has no destructor: the
+        /// last bundles may go while the OS thread ends, with an engine that a host keeps in a thread-local variable.
+        static DEAD: std::cell::Cell<*mut Vec<*mut BundleHead>> = const { std::cell::Cell::new(std::ptr::null_mut()) };
     }
-    let is_nested = DEAD.with_borrow_mut(|dead| match dead {
-        Some(dead) => {
-            dead.push(head);
-            true
+    /// Leaves no pointer to the list behind.
+    struct Forget;
+    impl Drop for Forget {
+        fn drop(&mut self) {
+            DEAD.set(std::ptr::null_mut());
         }
-        None => {
-            *dead = Some(Vec::new());
-            false
-        }
-    });
-    if is_nested {
+    }
+    let outer = DEAD.get();
+    if !outer.is_null() {
+        // SAFETY: the list of a call further up this stack, which has no reference to it while it frees.
+        unsafe { (*outer).push(head) };
         return;
     }
-    let mut next = Some(head);
+    let mut list = vec![head];
+    let dead = &raw mut list;
+    DEAD.set(dead);
+    let _forget = Forget;
     let mut fresh = Vec::new();
-    while let Some(head) = next {
-        // SAFETY: nobody else knows the bundle.
+    // SAFETY: the list lives until the end of this call, and only calls below it use it otherwise.
+    while let Some(head) = unsafe { (*dead).pop() } {
+        // SAFETY: nobody else knows the bundle; the list as above.
         unsafe {
             std::mem::replace(&mut (*head).link, Link(0)).free(&mut fresh);
             free_block(head);
+            (*dead).append(&mut fresh);
         }
-        next = DEAD.with_borrow_mut(|dead| {
-            let dead = dead.as_mut().expect("set above");
-            dead.append(&mut fresh);
-            dead.pop()
-        });
     }
-    DEAD.set(None);
 }
 
 /// Memory of a bundle, without its head.

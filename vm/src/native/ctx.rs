@@ -54,6 +54,10 @@ impl<'c> Ctx<'c> {
         // SAFETY: definitions live as long as the engine.
         unsafe { (*self.def).name }
     }
+    /// The name of what a module's source offers by this function: `regex.find` for `regex.__find`.
+    fn public_name(&self) -> String {
+        self.name().replacen(".__", ".", 1)
+    }
     fn param_name(&self, i: usize) -> &'static str {
         // SAFETY: as in `name`.
         let params = unsafe { (*self.def).params };
@@ -76,7 +80,7 @@ impl<'c> Ctx<'c> {
         };
         let message = format!(
             "{}: {} must be {expected}, got {got}",
-            self.name(),
+            self.public_name(),
             self.param_name(i)
         );
         self.throw(ErrorKind::Type, message)
@@ -89,7 +93,11 @@ impl<'c> Ctx<'c> {
         match ops::int::to_i64(v) {
             Some(n) => Ok(n),
             None if ops::int::is_int(v) => {
-                let message = format!("{}: {} is out of range", self.name(), self.param_name(i));
+                let message = format!(
+                    "{}: {} is out of range",
+                    self.public_name(),
+                    self.param_name(i)
+                );
                 Err(self.throw(ErrorKind::Value, message))
             }
             None => Err(self.wrong_type(i, "an int")),

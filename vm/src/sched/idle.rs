@@ -162,7 +162,7 @@ impl Scheduler {
             if self.is_stopping() {
                 return Next::Stop;
             }
-            if is_host && self.is_done() {
+            if is_host && self.has_host_ended() && self.is_done() {
                 return Next::Done;
             }
             if let Some(taken) = self.find(own) {

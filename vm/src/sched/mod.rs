@@ -100,6 +100,8 @@ pub(crate) struct Scheduler {
     /// Where the fuel ran out.
     pub(crate) end_trace: Mutex<Option<Places>>,
     is_stopping: AtomicBool,
+    /// The host's thread has no task any more: before, the program cannot be over.
+    has_host_ended: AtomicBool,
 }
 
 impl Scheduler {
@@ -131,6 +133,7 @@ impl Scheduler {
             exit: Mutex::new(None),
             end_trace: Mutex::new(None),
             is_stopping: AtomicBool::new(false),
+            has_host_ended: AtomicBool::new(false),
         });
         let own = scheduler.open_slot(0);
         (scheduler, own)
@@ -221,6 +224,12 @@ impl Scheduler {
         if is_new && matches!(end.outcome, block::Outcome::None) {
             self.slot(own.number).threads.note_end();
         }
+    }
+    pub(crate) fn note_host(&self, has_ended: bool) {
+        self.has_host_ended.store(has_ended, Ordering::Relaxed);
+    }
+    pub(crate) fn has_host_ended(&self) -> bool {
+        self.has_host_ended.load(Ordering::Relaxed)
     }
     /// Whether no thread is left that the program waits for.
     pub(crate) fn is_done(&self) -> bool {
@@ -321,8 +330,11 @@ impl Scheduler {
     }
     /// Not later than the next deadline; `u64::MAX`: none.
     pub(crate) fn next_deadline(&self) -> u64 {
-        let deadlines = self.slots().map(|slot| slot.timers.next());
-        deadlines.min().unwrap_or(u64::MAX)
+        let mut next = u64::MAX;
+        for slot in self.slots() {
+            next = next.min(slot.timers.next());
+        }
+        next
     }
     /// Wakes whatever is due. Cheap when there are no timers.
     #[inline]

@@ -342,7 +342,7 @@ fn try_receive(ctx: &mut Ctx) -> NativeResult {
     match received {
         Received::Message(message, sender) => {
             ctx.thread.wake_all(sender);
-            ctx.thread.deliver_in_native(message)
+            ctx.thread.deliver_received(object, message)
         }
         Received::Empty => Ok(ctx.arg_or_nil(1)),
         Received::Closed => Err(ctx.thread.throw_closed()),
@@ -888,6 +888,14 @@ fn atomic_cas(ctx: &mut Ctx) -> NativeResult {
     Ok(Value::TRUE)
 }
 
+/// Puts a message that its receiver has no room for back to the front of its channel.
+#[cold]
+pub(crate) fn give_back(object: &SharedObject, message: Message) {
+    if let ObjectState::Channel(channel) = &mut *object.state.lock() {
+        channel.queue.push_front(message);
+    }
+}
+
 impl crate::thread::Thread {
     /// The next message of a channel; `None`: it is closed and empty. If there is none yet the task is about to wait.
     #[inline]
@@ -907,7 +915,7 @@ impl crate::thread::Thread {
                 if let Some(sender) = sender {
                     self.wake(sender);
                 }
-                self.deliver_in_native(message).map(Some)
+                self.deliver_received(object, message).map(Some)
             }
             Received::Closed => Ok(None),
             Received::Empty => {
@@ -916,6 +924,18 @@ impl crate::thread::Thread {
                 // SAFETY: under the channel's lock.
                 unsafe { channel.receivers.push(waiter) };
                 Err(Trap::Suspend)
+            }
+        }
+    }
+    /// A message that was taken out of a channel becomes a value. If there is no room it goes back to where it was, the first of its queue, and the native is run again
+    /// after a collection.
+    #[inline]
+    fn deliver_received(&mut self, object: &SharedObject, message: Message) -> NativeResult {
+        match message.deliver(&mut self.heap) {
+            Ok(value) => Ok(value),
+            Err(message) => {
+                give_back(object, message);
+                Err(Trap::Collect)
             }
         }
     }

@@ -145,6 +145,7 @@ impl Thread {
         let handle = self.handle_of(first, Value::NIL);
         let handle = self.new_handle(handle);
         scheduler.register(&self.own, main.clone());
+        scheduler.note_host(false);
         self.park_thread();
         main.signal.requeue();
         scheduler.enqueue_woken(&self.own, Arc::as_ptr(&main));
@@ -326,6 +327,7 @@ impl Thread {
             self.park_thread();
             let _ = block.signal.finish();
             self.scheduler.unregister(&self.own, &block, true, false);
+            self.scheduler.note_host(true);
         } else {
             self.end_thread();
         }

@@ -220,10 +220,22 @@ impl Thread {
                     return None;
                 }
                 (_, Delivery::Closed) => Err(self.throw_closed()),
-                (Wait::Select, Delivery::Value(message)) => self
-                    .deliver(message)
-                    .and_then(|value| self.pair(arm as i64, value)),
-                (_, Delivery::Value(message)) => self.deliver(message),
+                (Wait::Select, Delivery::Value(message)) => {
+                    let object = self.elements(operand).and_then(|all| all.get(arm as usize));
+                    let channel = object.and_then(|object| {
+                        shared::object_of(*object, crate::object::type_id::CHANNEL)
+                    });
+                    self.deliver_from(channel, message)
+                        .and_then(|value| self.pair(arm as i64, value))
+                }
+                (_, Delivery::Value(message)) => {
+                    let channel = match self.task().waiter.owner() {
+                        // SAFETY: what the task waited for is in its registers.
+                        Owner::Shared(object) => Some(unsafe { &*object }),
+                        _ => None,
+                    };
+                    self.deliver_from(channel, message)
+                }
                 (Wait::Join, Delivery::None) => self.task_outcome(operand),
                 (Wait::JoinThread, Delivery::None) => self.thread_outcome(operand),
                 (Wait::Select, Delivery::None) => {
@@ -260,13 +272,28 @@ impl Thread {
     /// A message becomes a value of the mounted thread.
     #[inline]
     pub(crate) fn deliver(&mut self, message: Message) -> Result<Value, Trap> {
+        self.deliver_from(None, message)
+    }
+    /// The same; a message for which there is no room goes back to the channel that it came from.
+    #[inline]
+    fn deliver_from(
+        &mut self,
+        channel: Option<&shared::SharedObject>,
+        message: Message,
+    ) -> Result<Value, Trap> {
         match message.deliver(&mut self.heap) {
             Ok(value) => Ok(value),
             Err(message) => {
                 self.collect_full();
-                message
-                    .deliver(&mut self.heap)
-                    .map_err(|_| self.throw_limit())
+                match message.deliver(&mut self.heap) {
+                    Ok(value) => Ok(value),
+                    Err(message) => {
+                        if let Some(channel) = channel {
+                            shared::natives::give_back(channel, message);
+                        }
+                        Err(self.throw_limit())
+                    }
+                }
             }
         }
     }

@@ -1,7 +1,7 @@
 //! Loops: fuel, ranges of ints, and iteration over everything else. A step reads the state in three registers: source, position, length at the start.
 
 use super::comparison::quick_order;
-use super::{Done, take_jump};
+use super::{Done, before_alloc, take_jump};
 use crate::bytecode::Word;
 use crate::engine::{Hook, sym};
 use crate::interp::frame;
@@ -93,7 +93,7 @@ pub(crate) fn IterNew(t: &mut Thread, w: Word) -> Done {
             t.set_reg(a + 1, Value::small_int(0));
             t.set_reg(a + 2, Value::small_int(0));
             if let Some(method) = info.method(sym::ITER) {
-                t.poll();
+                before_alloc(t);
                 let _ = method;
                 return t.call_hook(Hook::IterNew, a, &[t.reg(w.b())]);
             }
@@ -248,7 +248,7 @@ fn step(t: &mut Thread, w: Word, pairs: bool) -> Result<Step, Trap> {
             match text[at..].chars().next() {
                 Some(c) => {
                     advance(t, at + c.len_utf8());
-                    t.poll();
+                    before_alloc(t);
                     let mut buffer = [0; 4];
                     let v = ops::text::new_reserved(&mut t.heap, c.encode_utf8(&mut buffer));
                     return element(t, v, pairs);
