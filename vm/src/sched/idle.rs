@@ -220,7 +220,8 @@ impl Scheduler {
                     idle.sleeping.store(state.sleeping, Ordering::Relaxed);
                     return Next::Deadlock;
                 }
-                if !(is_host && is_over) && !self.choices.jump(deadline) {
+                let has_no_wait = is_host && is_over || self.choices.jump(deadline);
+                if !has_no_wait {
                     self.sleep(&mut state, deadline, is_host);
                 }
             }

@@ -32,14 +32,16 @@ impl Thread {
     /// Every suspending native begins with this: throws `Cancelled` if the task was cancelled.
     #[inline]
     pub(crate) fn blocking_point(&mut self) -> Result<(), Trap> {
-        // SAFETY: the running task.
-        if self.current.is_null()
-            || !self.is_killing
-                && unsafe { !(*self.current).is(flag::CANCEL_PENDING | flag::WAS_CANCELLED) }
-        {
+        if self.current.is_null() {
             return Ok(());
         }
-        self.throw_at_blocking_point()
+        // SAFETY: the running task.
+        let was_cancelled =
+            unsafe { (*self.current).is(flag::CANCEL_PENDING | flag::WAS_CANCELLED) };
+        if self.is_killing || was_cancelled {
+            return self.throw_at_blocking_point();
+        }
+        Ok(())
     }
     #[cold]
     fn throw_at_blocking_point(&mut self) -> Result<(), Trap> {
