@@ -11,7 +11,7 @@ mod random;
 mod regex;
 mod runtime;
 mod test;
-mod text;
+pub(crate) mod text;
 mod time;
 
 use heddle_vm::native::NativeModule;

@@ -128,8 +128,27 @@ impl Scheduler {
             }
         }
     }
+    fn carriers(&self) -> usize {
+        self.idle.carriers.load(Ordering::Relaxed)
+    }
+    /// For `--stress=migrate`: all look for work, and there are two at least.
+    pub(super) fn wake_all_carriers(self: &Arc<Self>) {
+        if self.carriers() < 2 {
+            self.start_carrier();
+        }
+        drop(self.idle.state.lock());
+        self.idle.changed.notify_all();
+    }
     /// What is there to run, of the carrier's own or another's.
     fn find(&self, own: &mut Own) -> Option<super::queues::Taken> {
+        if let Some(chosen) = self.choices.take(own, &self.injector) {
+            return chosen;
+        }
+        if self.is_migrating
+            && let Some(taken) = self.migrants.take(own.number, self.carriers())
+        {
+            return Some(taken);
+        }
         own.take(&self.injector).or_else(|| {
             let count = self.slot_count.load(Ordering::Acquire);
             // Not always the same victim first.
@@ -140,7 +159,9 @@ impl Scheduler {
         })
     }
     fn has_any_queued(&self) -> bool {
-        !self.injector.is_empty() || self.slots().any(|slot| !slot.queues.is_empty())
+        !self.injector.is_empty()
+            || self.choices.has_queued()
+            || self.slots().any(|slot| !slot.queues.is_empty())
     }
 
     /// Waits for something to do.
@@ -154,7 +175,7 @@ impl Scheduler {
             if self.is_stopping() {
                 return Next::Stop;
             }
-            if is_host && self.is_done() {
+            if is_host && self.has_host_ended() && self.is_done() {
                 return Next::Done;
             }
             if let Some(taken) = self.find(own) {
@@ -179,8 +200,11 @@ impl Scheduler {
             fence(Ordering::SeqCst);
             let deadline = self.next_deadline();
             let mut is_over = false;
-            if !self.has_any_queued() {
-                if state.sleeping == state.carriers && deadline == u64::MAX {
+            if !self.has_any_queued() && !self.migrants.has_for(own.number, state.carriers) {
+                if state.sleeping == state.carriers
+                    && deadline == u64::MAX
+                    && self.migrants.is_empty()
+                {
                     // Nobody runs, and nothing will come: done, or a deadlock.
                     is_over = true;
                     if !self.is_done() {
@@ -196,7 +220,8 @@ impl Scheduler {
                     idle.sleeping.store(state.sleeping, Ordering::Relaxed);
                     return Next::Deadlock;
                 }
-                if !(is_host && is_over) {
+                let has_no_wait = is_host && is_over || self.choices.jump(deadline);
+                if !has_no_wait {
                     self.sleep(&mut state, deadline, is_host);
                 }
             }
@@ -288,6 +313,8 @@ impl Scheduler {
         while !self.injector.is_empty() {
             let _ = self.injector.steal();
         }
+        self.choices.clear();
+        self.migrants.clear();
         state.carriers = 1;
         state.sleeping = 0;
         state.is_stopping = false;

@@ -16,6 +16,9 @@ pub(crate) struct Queued(pub(crate) *const ThreadBlock);
 // SAFETY: blocks may be used from everywhere.
 unsafe impl Send for Queued {}
 
+/// Threads that come from elsewhere than a carrier.
+pub(super) type Injected = Injector<Queued>;
+
 /// A carrier's own ends of its queues.
 pub(crate) struct Own {
     /// Threads that woke or were started, first in, first out.
@@ -138,6 +141,17 @@ impl Own {
             }
         }
         None
+    }
+    /// Takes out all that there is to run: what woke, what used up its slice, what comes from elsewhere.
+    pub(super) fn drain(&mut self, injector: &Injected, mut to: impl FnMut(Queued)) {
+        while let Some(queued) = self.woken.pop().or_else(|| self.spent.pop()) {
+            to(queued);
+        }
+        while !injector.is_empty() {
+            if let Steal::Success(queued) = injector.steal() {
+                to(queued);
+            }
+        }
     }
     /// Empties the queues.
     pub(super) fn clear(&mut self) {

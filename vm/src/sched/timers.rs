@@ -240,8 +240,7 @@ impl Wheel {
         // SAFETY: under the lock; timers in the wheel are alive.
         unsafe {
             if level > 0 {
-                while (*head).next != head {
-                    let first = (*head).next;
+                while let Some(first) = first_of(head) {
                     unlink(first);
                     self.place(first);
                 }
@@ -249,8 +248,7 @@ impl Wheel {
             }
             // All are due within this tick: sorted, they follow those that are due already.
             let mut timers = Vec::new();
-            while (*head).next != head {
-                let first = (*head).next;
+            while let Some(first) = first_of(head) {
                 unlink(first);
                 timers.push(first);
             }
@@ -280,8 +278,7 @@ impl Wheel {
             let head = self.heads.wrapping_add(i);
             // SAFETY: under the lock.
             unsafe {
-                while (*head).next != head {
-                    let first = (*head).next;
+                while let Some(first) = first_of(head) {
                     unlink(first);
                     (*first).clear_deadline();
                     if (*first).kind() == NodeKind::Scope {
@@ -291,6 +288,16 @@ impl Wheel {
             }
         }
     }
+}
+
+/// The first timer of a ring.
+///
+/// # Safety
+/// Under the lock.
+unsafe fn first_of(head: *mut Waiter) -> Option<*mut Waiter> {
+    // SAFETY: promised by the caller.
+    let first = unsafe { (*head).next };
+    (first != head).then_some(first)
 }
 
 impl Drop for Wheel {

@@ -30,10 +30,21 @@ const LEFT: usize = usize::MAX;
 
 impl Thread {
     /// Every suspending native begins with this: throws `Cancelled` if the task was cancelled.
+    #[inline]
     pub(crate) fn blocking_point(&mut self) -> Result<(), Trap> {
         if self.current.is_null() {
             return Ok(());
         }
+        // SAFETY: the running task.
+        let was_cancelled =
+            unsafe { (*self.current).is(flag::CANCEL_PENDING | flag::WAS_CANCELLED) };
+        if self.is_killing || was_cancelled {
+            return self.throw_at_blocking_point();
+        }
+        Ok(())
+    }
+    #[cold]
+    fn throw_at_blocking_point(&mut self) -> Result<(), Trap> {
         if self.is_killing {
             // A wait in the cleanups of a killed task.
             self.thrown = Value::UNSET;

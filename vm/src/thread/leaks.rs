@@ -235,7 +235,7 @@ impl Finder<'_> {
             let extra = if task == self.machine.current {
                 0
             } else {
-                (*task).extra as usize
+                (*task).live as usize
             };
             let mut above: Option<*mut Value> = None;
             for frame in Frames::new(base, pc) {

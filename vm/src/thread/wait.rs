@@ -94,6 +94,7 @@ impl Thread {
     }
 
     /// The running task is about to wait; its waiters are linked after this, under the locks of what it waits for.
+    #[inline]
     pub(crate) fn begin_wait(&mut self, wait: Wait) -> Result<(), Trap> {
         if self.nesting > 0 {
             let message = "cannot wait here: a native function of the host is on the stack";
@@ -116,6 +117,7 @@ impl Thread {
         }
     }
     /// The one waiter of a task that does not select.
+    #[inline]
     pub(crate) fn single_waiter(&mut self, owner: Owner, list: u8) -> *mut Waiter {
         let waiter = &mut self.task().waiter;
         waiter.set_owner(owner, list);
@@ -133,6 +135,7 @@ impl Thread {
     }
 
     /// Hands a task that this carrier has claimed over to its thread.
+    #[inline]
     pub(crate) fn wake(&mut self, task: *mut Task) {
         // SAFETY: claimed, so alive.
         unsafe {
@@ -193,17 +196,31 @@ impl Thread {
                     let error = self.new_error(ErrorKind::StopIteration, Value::NIL);
                     Err(self.throw_value(error))
                 }
+                (Wait::Loop, Delivery::Closed) => {
+                    self.end_loop();
+                    return None;
+                }
                 (_, Delivery::Closed) => Err(self.throw_closed()),
                 (Wait::Select, Delivery::Value(message)) => {
                     let operands = self.elements(operand).unwrap_or(&[]);
                     let object = operands.get(arm as usize).copied().unwrap_or(Value::NIL);
                     let value = match object.type_id() {
                         type_id::QUEUE => shared::queue::take_given(&mut self.values(), object),
-                        _ => self.deliver(message),
+                        _ => {
+                            let channel = shared::object_of(object, type_id::CHANNEL);
+                            self.deliver_from(channel, message)
+                        }
                     };
                     value.and_then(|value| self.pair(arm as i64, value))
                 }
-                (_, Delivery::Value(message)) => self.deliver(message),
+                (_, Delivery::Value(message)) => {
+                    let channel = match self.task().waiter.owner() {
+                        // SAFETY: what the task waited for is in its registers.
+                        Owner::Shared(object) => Some(unsafe { &*object }),
+                        _ => None,
+                    };
+                    self.deliver_from(channel, message)
+                }
                 (Wait::Join, Delivery::None) => self.task_outcome(operand),
                 (Wait::JoinThread, Delivery::None) => self.thread_outcome(operand),
                 (Wait::Select, Delivery::None) => {
@@ -238,14 +255,30 @@ impl Thread {
         self.throw_new(ErrorKind::ChannelClosed, "the channel is closed")
     }
     /// A message becomes a value of the mounted thread.
+    #[inline]
     pub(crate) fn deliver(&mut self, message: Message) -> Result<Value, Trap> {
+        self.deliver_from(None, message)
+    }
+    /// The same; a message for which there is no room goes back to the channel that it came from.
+    #[inline]
+    fn deliver_from(
+        &mut self,
+        channel: Option<&shared::SharedObject>,
+        message: Message,
+    ) -> Result<Value, Trap> {
         match message.deliver(&mut self.heap) {
             Ok(value) => Ok(value),
             Err(message) => {
                 self.collect_full();
-                message
-                    .deliver(&mut self.heap)
-                    .map_err(|_| self.throw_limit())
+                match message.deliver(&mut self.heap) {
+                    Ok(value) => Ok(value),
+                    Err(message) => {
+                        if let Some(channel) = channel {
+                            shared::natives::give_back(channel, message);
+                        }
+                        Err(self.throw_limit())
+                    }
+                }
             }
         }
     }
