@@ -12,7 +12,7 @@ use crate::object::TaskObject;
 use crate::sched::block::{CANCEL, KILL, Outcome, SCOPES};
 use crate::sched::{Next, Own, Scheduler, ThreadBlock, sites::NO_SITE};
 use crate::shared::Message;
-use crate::task::{self, ReadyQueue, Stack, Task, Wait, flag};
+use crate::task::{self, Stack, Task, Wait, flag};
 use crate::types::ErrorKind;
 use crate::value::Value;
 use std::sync::Arc;
@@ -194,13 +194,13 @@ impl Thread {
 
     /// Takes the parts of a thread whose state is running.
     fn mount_thread(&mut self, block: BlockRef) {
-        if self.stack_owner != block.as_ptr() {
+        if self.stack_owner != block.id {
             // What frames of another thread left in the run stack are values of another heap.
             self.clear_run_stack();
-            self.stack_owner = block.as_ptr();
+            self.stack_owner = block.id;
         }
         // SAFETY: the state is running, and this carrier made it so.
-        let mounted = unsafe { &mut *block.parts.get() };
+        let mounted = unsafe { &mut *block.parts.get_mut() };
         std::mem::swap(&mut self.heap, &mut mounted.heap);
         self.parts.set(&mut mounted.parts);
         self.block = block;
@@ -209,7 +209,7 @@ impl Thread {
     /// Puts the parts back.
     fn park_thread(&mut self) {
         // SAFETY: as in `mount_thread`; it is still so.
-        let mounted = unsafe { &mut *self.block.parts.get() };
+        let mounted = unsafe { &mut *self.block.parts.get_mut() };
         std::mem::swap(&mut self.heap, &mut mounted.heap);
         self.parts.set_to_none();
         self.thrown = Value::NIL;
@@ -368,11 +368,11 @@ impl Thread {
             false => value,
         };
         self.park_thread();
-        // The run stack may hold values of its heap, and another thread may get its address.
+        // The run stack may hold values of its heap.
         self.clear_run_stack();
-        self.stack_owner = std::ptr::null();
+        self.stack_owner = 0;
         // SAFETY: still ours: the state is running.
-        let mounted = std::mem::replace(unsafe { &mut *block.parts.get() }, Mounted::new(0));
+        let mounted = std::mem::replace(unsafe { &mut *block.parts.get_mut() }, Mounted::new(0));
         let (message, rest) = if value.is_local() {
             (Message::parcel(mounted.heap, value), None)
         } else {
@@ -380,21 +380,14 @@ impl Thread {
         };
         drop(mounted.parts);
         drop(rest);
-        let mut woken = ReadyQueue::default();
-        let (is_joined, counts) = {
+        let (mut woken, is_joined, counts) = {
             let mut end = block.end.lock();
-            end.outcome = match has_failed {
+            let outcome = match has_failed {
                 false => Outcome::Returned(message),
                 true => Outcome::Failed(message),
             };
-            end.was_stopped = was_stopped;
-            // SAFETY: under the lock of the list's owner.
-            while let Some(waiter) = unsafe { end.joiners.claim_first() } {
-                // SAFETY: claimed.
-                woken.push_back(unsafe { (*waiter).task() });
-                end.is_joined = true;
-            }
-            (end.is_joined, !end.is_detached)
+            let woken = end.finish(outcome, was_stopped);
+            (woken, end.is_joined, !end.is_detached)
         };
         block.signal.end();
         let reports = has_failed && !is_joined && counts && !was_stopped && block.scope.is_none();
@@ -759,5 +752,30 @@ impl Thread {
     fn ended_error(&mut self, message: &str) -> Value {
         let message = self.text_value(message);
         self.new_error(ErrorKind::Cancelled, message)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::thread::Options;
+
+    /// A block that gets the address of one that has ended elsewhere is another thread: what that left in this carrier's run stack is cleared.
+    #[test]
+    fn a_thread_at_the_address_of_an_ended_one_gets_a_clear_stack() {
+        let mut machine = Thread::new(crate::Engine::new(), Options::default());
+        machine.park_thread();
+        let thread = |id| ThreadBlock::new(id, Mounted::new(0), None, None, NO_SITE);
+        let mut block = Arc::new(thread(2));
+        machine.mount_thread(BlockRef::new(&block));
+        // SAFETY: slots of the run stack.
+        unsafe { *machine.stack.start = Value::small_int(7) };
+        machine.stack_limit = machine.stack.start.wrapping_add(1);
+        machine.park_thread();
+        *Arc::get_mut(&mut block).expect("nobody else holds it") = thread(3);
+        machine.mount_thread(BlockRef::new(&block));
+        assert_eq!(machine.stack_slot(0).bits(), 0);
+        machine.park_thread();
+        machine.block = BlockRef::new(&machine.main);
     }
 }

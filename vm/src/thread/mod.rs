@@ -8,6 +8,8 @@ mod carrier;
 mod cross;
 mod start;
 mod wait;
+#[cfg(loom)]
+pub(crate) use wait::{claim_own, end_wait};
 
 pub(crate) use carrier::{Carrier, Ended, Settings};
 pub(crate) use wait::thread_of;
@@ -143,8 +145,8 @@ pub struct Thread {
     pub(crate) own: Own,
     /// How many tasks it has run.
     turn: u32,
-    /// The thread whose values lie in the run stack.
-    stack_owner: *const ThreadBlock,
+    /// Number of the thread whose values lie in the run stack; 0: none. (Not its address, which another may have by now.)
+    stack_owner: u64,
     pub(crate) site_cache: sites::SiteCache,
     pub(crate) pool: TaskPool,
     /// The task that runs; null: none.
@@ -243,7 +245,12 @@ pub(crate) fn drop_tasks(tasks: &mut TaskList) {
     // First all: a task may wait for another one's end.
     for task in tasks.iter() {
         // SAFETY: made by a pool, and alive; so is what it waits for, which its heap holds.
-        unsafe { wait::unlink(&mut *task) };
+        unsafe {
+            wait::unlink(task);
+            if let Some(more) = (*task).more_if_any_mut() {
+                crate::shared::permits::abandon(std::mem::take(&mut more.locks), task);
+            }
+        }
     }
     while let Some(task) = tasks.pop() {
         // SAFETY: as above; nothing leads to it any more.
@@ -447,10 +454,10 @@ impl Thread {
         let _ = main.signal.begin();
         let mut this = Thread::machine(&scheduler, main.clone(), own);
         this.heap = Heap::new(options.memory);
-        this.stack_owner = Arc::as_ptr(&main);
+        this.stack_owner = main.id;
         // SAFETY: the state is running, and this carrier made it so.
         this.parts
-            .set(unsafe { &raw mut (*main.parts.get()).parts });
+            .set(unsafe { &raw mut (*main.parts.get_mut()).parts });
         this.is_host = true;
         this.stretches = options.trace_safepoints.then(|| Box::new(Stretches::new()));
         this.start_slice();
@@ -498,7 +505,7 @@ impl Thread {
             parts: PartsRef::none(),
             own,
             turn: 0,
-            stack_owner: std::ptr::null(),
+            stack_owner: 0,
             site_cache: sites::SiteCache::new(),
             pool: TaskPool::new(),
             current: std::ptr::null_mut(),
