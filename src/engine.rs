@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-pub use heddle_vm::thread::Stress;
+pub use heddle_vm::thread::{Outside, Schedule, ScheduleTrace, Stress};
 
 /// How an [`Engine`] is made.
 ///
@@ -68,6 +68,30 @@ impl EngineBuilder {
     /// Strains the machinery, for tests of the engine itself.
     pub fn stress(mut self, stress: Stress) -> EngineBuilder {
         self.options.stress = stress;
+        self
+    }
+    /// By what the scheduler goes. With a seed the same program does the same each time: one OS thread runs everything, all that the scheduler leaves open and all
+    /// random numbers come from the seed, and a virtual clock lets sleeps take no time. For tests: see [`Engine::schedule_trace`].
+    ///
+    /// ```
+    /// use heddle::{Engine, Schedule};
+    /// let run = || {
+    ///     let mut engine = Engine::builder().schedule(Schedule::Seed(7)).build();
+    ///     let order: Vec<i64> = engine.eval(
+    ///         "let sent = Channel(9)\nfor i in 0..9 { thread { sent.send(i) } }\nlet order = []\nfor i in 0..9 { order.push(sent.recv()) }\norder",
+    ///     )?;
+    ///     Ok::<_, heddle::Error>((order, engine.schedule_trace()))
+    /// };
+    /// assert_eq!(run()?, run()?);
+    /// # Ok::<(), heddle::Error>(())
+    /// ```
+    pub fn schedule(mut self, schedule: Schedule) -> EngineBuilder {
+        self.options.schedule = schedule;
+        self
+    }
+    /// Calls and turns of loops after which another thread may get its turn; at most the usual 20,000. For tests of the engine itself.
+    pub fn slice(mut self, fuel: usize) -> EngineBuilder {
+        self.options.slice = Some(fuel);
         self
     }
     /// Measures how long scripts run without a safepoint: see [`Engine::stretches`].
@@ -154,7 +178,10 @@ impl Engine {
     }
 
     fn with(builder: EngineBuilder) -> Engine {
-        let engine = heddle_vm::Engine::new();
+        let engine = match builder.options.schedule {
+            Schedule::Ordinary => heddle_vm::Engine::new(),
+            Schedule::Seed(seed) => heddle_vm::Engine::with_hash_seed(seed),
+        };
         let prelude = heddle_stdlib::prelude();
         for natives in prelude.natives {
             engine.add_prelude_natives(natives);
@@ -421,6 +448,15 @@ impl Engine {
     /// The longest stretches without a safepoint, as text, if they are measured.
     pub fn stretches(&self) -> Option<String> {
         self.thread.stretches().map(ToString::to_string)
+    }
+    /// What was chosen so far under a seed, if the engine was made with one: runs with the same trace were the same. And what makes the
+    /// run not repeatable.
+    pub fn schedule_trace(&self) -> Option<ScheduleTrace> {
+        self.thread.schedule_trace()
+    }
+    /// How often a thread went to another OS thread because its slice was over, under [`Stress::Migrate`].
+    pub fn carrier_changes(&self) -> u64 {
+        self.thread.carrier_changes()
     }
     /// Counters of the collector, for measurements.
     pub fn heap_stats(&mut self) -> heddle_vm::heap::HeapStats {

@@ -42,7 +42,7 @@ mod loader;
 mod session;
 
 pub use convert::{FromValue, IntoArgs, IntoValue};
-pub use engine::{Engine, EngineBuilder, Module, Stress};
+pub use engine::{Engine, EngineBuilder, Module, Outside, Schedule, ScheduleTrace, Stress};
 pub use error::{Error, Finding};
 pub use function::{Context, HostFunction, IntoResult};
 pub use handle::Handle;

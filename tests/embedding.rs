@@ -642,3 +642,22 @@ fn long_work_of_the_library_counts_against_the_fuel() {
         );
     }
 }
+
+#[test]
+fn an_engine_may_end_with_its_os_thread() {
+    thread_local! {
+        static KEPT: std::cell::RefCell<Option<Engine>> = const { std::cell::RefCell::new(None) };
+    }
+    fn engine() -> Engine {
+        let mut engine = Engine::new();
+        let script = "struct S { x }\nlet frozen = freeze([1, [2], S(3)])\nlet c = Channel(1)\nc.send(frozen)";
+        engine.run_str("frozen", script).unwrap();
+        engine
+    }
+    let end = std::thread::spawn(|| {
+        KEPT.set(Some(engine()));
+        // Frees what engines share before the kept engine is freed by the end of the OS thread.
+        drop(engine());
+    });
+    assert!(end.join().is_ok());
+}

@@ -17,9 +17,19 @@
 //! | `# command: test` | run `heddle test FILE` in place of `heddle run FILE` |
 //! | `# exit: N` | the exit code, if it is not the one that follows from the rest |
 //! | `# output has: text`, `# output lacks: text` | standard output or error contains this text, or does not |
-//! | `# skip stress: reason`, `# skip stress-gc: …`, `# skip stress-suspend: …`, `# skip: reason` | not run in these modes |
+//! | `# skip stress: reason`, `# skip stress-gc: …`, `# skip seed: …`, `# skip: reason` | not run in modes that begin so |
 //!
-//! `HEDDLE_SCRIPT_MODES` (a comma list of `plain`, `stress-gc`, `stress-suspend`) chooses the modes; all by default.
+//! `HEDDLE_SCRIPT_MODES`, a comma list, chooses the modes:
+//!
+//! | mode | the program runs with | by default |
+//! | --- | --- | --- |
+//! | `plain` | | yes |
+//! | `stress-gc`, `stress-suspend` | `--stress=gc`, `--stress=suspend` | yes |
+//! | `slice-1` | `--slice=1`: another thread may get its turn at every safepoint | the folders about concurrency |
+//! | `carriers-2` (any number) | `--carriers=2` | the same |
+//! | `migrate` | `--stress=migrate`: another OS thread after each slice | the same |
+//! | `seed-1` (any number) | `--schedule=seed:1` | 1 and 2: the same |
+//! | `repeat` | twice with `--schedule=seed:1`: output and trace are the same | the same |
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -51,34 +61,124 @@ const TOUR_PLAIN_ONLY: &[(&str, &str)] = &[
     ("04_errors", "a stack of a million frames"),
 ];
 
-/// The modes a script runs in: the name and the flags of `heddle run` that it adds.
-const MODES: &[(&str, &[&str])] = &[
-    ("plain", &[]),
-    ("stress-gc", &["--stress=gc"]),
-    ("stress-suspend", &["--stress=suspend"]),
+/// The modes that scripts run in if none is chosen: first all scripts, then those of the folders about concurrency.
+const DEFAULT_MODES: &[&str] = &["plain", "stress-gc", "stress-suspend"];
+const CONCURRENCY_MODES: &[&str] = &[
+    "slice-1",
+    "carriers-2",
+    "migrate",
+    "seed-1",
+    "seed-2",
+    "repeat",
 ];
 
-fn main() -> ExitCode {
-    let mut arguments = Arguments::from_args();
-    arguments.test_threads = arguments.test_threads.or(Some(2));
+const CONCURRENCY: &[&str] = &[
+    "broadcast",
+    "channels",
+    "current",
+    "deadlocks",
+    "freeze_copy",
+    "leaks",
+    "locks",
+    "not_deadlocks",
+    "once",
+    "queue",
+    "scopes",
+    "select",
+    "shared_map",
+    "tasks",
+    "thread_local",
+    "threads",
+    "tour",
+];
 
+/// A way to run scripts: its name and the flags of `heddle run` that it adds.
+#[derive(Clone, Debug)]
+struct Mode {
+    name: String,
+    flags: Vec<String>,
+    /// Scripts outside of the folders about concurrency run in it, too.
+    is_general: bool,
+}
+
+impl Mode {
+    /// `None`: there is no such mode.
+    fn named(name: &str, is_general: bool) -> Option<Mode> {
+        let numbered = |prefix: &str| {
+            let number: u64 = name.strip_prefix(prefix)?.parse().ok()?;
+            Some(number)
+        };
+        let flags = match name {
+            "plain" => vec![],
+            "stress-gc" => vec!["--stress=gc".to_owned()],
+            "stress-suspend" => vec!["--stress=suspend".to_owned()],
+            "migrate" => vec!["--stress=migrate".to_owned(), "--carriers=2".to_owned()],
+            "repeat" => vec![
+                "--schedule=seed:1".to_owned(),
+                "--trace-schedule".to_owned(),
+            ],
+            _ => {
+                let known = [
+                    ("slice-", "--slice="),
+                    ("carriers-", "--carriers="),
+                    ("seed-", "--schedule=seed:"),
+                ];
+                let mut found = known
+                    .iter()
+                    .filter_map(|(prefix, flag)| Some(format!("{flag}{}", numbered(prefix)?)));
+                vec![found.next()?]
+            }
+        };
+        Some(Mode {
+            name: name.to_owned(),
+            flags,
+            is_general,
+        })
+    }
+    fn is_plain(&self) -> bool {
+        self.flags.is_empty()
+    }
+    fn is_for(&self, script: &str) -> bool {
+        let area = script.split_once('/').map_or(script, |(area, _)| area);
+        self.is_general || CONCURRENCY.contains(&area)
+    }
+    /// A flag of the script itself wins.
+    fn flags_beside(&self, own: &[String]) -> Vec<String> {
+        let option = |flag: &str| flag.split('=').next().unwrap_or_default().to_owned();
+        let is_free = |flag: &&String| own.iter().all(|o| option(o) != option(flag));
+        self.flags.iter().filter(is_free).cloned().collect()
+    }
+}
+
+/// The chosen modes, or those that are not known.
+fn modes() -> Result<Vec<Mode>, String> {
     let chosen = std::env::var("HEDDLE_SCRIPT_MODES").unwrap_or_default();
     let chosen: Vec<&str> = chosen
         .split(',')
         .map(str::trim)
         .filter(|m| !m.is_empty())
         .collect();
-    if let Some(unknown) = chosen
-        .iter()
-        .find(|c| !MODES.iter().any(|(name, _)| name == *c))
-    {
-        eprintln!("HEDDLE_SCRIPT_MODES: no mode is called `{unknown}`");
-        return ExitCode::from(2);
+    let named =
+        |name: &&str, is_general| Mode::named(name, is_general).ok_or_else(|| name.to_string());
+    if !chosen.is_empty() {
+        return chosen.iter().map(|name| named(name, true)).collect();
     }
-    let modes: Vec<_> = MODES
-        .iter()
-        .filter(|(name, _)| chosen.is_empty() || chosen.contains(name))
-        .collect();
+    let general = DEFAULT_MODES.iter().map(|name| named(name, true));
+    let others = CONCURRENCY_MODES.iter().map(|name| named(name, false));
+    general.chain(others).collect()
+}
+
+fn main() -> ExitCode {
+    let mut arguments = Arguments::from_args();
+    arguments.test_threads = arguments.test_threads.or(Some(2));
+
+    let modes = match modes() {
+        Ok(modes) => modes,
+        Err(unknown) => {
+            eprintln!("HEDDLE_SCRIPT_MODES: no mode is called `{unknown}`");
+            return ExitCode::from(2);
+        }
+    };
 
     let tests = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests");
     let mut trials = Vec::new();
@@ -91,16 +191,17 @@ fn main() -> ExitCode {
                 continue;
             }
         };
-        for (mode, flags) in &modes {
-            if *mode != "plain" && !script.has_modes() {
+        for mode in modes.iter().filter(|mode| mode.is_for(&name)) {
+            if !mode.is_plain() && !script.has_modes() {
                 continue;
             }
-            let skipped = script
-                .skips
-                .iter()
-                .any(|skip| mode.starts_with(skip.as_str()));
-            let script = script.clone();
-            let trial = Trial::test(format!("{name} [{mode}]"), move || script.run(flags));
+            let skipped = script.skips.iter().any(|skip| {
+                let is_seeded = mode.name == "repeat" && "seed".starts_with(skip.as_str());
+                mode.name.starts_with(skip.as_str()) || is_seeded
+            });
+            let (script, this) = (script.clone(), mode.clone());
+            let mode = &mode.name;
+            let trial = Trial::test(format!("{name} [{mode}]"), move || script.run(&this));
             trials.push(trial.with_ignored_flag(skipped));
         }
     }
@@ -110,15 +211,16 @@ fn main() -> ExitCode {
             let program = list.iter().find(|(program, _)| name.ends_with(program));
             program.map(|(_, reason)| *reason)
         };
-        for (mode, flags) in &modes {
-            let in_stress = if *mode == "plain" {
-                None
-            } else {
+        for mode in modes.iter().filter(|mode| mode.is_for(&name)) {
+            let in_stress = if mode.name.starts_with("stress") {
                 find(TOUR_PLAIN_ONLY)
+            } else {
+                None
             };
             let reason = find(TOUR_NOT_YET).or(in_stress);
-            let path = path.clone();
-            let trial = Trial::test(format!("{name} [{mode}]"), move || run_tour(&path, flags));
+            let (path, this) = (path.clone(), mode.clone());
+            let mode = &mode.name;
+            let trial = Trial::test(format!("{name} [{mode}]"), move || run_tour(&path, &this));
             let trial = match reason {
                 Some(reason) => trial
                     .with_kind(format!("skipped: {reason}"))
@@ -319,22 +421,29 @@ impl Script {
         !self.is_checked_only() && self.command == "run"
     }
 
-    fn run(&self, mode_flags: &[&str]) -> Result<(), Failed> {
-        if self.is_checked_only() || (!self.warnings.is_empty() && mode_flags.is_empty()) {
+    fn run(&self, mode: &Mode) -> Result<(), Failed> {
+        if self.is_checked_only() || (!self.warnings.is_empty() && mode.is_plain()) {
             self.check()?;
         }
         if self.is_checked_only() {
             return Ok(());
         }
-        let outcome = self
-            .program(&self.command)
-            .args(self.flags.iter().map(String::as_str))
-            .args(mode_flags.iter().copied())
-            .arg(self.file_name())
-            .args(self.arguments.iter().map(String::as_str))
-            .stdin(self.stdin.as_bytes())
-            .run();
+        let mode_flags = mode.flags_beside(&self.flags);
+        let run = || {
+            self.program(&self.command)
+                .args(self.flags.iter().map(String::as_str))
+                .args(mode_flags.iter().map(String::as_str))
+                .arg(self.file_name())
+                .args(self.arguments.iter().map(String::as_str))
+                .stdin(self.stdin.as_bytes())
+                .run()
+        };
+        let outcome = run();
         let mut faults = String::new();
+        if mode.name == "repeat" {
+            outcome.compare_repeated(&run(), &mut faults);
+            return outcome.verdict(faults);
+        }
         self.compare_output(&outcome, &mut faults);
         self.compare_error(&outcome, &mut faults);
         self.compare_deadlock(&outcome, &mut faults);
@@ -577,7 +686,7 @@ fn place_line(text: &str, file: &str) -> Option<usize> {
 
 /// A tour program prints exactly its `.out`, ends with the code in `.exit` (0 without), and each line of its `.err`
 /// occurs in standard error.
-fn run_tour(path: &Path, mode_flags: &[&str]) -> Result<(), Failed> {
+fn run_tour(path: &Path, mode: &Mode) -> Result<(), Failed> {
     let beside = |extension: &str| fs::read_to_string(path.with_extension(extension)).ok();
     let expected = beside("out").ok_or_else(|| format!("{} has no .out", path.display()))?;
     let exit = beside("exit").map_or(Ok(0), |code| code.trim().parse());
@@ -587,13 +696,20 @@ fn run_tour(path: &Path, mode_flags: &[&str]) -> Result<(), Failed> {
         .unwrap_or_default()
         .to_string_lossy()
         .into_owned();
-    let outcome = Program::heddle()
-        .folder(path.parent().unwrap_or(Path::new(".")))
-        .arg("run")
-        .args(mode_flags.iter().copied())
-        .arg(&name)
-        .run();
+    let run = || {
+        Program::heddle()
+            .folder(path.parent().unwrap_or(Path::new(".")))
+            .arg("run")
+            .args(mode.flags.iter().map(String::as_str))
+            .arg(&name)
+            .run()
+    };
+    let outcome = run();
     let mut faults = String::new();
+    if mode.name == "repeat" {
+        outcome.compare_repeated(&run(), &mut faults);
+        return outcome.verdict(faults);
+    }
     if outcome.stdout != expected {
         let got: Vec<&str> = outcome.stdout.lines().collect();
         let want: Vec<&str> = expected.lines().collect();

@@ -2,7 +2,7 @@
 
 use clap::builder::{OsStringValueParser, PathBufValueParser};
 use clap::{Arg, ArgAction, ArgMatches};
-use heddle::{EngineBuilder, Stress};
+use heddle::{EngineBuilder, Outside, Schedule, Stress};
 use std::ffi::{OsStr, OsString};
 use std::io::IsTerminal;
 use std::path::PathBuf;
@@ -22,9 +22,17 @@ pub(crate) enum Job {
     Test {
         paths: Vec<PathBuf>,
         filter: Option<String>,
+        schedules: Option<Schedules>,
     },
     Disassemble(PathBuf),
     Repl,
+}
+
+/// Each test is run under many seeds.
+pub(crate) struct Schedules {
+    pub(crate) count: usize,
+    /// What tests may read from outside.
+    pub(crate) allowed: Vec<Outside>,
 }
 
 /// Where a program's text is.
@@ -40,14 +48,18 @@ pub(crate) struct Settings {
     memory: Option<usize>,
     depth: Option<usize>,
     carriers: Option<usize>,
+    schedule: Schedule,
+    slice: Option<usize>,
     stress: Stress,
     trace_safepoints: bool,
+    trace_schedule: bool,
 }
 
 impl Settings {
     pub(crate) fn engine(self) -> EngineBuilder {
         let mut builder = heddle::Engine::builder()
             .stress(self.stress)
+            .schedule(self.schedule)
             .trace_safepoints(self.trace_safepoints);
         if let Some(bytes) = self.memory {
             builder = builder.memory_limit(bytes);
@@ -58,7 +70,25 @@ impl Settings {
         if let Some(carriers) = self.carriers {
             builder = builder.carriers(carriers);
         }
+        if let Some(fuel) = self.slice {
+            builder = builder.slice(fuel);
+        }
         builder
+    }
+    pub(crate) fn with_seed(self, seed: u64) -> Settings {
+        Settings {
+            schedule: Schedule::Seed(seed),
+            ..self
+        }
+    }
+    pub(crate) fn seed(self) -> Option<u64> {
+        match self.schedule {
+            Schedule::Ordinary => None,
+            Schedule::Seed(seed) => Some(seed),
+        }
+    }
+    pub(crate) fn traces_schedule(self) -> bool {
+        self.trace_schedule
     }
 }
 
@@ -82,6 +112,14 @@ fn read_from(arguments: Vec<OsString>) -> Result<Command, clap::Error> {
         "test" => Job::Test {
             paths: paths("paths"),
             filter: sub.get_one("filter").cloned(),
+            schedules: sub.get_one("schedules").map(|&count| Schedules {
+                count,
+                allowed: sub
+                    .get_many("allow-outside")
+                    .unwrap_or_default()
+                    .copied()
+                    .collect(),
+            }),
         },
         "dis" => Job::Disassemble(paths("file").remove(0)),
         "repl" => Job::Repl,
@@ -91,8 +129,11 @@ fn read_from(arguments: Vec<OsString>) -> Result<Command, clap::Error> {
         memory: sub.get_one("memory").copied(),
         depth: sub.get_one("depth").copied(),
         carriers: sub.get_one("carriers").copied(),
+        schedule: sub.get_one("schedule").copied().unwrap_or_default(),
+        slice: sub.get_one("slice").copied(),
         stress: sub.get_one("stress").copied().unwrap_or_default(),
         trace_safepoints: sub.get_flag("trace-safepoints"),
+        trace_schedule: sub.get_flag("trace-schedule"),
     };
     Ok(Command { job, settings })
 }
@@ -105,7 +146,9 @@ fn plain(mut arguments: Vec<OsString>) -> Vec<OsString> {
     while let Some(argument) = arguments.get(at) {
         let text = argument.to_string_lossy();
         match &*text {
-            "--memory" | "--depth" | "--carriers" | "--stress" => at += 2,
+            "--memory" | "--depth" | "--carriers" | "--schedule" | "--slice" | "--stress" => {
+                at += 2
+            }
             "run" if !has_command => {
                 has_command = true;
                 let name = arguments.remove(at);
@@ -223,6 +266,23 @@ fn command() -> clap::Command {
                         .value_name("TEXT")
                         .help("Only tests whose name contains TEXT"),
                 )
+                .arg(
+                    Arg::new("schedules")
+                        .long("schedules")
+                        .value_name("N")
+                        .value_parser(count)
+                        .conflicts_with("schedule")
+                        .help("Runs each test under the seeds 1 to N; see --schedule"),
+                )
+                .arg(
+                    Arg::new("allow-outside")
+                        .long("allow-outside")
+                        .value_name("WHAT")
+                        .value_delimiter(',')
+                        .value_parser(outside)
+                        .requires("schedules")
+                        .help("What tests may read that can be different each time: stdin, clock, files, env, process"),
+                )
                 .args(flags()),
         )
         .subcommand(
@@ -234,7 +294,7 @@ fn command() -> clap::Command {
         .subcommand(clap::Command::new("repl").about("The interactive session").args(flags()))
 }
 
-fn flags() -> [Arg; 5] {
+fn flags() -> [Arg; 8] {
     [
         Arg::new("memory")
             .long("memory")
@@ -251,12 +311,27 @@ fn flags() -> [Arg; 5] {
             .value_name("N")
             .value_parser(count)
             .help("The most OS threads that run threads of the program (one for each processor)"),
+        Arg::new("schedule")
+            .long("schedule")
+            .value_name("seed:N")
+            .value_parser(schedule)
+            .help("Makes the run repeatable: the seed decides who runs when, random numbers, time"),
+        Arg::new("trace-schedule")
+            .long("trace-schedule")
+            .action(ArgAction::SetTrue)
+            .help("Says at the end what the schedule was, in a word, and what makes it not repeatable"),
+        Arg::new("slice")
+            .long("slice")
+            .value_name("FUEL")
+            .value_parser(count)
+            .hide(true)
+            .help("Calls and turns of loops after which another thread may get its turn (20,000)"),
         Arg::new("stress")
             .long("stress")
             .value_name("WHAT")
             .value_parser(stress)
             .action(ArgAction::Set)
-            .help("Strains the VM, for its own tests: gc, suspend"),
+            .help("Strains the VM, for its own tests: gc, suspend, migrate"),
         Arg::new("trace-safepoints")
             .long("trace-safepoints")
             .action(ArgAction::SetTrue)
@@ -294,8 +369,21 @@ fn stress(text: &str) -> Result<Stress, String> {
     match text {
         "gc" => Ok(Stress::Collect),
         "suspend" => Ok(Stress::Suspend),
-        _ => Err("gc or suspend is expected".into()),
+        "migrate" => Ok(Stress::Migrate),
+        _ => Err("gc, suspend or migrate is expected".into()),
     }
+}
+
+fn schedule(text: &str) -> Result<Schedule, String> {
+    text.strip_prefix("seed:")
+        .and_then(|number| number.parse().ok())
+        .map(Schedule::Seed)
+        .ok_or_else(|| "seed:N is expected, N a whole number".into())
+}
+
+fn outside(text: &str) -> Result<Outside, String> {
+    let found = Outside::ALL.into_iter().find(|what| what.name() == text);
+    found.ok_or_else(|| "stdin, clock, files, env or process is expected".into())
 }
 
 #[cfg(test)]
@@ -363,6 +451,11 @@ mod tests {
             &["check"],
             &["dis"],
             &["--stress=x", "f"],
+            &["--schedule=7", "f"],
+            &["--schedule=seed:", "f"],
+            &["test", "--schedules=3", "--allow-outside=moon"],
+            &["test", "--allow-outside=env"],
+            &["test", "--schedules=3", "--schedule=seed:3"],
         ] {
             assert!(parse(line).is_err(), "{line:?}");
         }

@@ -13,6 +13,10 @@ mod tests;
 use arguments::{Command, Job};
 use std::process::ExitCode;
 
+/// Threads start and end on different carriers and hand memory over; the system's allocator takes locks for that, and some ten nanoseconds more for each block.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     let Command { job, settings } = match arguments::read() {
         Ok(command) => command,
@@ -24,7 +28,11 @@ fn main() -> ExitCode {
     let code = match job {
         Job::Run { program, args } => run::run(program, args, settings),
         Job::Check(files) => run::check(&files, settings),
-        Job::Test { paths, filter } => tests::test(&paths, filter.as_deref(), settings),
+        Job::Test {
+            paths,
+            filter,
+            schedules,
+        } => tests::test(&paths, filter.as_deref(), schedules, settings),
         Job::Disassemble(file) => run::disassemble(&file, settings),
         Job::Repl => repl::repl(settings),
     };

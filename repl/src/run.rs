@@ -3,7 +3,7 @@
 use crate::arguments::{Program, Settings};
 use crate::output::{complain, for_scripts, is_coloured};
 use crate::signals::{INTERRUPTED, Interrupts};
-use heddle::{Engine, Error, Finding};
+use heddle::{Engine, Error, Finding, Outside};
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
@@ -29,11 +29,15 @@ pub(crate) fn run(program: Program, args: Vec<String>, settings: Settings) -> u8
             }
         }
     };
-    finish(engine, result, &interrupts)
+    let code = finish(&mut engine, result, &interrupts);
+    if settings.traces_schedule() {
+        complain(&schedule(&engine));
+    }
+    code
 }
 
 /// Writes out what is left, reports the error, gives the exit code.
-fn finish(mut engine: Engine, result: Result<(), Error>, interrupts: &Interrupts) -> u8 {
+fn finish(engine: &mut Engine, result: Result<(), Error>, interrupts: &Interrupts) -> u8 {
     let flushed = engine.flush();
     if let Some(stretches) = engine.stretches() {
         let stats = engine.heap_stats();
@@ -59,6 +63,28 @@ fn finish(mut engine: Engine, result: Result<(), Error>, interrupts: &Interrupts
             }
         },
     }
+}
+
+/// What the schedule was: two runs of which this says the same did the same.
+fn schedule(engine: &Engine) -> String {
+    let Some(trace) = engine.schedule_trace() else {
+        let changes = engine.carrier_changes();
+        return format!("schedule: not repeatable, {changes} changes of carrier by force\n");
+    };
+    let mut text = format!(
+        "schedule: seed {}, {} choices, trace {:016x}\n",
+        trace.seed, trace.choices, trace.hash
+    );
+    for (what, name, place) in &trace.outside {
+        text.push_str(&not_repeatable(*what, name, place));
+    }
+    text
+}
+
+/// `not repeatable: f.hd:3: io.read_line reads what can be different each time (stdin)`
+pub(crate) fn not_repeatable(what: Outside, name: &str, place: &str) -> String {
+    let what = what.name();
+    format!("not repeatable: {place}: {name} reads what can be different each time ({what})\n")
 }
 
 /// Compiles files and shows what is found.

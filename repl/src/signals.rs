@@ -2,31 +2,46 @@
 //! Flags only: no OS thread is started for them.
 
 use signal_hook::consts::SIGINT;
-use signal_hook::flag;
+use signal_hook::{SigId, flag};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 /// The exit code of a program that Ctrl-C ended.
 pub(crate) const INTERRUPTED: u8 = 128 + SIGINT as u8;
 
-/// Whether Ctrl-C was pressed.
-pub(crate) struct Interrupts(Arc<AtomicBool>);
+/// Whether Ctrl-C was pressed, as long as this lives.
+pub(crate) struct Interrupts {
+    pressed: Arc<AtomicBool>,
+    handlers: Vec<SigId>,
+}
 
 impl Interrupts {
     /// Listens from now on; `request` is what makes the engine stop.
     pub(crate) fn listen(request: Arc<AtomicBool>) -> Interrupts {
         let pressed = Arc::new(AtomicBool::new(false));
         // In this order: the shutdown sees whether there was one before. Where handlers cannot be set, Ctrl-C just kills.
-        let _ = flag::register_conditional_shutdown(SIGINT, INTERRUPTED.into(), pressed.clone())
-            .and_then(|_| flag::register(SIGINT, pressed.clone()))
-            .and_then(|_| flag::register(SIGINT, request));
-        Interrupts(pressed)
+        let shutdown =
+            flag::register_conditional_shutdown(SIGINT, INTERRUPTED.into(), pressed.clone());
+        let mut handlers: Vec<SigId> = shutdown.into_iter().collect();
+        if !handlers.is_empty() {
+            handlers.extend(flag::register(SIGINT, pressed.clone()));
+            handlers.extend(flag::register(SIGINT, request));
+        }
+        Interrupts { pressed, handlers }
     }
     pub(crate) fn was_pressed(&self) -> bool {
-        self.0.load(Ordering::Relaxed)
+        self.pressed.load(Ordering::Relaxed)
     }
     /// The next Ctrl-C is a first one again.
     pub(crate) fn reset(&self) {
-        self.0.store(false, Ordering::Relaxed);
+        self.pressed.store(false, Ordering::Relaxed);
+    }
+}
+
+impl Drop for Interrupts {
+    fn drop(&mut self) {
+        for handler in self.handlers.drain(..) {
+            signal_hook::low_level::unregister(handler);
+        }
     }
 }

@@ -84,7 +84,14 @@ pub(crate) fn io_error(ctx: &mut Ctx, subject: &str, error: &std::io::Error) -> 
     let message = if subject.is_empty() {
         format!("{name}: {reason}")
     } else {
-        format!("{name}: {subject}: {reason}")
+        // A path may be a megabyte long.
+        let shown: String = subject.chars().take(1000).collect();
+        let dots = if shown.len() < subject.len() {
+            "…"
+        } else {
+            ""
+        };
+        format!("{name}: {shown}{dots}: {reason}")
     };
     ctx.throw(ErrorKind::Io, message)
 }

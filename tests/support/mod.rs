@@ -179,6 +179,32 @@ impl Outcome {
         }
     }
 
+    /// Notes what a second run under the same seed, with `--trace-schedule`, did otherwise.
+    pub(crate) fn compare_repeated(&self, second: &Outcome, faults: &mut String) {
+        self.check_sound(faults);
+        if self.limit.is_some() || second.limit.is_some() {
+            return;
+        }
+        if !self.stderr.contains("schedule: seed ") {
+            let _ = writeln!(faults, "no trace of the schedule is shown");
+        }
+        let both = [
+            ("standard output", &self.stdout, &second.stdout),
+            ("standard error", &self.stderr, &second.stderr),
+        ];
+        for (what, first, second) in both {
+            let differing = first.lines().zip(second.lines()).find(|(a, b)| a != b);
+            if let Some((first, second)) = differing {
+                let _ = writeln!(faults, "{what} was `{first}`, then `{second}`");
+            } else if first != second {
+                let _ = writeln!(faults, "{what} was longer one time than the other");
+            }
+        }
+        if self.code() != second.code() {
+            let _ = writeln!(faults, "{}, then {}", self.status, second.status);
+        }
+    }
+
     /// Success if there are no faults, else a message that shows what the program wrote.
     pub(crate) fn verdict(&self, faults: String) -> Result<(), libtest_mimic::Failed> {
         if faults.is_empty() {

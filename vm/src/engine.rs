@@ -143,13 +143,17 @@ unsafe impl Sync for Engine {}
 impl Engine {
     /// An engine with the built-in types and no modules.
     pub fn new() -> Arc<Engine> {
+        Engine::with_hash_seed(fresh_seed())
+    }
+    /// The same where hashes are to be the same each time.
+    pub fn with_hash_seed(hash_seed: u64) -> Arc<Engine> {
         let engine = Engine {
             symbols: RwLock::default(),
             type_chunks: (0..TYPE_CHUNKS)
                 .map(|_| AtomicPtr::new(std::ptr::null_mut()))
                 .collect(),
             type_count: AtomicU32::new(0),
-            hash_seed: fresh_seed(),
+            hash_seed,
             methods: lazily_zeroed(MAX_METHODS),
             method_count: AtomicU32::new(0),
             arena: SharedArena::new(),
@@ -429,7 +433,7 @@ impl TypeInfo {
 }
 
 /// A seed that cannot be guessed.
-fn fresh_seed() -> u64 {
+pub(crate) fn fresh_seed() -> u64 {
     use std::hash::{BuildHasher, Hasher};
     std::collections::hash_map::RandomState::new()
         .build_hasher()

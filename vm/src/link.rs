@@ -98,7 +98,7 @@ impl Engine {
                 span: Default::default(),
                 module: std::ptr::null(),
                 doc: None,
-                links: HashMap::new(),
+                links: Default::default(),
             }
             .settled(std::ptr::null());
             let value = self.permanent_closure(&proto);
@@ -606,7 +606,7 @@ impl Linker<'_> {
 
     fn proto(&self, code: &ProtoCode, made: &[Option<Arc<Proto>>]) -> Result<Proto, LinkError> {
         let mut consts = Vec::new();
-        let mut links = HashMap::new();
+        let mut links = crate::module::Links::default();
         for (i, constant) in code.consts.iter().enumerate() {
             let value = match constant {
                 Const::Import { module, name } => {

@@ -5,7 +5,29 @@ use crate::object::Closure;
 use crate::types::Sym;
 use crate::value::Value;
 use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::Arc;
+
+/// Links of a function by the index of their constant.
+pub type Links = HashMap<u32, Link, BuildHasherDefault<IndexHasher>>;
+
+/// Spreads small numbers that nobody chooses to do harm: a look-up is made for each closure that is created.
+#[derive(Default)]
+pub struct IndexHasher(u64);
+
+impl Hasher for IndexHasher {
+    fn write(&mut self, bytes: &[u8]) {
+        for &byte in bytes {
+            self.write_u32(byte.into());
+        }
+    }
+    fn write_u32(&mut self, n: u32) {
+        self.0 = (self.0 ^ u64::from(n)).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+    }
+    fn finish(&self) -> u64 {
+        self.0
+    }
+}
 
 /// A linked function. Never moves and lives as long as its engine, so that code, closures and return words may point into it.
 pub struct Proto {
@@ -36,7 +58,7 @@ pub struct Proto {
     pub module: *const Module,
     pub doc: Option<Box<str>>,
     /// What constants stand for that are resolved or used by slow paths only, by index of the constant.
-    pub links: HashMap<u32, Link>,
+    pub links: Links,
 }
 
 /// What a call of a known function needs, in front of its code: the caller knows where the code is from its own instruction, without

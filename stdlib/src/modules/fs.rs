@@ -5,6 +5,7 @@
 
 use crate::support::{io_error, new_str};
 use heddle_vm::native::{Ctx, NativeDef, NativeModule, NativeResult, Trap};
+use heddle_vm::thread::Outside;
 use heddle_vm::types::ErrorKind;
 use heddle_vm::{Value, natives};
 use std::fs::{self, OpenOptions};
@@ -29,11 +30,11 @@ static FUNCTIONS: &[NativeDef] = natives! {
     /// A list of the lines of a file, without their ends. Throws IoError, ValueError if it is no UTF-8.
     blocking "fs.lines" (path) => lines;
     /// Whether there is a file or folder at the path.
-    blocking "fs.exists" (path) => |ctx| { let path = ctx.str_arg(0)?; Ok(Value::bool(fs::exists(path).unwrap_or(false))) };
+    blocking "fs.exists" (path) => |ctx| { ctx.note_outside(Outside::Files); let path = ctx.str_arg(0)?; Ok(Value::bool(fs::exists(path).unwrap_or(false))) };
     /// Whether the path is that of a file.
-    blocking "fs.is_file" (path) => |ctx| { let path = ctx.str_arg(0)?; Ok(Value::bool(fs::metadata(path).is_ok_and(|m| m.is_file()))) };
+    blocking "fs.is_file" (path) => |ctx| { ctx.note_outside(Outside::Files); let path = ctx.str_arg(0)?; Ok(Value::bool(fs::metadata(path).is_ok_and(|m| m.is_file()))) };
     /// Whether the path is that of a folder.
-    blocking "fs.is_dir" (path) => |ctx| { let path = ctx.str_arg(0)?; Ok(Value::bool(fs::metadata(path).is_ok_and(|m| m.is_dir()))) };
+    blocking "fs.is_dir" (path) => |ctx| { ctx.note_outside(Outside::Files); let path = ctx.str_arg(0)?; Ok(Value::bool(fs::metadata(path).is_ok_and(|m| m.is_dir()))) };
     /// The number of bytes of a file. Throws IoError.
     blocking "fs.size" (path) => size;
     /// When a file was last changed, in seconds since 1970. Throws IoError.
@@ -115,6 +116,7 @@ fn text(ctx: &mut Ctx, path: &str, bytes: Vec<u8>) -> Result<String, Trap> {
 }
 
 fn read_path(ctx: &mut Ctx) -> Result<(String, Vec<u8>), Trap> {
+    ctx.note_outside(Outside::Files);
     let path = ctx.str_arg(0)?.to_string();
     if let Ok(metadata) = fs::metadata(&path) {
         ctx.reserve(metadata.len() as usize)?;
@@ -178,6 +180,7 @@ fn write(ctx: &mut Ctx, is_append: bool) -> NativeResult {
 }
 
 fn size(ctx: &mut Ctx) -> NativeResult {
+    ctx.note_outside(Outside::Files);
     let path = ctx.str_arg(0)?.to_string();
     match fs::metadata(&path) {
         Ok(metadata) => Ok(ctx.int(metadata.len() as i64)),
@@ -186,6 +189,7 @@ fn size(ctx: &mut Ctx) -> NativeResult {
 }
 
 fn modified(ctx: &mut Ctx) -> NativeResult {
+    ctx.note_outside(Outside::Files);
     let path = ctx.str_arg(0)?.to_string();
     match fs::metadata(&path).and_then(|metadata| metadata.modified()) {
         Ok(time) => Ok(Value::float(
@@ -199,6 +203,7 @@ fn modified(ctx: &mut Ctx) -> NativeResult {
 }
 
 fn list(ctx: &mut Ctx) -> NativeResult {
+    ctx.note_outside(Outside::Files);
     let path = ctx.str_arg(0)?.to_string();
     let names = fs::read_dir(&path).and_then(|entries| {
         entries
@@ -217,6 +222,7 @@ fn list(ctx: &mut Ctx) -> NativeResult {
 }
 
 fn absolute(ctx: &mut Ctx) -> NativeResult {
+    ctx.note_outside(Outside::Files);
     let path = ctx.str_arg(0)?.to_string();
     match fs::canonicalize(&path) {
         Ok(full) => new_str(ctx, &full.to_string_lossy()),
@@ -320,6 +326,9 @@ fn open(ctx: &mut Ctx) -> NativeResult {
             ));
         }
     };
+    if !mode.starts_with('w') {
+        ctx.note_outside(Outside::Files);
+    }
     match options.open(&path) {
         Ok(opened) => {
             let file = File {

@@ -2,6 +2,7 @@
 
 use crate::support::{io_error, settle};
 use heddle_vm::native::{Ctx, NativeModule, NativeResult, Trap};
+use heddle_vm::thread::Outside;
 use heddle_vm::types::ErrorKind;
 use heddle_vm::{Value, natives};
 #[cfg(not(unix))]
@@ -110,6 +111,7 @@ fn wait_for_input(ctx: &mut Ctx) -> Result<(), Trap> {
 
 /// A line of standard input without its end; `None` at the end of input.
 pub(crate) fn next_line(ctx: &mut Ctx) -> Result<Option<Value>, Trap> {
+    ctx.note_outside(Outside::Stdin);
     // Whoever reads has usually been asked something.
     flush_output(ctx)?;
     let mut input = INPUT
@@ -156,6 +158,7 @@ fn read_line(ctx: &mut Ctx) -> NativeResult {
 }
 
 fn read_rest(ctx: &mut Ctx) -> Result<Vec<u8>, Trap> {
+    ctx.note_outside(Outside::Stdin);
     flush_output(ctx)?;
     let mut input = INPUT
         .lock()

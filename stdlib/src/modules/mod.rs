@@ -10,7 +10,7 @@ mod os;
 mod random;
 mod regex;
 mod test;
-mod text;
+pub(crate) mod text;
 mod time;
 
 use heddle_vm::native::NativeModule;

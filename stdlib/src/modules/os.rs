@@ -2,6 +2,7 @@
 
 use crate::support::{io_error, new_str};
 use heddle_vm::native::{Ctx, ModuleBuilder, NativeModule, NativeResult};
+use heddle_vm::thread::Outside;
 use heddle_vm::{Value, natives};
 
 pub(super) static MODULE: NativeModule = NativeModule {
@@ -13,15 +14,15 @@ pub(super) static MODULE: NativeModule = NativeModule {
         /// Ends the program at once, with this exit code (0).
         plain "os.exit" ("code?") => exit;
         /// The number of this process.
-        plain "os.pid" () => |ctx| Ok(ctx.int(i64::from(std::process::id())));
+        plain "os.pid" () => |ctx| { ctx.note_outside(Outside::Process); Ok(ctx.int(i64::from(std::process::id()))) };
         /// The folder for temporary files.
-        plain "os.temp_dir" () => |ctx| { let dir = std::env::temp_dir(); new_str(ctx, &dir.to_string_lossy()) };
+        plain "os.temp_dir" () => |ctx| { ctx.note_outside(Outside::Env); let dir = std::env::temp_dir(); new_str(ctx, &dir.to_string_lossy()) };
         /// The folder in which the program was started. Throws IoError.
         plain "os.cwd" () => cwd;
         /// The user's home folder, or nil.
         plain "os.home_dir" () => home_dir;
         /// How many processors this process may use.
-        plain "os.cpus" () => |ctx| { let n = std::thread::available_parallelism().map_or(1, usize::from); Ok(ctx.int(n as i64)) };
+        plain "os.cpus" () => |ctx| { ctx.note_outside(Outside::Process); let n = std::thread::available_parallelism().map_or(1, usize::from); Ok(ctx.int(n as i64)) };
     },
     constants,
     source: Some("## The arguments of the program, after its name.\npub const args = __args()\n"),
@@ -39,6 +40,7 @@ fn args(ctx: &mut Ctx) -> NativeResult {
 }
 
 fn env(ctx: &mut Ctx) -> NativeResult {
+    ctx.note_outside(Outside::Env);
     match ctx.opt_str_arg(0)? {
         None => {
             let map = ctx.map()?;
@@ -64,6 +66,7 @@ fn exit(ctx: &mut Ctx) -> NativeResult {
 }
 
 fn cwd(ctx: &mut Ctx) -> NativeResult {
+    ctx.note_outside(Outside::Env);
     match std::env::current_dir() {
         Ok(dir) => new_str(ctx, &dir.to_string_lossy()),
         Err(e) => Err(io_error(ctx, "", &e)),
@@ -71,6 +74,7 @@ fn cwd(ctx: &mut Ctx) -> NativeResult {
 }
 
 fn home_dir(ctx: &mut Ctx) -> NativeResult {
+    ctx.note_outside(Outside::Env);
     match std::env::home_dir() {
         Some(dir) => new_str(ctx, &dir.to_string_lossy()),
         None => Ok(Value::NIL),

@@ -3,9 +3,7 @@
 use crate::support::new_bytes;
 use heddle_vm::native::{Ctx, NativeModule, NativeResult};
 use heddle_vm::types::ErrorKind;
-use heddle_vm::{Value, natives};
-use std::collections::hash_map::RandomState;
-use std::hash::{BuildHasher, Hasher};
+use heddle_vm::{Value, natives, ops};
 
 pub(super) static MODULE: NativeModule = NativeModule {
     name: "random",
@@ -16,6 +14,7 @@ pub(super) static MODULE: NativeModule = NativeModule {
         plain "random.__float" (generator) => float;
         plain "random.__log" (x) => |ctx| Ok(Value::float(ctx.float_arg(0)?.ln()));
         plain "random.__bytes" (generator, n) => bytes;
+        plain "random.__fill" (generator, out, at) => fill;
     },
     constants: |_| {},
     source: Some(include_str!("random.hd")),
@@ -66,8 +65,7 @@ impl Generator {
 }
 
 fn new_generator(ctx: &mut Ctx) -> NativeResult {
-    // The standard library's hasher is keyed by the system's randomness.
-    let seed = RandomState::new().build_hasher().finish();
+    let seed = ctx.random_seed();
     Ok(ctx.host(Box::new(Generator::from_seed(seed)), "random generator"))
 }
 
@@ -95,12 +93,36 @@ fn float(ctx: &mut Ctx) -> NativeResult {
     Ok(Value::float(ctx.host_arg::<Generator>(0)?.float()))
 }
 
+/// Bytes drawn in one step.
+const STEP_BYTES: usize = 256 * 1024;
+
+/// So many bytes; many of them are zeros yet, and filled in steps.
 fn bytes(ctx: &mut Ctx) -> NativeResult {
     let n = ctx.int_arg(1)?.max(0) as usize;
+    if n > STEP_BYTES {
+        let made = ops::text::unfinished_bytes(ctx.heap(), n);
+        return ctx.done(made);
+    }
     ctx.reserve(n)?;
     let generator = ctx.host_arg::<Generator>(0)?;
     let bytes: Vec<u8> = (0..n).map(|_| generator.next() as u8).collect();
     new_bytes(ctx, &bytes)
+}
+
+/// Fills new bytes from `at` on; gives where to go on, nil at the end.
+fn fill(ctx: &mut Ctx) -> NativeResult {
+    let generator = ctx.host_arg::<Generator>(0)?;
+    let length = ctx.bytes_arg(1)?.len();
+    let at = (ctx.int_arg(2)?.max(0) as usize).min(length);
+    let end = length.min(at + STEP_BYTES);
+    let bytes: Vec<u8> = (at..end).map(|_| generator.next() as u8).collect();
+    ops::text::fill_bytes(ctx.arg(1), at, &bytes);
+    ctx.charge((end - at) / 8);
+    Ok(if end < length {
+        ctx.int(end as i64)
+    } else {
+        Value::NIL
+    })
 }
 
 #[cfg(test)]

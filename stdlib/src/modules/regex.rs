@@ -1,4 +1,8 @@
-//! `regex`: regular expressions of the `regex` crate, whose time is linear in the text. The type `Pattern` is Heddle code.
+//! `regex`: regular expressions by the engine of the `regex` crate, whose time is linear in the text. The type `Pattern` is Heddle code.
+//!
+//! Natives that search take the text, a `Search` for texts that are long, and answer `false` if they are to be called again with it.
+
+mod search;
 
 use crate::prelude::builder::{Builder, boundary};
 use crate::prelude::call_prelude;
@@ -6,23 +10,24 @@ use crate::support::new_str;
 use heddle_vm::native::{Ctx, NativeModule, NativeResult, Trap};
 use heddle_vm::types::ErrorKind;
 use heddle_vm::{Value, natives};
-use regex::{Captures, Regex, RegexBuilder};
-
-/// No compiled pattern takes more bytes.
-const MOST_BYTES: usize = 4 << 20;
+use regex_automata::Input;
+use regex_automata::util::captures::Captures;
+use regex_automata::util::primitives::PatternID;
+use search::{Pattern, Place, SIZES, Search};
 
 pub(super) static MODULE: NativeModule = NativeModule {
     name: "regex",
     functions: natives! {
         /// The pattern that matches exactly this text.
-        plain "regex.escape" (text) => |ctx| { let text = regex::escape(ctx.str_arg(0)?); new_str(ctx, &text) };
-        plain "regex.__compile" (pattern) => compile;
-        plain "regex.__is_match" (pattern, text) => |ctx| Ok(Value::bool(pattern(ctx)?.is_match(ctx.str_arg(1)?)));
-        plain "regex.__find" (pattern, text) => find;
-        plain "regex.__captures" (pattern, text) => captures;
+        plain "regex.escape" (text) => |ctx| { let bytes = ctx.str_arg(0)?.len(); ctx.reserve(3 * bytes)?; let text = regex_syntax::escape(ctx.str_arg(0)?); new_str(ctx, &text) };
+        plain "regex.__new" (pattern) => compile;
+        plain "regex.__search" (text) => search_of;
+        plain "regex.__is_match" (pattern, text, search) => is_match;
+        plain "regex.__find" (pattern, text, search) => find;
+        plain "regex.__captures" (pattern, text, search) => captures;
         plain "regex.__names" (pattern) => names;
-        plain "regex.__next" (pattern, text, from) => next;
-        plain "regex.__replace_step" (pattern, text, with, builder, at, left, last) => replace_step;
+        plain "regex.__next" (pattern, text, from, search) => next;
+        plain "regex.__replace_step" (pattern, text, with, builder, at, left, last, search) => replace_step;
         plain "regex.__builder" () => |ctx| Ok(ctx.host(Box::new(Builder::default()), "text builder"));
         plain "regex.__add" (builder, text, from, to) => |ctx| tail(ctx, "__add_part", 4);
         plain "regex.__build" (builder) => |ctx| tail(ctx, "__build", 1);
@@ -38,17 +43,23 @@ fn tail(ctx: &mut Ctx, name: &str, count: usize) -> NativeResult {
     Err(call_prelude(ctx, name, &args))
 }
 
-fn pattern<'c>(ctx: &mut Ctx<'c>) -> Result<&'c Regex, Trap> {
-    Ok(ctx.host_arg::<Regex>(0)?)
+fn pattern<'c>(ctx: &mut Ctx<'c>) -> Result<&'c Pattern, Trap> {
+    Ok(ctx.host_arg::<Pattern>(0)?)
 }
 
 fn compile(ctx: &mut Ctx) -> NativeResult {
     let text = ctx.str_arg(0)?;
-    match RegexBuilder::new(text).size_limit(MOST_BYTES).build() {
+    // What the parser takes for a text.
+    ctx.reserve(text.len() * 400)?;
+    match Pattern::new(text) {
         Ok(pattern) => Ok(ctx.host(Box::new(pattern), "compiled pattern")),
         Err(e) => {
-            // The crate's message shows the pattern over several lines; the last says what is wrong.
-            let text = e.to_string();
+            let text = match (e.syntax_error(), e.size_limit()) {
+                (Some(e), _) => e.to_string(),
+                (_, Some(most)) => format!("the compiled pattern exceeds {most} bytes"),
+                _ => e.to_string(),
+            };
+            // The parser's message shows the pattern over several lines; the last says what is wrong.
             let reason = text
                 .lines()
                 .last()
@@ -60,35 +71,88 @@ fn compile(ctx: &mut Ctx) -> NativeResult {
     }
 }
 
+/// What a search in this text needs: nil if it is short.
+fn search_of(ctx: &mut Ctx) -> NativeResult {
+    if ctx.str_arg(0)?.len() <= SIZES.long {
+        return Ok(Value::NIL);
+    }
+    Ok(ctx.host(Box::new(Search::new(SIZES)), "search"))
+}
+
+/// Where the first match from byte `from` on is looked for; argument `i` is the search, or nil.
+fn place(ctx: &mut Ctx, text: &str, from: usize, i: usize) -> Result<Place, Trap> {
+    if text.len() - from <= SIZES.long || ctx.arg_or_nil(i).is_nil() {
+        return Ok(Place::In(from..text.len()));
+    }
+    let pattern = pattern(ctx)?;
+    let place = ctx.host_arg::<Search>(i)?.step(pattern, text, from);
+    if place == Place::Further {
+        ctx.charge(SIZES.step / 32);
+    }
+    Ok(place)
+}
+
+fn is_match(ctx: &mut Ctx) -> NativeResult {
+    let (pattern, text) = (pattern(ctx)?, ctx.str_arg(1)?);
+    Ok(match place(ctx, text, 0, 2)? {
+        Place::In(place) => Value::bool(pattern.regex.is_match(Input::new(text).span(place))),
+        Place::Nowhere => Value::FALSE,
+        Place::Further => Value::NIL,
+    })
+}
+
 fn find(ctx: &mut Ctx) -> NativeResult {
     let (pattern, text) = (pattern(ctx)?, ctx.str_arg(1)?);
-    match pattern.find(text) {
-        Some(found) => new_str(ctx, found.as_str()),
-        None => Ok(Value::NIL),
+    match place(ctx, text, 0, 2)? {
+        Place::In(place) => match pattern.regex.search(&Input::new(text).span(place)) {
+            Some(found) => new_str(ctx, &text[found.range()]),
+            None => Ok(Value::NIL),
+        },
+        Place::Nowhere => Ok(Value::NIL),
+        Place::Further => Ok(Value::FALSE),
     }
 }
 
+/// The groups of the first match in a place.
+fn captures_in(pattern: &Pattern, text: &str, place: std::ops::Range<usize>) -> Option<Captures> {
+    let mut captures = pattern.regex.create_captures();
+    let input = Input::new(text).span(place);
+    pattern.regex.search_captures(&input, &mut captures);
+    captures.is_match().then_some(captures)
+}
+
 /// A list of the texts of the groups, the whole match first; nil for those that took no part.
-fn groups(ctx: &mut Ctx, captures: &Captures) -> NativeResult {
+fn groups(ctx: &mut Ctx, text: &str, captures: &Captures) -> NativeResult {
+    let bytes: usize = captures
+        .iter()
+        .flatten()
+        .map(|group| group.len() + 32)
+        .sum();
+    ctx.reserve(bytes)?;
     let parts: Vec<Value> = captures
         .iter()
-        .map(|group| group.map_or(Value::NIL, |group| ctx.str(group.as_str())))
+        .map(|group| group.map_or(Value::NIL, |group| ctx.str(&text[group.range()])))
         .collect();
     ctx.list(&parts)
 }
 
 fn captures(ctx: &mut Ctx) -> NativeResult {
     let (pattern, text) = (pattern(ctx)?, ctx.str_arg(1)?);
-    ctx.reserve(text.len())?;
-    match pattern.captures(text) {
-        Some(captures) => groups(ctx, &captures),
-        None => Ok(Value::NIL),
+    match place(ctx, text, 0, 2)? {
+        Place::In(place) => match captures_in(pattern, text, place) {
+            Some(captures) => groups(ctx, text, &captures),
+            None => Ok(Value::NIL),
+        },
+        Place::Nowhere => Ok(Value::NIL),
+        Place::Further => Ok(Value::FALSE),
     }
 }
 
 fn names(ctx: &mut Ctx) -> NativeResult {
     let names: Vec<Value> = pattern(ctx)?
-        .capture_names()
+        .regex
+        .group_info()
+        .pattern_names(PatternID::ZERO)
         .map(|name| name.map_or(Value::NIL, |name| ctx.str(name)))
         .collect();
     ctx.list(&names)
@@ -101,12 +165,14 @@ fn next(ctx: &mut Ctx) -> NativeResult {
     if from > text.len() {
         return Ok(Value::NIL);
     }
-    ctx.reserve(text.len() - from)?;
-    let Some(captures) = pattern.captures_at(text, from) else {
+    let found = match place(ctx, text, from, 3)? {
+        Place::In(place) => captures_in(pattern, text, place),
+        Place::Nowhere => None,
+        Place::Further => return Ok(Value::FALSE),
+    };
+    let Some((captures, whole)) = found.and_then(|c| c.get_match().map(|whole| (c, whole))) else {
         return Ok(Value::NIL);
     };
-    ctx.charge((captures.get_match().end() - from) / 32);
-    let whole = captures.get_match();
     let (start, end) = (whole.start(), whole.end());
     // Behind an empty match the search goes on one character further.
     let on = match text[end..].chars().next() {
@@ -114,7 +180,8 @@ fn next(ctx: &mut Ctx) -> NativeResult {
         None if start == end => end + 1,
         _ => end,
     };
-    let groups = groups(ctx, &captures)?;
+    let groups = groups(ctx, text, &captures)?;
+    ctx.charge((end - from).min(SIZES.long) / 32);
     let parts = [
         Value::small_int(start as i64),
         Value::small_int(end as i64),
@@ -143,15 +210,21 @@ fn replace_step(ctx: &mut Ctx) -> NativeResult {
     let mut copied = at;
     let mut is_done = false;
     while at - start < STEP && piece.len() < STEP {
-        let captures = if left == 0 || is_plain {
-            None
+        let place = if left == 0 {
+            Place::Nowhere
         } else {
-            pattern.captures_at(text, at)
+            place(ctx, text, at, 7)?
         };
-        let found = match &captures {
-            Some(captures) => captures.get(0),
-            None if left > 0 && is_plain => pattern.find_at(text, at),
-            None => None,
+        let (found, captures) = match place {
+            Place::Further => break,
+            Place::Nowhere => (None, None),
+            Place::In(place) if is_plain => {
+                (pattern.regex.search(&Input::new(text).span(place)), None)
+            }
+            Place::In(place) => {
+                let captures = captures_in(pattern, text, place);
+                (captures.as_ref().and_then(Captures::get_match), captures)
+            }
         };
         let Some(found) = found else {
             is_done = true;
@@ -180,7 +253,7 @@ fn replace_step(ctx: &mut Ctx) -> NativeResult {
         }
         piece.push_str(&text[copied..found.start()]);
         match &captures {
-            Some(captures) => captures.expand(with, &mut piece),
+            Some(captures) => expand(ctx, text, captures, with, builder.bytes(), &mut piece)?,
             None => piece.push_str(with),
         }
         left -= 1;
@@ -199,6 +272,30 @@ fn replace_step(ctx: &mut Ctx) -> NativeResult {
     }
     let (at, left, last) = (Value::small_int(at as i64), ctx.int(left), position(last));
     ctx.tuple(&[at, left, last, Value::NIL])
+}
+
+/// Appends what `with` stands for, reference by reference, as it may be far longer than the texts.
+fn expand(
+    ctx: &mut Ctx,
+    text: &str,
+    captures: &Captures,
+    with: &str,
+    before: usize,
+    piece: &mut String,
+) -> Result<(), Trap> {
+    let mut rest = with;
+    while !rest.is_empty() {
+        // Up to the next `$` that begins a reference; `$$` is one of its own.
+        let begin = if rest.starts_with("$$") { 2 } else { 1 };
+        let end = rest.bytes().skip(begin).position(|byte| byte == b'$');
+        let (part, after) = rest.split_at(end.map_or(rest.len(), |i| begin + i));
+        captures.interpolate_string_into(text, part, piece);
+        rest = after;
+        if piece.len() > LONG_GAP {
+            ctx.reserve(before + 2 * piece.len())?;
+        }
+    }
+    Ok(())
 }
 
 fn position(at: Option<usize>) -> Value {

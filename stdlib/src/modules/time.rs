@@ -1,21 +1,21 @@
 //! `time`: clocks.
 
 use heddle_vm::native::{Ctx, NativeModule, NativeResult};
+use heddle_vm::thread::Outside;
 use heddle_vm::{Value, natives};
-use std::sync::LazyLock;
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 pub(super) static MODULE: NativeModule = NativeModule {
     name: "time",
     functions: natives! {
         /// The time since some moment before the program's first use of it, as a duration: never goes back.
-        plain "time.now" () => |ctx| { let ns = monotonic_ns(); Ok(ctx.duration(ns)) };
+        plain "time.now" () => |ctx| { let ns = ctx.clock_ns() as i64; Ok(ctx.duration(ns)) };
         /// The same as now, as an int of nanoseconds.
-        plain "time.now_ns" () => |ctx| { let ns = monotonic_ns(); Ok(ctx.int(ns)) };
+        plain "time.now_ns" () => |ctx| { let ns = ctx.clock_ns() as i64; Ok(ctx.int(ns)) };
         /// Seconds since 1970 (UTC), as a float: what the wall clock says.
-        plain "time.wall" () => |_| Ok(Value::float(wall_ns() as f64 / 1e9));
+        plain "time.wall" () => |ctx| Ok(Value::float(wall_ns(ctx) as f64 / 1e9));
         /// Nanoseconds since 1970 (UTC), as an int.
-        plain "time.wall_ns" () => |ctx| { let ns = wall_ns(); Ok(ctx.int(ns)) };
+        plain "time.wall_ns" () => |ctx| { let ns = wall_ns(ctx); Ok(ctx.int(ns)) };
         /// The date and time, UTC, of seconds since 1970 (now): `2026-01-31T12:00:00Z`.
         plain "time.iso" ("seconds?") => iso;
     },
@@ -23,15 +23,8 @@ pub(super) static MODULE: NativeModule = NativeModule {
     source: None,
 };
 
-/// The monotonic clock has no zero of its own: it counts from the first look at it.
-static START: LazyLock<Instant> = LazyLock::new(Instant::now);
-
-fn monotonic_ns() -> i64 {
-    let start = *START;
-    start.elapsed().as_nanos() as i64
-}
-
-fn wall_ns() -> i64 {
+fn wall_ns(ctx: &mut Ctx) -> i64 {
+    ctx.note_outside(Outside::Clock);
     match SystemTime::now().duration_since(UNIX_EPOCH) {
         Ok(since) => since.as_nanos() as i64,
         Err(before) => -(before.duration().as_nanos() as i64),
@@ -41,7 +34,7 @@ fn wall_ns() -> i64 {
 fn iso(ctx: &mut Ctx) -> NativeResult {
     let seconds = match ctx.opt_float_arg(0)? {
         Some(seconds) => seconds.floor() as i64,
-        None => wall_ns().div_euclid(1_000_000_000),
+        None => wall_ns(ctx).div_euclid(1_000_000_000),
     };
     Ok(ctx.str(&utc_text(seconds)))
 }

@@ -58,11 +58,9 @@ impl Builder {
         self.count(text);
         match self.pieces.back_mut() {
             Some(last) if last.len() + text.len() <= PIECE => last.push_str(text),
-            _ => {
-                let mut piece = String::with_capacity(text.len().max(4096));
-                piece.push_str(text);
-                self.pieces.push_back(piece);
-            }
+            // There may be very many builders at once: one for each level of a recursion through `str`.
+            _ if text.is_empty() => {}
+            _ => self.pieces.push_back(text.to_string()),
         }
     }
     /// Takes a piece over without copying it, if it is long enough for that.

@@ -169,6 +169,9 @@ fn bad_text(ctx: &mut Ctx, i: usize, what: &str) -> Trap {
     ctx.throw(ErrorKind::Value, format!("{what}: {shown} is no {what}"))
 }
 
+/// More digits in a given base are parsed in steps.
+const LONG_INT: usize = 20_000;
+
 fn int(ctx: &mut Ctx) -> NativeResult {
     let x = ctx.arg(0);
     if x.is_unset() {
@@ -180,7 +183,16 @@ fn int(ctx: &mut Ctx) -> NativeResult {
         let parsed = match base {
             None => ops::int_text::parse(ctx.heap(), text),
             Some(base @ 2..=36) => {
+                ctx.reserve(text.len())?;
                 let plain = text.replace('_', "");
+                if plain.len() > LONG_INT {
+                    let digits = plain.strip_prefix(['-', '+']).unwrap_or(&plain);
+                    if !digits.chars().all(|c| c.is_digit(base as u32)) {
+                        return Err(bad_text(ctx, 0, "int"));
+                    }
+                    let base = ctx.arg(1);
+                    return Err(call_prelude(ctx, "__int_parse", &[x, base]));
+                }
                 match i64::from_str_radix(&plain, base as u32) {
                     Ok(n) => return Ok(ctx.int(n)),
                     Err(_) => {

@@ -4,6 +4,7 @@ use super::builder::{Builder, boundary};
 use super::call_prelude;
 use crate::support::{new_bytes, new_str, position_arg, settle, slice_bounds};
 use heddle_vm::native::{Ctx, NativeDef, NativeResult};
+use heddle_vm::ops::OpFail;
 use heddle_vm::types::ErrorKind;
 use heddle_vm::{Value, natives, ops};
 
@@ -71,6 +72,9 @@ pub(super) static STRINGS: &[NativeDef] = natives! {
     plain "__reverse_step" (builder, text, at) => reverse_step;
     plain "__decode_step" (builder, bytes, at, is_hex) => decode_step;
     plain "__encode_step" (out, text, at) => encode_step;
+    plain "__trim_step" (text, chars, at, is_at_start) => trim_step;
+    plain "__all_step" (text, test, at) => crate::modules::text::all_step;
+    plain "__recase_step" (builder, text, at, is_title) => crate::modules::text::recase_step;
     plain "__char_position" (text, byte) => |ctx| { ctx.str_arg(0)?; let byte = ctx.int_arg(1)?.max(0) as usize; char_position(ctx, Some(byte)) };
 
     /// The number of bytes.
@@ -126,24 +130,29 @@ fn lower(ctx: &mut Ctx) -> NativeResult {
 fn trim(ctx: &mut Ctx, at_start: bool, at_end: bool) -> NativeResult {
     let mut text = ctx.str_arg(0)?;
     let chars = ctx.opt_str_arg(1)?;
-    let is_trimmed = |c: char| match chars {
-        None => c.is_whitespace(),
-        Some(chars) => chars.contains(c),
-    };
     let before = text.len();
-    // ASCII first: that is much quicker than going by characters.
+    let mut start = 0;
+    let mut is_more = false;
     if at_start {
-        if chars.is_none() {
-            text = text.trim_ascii_start();
-        }
-        text = text.trim_start_matches(is_trimmed);
+        let near = &text[..boundary(text, TRIM_STEP)];
+        start = near.len() - trimmed_start(near, chars).len();
+        is_more |= start == near.len() && start < text.len();
+        text = &text[start..];
     }
-    let start = before - text.len();
     if at_end {
-        if chars.is_none() {
-            text = text.trim_ascii_end();
-        }
-        text = text.trim_end_matches(is_trimmed);
+        let near = &text[boundary(text, text.len().saturating_sub(TRIM_STEP))..];
+        let gone = near.len() - trimmed_end(near, chars).len();
+        is_more |= gone == near.len() && gone < text.len();
+        text = &text[..text.len() - gone];
+    }
+    if is_more {
+        let args = [
+            ctx.arg(0),
+            ctx.arg_or_nil(1),
+            Value::bool(at_start),
+            Value::bool(at_end),
+        ];
+        return Err(call_prelude(ctx, "__trim_long", &args));
     }
     if text.len() == before {
         return Ok(ctx.arg(0));
@@ -154,6 +163,42 @@ fn trim(ctx: &mut Ctx, at_start: bool, at_end: bool) -> NativeResult {
         return Err(call_prelude(ctx, "__text_part", &[whole, part[0], part[1]]));
     }
     new_str(ctx, text)
+}
+
+/// Bytes that are looked at for what is to be trimmed, in one step.
+const TRIM_STEP: usize = 1 << 20;
+
+// ASCII first: that is much quicker than going by characters.
+fn trimmed_start<'t>(text: &'t str, chars: Option<&str>) -> &'t str {
+    match chars {
+        None => text.trim_ascii_start().trim_start(),
+        Some(chars) => text.trim_start_matches(|c| chars.contains(c)),
+    }
+}
+fn trimmed_end<'t>(text: &'t str, chars: Option<&str>) -> &'t str {
+    match chars {
+        None => text.trim_ascii_end().trim_end(),
+        Some(chars) => text.trim_end_matches(|c| chars.contains(c)),
+    }
+}
+
+/// (how far what is to be trimmed goes from byte `at` on, or down to, at most a step; whether there may be more).
+fn trim_step(ctx: &mut Ctx) -> NativeResult {
+    let (text, chars) = (ctx.str_arg(0)?, ctx.opt_str_arg(1)?);
+    let at = boundary(text, ctx.int_arg(2)?.max(0) as usize);
+    let (near, rest, on) = if ctx.bool_arg(3)? {
+        let near = &text[at..boundary(text, at + TRIM_STEP)];
+        let rest = trimmed_start(near, chars).len();
+        (near, rest, at + near.len() - rest)
+    } else {
+        let near = &text[boundary(text, at.saturating_sub(TRIM_STEP))..at];
+        let rest = trimmed_end(near, chars).len();
+        (near, rest, at - (near.len() - rest))
+    };
+    ctx.charge(TRIM_STEP / 64);
+    let is_more = rest == 0 && !near.is_empty();
+    let on = ctx.int(on as i64);
+    ctx.tuple(&[on, Value::bool(is_more)])
 }
 
 fn split(ctx: &mut Ctx) -> NativeResult {
@@ -605,7 +650,7 @@ fn repeat(ctx: &mut Ctx) -> NativeResult {
     let n = ctx.int_arg(1)?.max(0) as u64;
     let text = ctx.arg(0);
     match ops::text::repeat(ctx.heap(), text, n) {
-        Err(heddle_vm::ops::OpFail::NeedsSteps(steps)) => {
+        Err(OpFail::NeedsSteps(steps)) => {
             let n = ctx.int(n as i64);
             Err(call_prelude(ctx, steps, &[text, n]))
         }
@@ -664,8 +709,13 @@ fn slice(ctx: &mut Ctx) -> NativeResult {
 
 fn to_int(ctx: &mut Ctx) -> NativeResult {
     let text = ctx.str_arg(0)?.trim();
-    let parsed = ops::int_text::parse(ctx.heap(), text);
-    Ok(ctx.done(parsed)?.unwrap_or(Value::NIL))
+    match ops::int_text::parse(ctx.heap(), text) {
+        Err(OpFail::NeedsSteps(steps)) => {
+            let text = ctx.arg(0);
+            Err(call_prelude(ctx, steps, &[text]))
+        }
+        parsed => Ok(ctx.done(parsed)?.unwrap_or(Value::NIL)),
+    }
 }
 
 fn to_float(ctx: &mut Ctx) -> NativeResult {

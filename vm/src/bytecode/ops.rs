@@ -173,6 +173,7 @@ macro_rules! for_each_op {
             Invoke [Window Dst Num Sym] 1 "R[b] := R[a+2].S[imm](c arguments, the receiver counted)",
             InvokeT [Window Dst Num Sym] 1 "(the VM turns Invoke into it) Invoke where several types meet: by the thread's table",
             InvokePush [Window Dst Num Sym] 1 "(the VM turns Invoke into it) Invoke, expecting push of a list",
+            InvokeNative [Window Dst Num Sym] 1 "(the VM turns Invoke into it) Invoke, expecting a native that takes exactly these arguments",
             InvokeCopy [Window Dst Num Sym] 1 "Invoke whose second word says which of the arguments (bit 0: the first behind the receiver) were written `copy(x)`: natives that cross copy them for the receiver, anything else gets copies",
             InvokeNamed [Window Dst Num Const] 0 "Invoke, K[imm] (Names): method, then names of the last arguments",
             Return [Src None None None] 0 "return R[a]",

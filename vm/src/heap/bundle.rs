@@ -17,6 +17,8 @@
 
 use super::graph::{Graph, GraphError, Target, Visit};
 use super::{Heap, NeedsCollection};
+use crate::object::size::object_bytes;
+use crate::object::trace::inline_values;
 use crate::object::*;
 use crate::value::Value;
 use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
@@ -130,8 +132,10 @@ pub(crate) unsafe fn bundle_of(object: *mut Header) -> Option<*mut BundleHead> {
     }
 }
 
+/// Whole multiples of the alignment: blocks of other sizes are aligned by luck, and an allocator has to try again.
 fn layout(bytes: usize) -> Layout {
-    Layout::from_size_align(bytes, 16).expect("a bundle's size was checked against the limit")
+    Layout::from_size_align(bytes.next_multiple_of(16), 16)
+        .expect("a bundle's size was checked against the limit")
 }
 
 /// Takes one more reference.
@@ -204,37 +208,37 @@ unsafe fn free_block(head: *mut BundleHead) {
 unsafe fn free_all(head: *mut BundleHead) {
     thread_local! {
         /// Bundles without references that the call of `free_all` which runs on this OS thread will free: what a handle names may hold further
-        /// bundles (messages in a channel), which must not be freed by recursion.
-        static DEAD: std::cell::RefCell<Option<Vec<*mut BundleHead>>> = const { std::cell::RefCell::new(None) };
+        /// bundles (messages in a channel), which must not be freed by recursion. A bare pointer, since it has no destructor: the
+        /// last bundles may go while the OS thread ends, with an engine that a host keeps in a thread-local variable.
+        static DEAD: std::cell::Cell<*mut Vec<*mut BundleHead>> = const { std::cell::Cell::new(std::ptr::null_mut()) };
     }
-    let is_nested = DEAD.with_borrow_mut(|dead| match dead {
-        Some(dead) => {
-            dead.push(head);
-            true
+    /// Leaves no pointer to the list behind.
+    struct Forget;
+    impl Drop for Forget {
+        fn drop(&mut self) {
+            DEAD.set(std::ptr::null_mut());
         }
-        None => {
-            *dead = Some(Vec::new());
-            false
-        }
-    });
-    if is_nested {
+    }
+    let outer = DEAD.get();
+    if !outer.is_null() {
+        // SAFETY: the list of a call further up this stack, which has no reference to it while it frees.
+        unsafe { (*outer).push(head) };
         return;
     }
-    let mut next = Some(head);
+    let mut list = vec![head];
+    let dead = &raw mut list;
+    DEAD.set(dead);
+    let _forget = Forget;
     let mut fresh = Vec::new();
-    while let Some(head) = next {
-        // SAFETY: nobody else knows the bundle.
+    // SAFETY: the list lives until the end of this call, and only calls below it use it otherwise.
+    while let Some(head) = unsafe { (*dead).pop() } {
+        // SAFETY: nobody else knows the bundle; the list as above.
         unsafe {
             std::mem::replace(&mut (*head).link, Link(0)).free(&mut fresh);
             free_block(head);
+            (*dead).append(&mut fresh);
         }
-        next = DEAD.with_borrow_mut(|dead| {
-            let dead = dead.as_mut().expect("set above");
-            dead.append(&mut fresh);
-            dead.pop()
-        });
     }
-    DEAD.set(None);
 }
 
 /// Memory of a bundle, without its head.
@@ -384,12 +388,101 @@ impl Heap {
         }
         self.freeze_as(value, |value, _| visit_immutable(value, &is_mutable))
     }
+    /// As `promote`, for someone else: the one reference is the caller's, and this heap does not hold the bundle.
+    pub(crate) fn promote_out(
+        &mut self,
+        value: Value,
+        is_mutable: impl Fn(u32) -> bool,
+    ) -> Result<Value, FreezeError> {
+        debug_assert!(value.is_local());
+        if let Some(shared) = self.flat_bundle(value, &is_mutable) {
+            return Ok(shared);
+        }
+        let (_, shared) = self.new_bundle(value, |value, _| visit_immutable(value, &is_mutable))?;
+        Ok(shared)
+    }
+
+    /// The bundle of one small object that leads to no other local one, as most messages and the functions of most threads are. `None`: it is none, or
+    /// something stands in the way, which the long way finds out.
+    fn flat_bundle(&mut self, value: Value, is_mutable: impl Fn(u32) -> bool) -> Option<Value> {
+        const MOST_BYTES: usize = 256;
+        const MOST_BUNDLES: usize = 4;
+        let object = value.as_object();
+        // SAFETY: a live object of this heap; its values are alive.
+        unsafe {
+            let is_fit = match (*object).kind {
+                Kind::Closure | Kind::Tuple | Kind::Variant | Kind::Range => true,
+                Kind::Str | Kind::Bytes | Kind::Int64 | Kind::Duration => true,
+                Kind::Struct => !is_mutable((*object).type_id),
+                _ => false,
+            };
+            if !is_fit {
+                return None;
+            }
+            let bytes = object_bytes(object);
+            if bytes > MOST_BYTES {
+                return None;
+            }
+            let mut bundles = [std::ptr::null_mut(); MOST_BUNDLES];
+            let mut count = 0;
+            let mut is_flat = true;
+            inline_values(object, &mut |first: *mut Value, values: usize| {
+                for i in 0..values {
+                    let part = *first.add(i);
+                    if part.is_local() {
+                        is_flat = false;
+                    } else if part.is_shared()
+                        && let Some(bundle) = bundle_of(part.as_object())
+                        && !bundles[..count].contains(&bundle)
+                    {
+                        if count == MOST_BUNDLES {
+                            is_flat = false;
+                        } else {
+                            bundles[count] = bundle;
+                            count += 1;
+                        }
+                    }
+                }
+            });
+            let whole = HEAD_BYTES + size_of::<*mut BundleHead>() + bytes;
+            if !is_flat || self.reserve(whole).is_err() {
+                return None;
+            }
+            let head = new_block(whole);
+            let word: *mut *mut BundleHead = head.wrapping_add(1).cast();
+            word.write(head);
+            let copy: *mut Header = word.add(1).cast();
+            std::ptr::copy_nonoverlapping(object.cast::<u64>(), copy.cast(), bytes / 8);
+            (*copy).flags = (*copy).flags & FLAG_ASCII | FLAG_FROZEN | FLAG_SHARED | FLAG_IN_BUNDLE;
+            for &bundle in &bundles[..count] {
+                retain(bundle);
+            }
+            head.write(BundleHead {
+                count: AtomicUsize::new(1),
+                bytes: whole,
+                link: Link::bundles(&bundles[..count]),
+            });
+            Some(Value::shared(copy))
+        }
+    }
 
     fn freeze_as(
         &mut self,
         value: Value,
         visit: impl Fn(Value, bool) -> Visit,
     ) -> Result<Value, FreezeError> {
+        let (head, shared) = self.new_bundle(value, visit)?;
+        // SAFETY: the new bundle's one reference becomes the table's.
+        unsafe { self.bundles.enter(head, true, true) };
+        self.note_bundle_bytes();
+        Ok(shared)
+    }
+    /// Copies a graph into a bundle, whose one reference is the caller's.
+    fn new_bundle(
+        &mut self,
+        value: Value,
+        visit: impl Fn(Value, bool) -> Visit,
+    ) -> Result<(*mut BundleHead, Value), FreezeError> {
         let mut graph = Graph::new();
         graph.walk(value, visit)?;
         // Each object has one word in front of it.
@@ -428,9 +521,7 @@ impl Heap {
                 bytes,
                 link: Link::bundles(&bundles),
             });
-            self.bundles.enter(head, true, true);
-            self.note_bundle_bytes();
-            Ok(Value::shared(copy))
+            Ok((head, Value::shared(copy)))
         }
     }
 

@@ -9,7 +9,7 @@
 //!
 //! A mark ends only directly after a minor collection, in the same call: so no store since then can hide an object from it.
 
-use super::evacuate::{COPYING, Evacuation, GENERATIONAL, MARKING};
+use super::evacuate::{COPYING, Evacuation, GENERATIONAL, MARKING, QUIET};
 use super::mark::Marking;
 use super::nursery::{NURSERY_BYTES, Space};
 use super::old::OldSpace;
@@ -284,6 +284,20 @@ impl Inner {
         survived
     }
 
+    /// A minor collection while no mark runs.
+    fn evacuate_young(
+        &mut self,
+        roots: &mut dyn Roots,
+        bundles: &mut BundleTable,
+        poison: bool,
+    ) -> usize {
+        if bundles.is_empty() {
+            self.evacuate::<QUIET>(roots, bundles, poison)
+        } else {
+            self.evacuate::<GENERATIONAL>(roots, bundles, poison)
+        }
+    }
+
     /// Collects a heap without an old space.
     fn collect_small(&mut self, roots: &mut dyn Roots, bundles: &mut BundleTable, poison: bool) {
         bundles.begin_full();
@@ -307,6 +321,11 @@ impl Inner {
         limit: usize,
     ) {
         let start = Instant::now();
+        // Without a look at the clock a step does what it must and no more.
+        let (step, long_step) = match self.is_timeless {
+            false => (self.generations().step, LONG_STEP),
+            true => (Duration::ZERO, Duration::ZERO),
+        };
         if how != Collect::Minor {
             // What the running mark has reached so far may be dead by now: end it, then mark anew.
             if self.phase() == Phase::Marking {
@@ -317,7 +336,7 @@ impl Inner {
                 self.sweep_step(None, limit);
             }
             // Before the mark, since it would take remembered objects for alive.
-            self.evacuate::<GENERATIONAL>(roots, bundles, poison);
+            self.evacuate_young(roots, bundles, poison);
             self.begin_mark(bundles);
             self.evacuate::<MARKING>(roots, bundles, poison);
             self.mark_step(bundles, usize::MAX, None);
@@ -326,7 +345,7 @@ impl Inner {
         } else {
             match self.phase() {
                 Phase::Idle => {
-                    self.evacuate::<GENERATIONAL>(roots, bundles, poison);
+                    self.evacuate_young(roots, bundles, poison);
                     if self.is_mark_due(bundles) {
                         self.begin_mark(bundles);
                     }
@@ -334,15 +353,14 @@ impl Inner {
                 Phase::Marking => {
                     let promoted = self.evacuate::<MARKING>(roots, bundles, poison);
                     let (share, step) = if self.is_behind() {
-                        (6, LONG_STEP)
+                        (6, long_step)
                     } else {
-                        (2, self.generations().step)
+                        (2, step)
                     };
                     self.mark_step(bundles, share * promoted, Some(start + step));
                 }
                 Phase::Sweeping => {
-                    self.evacuate::<GENERATIONAL>(roots, bundles, poison);
-                    let step = self.generations().step;
+                    self.evacuate_young(roots, bundles, poison);
                     self.sweep_step(Some(start + step), limit);
                 }
             }

@@ -1,8 +1,9 @@
 //! Moving collections: what is alive in the young space moves, the rest is left behind.
 //!
-//! Three modes of one pass. `COPYING`: a small heap, all of it is young and moves to a new space. `GENERATIONAL`: all that is young
+//! Modes of one pass. `COPYING`: a small heap, all of it is young and moves to a new space. `GENERATIONAL`: all that is young
 //! and alive moves to the old space, so that nothing is young afterwards. `MARKING`: the same while a mark of the old space runs:
-//! what moves is marked, and old objects that roots, young and remembered objects refer to are marked.
+//! what moves is marked, and old objects that roots, young and remembered objects refer to are marked. `QUIET`: as `GENERATIONAL`, in
+//! a heap without bundles: then no shared value need be looked at.
 //!
 //! Promotion at the first survival was measured against promotion at the second, on binary trees of depth 16: 6.7 to 8.1 ns per
 //! allocated object, though 117 MB instead of 88 MB are promoted; and it needs no rules for old objects that refer to young ones
@@ -26,6 +27,7 @@ use crate::value::Value;
 pub(super) const COPYING: u8 = 0;
 pub(super) const GENERATIONAL: u8 = 1;
 pub(super) const MARKING: u8 = 2;
+pub(super) const QUIET: u8 = 3;
 
 const CARD_VALUES: usize = CARD_BYTES / size_of::<Value>();
 
@@ -78,7 +80,7 @@ impl Evacuation<'_> {
                     } else {
                         slot.write(Value::local(self.move_object::<MODE>(object, header)));
                     }
-                } else if self.meets && value.is_shared() {
+                } else if MODE != QUIET && self.meets && value.is_shared() {
                     self.bundles.meet(value.as_object());
                 }
             }

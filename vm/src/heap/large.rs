@@ -10,11 +10,14 @@
 //! freed at once, old ones by the sweep. A large `ValueBuffer` of an old owner has a card table (one bit per `CARD_BYTES` of data):
 //! the write barrier marks the card of the slot, and a minor collection looks at marked cards only.
 //!
+//! They come from the system's allocator, whatever the program's is: it moves the pages of a large block that grows instead of copying them, and
+//! gives zero pages for nothing.
+//!
 //! Contract: object pointers passed in here lead to objects with `FLAG_LARGE` of this heap.
 
 use crate::object::size::object_room;
 use crate::object::*;
-use std::alloc::{Layout, alloc, alloc_zeroed, dealloc, handle_alloc_error, realloc};
+use std::alloc::{GlobalAlloc, Layout, System, handle_alloc_error};
 
 /// Bytes in front of a large object.
 const PREFIX_BYTES: usize = 16;
@@ -54,9 +57,9 @@ impl LargeSpace {
         // SAFETY: the size is not 0.
         let base = unsafe {
             if zeroed {
-                alloc_zeroed(layout)
+                System.alloc_zeroed(layout)
             } else {
-                alloc(layout)
+                System.alloc(layout)
             }
         };
         if base.is_null() {
@@ -137,7 +140,7 @@ impl LargeSpace {
         let bytes = object_room(bytes) + PREFIX_BYTES;
         let base = object.cast::<u8>().wrapping_sub(PREFIX_BYTES);
         // SAFETY: base was allocated with this layout; the caller is the only owner and takes the new place.
-        let base = unsafe { realloc(base, layout(old_bytes), bytes) };
+        let base = unsafe { System.realloc(base, layout(old_bytes), bytes) };
         if base.is_null() {
             handle_alloc_error(layout(bytes));
         }
@@ -177,7 +180,7 @@ impl LargeSpace {
         let entry = &mut self.entries[index as usize];
         let base = entry.object.cast::<u8>().wrapping_sub(PREFIX_BYTES);
         // SAFETY: allocated with this layout; nobody reaches the object any more.
-        unsafe { dealloc(base, layout(entry.bytes)) };
+        unsafe { System.dealloc(base, layout(entry.bytes)) };
         self.bytes -= entry.bytes;
         entry.object = std::ptr::null_mut();
         entry.cards = Vec::new();
@@ -220,7 +223,7 @@ impl Drop for LargeSpace {
             if !entry.object.is_null() {
                 let base = entry.object.cast::<u8>().wrapping_sub(PREFIX_BYTES);
                 // SAFETY: allocated with this layout; the heap goes, and with it all who might reach the object.
-                unsafe { dealloc(base, layout(entry.bytes)) };
+                unsafe { System.dealloc(base, layout(entry.bytes)) };
             }
         }
     }

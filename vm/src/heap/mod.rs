@@ -152,6 +152,8 @@ pub(crate) struct Inner {
     is_stress_full: bool,
     /// The running mark has been interrupted.
     is_mark_stepped: bool,
+    /// How much a collection does does not depend on how long it takes.
+    is_timeless: bool,
     pool: ChunkPool,
     /// Young bytes at which a collection is wanted.
     trigger: usize,
@@ -207,6 +209,7 @@ impl Heap {
                 stress_credit: 0,
                 is_stress_full: false,
                 is_mark_stepped: false,
+                is_timeless: false,
                 pool: ChunkPool::default(),
                 trigger: FIRST_TRIGGER_BYTES,
                 large: LargeSpace::default(),
@@ -374,6 +377,12 @@ impl Heap {
         if self.used_bytes() > bytes {
             self.collect_wanted = true;
             self.is_over_limit = true;
+        }
+    }
+    /// From now on collections go by bytes alone, not by the system's clock: the same program does the same each time.
+    pub(crate) fn set_timeless(&mut self) {
+        if let Some(inner) = &mut self.inner {
+            inner.is_timeless = true;
         }
     }
     pub fn stats(&self) -> HeapStats {

@@ -92,7 +92,7 @@ impl Parcel {
 
 impl Heap {
     /// It has had no object yet.
-    fn is_fresh(&self) -> bool {
+    pub(crate) fn is_fresh(&self) -> bool {
         self.inner.is_none() && self.bump.is_null()
     }
 

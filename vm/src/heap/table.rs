@@ -328,16 +328,11 @@ impl BundleTable {
     ///
     /// # Safety
     /// The object is alive.
-    #[inline(always)]
-    pub(crate) unsafe fn meet(&mut self, object: *mut Header) {
-        if !self.is_empty() {
-            // SAFETY: the caller's.
-            unsafe { self.meet_here(object) }
-        }
-    }
-
     #[inline(never)]
-    unsafe fn meet_here(&mut self, object: *mut Header) {
+    pub(crate) unsafe fn meet(&mut self, object: *mut Header) {
+        if self.is_empty() {
+            return;
+        }
         // SAFETY: the object is alive.
         let Some(head) = (unsafe { bundle_of(object) }) else {
             return;

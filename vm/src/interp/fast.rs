@@ -165,7 +165,7 @@ unsafe fn requicken(s: &mut State, w: Word, op: Op) -> Next {
 slow_only! {
     LoadImport GetImportVar SetImportVar SetVar SetGlobal Closure CheckSet NewCell
     Pow Shl Shr BitNot ToStr Format Concat In Is
-    JNotIn JNoKey CallNative CallNamed InvokeCopy InvokeNamed ReturnJump ReturnEnd CheckArg
+    JNotIn JNoKey CallNative InvokeNative CallNamed InvokeCopy InvokeNamed ReturnJump ReturnEnd CheckArg
     GenBegin Yield GenReturn IterNew ForNext2 IterClose ForPrep
     NewList ListToTuple NewTuple NewMap MapInsert NewRange SetMethod Unpack SliceRest
     Throw Rethrow MatchFail AssertFail DeferPush DeferPop NotBuilt Spawn TaskYield Exit

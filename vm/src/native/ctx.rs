@@ -8,7 +8,7 @@ use crate::engine::Engine;
 use crate::heap::Heap;
 use crate::object::{Kind, type_id};
 use crate::ops::{self, OpFail};
-use crate::thread::Thread;
+use crate::thread::{Outside, Thread};
 use crate::types::{ErrorKind, Sym};
 use crate::value::Value;
 use std::any::Any;
@@ -54,6 +54,10 @@ impl<'c> Ctx<'c> {
         // SAFETY: definitions live as long as the engine.
         unsafe { (*self.def).name }
     }
+    /// The name of what a module's source offers by this function: `regex.find` for `regex.__find`.
+    fn public_name(&self) -> String {
+        self.name().replacen(".__", ".", 1)
+    }
     fn param_name(&self, i: usize) -> &'static str {
         // SAFETY: as in `name`.
         let params = unsafe { (*self.def).params };
@@ -76,7 +80,7 @@ impl<'c> Ctx<'c> {
         };
         let message = format!(
             "{}: {} must be {expected}, got {got}",
-            self.name(),
+            self.public_name(),
             self.param_name(i)
         );
         self.throw(ErrorKind::Type, message)
@@ -89,7 +93,11 @@ impl<'c> Ctx<'c> {
         match ops::int::to_i64(v) {
             Some(n) => Ok(n),
             None if ops::int::is_int(v) => {
-                let message = format!("{}: {} is out of range", self.name(), self.param_name(i));
+                let message = format!(
+                    "{}: {} is out of range",
+                    self.public_name(),
+                    self.param_name(i)
+                );
                 Err(self.throw(ErrorKind::Value, message))
             }
             None => Err(self.wrong_type(i, "an int")),
@@ -294,6 +302,23 @@ impl<'c> Ctx<'c> {
             return Err(Trap::Exit);
         }
         Ok(())
+    }
+    /// The time in nanoseconds since some moment before the program; never goes back.
+    pub fn clock_ns(&mut self) -> u64 {
+        self.thread.clock()
+    }
+    /// Where a generator of random numbers begins.
+    pub fn random_seed(&mut self) -> u64 {
+        self.thread.scheduler.choices.seed()
+    }
+    /// The native reads something that may be different the next time the same program is run.
+    #[inline]
+    pub fn note_outside(&mut self, what: Outside) {
+        if self.thread.scheduler.choices.is_seeded() {
+            let place = crate::error::running_place(self.thread);
+            let choices = &self.thread.scheduler.choices;
+            choices.note_outside(what, self.name(), place);
+        }
     }
     /// What `type(v)` would say.
     pub fn type_name(&self, v: Value) -> String {

@@ -114,23 +114,42 @@ fn int_with(spec: &FormatSpec, i: Int, decimal: Option<&str>) -> OpResult<String
     Ok(pad(spec, &front, &digits, Align::Right, true))
 }
 
+/// No float has more digits behind its point.
+const MOST_PLACES: usize = 1100;
+
+/// Digits with so many more zeros in front of their exponent or their end.
+fn with_zeros(mut digits: String, zeros: usize) -> String {
+    if zeros > 0 {
+        let end = digits.find(['e', 'E']).unwrap_or(digits.len());
+        digits.insert_str(end, &"0".repeat(zeros));
+    }
+    digits
+}
+
 /// A float formatted.
 pub(crate) fn float(spec: &FormatSpec, f: f64) -> OpResult<String> {
     let magnitude = f.abs();
     let mut digits = if !f.is_finite() {
         float::to_text(magnitude)
     } else {
-        match (spec.kind, spec.precision) {
+        let precision = match spec.kind {
+            FormatType::Fixed => Some(spec.precision.unwrap_or(6)),
+            FormatType::Percent => Some(spec.precision.unwrap_or(0)),
+            _ => spec.precision,
+        };
+        // What would be behind these digits are zeros; more of them than 65535 would be too many for `format!`.
+        let n = precision.unwrap_or(0).min(MOST_PLACES);
+        let digits = match (spec.kind, precision) {
             (FormatType::Plain, None) => float::to_text(magnitude),
-            (FormatType::Plain, Some(n)) => format!("{magnitude:.n$}"),
-            (FormatType::Fixed, n) => format!("{magnitude:.*}", n.unwrap_or(6)),
-            (FormatType::Percent, n) => format!("{:.*}", n.unwrap_or(0), magnitude * 100.0),
+            (FormatType::Plain | FormatType::Fixed, _) => format!("{magnitude:.n$}"),
+            (FormatType::Percent, _) => format!("{:.n$}", magnitude * 100.0),
             (FormatType::LowerExp, None) => format!("{magnitude:e}"),
-            (FormatType::LowerExp, Some(n)) => format!("{magnitude:.n$e}"),
+            (FormatType::LowerExp, Some(_)) => format!("{magnitude:.n$e}"),
             (FormatType::UpperExp, None) => format!("{magnitude:E}"),
-            (FormatType::UpperExp, Some(n)) => format!("{magnitude:.n$E}"),
+            (FormatType::UpperExp, Some(_)) => format!("{magnitude:.n$E}"),
             _ => return Err(wrong_kind(spec, "an int, not float")),
-        }
+        };
+        with_zeros(digits, precision.unwrap_or(0) - n)
     };
     if spec.has_commas {
         let end = digits

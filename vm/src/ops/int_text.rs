@@ -10,6 +10,7 @@ use num_bigint::{BigInt, BigUint, Sign};
 
 /// Decimal text of more digits than this is parsed in steps: the work grows with the square.
 const PARSE_STEP_DIGITS: usize = 40_000;
+const LINEAR_STEP_DIGITS: usize = 400_000;
 
 /// Decimal text.
 pub(crate) fn to_text(i: Int) -> OpResult<String> {
@@ -94,7 +95,14 @@ pub fn parse(heap: &mut Heap, text: &str) -> OpResult<Option<Value>> {
             if is_negative { -magnitude } else { magnitude },
         )));
     }
-    if radix == 10 && digits.len() > PARSE_STEP_DIGITS {
+    // In the other bases the work grows with the length.
+    if digits.len()
+        > if radix == 10 {
+            PARSE_STEP_DIGITS
+        } else {
+            LINEAR_STEP_DIGITS
+        }
+    {
         return Err(OpFail::NeedsSteps("__int_parse"));
     }
     reserve(heap, digits.len() / 2 + 16)?;

@@ -150,8 +150,27 @@ impl Scheduler {
             }
         }
     }
+    fn carriers(&self) -> usize {
+        self.idle.carriers.load(Ordering::Relaxed)
+    }
+    /// For `--stress=migrate`: all look for work, and there are two at least.
+    pub(super) fn wake_all_carriers(self: &Arc<Self>) {
+        if self.carriers() < 2 {
+            self.start_carrier();
+        }
+        drop(self.idle.state.lock());
+        self.idle.changed.notify_all();
+    }
     /// What is there to run, of the carrier's own or another's.
     fn find(&self, own: &mut Own) -> Option<super::queues::Taken> {
+        if let Some(chosen) = self.choices.take(own, &self.injector) {
+            return chosen;
+        }
+        if self.is_migrating
+            && let Some(taken) = self.migrants.take(own.number, self.carriers())
+        {
+            return Some(taken);
+        }
         own.take(&self.injector).or_else(|| {
             let count = self.slot_count.load(Ordering::Acquire);
             // Not always the same victim first.
@@ -162,7 +181,9 @@ impl Scheduler {
         })
     }
     fn has_any_queued(&self) -> bool {
-        !self.injector.is_empty() || self.slots().any(|slot| !slot.queues.is_empty())
+        !self.injector.is_empty()
+            || self.choices.has_queued()
+            || self.slots().any(|slot| !slot.queues.is_empty())
     }
 
     /// Waits for something to do.
@@ -173,7 +194,7 @@ impl Scheduler {
             if self.is_stopping() {
                 return Next::Stop;
             }
-            if is_host && self.is_done() {
+            if is_host && self.has_host_ended() && self.is_done() {
                 return Next::Done;
             }
             if let Some(taken) = self.find(own) {
@@ -200,10 +221,14 @@ impl Scheduler {
             if is_host {
                 state.is_host_told = false;
             }
-            if mutation!("no_second_look", !self.has_any_queued(), true) {
+            let has_nothing =
+                !self.has_any_queued() && !self.migrants.has_for(own.number, state.carriers);
+            if mutation!("no_second_look", has_nothing, true) {
                 let is_done = self.is_done();
                 // If nobody runs and nothing will come: done, or a deadlock. Done, too, if all that goes on are threads that the program does not wait for.
-                let is_last = state.sleeping == state.carriers && deadline == u64::MAX;
+                let is_last = state.sleeping == state.carriers
+                    && deadline == u64::MAX
+                    && self.migrants.is_empty();
                 state.is_deadlocked |= is_last && !is_done;
                 let is_end = is_last || mutation!("end_not_told", is_done, false);
                 let must_tell = !is_host && is_end && !state.is_host_told;
@@ -219,7 +244,8 @@ impl Scheduler {
                     return Next::Deadlock;
                 }
                 // What has ended between the host's look and the lock told nobody: it had not been waiting yet.
-                if !(is_host && mutation!("done_not_looked_for", is_done, false)) {
+                let is_over = is_host && mutation!("done_not_looked_for", is_done, false);
+                if !is_over && !self.choices.jump(deadline) {
                     self.sleep(&mut state, deadline, is_host);
                 }
             }
@@ -265,6 +291,8 @@ impl Scheduler {
         while !self.injector.is_empty() {
             let _ = self.injector.steal();
         }
+        self.choices.clear();
+        self.migrants.clear();
         state.carriers = 1;
         state.sleeping = 0;
         state.is_stopping = false;

@@ -5,6 +5,8 @@
 //! | `mod` | the scheduler: what carriers share |
 //! | `idle` | carriers: started, out of work, woken, stopped; deadlock |
 //! | `queues` | where runnable threads wait |
+//! | `choices` | what is left open: decided ordinarily, or by a seed |
+//! | `migrants` | `--stress=migrate` |
 //! | `registry` | all threads |
 //! | `block` | a thread as carriers see it: its word, its end |
 //! | `wait` | claims and lists of waiting tasks |
@@ -16,7 +18,9 @@
 //! The protocol is told in `docs/scheduler.md`.
 
 pub(crate) mod block;
+pub(crate) mod choices;
 mod idle;
+mod migrants;
 #[cfg(loom)]
 pub(crate) mod models;
 mod queues;
@@ -33,15 +37,16 @@ pub(crate) use queues::Own;
 use crate::engine::Engine;
 use crate::sync::{AtomicBool, AtomicU64, AtomicUsize, Ordering, fence, mutation};
 use crate::task::Task;
-use crate::thread::Settings;
+use crate::thread::{Settings, Stress};
+use choices::Choices;
 use idle::Idle;
+use migrants::Migrants;
 use parking_lot::Mutex;
 use queues::{Injector, Others, Queued};
 use registry::Part;
 use sites::Sites;
 use std::io::Write;
 use std::sync::{Arc, OnceLock};
-use std::time::Instant;
 use timers::{Fired, Shard};
 
 /// What a carrier does next.
@@ -80,7 +85,10 @@ pub(crate) struct Scheduler {
     /// Threads that ended by an error that nobody has joined for yet.
     failed: Mutex<Vec<Arc<ThreadBlock>>>,
     pub(crate) sites: Sites,
-    start: Instant,
+    pub(crate) choices: Choices,
+    migrants: Migrants,
+    /// A thread goes to another carrier after each slice.
+    is_migrating: bool,
     pub(crate) engine: Arc<Engine>,
     pub(crate) settings: Settings,
     /// What may still be used of the fuel; `u64::MAX`: no limit.
@@ -93,6 +101,8 @@ pub(crate) struct Scheduler {
     /// Where the fuel ran out.
     pub(crate) end_trace: Mutex<Option<Places>>,
     is_stopping: AtomicBool,
+    /// The host's thread has no task any more: before, the program cannot be over.
+    has_host_ended: AtomicBool,
 }
 
 impl Scheduler {
@@ -100,9 +110,11 @@ impl Scheduler {
     pub(crate) fn new(
         engine: Arc<Engine>,
         settings: Settings,
+        schedule: choices::Schedule,
         max_carriers: usize,
         output: Box<dyn Write + Send>,
     ) -> (Arc<Scheduler>, Own) {
+        let is_migrating = settings.stress == Stress::Migrate && max_carriers > 1;
         let scheduler = Arc::new(Scheduler {
             slots: (0..max_carriers.max(1)).map(|_| OnceLock::new()).collect(),
             slot_count: AtomicUsize::new(0),
@@ -114,12 +126,15 @@ impl Scheduler {
             settings,
             fuel: AtomicU64::new(u64::MAX),
             fuel_limit: AtomicU64::new(u64::MAX),
-            start: Instant::now(),
+            choices: Choices::new(schedule),
+            migrants: Migrants::default(),
+            is_migrating,
             next_thread: AtomicU64::new(2),
             output: Mutex::new(output),
             exit: Mutex::new(None),
             end_trace: Mutex::new(None),
             is_stopping: AtomicBool::new(false),
+            has_host_ended: AtomicBool::new(false),
         });
         let own = scheduler.open_slot(0);
         (scheduler, own)
@@ -149,7 +164,7 @@ impl Scheduler {
 
     /// Nanoseconds since the scheduler was made.
     pub(crate) fn now(&self) -> u64 {
-        self.start.elapsed().as_nanos() as u64
+        self.choices.now()
     }
     pub(crate) fn new_thread_id(&self) -> u64 {
         self.next_thread.fetch_add(1, Ordering::Relaxed)
@@ -211,6 +226,12 @@ impl Scheduler {
             self.slot(own.number).threads.note_end();
         }
     }
+    pub(crate) fn note_host(&self, has_ended: bool) {
+        self.has_host_ended.store(has_ended, Ordering::Relaxed);
+    }
+    pub(crate) fn has_host_ended(&self) -> bool {
+        self.has_host_ended.load(Ordering::Relaxed)
+    }
     /// Whether no thread is left that the program waits for.
     pub(crate) fn is_done(&self) -> bool {
         registry::is_empty(self.slots().map(|slot| &slot.threads))
@@ -218,6 +239,10 @@ impl Scheduler {
     /// Whether a second thread was ever started.
     pub(crate) fn has_threads(&self) -> bool {
         self.next_thread.load(Ordering::Relaxed) > 2
+    }
+    /// How often a thread went to another carrier because its slice was over, under `--stress=migrate`.
+    pub(crate) fn carrier_changes(&self) -> u64 {
+        self.migrants.changes()
     }
     /// How many threads there are, about.
     pub(crate) fn thread_count(&self) -> usize {
@@ -244,6 +269,9 @@ impl Scheduler {
     }
     /// The same of one that used up its slice.
     pub(crate) fn enqueue_spent(self: &Arc<Self>, own: &Own, block: *const ThreadBlock) {
+        if self.is_migrating {
+            return self.enqueue_migrant(own, block);
+        }
         own.push_spent(block);
         if own.len() > 1 {
             self.help();
@@ -252,7 +280,10 @@ impl Scheduler {
     /// Some thread could run if a carrier were free.
     #[inline]
     pub(crate) fn has_backlog(&self, own: &Own) -> bool {
-        !own.is_empty() || !self.injector.is_empty()
+        !own.is_empty()
+            || !self.injector.is_empty()
+            || self.is_migrating
+            || self.choices.has_queued()
     }
     /// Asks a thread for something (`block::CANCEL` …).
     pub(crate) fn request(self: &Arc<Self>, own: &Own, block: &ThreadBlock, what: u32) {
@@ -302,8 +333,11 @@ impl Scheduler {
     }
     /// Not later than the next deadline; `u64::MAX`: none.
     pub(crate) fn next_deadline(&self) -> u64 {
-        let deadlines = self.slots().map(|slot| slot.timers.next());
-        deadlines.min().unwrap_or(u64::MAX)
+        let mut next = u64::MAX;
+        for slot in self.slots() {
+            next = next.min(slot.timers.next());
+        }
+        next
     }
     /// Wakes whatever is due. Cheap when there are no timers.
     #[inline]

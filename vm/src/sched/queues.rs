@@ -23,6 +23,9 @@ pub(crate) struct Queued(pub(crate) *const ThreadBlock);
 // SAFETY: blocks may be used from everywhere.
 unsafe impl Send for Queued {}
 
+/// Threads that come from elsewhere than a carrier.
+pub(super) type Injected = Injector<Queued>;
+
 /// A carrier's own ends of its queues.
 pub(crate) struct Own {
     /// Threads that woke or were started, first in, first out.
@@ -81,7 +84,7 @@ impl Own {
         self.woken.is_empty() && self.spent.is_empty()
     }
     /// The next of its own and of the injector.
-    pub(super) fn take(&mut self, injector: &Injector<Queued>) -> Option<Taken> {
+    pub(super) fn take(&mut self, injector: &Injected) -> Option<Taken> {
         self.turn = self.turn.wrapping_add(1);
         let here = |queued: Queued| Taken {
             block: queued.0,
@@ -116,7 +119,7 @@ impl Own {
             self.spent.pop().map(fresh)
         }
     }
-    fn take_injected(&self, injector: &Injector<Queued>) -> Option<Queued> {
+    fn take_injected(&self, injector: &Injected) -> Option<Queued> {
         if injector.is_empty() {
             return None;
         }
@@ -145,6 +148,17 @@ impl Own {
             }
         }
         None
+    }
+    /// Takes out all that there is to run: what woke, what used up its slice, what comes from elsewhere.
+    pub(super) fn drain(&mut self, injector: &Injected, mut to: impl FnMut(Queued)) {
+        while let Some(queued) = self.woken.pop().or_else(|| self.spent.pop()) {
+            to(queued);
+        }
+        while !injector.is_empty() {
+            if let Steal::Success(queued) = injector.steal() {
+                to(queued);
+            }
+        }
     }
     /// Empties the queues.
     pub(super) fn clear(&mut self) {

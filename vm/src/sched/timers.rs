@@ -153,6 +153,16 @@ impl Shard {
     }
 }
 
+/// The first of a ring.
+///
+/// # Safety
+/// Under the lock; it is a head's.
+unsafe fn first_of(head: *mut Waiter) -> Option<*mut Waiter> {
+    // SAFETY: promised by the caller; a ring leads to itself at least.
+    let first = unsafe { (*head).next };
+    (first != head).then_some(first)
+}
+
 impl Wheel {
     fn new(tick: u64) -> Wheel {
         let heads: Box<[Waiter]> = (0..HEADS).map(|_| Waiter::new(NodeKind::Scope)).collect();
@@ -246,8 +256,7 @@ impl Wheel {
         // SAFETY: under the lock; timers in the wheel are alive.
         unsafe {
             if level > 0 {
-                while (*head).next != head {
-                    let first = (*head).next;
+                while let Some(first) = first_of(head) {
                     unlink(first);
                     self.place(first);
                 }
@@ -255,8 +264,7 @@ impl Wheel {
             }
             // All are due within this tick: sorted, they follow those that are due already.
             let mut timers = Vec::new();
-            while (*head).next != head {
-                let first = (*head).next;
+            while let Some(first) = first_of(head) {
                 unlink(first);
                 timers.push(first);
             }
@@ -286,8 +294,7 @@ impl Wheel {
             let head = self.heads.wrapping_add(i);
             // SAFETY: under the lock.
             unsafe {
-                while (*head).next != head {
-                    let first = (*head).next;
+                while let Some(first) = first_of(head) {
                     unlink(first);
                     (*first).clear_deadline();
                     if (*first).kind() == NodeKind::Scope {

@@ -44,6 +44,7 @@ impl Claim {
         Claim(AtomicU32::new(IDLE))
     }
     /// The task is about to put its waiters into lists; their locks publish the store.
+    #[inline]
     pub(crate) fn begin(&self) {
         self.0.store(WAITING, Ordering::Relaxed);
     }
@@ -58,6 +59,7 @@ impl Claim {
     }
     /// Tries to become the one who wakes a task that waits for several things. Acquire: what the task wrote before it began to wait; release: the waker's
     /// order for whoever reads the word (the task itself gets the waker's writes by the hand-over to its thread).
+    #[inline]
     pub(crate) fn try_claim(&self, by: Claimed) -> bool {
         if mutation!("claim_without_cas", false, self.is_waiting()) {
             self.0.store(Claim::word(by), Ordering::Release);
@@ -73,15 +75,18 @@ impl Claim {
             .is_ok()
     }
     /// Notes who has claimed a task whose sole waiter the caller has taken out of its list: nobody else can. The hand-over publishes the store.
+    #[inline]
     pub(crate) fn set(&self, by: Claimed) {
         debug_assert!(self.is_waiting());
         self.0.store(Claim::word(by), Ordering::Relaxed);
     }
     /// Whether nobody has claimed it; may be outdated at once.
+    #[inline]
     pub(crate) fn is_waiting(&self) -> bool {
         self.0.load(Ordering::Relaxed) == WAITING
     }
     /// The woken task: the wait is over.
+    #[inline]
     pub(crate) fn end(&self) -> Claimed {
         let word = self.0.load(Ordering::Acquire);
         self.0.store(IDLE, Ordering::Relaxed);
@@ -141,6 +146,7 @@ impl Place {
         debug_assert!(address & !ADDRESS == 0, "addresses of user space");
         Place(address | which << 48 | (list as u64) << 52 | (kind as u64) << 56)
     }
+    #[inline]
     fn owner(self) -> Owner {
         let address = self.0 & ADDRESS;
         match self.0 >> 48 & 15 {
@@ -152,9 +158,11 @@ impl Place {
             _ => Owner::None,
         }
     }
+    #[inline]
     fn list(self) -> u8 {
         (self.0 >> 52 & 15) as u8
     }
+    #[inline]
     fn kind(self) -> NodeKind {
         match self.0 >> 56 {
             0 => NodeKind::Sole,
@@ -205,6 +213,7 @@ impl Waiter {
         }
     }
     /// The waiter is about to be put into this list of the owner.
+    #[inline]
     pub(crate) fn set_owner(&mut self, owner: Owner, list: u8) {
         self.place = Place::new(owner, list, self.place.kind());
     }
@@ -212,27 +221,34 @@ impl Waiter {
     ///
     /// # Safety
     /// The waiter is alive, and the caller's thread is that of its task.
+    #[inline]
     pub(crate) unsafe fn owner_of(waiter: *const Waiter) -> (Owner, u8) {
         // SAFETY: promised by the caller.
         let place = unsafe { (*waiter).place };
         (place.owner(), place.list())
     }
+    #[inline]
     pub(crate) fn kind(&self) -> NodeKind {
         self.place.kind()
     }
+    #[inline]
     fn write_links(&self) {
         self.prev_use.write();
         self.next_use.write();
     }
+    #[inline]
     pub(crate) fn is_linked(&self) -> bool {
         self.prev_use.read();
         !self.prev.is_null()
     }
+    /// Puts a message there; there is none.
+    #[inline]
     pub(crate) fn set_message(&mut self, message: Message) {
-        drop(self.take_message());
+        debug_assert_eq!(self.payload, Value::UNSET.0);
         self.payload = message.into_bits();
     }
     /// The message, if there is one; `Message::NONE` else.
+    #[inline]
     pub(crate) fn take_message(&mut self) -> Message {
         self.payload_use.write();
         let bits = std::mem::replace(&mut self.payload, Value::UNSET.0);
@@ -256,6 +272,7 @@ impl Waiter {
         self.payload = Value::UNSET.0;
     }
     /// The task whose waiter this is; null: a scope's.
+    #[inline]
     pub(crate) fn task(&self) -> *mut Task {
         let this = std::ptr::from_ref(self);
         match self.kind() {
@@ -265,6 +282,7 @@ impl Waiter {
             NodeKind::Scope => std::ptr::null_mut(),
         }
     }
+    #[inline]
     fn claimed_as(&self) -> Claimed {
         match self.kind() {
             // SAFETY: as in `task`.
@@ -280,13 +298,17 @@ impl Waiter {
 ///
 /// # Safety
 /// The task is claimed by the caller, and not handed over yet.
+#[inline]
 pub(crate) unsafe fn deliver(task: *mut Task, delivery: Delivery) {
     // SAFETY: promised by the caller: the payload is the waker's until the hand-over.
     unsafe {
         let waiter = &mut (*task).waiter;
         match delivery {
             Delivery::None => {}
-            Delivery::Value(message) => waiter.set_message(message),
+            Delivery::Value(message) => {
+                drop(waiter.take_message());
+                waiter.payload = message.into_bits();
+            }
             Delivery::Closed => {
                 drop(waiter.take_message());
                 waiter.payload = CLOSED;
@@ -296,6 +318,7 @@ pub(crate) unsafe fn deliver(task: *mut Task, delivery: Delivery) {
 }
 
 /// What the woken task was given.
+#[inline]
 pub(crate) fn take_delivery(waiter: &mut Waiter) -> Delivery {
     waiter.payload_use.write();
     match waiter.payload {
@@ -352,6 +375,7 @@ impl Default for WaitList {
 impl WaitList {
     /// # Safety
     /// See the head of the file; the waiter is in no list.
+    #[inline]
     pub(crate) unsafe fn push(&mut self, waiter: *mut Waiter) {
         // SAFETY: promised by the caller.
         unsafe {
@@ -418,6 +442,7 @@ impl WaitList {
     ///
     /// # Safety
     /// See the head of the file; the waiter is in this list or in none.
+    #[inline]
     pub(crate) unsafe fn remove(&mut self, waiter: *mut Waiter) -> bool {
         // SAFETY: promised by the caller: neighbours are linked and alive.
         unsafe {
@@ -441,6 +466,7 @@ impl WaitList {
     ///
     /// # Safety
     /// See the head of the file.
+    #[inline]
     pub(crate) unsafe fn claim_first(&mut self) -> Option<*mut Waiter> {
         // SAFETY: promised by the caller.
         unsafe { self.claim_first_where(|_| true) }
@@ -449,6 +475,7 @@ impl WaitList {
     ///
     /// # Safety
     /// See the head of the file.
+    #[inline]
     pub(crate) unsafe fn claim_first_where(
         &mut self,
         mut suits: impl FnMut(&Waiter) -> bool,
@@ -477,6 +504,7 @@ impl WaitList {
 ///
 /// # Safety
 /// As said.
+#[inline]
 unsafe fn claim(waiter: &Waiter) -> bool {
     // SAFETY: the task of a waiter in a list is alive.
     unsafe {
@@ -495,6 +523,7 @@ unsafe fn claim(waiter: &Waiter) -> bool {
 ///
 /// # Safety
 /// The caller holds the lock of the ring; the waiter is in none.
+#[inline]
 pub(super) unsafe fn insert_before(at: *mut Waiter, waiter: *mut Waiter) {
     // SAFETY: promised by the caller.
     unsafe {
@@ -513,6 +542,7 @@ pub(super) unsafe fn insert_before(at: *mut Waiter, waiter: *mut Waiter) {
 ///
 /// # Safety
 /// The caller holds the lock of the ring, and sees to what names its first.
+#[inline]
 pub(super) unsafe fn unlink(waiter: *mut Waiter) {
     // SAFETY: promised by the caller.
     unsafe {

@@ -43,6 +43,7 @@ impl ChannelState {
             is_closed: false,
         }
     }
+    #[inline]
     pub(crate) fn send(&mut self, message: Message) -> Sent {
         if self.is_closed {
             return Sent::Closed;
@@ -61,6 +62,7 @@ impl ChannelState {
         }
         Sent::Full(message)
     }
+    #[inline]
     pub(crate) fn receive(&mut self) -> Received {
         // SAFETY: under the channel's lock; a claimed task is ours until it is woken.
         unsafe {

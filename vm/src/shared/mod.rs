@@ -124,6 +124,7 @@ impl Message {
     pub(crate) const NONE: Message = Message(Value::UNSET);
 
     /// Takes a reference to what the value leads to; it is no local object.
+    #[inline]
     pub(crate) fn shared(value: Value) -> Message {
         debug_assert!(!value.is_local());
         if value.is_shared() {
@@ -161,10 +162,12 @@ impl Message {
             Box::into_raw(Box::new(parcel)).cast::<Header>(),
         ))
     }
+    #[inline]
     pub(crate) fn take(&mut self) -> Message {
         std::mem::replace(self, Message::NONE)
     }
     /// The message as a number, which owns what the message did.
+    #[inline]
     pub(crate) fn into_bits(self) -> u64 {
         let bits = self.0.bits();
         std::mem::forget(self);
@@ -172,17 +175,21 @@ impl Message {
     }
     /// # Safety
     /// From `into_bits`, once.
+    #[inline]
     pub(crate) unsafe fn from_bits(bits: u64) -> Message {
         Message(Value::from_bits(bits))
     }
+    #[inline]
     pub(crate) fn is_parcel(&self) -> bool {
         self.0.is_local()
     }
     /// Another reference to the same value; `None` for a parcel.
+    #[inline]
     pub(crate) fn again(&self) -> Option<Message> {
         (!self.is_parcel()).then(|| Message::shared(self.0))
     }
     /// The value itself, which the receiver's heap must adopt before the message is gone; `None` for a parcel.
+    #[inline]
     pub(crate) fn peek(&self) -> Option<Value> {
         (!self.is_parcel()).then_some(self.0)
     }
@@ -200,6 +207,7 @@ impl Message {
 }
 
 impl Drop for Message {
+    #[inline]
     fn drop(&mut self) {
         if self.0.is_local() {
             // SAFETY: made by `of_parcel`, and owned by this message.

@@ -244,12 +244,14 @@ fn channel(ctx: &mut Ctx) -> NativeResult {
         ObjectState::Channel(ChannelState::new(capacity as usize)),
     )
 }
+#[inline]
 fn object_arg(ctx: &mut Ctx, id: u32, expected: &str) -> Result<&'static SharedObject, Trap> {
     match object_of(ctx.arg(0), id) {
         Some(object) => Ok(object),
         None => Err(ctx.wrong_type(0, expected)),
     }
 }
+#[inline]
 fn channel_arg(ctx: &mut Ctx) -> Result<&'static SharedObject, Trap> {
     object_arg(ctx, type_id::CHANNEL, "a Channel")
 }
@@ -261,6 +263,7 @@ fn with_channel(ctx: &mut Ctx, f: impl FnOnce(&mut ChannelState) -> Value) -> Na
     }
 }
 /// Argument 1 as a message.
+#[inline]
 fn message_arg(ctx: &mut Ctx) -> Result<Message, Trap> {
     let value = ctx.arg(1);
     if ctx.thread.copy_mask & 1 == 1 {
@@ -321,33 +324,14 @@ fn try_send(ctx: &mut Ctx) -> NativeResult {
 fn receive(ctx: &mut Ctx, wait: Wait) -> NativeResult {
     let object = channel_arg(ctx)?;
     let thread = &mut *ctx.thread;
-    thread.blocking_point()?;
-    let mut state = object.state.lock();
-    let ObjectState::Channel(channel) = &mut *state else {
-        unreachable!("the type says that it is a channel")
-    };
-    match channel.receive() {
-        Received::Message(message, sender) => {
-            drop(state);
-            thread.wake_all(sender);
-            thread.deliver_in_native(message)
-        }
-        Received::Closed => {
-            drop(state);
-            if wait == Wait::Next {
-                let error = thread.new_error(ErrorKind::StopIteration, Value::NIL);
-                return Err(thread.throw_value(error));
-            }
-            Err(thread.throw_closed())
-        }
-        Received::Empty => {
-            thread.begin_wait(wait)?;
-            let waiter = thread.single_waiter(Owner::Shared(object), 0);
-            // SAFETY: under the channel's lock.
-            unsafe { channel.receivers.push(waiter) };
-            Err(Trap::Suspend)
-        }
+    if let Some(value) = thread.receive_from(object, wait)? {
+        return Ok(value);
     }
+    if wait == Wait::Next {
+        let error = thread.new_error(ErrorKind::StopIteration, Value::NIL);
+        return Err(thread.throw_value(error));
+    }
+    Err(thread.throw_closed())
 }
 fn try_receive(ctx: &mut Ctx) -> NativeResult {
     let object = channel_arg(ctx)?;
@@ -358,7 +342,7 @@ fn try_receive(ctx: &mut Ctx) -> NativeResult {
     match received {
         Received::Message(message, sender) => {
             ctx.thread.wake_all(sender);
-            ctx.thread.deliver_in_native(message)
+            ctx.thread.deliver_received(object, message)
         }
         Received::Empty => Ok(ctx.arg_or_nil(1)),
         Received::Closed => Err(ctx.thread.throw_closed()),
@@ -904,8 +888,59 @@ fn atomic_cas(ctx: &mut Ctx) -> NativeResult {
     Ok(Value::TRUE)
 }
 
+/// Puts a message that its receiver has no room for back to the front of its channel.
+#[cold]
+pub(crate) fn give_back(object: &SharedObject, message: Message) {
+    if let ObjectState::Channel(channel) = &mut *object.state.lock() {
+        channel.queue.push_front(message);
+    }
+}
+
 impl crate::thread::Thread {
+    /// The next message of a channel; `None`: it is closed and empty. If there is none yet the task is about to wait.
+    #[inline]
+    pub(crate) fn receive_from(
+        &mut self,
+        object: &'static SharedObject,
+        wait: Wait,
+    ) -> Result<Option<Value>, Trap> {
+        self.blocking_point()?;
+        let mut state = object.state.lock();
+        let ObjectState::Channel(channel) = &mut *state else {
+            unreachable!("the type says that it is a channel")
+        };
+        match channel.receive() {
+            Received::Message(message, sender) => {
+                drop(state);
+                if let Some(sender) = sender {
+                    self.wake(sender);
+                }
+                self.deliver_received(object, message).map(Some)
+            }
+            Received::Closed => Ok(None),
+            Received::Empty => {
+                self.begin_wait(wait)?;
+                let waiter = self.single_waiter(Owner::Shared(object), 0);
+                // SAFETY: under the channel's lock.
+                unsafe { channel.receivers.push(waiter) };
+                Err(Trap::Suspend)
+            }
+        }
+    }
+    /// A message that was taken out of a channel becomes a value. If there is no room it goes back to where it was, the first of its queue, and the native is run again
+    /// after a collection.
+    #[inline]
+    fn deliver_received(&mut self, object: &SharedObject, message: Message) -> NativeResult {
+        match message.deliver(&mut self.heap) {
+            Ok(value) => Ok(value),
+            Err(message) => {
+                give_back(object, message);
+                Err(Trap::Collect)
+            }
+        }
+    }
     /// A message becomes a value while a native runs, which collects nothing: a parcel that does not fit is a `LimitError`.
+    #[inline]
     pub(crate) fn deliver_in_native(&mut self, message: Message) -> NativeResult {
         match message.deliver(&mut self.heap) {
             Ok(value) => Ok(value),
@@ -914,12 +949,6 @@ impl crate::thread::Thread {
     }
     /// A number below `n`, for fairness.
     pub(crate) fn random_below(&mut self, n: usize) -> usize {
-        // xorshift64*: Vigna, "An experimental exploration of Marsaglia's xorshift generators, scrambled" (2016).
-        let mut x = self.random;
-        x ^= x >> 12;
-        x ^= x << 25;
-        x ^= x >> 27;
-        self.random = x;
-        (x.wrapping_mul(0x2545_F491_4F6C_DD1D) >> 33) as usize % n
+        self.scheduler.choices.arm(&mut self.random, n)
     }
 }

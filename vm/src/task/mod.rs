@@ -20,7 +20,6 @@ pub(crate) use list::{ReadyQueue, TaskList};
 pub(crate) use pool::TaskPool;
 pub(crate) use stack::Stack;
 
-use crate::interp::frame;
 use crate::sched::ThreadBlock;
 use crate::sched::scope::Scope;
 use crate::sched::wait::{ArmWaiter, Claim, NodeKind, WaitList, Waiter};
@@ -45,8 +44,10 @@ pub(crate) enum Wait {
     None,
     Sleep,
     Receive,
-    /// A `for` loop over a channel: its end is no error.
+    /// `next` of a channel: its end is a `StopIteration`.
     Next,
+    /// A `for` loop over a channel: its end is that of the loop.
+    Loop,
     Send,
     Join,
     JoinThread,
@@ -70,7 +71,7 @@ impl Wait {
         match self {
             Wait::None => "nothing",
             Wait::Sleep => "sleep",
-            Wait::Receive | Wait::Next => "recv of a channel",
+            Wait::Receive | Wait::Next | Wait::Loop => "recv of a channel",
             Wait::Send => "send to a channel",
             Wait::Join => "join of a task",
             Wait::JoinThread => "join of a thread",
@@ -142,8 +143,8 @@ pub struct Task {
     pub(crate) site: u32,
     /// Slots behind the header.
     own_slots: u16,
-    /// Registers of the top frame that are live although its prototype does not say so.
-    pub(crate) extra: u16,
+    /// Registers of the top frame that are live, for one that does not run: as many as its prototype says, or, of one that has not begun, the window of its call.
+    pub(crate) live: u16,
 }
 
 /// What few tasks have.
@@ -169,6 +170,7 @@ const MOUNTED: u32 = u32::MAX;
 
 impl Task {
     /// What a waiter of kind `Sole` is part of.
+    #[inline]
     pub(crate) fn of_waiter(waiter: *const Waiter) -> *mut Task {
         waiter
             .cast_mut()
@@ -195,24 +197,29 @@ impl Task {
             more: None,
             site: 0,
             own_slots,
-            extra: 0,
+            live: 0,
         }
     }
     /// The room behind the header.
+    #[inline]
     pub(crate) fn own_room(task: *mut Task) -> *mut Value {
         task.wrapping_add(1).cast()
     }
 
+    #[inline]
     pub(crate) fn is(&self, flag: u16) -> bool {
         self.flags & flag != 0
     }
+    #[inline]
     pub(crate) fn set(&mut self, flag: u16) {
         self.flags |= flag;
     }
+    #[inline]
     pub(crate) fn clear(&mut self, flag: u16) {
         self.flags &= !flag;
     }
     /// Clears a flag; whether it was set.
+    #[inline]
     pub(crate) fn take(&mut self, flag: u16) -> bool {
         let was = self.is(flag);
         self.clear(flag);
@@ -221,9 +228,11 @@ impl Task {
     pub(crate) fn more(&mut self) -> &mut More {
         self.more.get_or_insert_default()
     }
+    #[inline]
     pub(crate) fn more_if_any(&self) -> Option<&More> {
         self.more.as_deref()
     }
+    #[inline]
     pub(crate) fn more_if_any_mut(&mut self) -> Option<&mut More> {
         self.more.as_deref_mut()
     }
@@ -247,6 +256,7 @@ impl Task {
     }
 
     /// The top frame's base; null while it runs.
+    #[inline]
     pub(crate) fn base(&self) -> *mut Value {
         if self.base == MOUNTED {
             std::ptr::null_mut()
@@ -254,30 +264,45 @@ impl Task {
             self.start.wrapping_add(self.base as usize)
         }
     }
+    #[inline]
     pub(crate) fn set_base(&mut self, slot: usize) {
         self.base = u32::try_from(slot).expect("stacks are bounded by the memory limit");
     }
+    #[inline]
     pub(crate) fn base_slot(&self) -> usize {
         self.base as usize
     }
+    #[inline]
     pub(crate) fn note_mounted(&mut self) {
         self.base = MOUNTED;
     }
     /// Slots that are live, for one that does not run.
+    #[inline]
     pub(crate) fn used_slots(&self) -> usize {
-        // SAFETY: base is the top frame's.
-        let registers = unsafe { (*frame::proto(self.base())).registers as usize };
-        self.base as usize + registers.max(self.extra as usize)
+        self.base as usize + self.live as usize
     }
 
     /// Makes room for `slots` registers of one that does not run any more; what was there is not kept. Gives what the thread's count of bytes changes by.
     ///
     /// # Safety
     /// The task is used by the caller alone.
+    #[inline]
     pub(crate) unsafe fn make_room(task: *mut Task, slots: usize) {
         // SAFETY: promised by the caller.
         unsafe {
             debug_assert!(!(*task).is(flag::HAS_RUN_STACK));
+            let own = (*task).own_slots as usize;
+            if slots > own || (*task).start != Task::own_room(task) {
+                Task::make_other_room(task, slots);
+            }
+        }
+    }
+    /// # Safety
+    /// As for `make_room`.
+    #[inline(never)]
+    unsafe fn make_other_room(task: *mut Task, slots: usize) {
+        // SAFETY: promised by the caller.
+        unsafe {
             let own = (*task).own_slots as usize;
             let is_own = (*task).start == Task::own_room(task);
             if slots <= own {
@@ -307,6 +332,7 @@ impl Task {
         self.capacity = 0;
     }
     /// Bytes of its registers outside the header's block.
+    #[inline]
     pub(crate) fn block_bytes(&self) -> usize {
         if std::ptr::eq(
             self.start.cast_const(),

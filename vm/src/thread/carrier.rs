@@ -15,13 +15,43 @@ use crate::shared::Message;
 use crate::task::{self, Stack, Task, Wait, flag};
 use crate::types::ErrorKind;
 use crate::value::Value;
+use std::mem::ManuallyDrop;
 use std::sync::Arc;
+
+/// Copies registers. Most often they are few: then a call of `memcpy` costs more than they do.
+///
+/// # Safety
+/// Both blocks have so many slots, and do not overlap.
+#[inline(always)]
+unsafe fn copy_slots(from: *const Value, to: *mut Value, count: usize) {
+    const FEW: usize = 24;
+    // SAFETY: promised by the caller.
+    unsafe {
+        if count > FEW {
+            std::ptr::copy_nonoverlapping(from, to, count);
+            return;
+        }
+        // Two at a time.
+        let mut i = 0;
+        while i + 2 <= count {
+            to.add(i)
+                .cast::<[Value; 2]>()
+                .write_unaligned(from.add(i).cast::<[Value; 2]>().read_unaligned());
+            i += 2;
+        }
+        if i < count {
+            to.add(i).write(from.add(i).read());
+        }
+    }
+}
 
 /// What every carrier's machine is made by.
 pub(crate) struct Settings {
     pub(crate) memory: usize,
     pub(crate) depth: usize,
     pub(crate) stress: Stress,
+    /// Fuel of one slice.
+    pub(crate) slice: i64,
     pub(crate) script_args: Box<[String]>,
 }
 
@@ -69,8 +99,36 @@ impl Mounted {
     /// Of a thread without tasks.
     pub(crate) fn new(memory: usize) -> Mounted {
         Mounted {
-            heap: Heap::new(memory),
             parts: Parts::default(),
+            heap: ManuallyDrop::new(Heap::new(memory)),
+            has_heap: true,
+        }
+    }
+    pub(crate) fn heap(&mut self) -> &mut Heap {
+        debug_assert!(self.has_heap);
+        &mut self.heap
+    }
+    #[inline]
+    pub(super) fn take_heap(&mut self) -> Heap {
+        debug_assert!(self.has_heap);
+        self.has_heap = false;
+        // SAFETY: it is there, and from now on it is not.
+        unsafe { ManuallyDrop::take(&mut self.heap) }
+    }
+    #[inline]
+    fn put_heap(&mut self, heap: Heap) {
+        debug_assert!(!self.has_heap);
+        self.heap = ManuallyDrop::new(heap);
+        self.has_heap = true;
+    }
+}
+
+impl Drop for Mounted {
+    fn drop(&mut self) {
+        // First: what its tasks wait for lives in the heap's bundles.
+        super::drop_tasks(&mut self.parts.tasks);
+        if self.has_heap {
+            drop(self.take_heap());
         }
     }
 }
@@ -87,6 +145,7 @@ impl Thread {
         let handle = self.handle_of(first, Value::NIL);
         let handle = self.new_handle(handle);
         scheduler.register(&self.own, main.clone());
+        scheduler.note_host(false);
         self.park_thread();
         main.signal.requeue();
         scheduler.enqueue_woken(&self.own, Arc::as_ptr(&main));
@@ -201,16 +260,18 @@ impl Thread {
         }
         // SAFETY: the state is running, and this carrier made it so.
         let mounted = unsafe { &mut *block.parts.get_mut() };
-        std::mem::swap(&mut self.heap, &mut mounted.heap);
+        debug_assert!(self.heap.is_fresh());
+        // A machine without a thread has an empty heap, which owns nothing.
+        std::mem::forget(std::mem::replace(&mut self.heap, mounted.take_heap()));
         self.parts.set(&mut mounted.parts);
         self.block = block;
         self.use_vars();
     }
     /// Puts the parts back.
-    fn park_thread(&mut self) {
+    pub(super) fn park_thread(&mut self) {
         // SAFETY: as in `mount_thread`; it is still so.
         let mounted = unsafe { &mut *self.block.parts.get_mut() };
-        std::mem::swap(&mut self.heap, &mut mounted.heap);
+        mounted.put_heap(std::mem::replace(&mut self.heap, Heap::new(0)));
         self.parts.set_to_none();
         self.thrown = Value::NIL;
         self.result = Value::NIL;
@@ -235,6 +296,9 @@ impl Thread {
         let inbox = block.signal.begin();
         self.mount_thread(block);
         self.parts.ready.append(inbox);
+        if block.signal.has_requests() {
+            self.take_requests();
+        }
         if !goes_on || self.fuel <= SWITCH_FUEL {
             self.start_slice();
         }
@@ -263,6 +327,7 @@ impl Thread {
             self.park_thread();
             let _ = block.signal.finish();
             self.scheduler.unregister(&self.own, &block, true, false);
+            self.scheduler.note_host(true);
         } else {
             self.end_thread();
         }
@@ -275,13 +340,7 @@ impl Thread {
                 return false;
             }
             if self.block.signal.has_news() {
-                let inbox = self.block.signal.take_inbox();
-                self.parts.ready.append(inbox);
-                if self.block.signal.has_requests() {
-                    self.take_requests();
-                }
-            } else if self.block.signal.has_requests() {
-                self.take_requests();
+                self.take_news();
             }
             self.turn = self.turn.wrapping_add(1);
             if self.turn.is_multiple_of(TURNS_BETWEEN_CLOCKS) {
@@ -301,6 +360,16 @@ impl Thread {
         }
     }
 
+    /// Takes what came for the mounted thread: woken tasks, requests.
+    #[inline(never)]
+    fn take_news(&mut self) {
+        let inbox = self.block.signal.take_inbox();
+        self.parts.ready.append(inbox);
+        if self.block.signal.has_requests() {
+            self.take_requests();
+        }
+    }
+    #[inline]
     pub(crate) fn make_ready(&mut self, task: *mut Task) {
         self.parts.ready.push_back(task);
     }
@@ -372,14 +441,16 @@ impl Thread {
         self.clear_run_stack();
         self.stack_owner = 0;
         // SAFETY: still ours: the state is running.
-        let mounted = std::mem::replace(unsafe { &mut *block.parts.get_mut() }, Mounted::new(0));
-        let (message, rest) = if value.is_local() {
-            (Message::parcel(mounted.heap, value), None)
+        let mounted = unsafe { &mut *block.parts.get_mut() };
+        mounted.parts.more = None;
+        let heap = mounted.take_heap();
+        let message = if value.is_local() {
+            Message::parcel(heap, value)
         } else {
-            (Message::shared(value), Some(mounted.heap))
+            let message = Message::shared(value);
+            drop(heap);
+            message
         };
-        drop(mounted.parts);
-        drop(rest);
         let (mut woken, is_joined, counts) = {
             let mut end = block.end.lock();
             let outcome = match has_failed {
@@ -457,7 +528,7 @@ impl Thread {
                 self.grow_stack(least.next_multiple_of(64));
             }
             // SAFETY: both have so many slots.
-            unsafe { std::ptr::copy_nonoverlapping(task.start, self.stack.start, used) };
+            unsafe { copy_slots(task.start, self.stack.start, used) };
         }
         if let Some(more) = task.more_if_any_mut()
             && !more.counted.is_empty()
@@ -530,6 +601,15 @@ impl Thread {
             if let Some(exit) = self.finish_wait() {
                 return exit;
             }
+            // It was killed after somebody had woken it: it gets what it was given, and does not go on.
+            // SAFETY: as above.
+            if unsafe { (*self.current).is(flag::IS_KILLED) } && !self.is_killing {
+                self.is_killing = true;
+                self.thrown = Value::UNSET;
+                if let Some(exit) = self.unwind() {
+                    return exit;
+                }
+            }
         } else if task.is(flag::IS_KILLED) && !task.is(flag::IS_DYING) {
             self.is_killing = true;
             self.thrown = Value::UNSET;
@@ -541,14 +621,13 @@ impl Thread {
         {
             // Cancelled before it began: it never runs; or while it stood at a `yield`.
             task.clear(flag::CANCEL_PENDING | flag::IS_NEW | flag::HAS_YIELDED);
-            task.extra = 0;
             let trap = self.throw_cancelled();
             if let Some(exit) = self.handle_trap(trap) {
                 return exit;
             }
         } else if task.take(flag::IS_NEW) {
             // The stub's frame is on top: call what its window holds.
-            let argc = std::mem::take(&mut task.extra) as usize - 2;
+            let argc = task.live as usize - 2;
             if let Err(trap) = self.call_window(0, argc, 0, &[])
                 && let Some(exit) = self.handle_trap(trap)
             {
@@ -704,13 +783,14 @@ impl Thread {
         let base = self.stack_index(self.base);
         // SAFETY: the top frame's prototype; the task's registers are this carrier's business alone.
         unsafe {
-            let registers = (*frame::proto(self.base)).registers as usize;
-            let used = base + registers.max((*task).extra as usize);
+            let live = (*frame::proto(self.base)).registers as usize;
+            let used = base + live;
+            (*task).live = live as u16;
             self.base = std::ptr::null_mut();
             let before = (*task).block_bytes();
             if used * 2 <= self.stack.capacity {
                 Task::make_room(task, used);
-                std::ptr::copy_nonoverlapping(self.stack.start, (*task).start, used);
+                copy_slots(self.stack.start, (*task).start, used);
             } else {
                 Task::make_room(task, 0);
                 self.clear_run_stack_from(used);

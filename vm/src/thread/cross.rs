@@ -10,16 +10,20 @@ use crate::value::Value;
 
 impl Thread {
     /// A value that is about to cross; `what` names it in the message of a `ShareError`.
+    #[inline]
     pub(crate) fn share(&mut self, value: Value, what: &str) -> Result<Message, Trap> {
         if !value.is_local() {
             return Ok(Message::shared(value));
         }
+        self.share_local(value, what)
+    }
+    fn share_local(&mut self, value: Value, what: &str) -> Result<Message, Trap> {
         let engine = self.engine();
         match self
             .heap
-            .promote(value, |id| engine.type_info(id).is_mutable)
+            .promote_out(value, |id| engine.type_info(id).is_mutable)
         {
-            Ok(shared) => Ok(Message::shared(shared)),
+            Ok(shared) => Ok(Message::owned(shared)),
             Err(GraphError::NeedsCollection) => Err(Trap::Collect),
             Err(GraphError::Refused { path, value }) => Err(self.share_error(what, &path, value)),
         }

@@ -23,6 +23,7 @@ use crate::module::{Link, Module, Proto, Slot};
 use crate::native::Trap;
 use crate::object::{Closure, Header, Kind, List, Tuple, TypeObject, type_id};
 use crate::ops::{self, OpFail};
+pub use crate::sched::choices::{Outside, Schedule, ScheduleTrace};
 use crate::sched::{Own, Scheduler, ThreadBlock, sites};
 use crate::stretch::Stretches;
 use crate::task::{ReadyQueue, Stack, Task, TaskList, TaskPool, flag};
@@ -32,6 +33,7 @@ use parking_lot::Mutex;
 use std::any::Any;
 use std::collections::HashMap;
 use std::io::Write;
+use std::mem::ManuallyDrop;
 use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -40,6 +42,8 @@ use std::sync::atomic::Ordering;
 pub(crate) const SLACK: usize = 512;
 /// Fuel of one slice: about 100 µs.
 const SLICE_FUEL: i64 = 20_000;
+/// The same under `--stress=migrate`.
+const MIGRATION_FUEL: i64 = 64;
 /// Slots above the top are known to be clear up to the soft limit: no further than this above the top.
 const SOFT_SLOTS: usize = 16 * 1024;
 /// How deep calls may nest unless the host says otherwise.
@@ -54,6 +58,8 @@ pub enum Stress {
     Collect,
     /// At every safepoint leave the task, move its registers, collect, resume it on another OS thread.
     Suspend,
+    /// Short slices, and after each another carrier (another OS thread) goes on with the thread, if there are two.
+    Migrate,
 }
 
 /// How a thread is made.
@@ -67,6 +73,10 @@ pub struct Options {
     pub trace_safepoints: bool,
     /// The most OS threads that run threads of the language at a time.
     pub carriers: usize,
+    /// By what the scheduler goes; with a seed, one carrier runs all.
+    pub schedule: Schedule,
+    /// Fuel of one slice, if it is not the usual one; at most that.
+    pub slice: Option<usize>,
     pub output: Box<dyn std::io::Write + Send>,
     /// `os.args`.
     pub script_args: Vec<String>,
@@ -80,6 +90,8 @@ impl Default for Options {
             stress: Stress::None,
             trace_safepoints: false,
             carriers: std::thread::available_parallelism().map_or(1, usize::from),
+            schedule: Schedule::Ordinary,
+            slice: None,
             output: Box::new(std::io::BufWriter::new(std::io::stdout())),
             script_args: Vec::new(),
         }
@@ -141,6 +153,12 @@ pub struct Thread {
     pub(crate) main: Arc<ThreadBlock>,
     /// What of the mounted thread is not at hand above.
     pub(crate) parts: PartsRef,
+    /// The engine's table of that many variables that are all unset; null: not asked for yet.
+    no_vars: *mut Value,
+    no_var_count: u32,
+    /// How many threads it has started, and how many there were of all when it last counted them.
+    pub(crate) started: u32,
+    pub(crate) thread_count: usize,
     /// This carrier's queues.
     pub(crate) own: Own,
     /// How many tasks it has run.
@@ -332,11 +350,12 @@ impl Deref for BlockRef {
     }
 }
 
-/// A thread of the language while no carrier has it mounted.
+/// What of a thread of the language lies in its block.
 pub(crate) struct Mounted {
-    /// Dropped first: what its tasks wait for lives in the heap's bundles.
     pub(crate) parts: Parts,
-    pub(crate) heap: Heap,
+    /// With the carrier while that has the thread mounted.
+    heap: ManuallyDrop<Heap>,
+    has_heap: bool,
 }
 
 struct ThreadRoots<'a> {
@@ -372,7 +391,7 @@ impl Roots for ThreadRoots<'_> {
                 let base = (*task).base();
                 if !base.is_null() {
                     // What lies above its registers in a run stack that it took along is clear.
-                    visit_stack(base, (*task).extra as usize, extent, visit);
+                    visit_stack(base, (*task).live as usize, extent, visit);
                 }
                 if extent != Extent::Look && task != current {
                     (*task).flags &= !flag::TOUCHED;
@@ -441,9 +460,17 @@ impl Thread {
             memory: options.memory,
             depth: options.depth.max(1),
             stress: options.stress,
+            slice: options.slice.map_or(SLICE_FUEL, |fuel| {
+                i64::try_from(fuel.max(1)).map_or(SLICE_FUEL, |fuel| fuel.min(SLICE_FUEL))
+            }),
             script_args: options.script_args.into(),
         };
-        let (scheduler, own) = Scheduler::new(engine, settings, options.carriers, options.output);
+        let carriers = match options.schedule {
+            Schedule::Ordinary => options.carriers,
+            Schedule::Seed(_) => 1,
+        };
+        let (scheduler, own) =
+            Scheduler::new(engine, settings, options.schedule, carriers, options.output);
         let main = Arc::new(ThreadBlock::new(
             1,
             Mounted::new(options.memory),
@@ -453,7 +480,8 @@ impl Thread {
         ));
         let _ = main.signal.begin();
         let mut this = Thread::machine(&scheduler, main.clone(), own);
-        this.heap = Heap::new(options.memory);
+        // SAFETY: the state is running, and this carrier made it so.
+        this.heap = unsafe { (*main.parts.get_mut()).take_heap() };
         this.stack_owner = main.id;
         // SAFETY: the state is running, and this carrier made it so.
         this.parts
@@ -503,6 +531,10 @@ impl Thread {
             block: BlockRef::new(&main),
             main,
             parts: PartsRef::none(),
+            no_vars: std::ptr::null_mut(),
+            no_var_count: 0,
+            started: 0,
+            thread_count: 0,
             own,
             turn: 0,
             stack_owner: 0,
@@ -646,7 +678,15 @@ impl Thread {
                 }
                 more.vars.as_mut_ptr()
             }
-            _ => engine.no_vars(),
+            _ => {
+                // The engine's table is behind a lock, which carriers would take turns at with each thread that they mount.
+                let count = engine.var_count();
+                if self.no_vars.is_null() || self.no_var_count < count {
+                    self.no_vars = engine.no_vars();
+                    self.no_var_count = count;
+                }
+                self.no_vars
+            }
         };
     }
     /// The function that gives a `local var` its first value.
@@ -696,7 +736,7 @@ impl Thread {
         let by_table = match instruction.op() {
             Some(Op::GetField) => Some(Op::GetFieldT),
             Some(Op::SetField) => Some(Op::SetFieldT),
-            Some(Op::Invoke | Op::InvokePush) => Some(Op::InvokeT),
+            Some(Op::Invoke | Op::InvokePush | Op::InvokeNative) => Some(Op::InvokeT),
             _ => None,
         };
         if let Some(op) = by_table {
@@ -946,12 +986,14 @@ impl Thread {
         self.collect_now(Collect::Full);
     }
     fn collect_now(&mut self, how: Collect) {
-        let how = if self.stress == Stress::None {
-            how
-        } else {
-            Collect::Stress
+        let how = match self.stress {
+            Stress::None | Stress::Migrate => how,
+            Stress::Collect | Stress::Suspend => Collect::Stress,
         };
         self.end_stretch();
+        if self.scheduler.choices.is_seeded() {
+            self.heap.set_timeless();
+        }
         let mut parts = ThreadParts { thread: self };
         self.heap
             .collect(&mut ThreadRoots { thread: &mut parts }, how);
@@ -985,12 +1027,20 @@ impl Thread {
 
     // --- stretches between safepoints
 
+    #[inline]
     pub(crate) fn begin_stretch(&mut self) {
         if let Some(stretches) = &mut self.stretches {
             stretches.begin();
         }
     }
+    #[inline]
     pub(crate) fn end_stretch(&mut self) {
+        if self.stretches.is_some() {
+            self.note_stretch();
+        }
+    }
+    #[cold]
+    fn note_stretch(&mut self) {
         if let Some(stretches) = &mut self.stretches
             && stretches.end()
             && !self.base.is_null()
@@ -998,6 +1048,14 @@ impl Thread {
             let place = crate::error::running_place(self);
             self.stretches.as_mut().expect("there are some").longest_at = place;
         }
+    }
+    /// What was chosen so far, if a seed chooses.
+    pub fn schedule_trace(&self) -> Option<ScheduleTrace> {
+        self.scheduler.choices.trace()
+    }
+    /// How often a thread went to another OS thread because its slice was over, under `Stress::Migrate`.
+    pub fn carrier_changes(&self) -> u64 {
+        self.scheduler.carrier_changes()
     }
     /// What `Options::trace_safepoints` asked for.
     pub fn stretches(&self) -> Option<&Stretches> {
@@ -1021,10 +1079,13 @@ impl Thread {
     /// A slice is no longer than the depth that is left. As each call takes fuel, calls cannot nest beyond the limit within a slice, however many
     /// large frames have made room for small ones.
     fn start_slice(&mut self) {
-        let usual = match self.stress {
-            Stress::None => SLICE_FUEL,
+        let most = match self.stress {
+            Stress::None => self.scheduler.settings.slice,
             Stress::Collect | Stress::Suspend => 1,
+            Stress::Migrate => self.scheduler.settings.slice.min(MIGRATION_FUEL),
         };
+        let spent = self.slice - self.fuel.max(0);
+        let usual = self.scheduler.choices.slice(spent, most);
         self.slice = usual.min(i64::try_from(self.scheduler.fuel_left()).unwrap_or(i64::MAX));
         if !self.base.is_null() {
             let depth_left = self.depth_left();
@@ -1044,6 +1105,17 @@ impl Thread {
     fn charge_slice(&mut self) {
         let spent = self.slice - self.fuel.max(0);
         self.scheduler.charge(spent.max(0) as u64);
+    }
+
+    /// The time, in nanoseconds since some moment before the program.
+    pub(crate) fn clock(&mut self) -> u64 {
+        if self.scheduler.choices.is_seeded() {
+            // Up to now, so that whatever is set after a look at the clock counts from there.
+            self.charge_slice();
+            self.scheduler.choices.pass(self.slice - self.fuel.max(0));
+            self.slice = self.fuel.max(0);
+        }
+        self.scheduler.now()
     }
 
     /// A point at which the task may be left: collects if wanted, sees requests from outside.
@@ -1385,6 +1457,7 @@ impl Drop for Thread {
             let scheduler = self.scheduler.clone();
             scheduler.stop(&mut self.own);
             self.discard_tasks();
+            self.park_thread();
             let _ = self.scheduler.output.lock().flush();
         }
     }

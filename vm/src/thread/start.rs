@@ -14,6 +14,8 @@ use std::sync::Arc;
 
 /// What a thread costs besides its heap, for the limit of memory.
 const THREAD_BYTES: usize = 512;
+/// The threads are counted once in so many starts of a carrier.
+const COUNT_EVERY: u32 = 64;
 /// Slots of the stub's frame, and of the window of a call in front of its arguments.
 const STUB_SLOTS: usize = 2;
 const WINDOW_SLOTS: usize = 2;
@@ -55,7 +57,7 @@ impl Thread {
             }
             (*task).set_base(2);
             (*task).pc = (*crate::interp::frame::proto(start.add(2))).code_start;
-            (*task).extra = (WINDOW_SLOTS + argc) as u16;
+            (*task).live = (WINDOW_SLOTS + argc) as u16;
             (*task).set(flag::IS_NEW);
             (*task).site = site;
         }
@@ -168,8 +170,12 @@ impl Thread {
         if !self.scheduler.has_threads() {
             self.publish_globals();
         }
-        let live = self.scheduler.thread_count();
-        self.reserve(live * THREAD_BYTES)?;
+        // Now and then is enough for the limit of memory: to count them reads what other carriers write.
+        if self.started.is_multiple_of(COUNT_EVERY) {
+            self.thread_count = self.scheduler.thread_count();
+        }
+        self.reserve(self.thread_count * THREAD_BYTES)?;
+        self.started = self.started.wrapping_add(1);
         let function = self.share(self.reg(at), "the function")?;
         let mut messages: Vec<Message> = Vec::with_capacity(argc);
         for i in 0..argc {
@@ -184,13 +190,13 @@ impl Thread {
             messages.push(message);
         }
         let mut mounted = Mounted::new(self.scheduler.settings.memory);
-        let Ok(function) = function.deliver(&mut mounted.heap) else {
+        let Ok(function) = function.deliver(mounted.heap()) else {
             return Err(self.throw_limit());
         };
         let site = self.site();
         let task = self.new_task(function, std::iter::repeat_n(Value::NIL, argc), site);
         for (i, message) in messages.into_iter().enumerate() {
-            match message.deliver(&mut mounted.heap) {
+            match message.deliver(mounted.heap()) {
                 // SAFETY: the new task's window.
                 Ok(value) => unsafe {
                     *(*task).start.add(STUB_SLOTS + WINDOW_SLOTS + i) = value;

@@ -117,10 +117,19 @@ impl Thread {
     }
 
     /// Every suspending native begins with this: throws `Cancelled` if the task was cancelled.
+    #[inline]
     pub(crate) fn blocking_point(&mut self) -> Result<(), Trap> {
-        if self.current.is_null() {
+        // SAFETY: the running task.
+        if self.current.is_null()
+            // SAFETY: the running task.
+            || !self.is_killing && unsafe { !(*self.current).is(flag::CANCEL_PENDING) }
+        {
             return Ok(());
         }
+        self.throw_at_blocking_point()
+    }
+    #[cold]
+    fn throw_at_blocking_point(&mut self) -> Result<(), Trap> {
         if self.is_killing {
             // A wait in the cleanups of a killed task.
             self.thrown = Value::UNSET;
@@ -137,6 +146,7 @@ impl Thread {
     }
 
     /// The running task is about to wait; its waiters are linked after this, under the locks of what it waits for.
+    #[inline]
     pub(crate) fn begin_wait(&mut self, wait: Wait) -> Result<(), Trap> {
         if self.nesting > 0 {
             // The error is made when the native has left (`handle_trap`): callers hold the lock of what they would wait for, and to make it may collect, which drops objects,
@@ -160,6 +170,7 @@ impl Thread {
         }
     }
     /// The one waiter of a task that does not select.
+    #[inline]
     pub(crate) fn single_waiter(&mut self, owner: Owner, list: u8) -> *mut Waiter {
         let waiter = &mut self.task().waiter;
         waiter.set_owner(owner, list);
@@ -177,6 +188,7 @@ impl Thread {
     }
 
     /// Hands a task that this carrier has claimed over to its thread.
+    #[inline]
     pub(crate) fn wake(&mut self, task: *mut Task) {
         // SAFETY: claimed, so alive.
         unsafe {
@@ -224,11 +236,29 @@ impl Thread {
                     let error = self.new_error(ErrorKind::StopIteration, Value::NIL);
                     Err(self.throw_value(error))
                 }
+                (Wait::Loop, Delivery::Closed) => {
+                    self.end_loop();
+                    return None;
+                }
                 (_, Delivery::Closed) => Err(self.throw_closed()),
-                (Wait::Select, Delivery::Value(message)) => self
-                    .deliver(message)
-                    .and_then(|value| self.pair(arm as i64, value)),
-                (_, Delivery::Value(message)) => self.deliver(message),
+                (Wait::Select, Delivery::Value(message)) => {
+                    let object = self.elements(operand).and_then(|all| all.get(arm as usize));
+                    let channel = object.and_then(|object| {
+                        shared::object_of(*object, crate::object::type_id::CHANNEL)
+                    });
+                    self.deliver_from(channel, message)
+                        .and_then(|value| self.pair(arm as i64, value))
+                }
+                (_, Delivery::Value(message)) => {
+                    // SAFETY: the running task's; what it waited for is in its registers.
+                    let channel = match unsafe { Waiter::owner_of(&raw const self.task().waiter).0 }
+                    {
+                        // SAFETY: as above.
+                        Owner::Shared(object) => Some(unsafe { &*object }),
+                        _ => None,
+                    };
+                    self.deliver_from(channel, message)
+                }
                 (Wait::Join, Delivery::None) => self.task_outcome(operand),
                 (Wait::JoinThread, Delivery::None) => self.thread_outcome(operand),
                 (Wait::Select, Delivery::None) => {
@@ -263,14 +293,30 @@ impl Thread {
         self.throw_new(ErrorKind::ChannelClosed, "the channel is closed")
     }
     /// A message becomes a value of the mounted thread.
+    #[inline]
     pub(crate) fn deliver(&mut self, message: Message) -> Result<Value, Trap> {
+        self.deliver_from(None, message)
+    }
+    /// The same; a message for which there is no room goes back to the channel that it came from.
+    #[inline]
+    fn deliver_from(
+        &mut self,
+        channel: Option<&shared::SharedObject>,
+        message: Message,
+    ) -> Result<Value, Trap> {
         match message.deliver(&mut self.heap) {
             Ok(value) => Ok(value),
             Err(message) => {
                 self.collect_full();
-                message
-                    .deliver(&mut self.heap)
-                    .map_err(|_| self.throw_limit())
+                match message.deliver(&mut self.heap) {
+                    Ok(value) => Ok(value),
+                    Err(message) => {
+                        if let Some(channel) = channel {
+                            shared::natives::give_back(channel, message);
+                        }
+                        Err(self.throw_limit())
+                    }
+                }
             }
         }
     }

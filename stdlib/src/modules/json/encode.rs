@@ -20,7 +20,12 @@ const STEP_BYTES: usize = 64 * 1024;
 struct Level {
     next: usize,
     is_first: bool,
+    /// It is the text of an int, which is written as it is.
+    is_plain: bool,
 }
+
+/// Characters that a level may be indented by.
+const MAX_INDENT: usize = 64;
 
 /// What is written so far.
 pub(super) struct Encoder {
@@ -37,10 +42,14 @@ pub(super) struct Encoder {
 /// `json.__encoder(indent)`: a number of spaces, a text, or nil.
 pub(super) fn new_encoder(ctx: &mut Ctx) -> NativeResult {
     let indent = match ctx.as_str(ctx.arg(0)) {
+        Some(text) if text.chars().nth(MAX_INDENT).is_some() => {
+            let message = format!("json.encode: indent must have at most {MAX_INDENT} characters");
+            return Err(ctx.throw(ErrorKind::Value, message));
+        }
         Some(text) => Some(text.to_string()),
         None => ctx
             .opt_int_arg(0)?
-            .map(|n| " ".repeat(n.clamp(0, 64) as usize)),
+            .map(|n| " ".repeat(n.clamp(0, MAX_INDENT as i64) as usize)),
     };
     let encoder = Encoder {
         text: String::new(),
@@ -59,7 +68,7 @@ pub(super) fn encode_done(ctx: &mut Ctx) -> NativeResult {
 }
 
 /// `json.__encode_step(encoder, open)`: gives the open containers (and a long string that is being written) for the next step, or the text when the
-/// encoder is done. At first `open` holds the value.
+/// encoder is done. At first `open` holds the value. An int at its end is a huge one, which must be replaced by its text.
 pub(super) fn encode_step(ctx: &mut Ctx) -> NativeResult {
     let encoder = ctx.host_arg::<Encoder>(0)?;
     // The text must fit the program's memory, as it will be a string of it.
@@ -84,7 +93,7 @@ pub(super) fn encode_step(ctx: &mut Ctx) -> NativeResult {
             let written = ctx.host(Box::new(written), "text builder");
             return Err(call_prelude(ctx, "__build", &[written]));
         };
-        if step.encoder.text.len() >= STEP_BYTES {
+        if step.encoder.text.len() >= STEP_BYTES || ops::int::is_int(container) {
             break;
         }
         step.element(container, &mut open)?;
@@ -145,10 +154,17 @@ impl Step<'_, '_> {
     fn long_string(&mut self, text: &str, open: &mut Vec<Value>) {
         let level = self.encoder.levels.last_mut().expect("it is on top");
         let end = boundary(text, level.next + STEP_BYTES);
-        write_escaped(&mut self.encoder.text, &text[level.next..end]);
+        let is_plain = level.is_plain;
+        if is_plain {
+            self.encoder.text.push_str(&text[level.next..end]);
+        } else {
+            write_escaped(&mut self.encoder.text, &text[level.next..end]);
+        }
         level.next = end;
         if end == text.len() {
-            self.encoder.text.push('"');
+            if !is_plain {
+                self.encoder.text.push('"');
+            }
             self.encoder.levels.pop();
             open.pop();
         }
@@ -176,7 +192,8 @@ impl Step<'_, '_> {
             write_string(&mut self.encoder.text, text);
             return Ok(());
         }
-        if !key.is_nil() && !key.is_bool() && !key.is_float() && !ops::int::is_int(key) {
+        let is_number = key.is_float() || ops::int::is_int(key) && !is_huge(key);
+        if !key.is_nil() && !key.is_bool() && !is_number {
             let message = format!("json.encode: {} cannot be a key", self.shown(key));
             return Err(self.ctx.throw(ErrorKind::Type, message));
         }
@@ -212,16 +229,17 @@ impl Step<'_, '_> {
     }
 
     fn value(&mut self, value: Value, open: &mut Vec<Value>) -> Result<(), Trap> {
-        if self
-            .ctx
-            .as_str(value)
-            .is_some_and(|text| text.len() > STEP_BYTES)
-        {
-            self.encoder.text.push('"');
+        let text = self.ctx.as_str(value);
+        let is_plain = is_huge(value);
+        if is_plain || text.is_some_and(|text| text.len() > STEP_BYTES) {
+            if !is_plain {
+                self.encoder.text.push('"');
+            }
             open.push(value);
             self.encoder.levels.push(Level {
                 next: 0,
                 is_first: true,
+                is_plain,
             });
             return Ok(());
         }
@@ -251,6 +269,7 @@ impl Step<'_, '_> {
         self.encoder.levels.push(Level {
             next: 0,
             is_first: true,
+            is_plain: false,
         });
         Ok(())
     }
@@ -259,6 +278,11 @@ impl Step<'_, '_> {
         let type_name = self.ctx.type_name(value);
         format!("{} ({type_name})", self.ctx.repr_short(value))
     }
+}
+
+/// An int whose text takes steps.
+fn is_huge(value: Value) -> bool {
+    ops::int::is_int(value) && !ops::text::can_concat(value)
 }
 
 /// The key of an element.

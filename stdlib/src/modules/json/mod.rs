@@ -3,6 +3,8 @@
 mod encode;
 mod parse;
 
+use crate::prelude::builder::Builder;
+use crate::prelude::call_prelude;
 use heddle_vm::native::NativeModule;
 use heddle_vm::natives;
 
@@ -13,6 +15,11 @@ pub(super) static MODULE: NativeModule = NativeModule {
         plain "json.__parse_short" (text) => parse::parse_short;
         plain "json.__parse_step" (parser, text, open) => parse::parse_step;
         plain "json.__parse_done" (parser) => parse::parse_done;
+        plain "json.__long" (parser) => parse::long;
+        plain "json.__long_step" (parser, text, builder) => parse::long_step;
+        plain "json.__builder" () => |ctx| Ok(ctx.host(Box::new(Builder::default()), "text builder"));
+        plain "json.__build" (builder) => |ctx| { let builder = ctx.arg(0); Err(call_prelude(ctx, "__build", &[builder])) };
+        plain "json.__part" (text, from, to) => |ctx| { let args = [ctx.arg(0), ctx.arg(1), ctx.arg(2)]; Err(call_prelude(ctx, "__text_part", &args)) };
         plain "json.__encoder" (indent) => encode::new_encoder;
         plain "json.__encode_step" (encoder, open) => encode::encode_step;
         plain "json.__encode_done" (encoder) => encode::encode_done;

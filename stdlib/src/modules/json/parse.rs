@@ -4,6 +4,7 @@
 //! step and in a list of the program between steps, since only what a program can reach survives a collection. Nesting is
 //! limited, so neither parsing nor what is done with the result can be made arbitrarily deep by a hostile text.
 
+use crate::prelude::builder::Builder;
 use crate::support::settle;
 use heddle_vm::native::{Ctx, NativeResult, Trap};
 use heddle_vm::object::Kind;
@@ -39,7 +40,24 @@ pub(super) struct Parser {
     /// Open containers: `true` for objects.
     kinds: Vec<bool>,
     is_done: bool,
+    long: Long,
 }
+
+/// A string or int at the parser's position that takes steps of its own; its value is put behind the open containers.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Long {
+    Nothing,
+    /// The position is at its quote, then within it.
+    Text,
+    /// It ends here.
+    Int(usize),
+    /// Its value is there.
+    Ready,
+}
+
+/// What string or int takes steps: its bytes.
+const LONG_TEXT: usize = 128 * 1024;
+const LONG_INT: usize = 20_000;
 
 impl Parser {
     fn new() -> Parser {
@@ -48,6 +66,7 @@ impl Parser {
             expect: Expect::Value,
             kinds: Vec::new(),
             is_done: false,
+            long: Long::Nothing,
         }
     }
 }
@@ -60,6 +79,33 @@ pub(super) fn new_parser(ctx: &mut Ctx) -> NativeResult {
 /// `json.__parse_done(parser)`
 pub(super) fn parse_done(ctx: &mut Ctx) -> NativeResult {
     Ok(Value::bool(ctx.host_arg::<Parser>(0)?.is_done))
+}
+
+/// `json.__long(parser)`: nil, or (from, to) for an int whose text is between these bytes; both are nil for a string.
+pub(super) fn long(ctx: &mut Ctx) -> NativeResult {
+    let parser = ctx.host_arg::<Parser>(0)?;
+    match parser.long {
+        Long::Nothing | Long::Ready => Ok(Value::NIL),
+        Long::Text => ctx.tuple(&[Value::NIL, Value::NIL]),
+        Long::Int(end) => {
+            let bounds = [parser.position, end].map(|at| Value::small_int(at as i64));
+            (parser.position, parser.long) = (end, Long::Ready);
+            ctx.tuple(&bounds)
+        }
+    }
+}
+
+/// `json.__long_step(parser, text, builder)`: appends the next part of a long string; true if there is more.
+pub(super) fn long_step(ctx: &mut Ctx) -> NativeResult {
+    let text = ctx.str_arg(1)?;
+    let builder = ctx.host_arg::<Builder>(2)?;
+    ctx.reserve(builder.bytes() + 2 * STEP_BYTES)?;
+    ctx.charge(STEP_BYTES / 8);
+    let parser = ctx.host_arg::<Parser>(0)?;
+    let mut part = String::new();
+    let is_more = Step::new(ctx, text, parser, Vec::new()).string_part(&mut part)?;
+    builder.take(&mut part);
+    Ok(Value::bool(is_more))
 }
 
 /// `json.__parse_short(text)`: in one step.
@@ -117,10 +163,21 @@ impl<'a, 'c> Step<'a, 'c> {
 
     fn run(mut self, end: usize) -> NativeResult {
         loop {
-            if self.parser.position >= end {
+            if self.parser.long == Long::Ready {
+                self.parser.long = Long::Nothing;
+                let value = self.open.pop().unwrap_or(Value::NIL);
+                match self.parser.expect {
+                    Expect::Key | Expect::KeyOrEnd => self.value_of(value)?,
+                    _ => self.complete(value)?,
+                }
+            }
+            if self.parser.position >= end || self.parser.long != Long::Nothing {
                 return self.ctx.list(&self.open);
             }
             let found = self.next_visible();
+            if found.is_none() && self.parser.position < self.bytes.len() {
+                continue;
+            }
             match self.parser.expect {
                 Expect::Value => self.value(found)?,
                 Expect::ValueOrEnd if found == Some(b']') => self.close()?,
@@ -160,14 +217,16 @@ impl<'a, 'c> Step<'a, 'c> {
         }
     }
 
-    /// Skips white space; the byte behind it.
+    /// Skips white space; the byte behind it. `None`: the text ends, or there may be more white space.
     fn next_visible(&mut self) -> Option<u8> {
-        while let Some(&byte) = self.bytes.get(self.parser.position) {
-            if !matches!(byte, b' ' | b'\n' | b'\r' | b'\t') {
-                return Some(byte);
+        let near = self.bytes.len().min(self.parser.position + 2 * STEP_BYTES);
+        for i in self.parser.position..near {
+            if !matches!(self.bytes[i], b' ' | b'\n' | b'\r' | b'\t') {
+                self.parser.position = i;
+                return Some(self.bytes[i]);
             }
-            self.parser.position += 1;
         }
+        self.parser.position = near;
         None
     }
 
@@ -182,6 +241,9 @@ impl<'a, 'c> Step<'a, 'c> {
             Some(b'n') => self.word("null", Value::NIL)?,
             _ => return Err(self.unexpected("a value")),
         };
+        if self.parser.long != Long::Nothing {
+            return Ok(());
+        }
         self.complete(value)
     }
 
@@ -234,7 +296,19 @@ impl<'a, 'c> Step<'a, 'c> {
             return Err(self.unexpected("a key in double quotes"));
         }
         let key = self.string()?;
-        if self.next_visible() != Some(b':') {
+        if self.parser.long != Long::Nothing {
+            return Ok(());
+        }
+        self.value_of(key)
+    }
+
+    /// Behind a key.
+    fn value_of(&mut self, key: Value) -> Result<(), Trap> {
+        let mut found = self.next_visible();
+        while found.is_none() && self.parser.position < self.bytes.len() {
+            found = self.next_visible();
+        }
+        if found != Some(b':') {
             return Err(self.unexpected("a colon"));
         }
         self.parser.position += 1;
@@ -251,8 +325,10 @@ impl<'a, 'c> Step<'a, 'c> {
         Ok(value)
     }
 
+    /// The string at the position, unless it is long.
     fn string(&mut self) -> NativeResult {
         let start = self.parser.position + 1;
+        let most = start + LONG_TEXT;
         let mut i = start;
         loop {
             match self.bytes.get(i) {
@@ -262,6 +338,7 @@ impl<'a, 'c> Step<'a, 'c> {
                 }
                 Some(b'\\') => break,
                 Some(0..0x20) | None => return Err(self.bad_string(i)),
+                Some(_) if i >= most => return Ok(self.is_long()),
                 Some(_) => i += 1,
             }
         }
@@ -274,9 +351,46 @@ impl<'a, 'c> Step<'a, 'c> {
                     self.parser.position = i + 1;
                     return Ok(self.ctx.str(&out));
                 }
+                _ if i >= most => return Ok(self.is_long()),
                 Some(b'\\') => {
                     out.push_str(&self.text[from..i]);
                     i = self.escape(i + 1, &mut out)?;
+                    from = i;
+                }
+                Some(0..0x20) | None => return Err(self.bad_string(i)),
+                Some(_) => i += 1,
+            }
+        }
+    }
+
+    /// Leaves the string at the position to steps.
+    fn is_long(&mut self) -> Value {
+        self.parser.long = Long::Text;
+        self.parser.position += 1;
+        Value::UNSET
+    }
+
+    /// Appends a part of a long string to `out`; false if it was the last.
+    fn string_part(&mut self, out: &mut String) -> Result<bool, Trap> {
+        let mut from = self.parser.position;
+        let most = from + STEP_BYTES;
+        let mut i = from;
+        loop {
+            match self.bytes.get(i) {
+                Some(b'"') => {
+                    out.push_str(&self.text[from..i]);
+                    self.parser.position = i + 1;
+                    self.parser.long = Long::Ready;
+                    return Ok(false);
+                }
+                Some(_) if i >= most && self.text.is_char_boundary(i) => {
+                    out.push_str(&self.text[from..i]);
+                    self.parser.position = i;
+                    return Ok(true);
+                }
+                Some(b'\\') => {
+                    out.push_str(&self.text[from..i]);
+                    i = self.escape(i + 1, out)?;
                     from = i;
                 }
                 Some(0..0x20) | None => return Err(self.bad_string(i)),
@@ -380,6 +494,10 @@ impl<'a, 'c> Step<'a, 'c> {
         if !is_valid {
             return Err(self.fail(format!("malformed number {}", cut(text))));
         }
+        if !is_float && i - start > LONG_INT {
+            self.parser.long = Long::Int(i);
+            return Ok(Value::UNSET);
+        }
         self.parser.position = i;
         if !is_float {
             if let Ok(n) = text.parse::<i64>() {
@@ -410,8 +528,9 @@ impl<'a, 'c> Step<'a, 'c> {
     /// A `ValueError` at the current position.
     fn fail(&mut self, message: String) -> Trap {
         let before = &self.text[..self.parser.position.min(self.text.len())];
-        let line = before.bytes().filter(|&b| b == b'\n').count() + 1;
-        let column = before.chars().rev().take_while(|&c| c != '\n').count() + 1;
+        let line = memchr::memchr_iter(b'\n', before.as_bytes()).count() + 1;
+        let start = memchr::memrchr(b'\n', before.as_bytes()).map_or(0, |i| i + 1);
+        let column = before[start..].chars().count() + 1;
         self.ctx.throw(
             ErrorKind::Value,
             format!("json.parse: {message}, line {line}, column {column}"),

@@ -1,6 +1,6 @@
 //! Arithmetic: operators of types first, then numbers and texts; the operations that are exchanged for forms that fit their operands.
 
-use super::Done;
+use super::{Done, before_alloc};
 use crate::bytecode::{Op, Word};
 use crate::engine::sym;
 use crate::object::Kind;
@@ -53,7 +53,7 @@ fn binary(t: &mut Thread, dest: usize, op: BinaryOp, x: Value, y: Value) -> Done
 macro_rules! binary_ops {
     ($($name:ident $op:ident $right:ident;)*) => {$(
         pub(crate) fn $name(t: &mut Thread, w: Word) -> Done {
-            t.poll();
+            before_alloc(t);
             let (x, y) = $right(t, w);
             binary(t, w.a(), BinaryOp::$op, x, y)
         }
@@ -126,7 +126,7 @@ fn unary(
     name: Sym,
     f: fn(&mut crate::heap::Heap, Value) -> ops::OpResult,
 ) -> Done {
-    t.poll();
+    before_alloc(t);
     let x = t.reg(w.b());
     if (x.is_kind(Kind::Struct) || x.is_kind(Kind::Variant))
         && let Some(method) = t.engine().type_info(x.type_id()).method(name)

@@ -122,6 +122,13 @@ pub(crate) fn Invoke(t: &mut Thread, w: Word) -> Done {
             if method.is_kind(Kind::Native) {
                 let native = method.as_object().cast::<NativeFunction>();
                 if (*native).header.aux as usize == w.c() && (*(*native).def).host.is_none() {
+                    if w.op() == Some(Op::Invoke) && method != t.list_push {
+                        let word = cache.sub(1).cast::<std::sync::atomic::AtomicU64>();
+                        (*word).store(
+                            w.with_op(Op::InvokeNative).0,
+                            std::sync::atomic::Ordering::Relaxed,
+                        );
+                    }
                     return t.call_plain(&*(*native).def, w.a(), w.c(), w.b());
                 }
             }
@@ -130,6 +137,28 @@ pub(crate) fn Invoke(t: &mut Thread, w: Word) -> Done {
     }
     let name = t.engine_symbol(w.imm());
     t.invoke(w.a(), w.c(), w.b(), name, &[], Some(cache))
+}
+pub(crate) fn InvokeNative(t: &mut Thread, w: Word) -> Done {
+    let receiver = t.reg(w.a() + 2);
+    let cache = t.pc.cast_mut();
+    // SAFETY: verified: a cache word follows. What it remembers is a method of the type.
+    unsafe {
+        if receiver.is_object()
+            && let Some(index) = fast::in_word(cache, (*receiver.as_object()).type_id)
+        {
+            let method = *t.methods.add(index as usize);
+            let native = method.as_object().cast::<NativeFunction>();
+            if (*native).header.kind == Kind::Native
+                && (*native).header.aux as usize == w.c()
+                && (*(*native).def).host.is_none()
+            {
+                t.charge_call()?;
+                t.pc = t.pc.add(1);
+                return t.call_plain(&*(*native).def, w.a(), w.c(), w.b());
+            }
+        }
+    }
+    Invoke(t, w)
 }
 pub(crate) fn InvokePush(t: &mut Thread, w: Word) -> Done {
     Invoke(t, w)

@@ -1,7 +1,7 @@
 //! Lists, tuples, maps, ranges and structs: made, filled, taken apart.
 
-use super::Done;
 use super::index::set_index;
+use super::{Done, before_alloc};
 use crate::bytecode::Word;
 use crate::object::{Instance, Kind, TypeObject};
 use crate::ops;
@@ -10,7 +10,7 @@ use crate::types::ErrorKind;
 use crate::value::Value;
 
 pub(crate) fn NewList(t: &mut Thread, w: Word) -> Done {
-    t.poll();
+    before_alloc(t);
     // SAFETY: verified: the run lies in the frame.
     let items = unsafe { std::slice::from_raw_parts(t.base.add(w.b()), w.c()) };
     let made = ops::list::new(&mut t.heap, items);
@@ -19,7 +19,7 @@ pub(crate) fn NewList(t: &mut Thread, w: Word) -> Done {
     Ok(())
 }
 pub(crate) fn ListAppend(t: &mut Thread, w: Word) -> Done {
-    t.poll();
+    before_alloc(t);
     let list = t.reg(w.a());
     if !list.is_kind(Kind::List) {
         return Err(t.throw_new(ErrorKind::Type, "only a list can be appended to"));
@@ -32,7 +32,7 @@ pub(crate) fn ListAppend(t: &mut Thread, w: Word) -> Done {
     Ok(())
 }
 pub(crate) fn ListToTuple(t: &mut Thread, w: Word) -> Done {
-    t.poll();
+    before_alloc(t);
     // SAFETY: verified programs pass lists only; anything else has no elements.
     let items: &[Value] = t.elements(t.reg(w.b())).unwrap_or(&[]);
     let made = ops::list::new_tuple(&mut t.heap, items);
@@ -41,7 +41,7 @@ pub(crate) fn ListToTuple(t: &mut Thread, w: Word) -> Done {
     Ok(())
 }
 pub(crate) fn NewTuple(t: &mut Thread, w: Word) -> Done {
-    t.poll();
+    before_alloc(t);
     // SAFETY: verified: the run lies in the frame.
     let items = unsafe { std::slice::from_raw_parts(t.base.add(w.b()), w.c()) };
     let made = ops::list::new_tuple(&mut t.heap, items);
@@ -50,7 +50,7 @@ pub(crate) fn NewTuple(t: &mut Thread, w: Word) -> Done {
     Ok(())
 }
 pub(crate) fn NewMap(t: &mut Thread, w: Word) -> Done {
-    t.poll();
+    before_alloc(t);
     let made = ops::map::new_map(&mut t.heap, w.imm().clamp(0, 1 << 16) as usize);
     let map = t.checked(made)?;
     t.set_reg(w.a(), map);
@@ -60,7 +60,7 @@ pub(crate) fn MapInsert(t: &mut Thread, w: Word) -> Done {
     set_index(t, t.reg(w.a()), t.reg(w.b()), t.reg(w.c()))
 }
 pub(crate) fn NewRange(t: &mut Thread, w: Word) -> Done {
-    t.poll();
+    before_alloc(t);
     let (start, end) = (t.reg(w.b()), t.reg(w.c()));
     let result = ops::range::new(&mut t.heap, start, end, w.imm() == 1);
     let value = t.checked(result)?;
@@ -68,7 +68,7 @@ pub(crate) fn NewRange(t: &mut Thread, w: Word) -> Done {
     Ok(())
 }
 pub(crate) fn NewStruct(t: &mut Thread, w: Word) -> Done {
-    t.poll();
+    before_alloc(t);
     let ty = t.constant(w.imm());
     // SAFETY: verified: the constant is a type with `c` fields.
     let template = unsafe { (*ty.as_object().cast::<TypeObject>()).template };
@@ -111,7 +111,7 @@ pub(crate) fn Unpack(t: &mut Thread, w: Word) -> Done {
     }
 }
 pub(crate) fn SliceRest(t: &mut Thread, w: Word) -> Done {
-    t.poll();
+    before_alloc(t);
     let items = t.elements(t.reg(w.b())).unwrap_or(&[]);
     let end = items.len().saturating_sub(w.imm().max(0) as usize);
     let rest = items.get(w.c()..end).unwrap_or(&[]);

@@ -1,7 +1,7 @@
 //! Fields, members and methods of objects, with what inline caches remember of them.
 
-use super::Done;
 use super::index::set_index;
+use super::{Done, before_alloc};
 use crate::bytecode::Word;
 use crate::engine::sym;
 use crate::interp::frame;
@@ -36,7 +36,7 @@ pub(crate) fn GetField(t: &mut Thread, w: Word) -> Done {
             return Ok(());
         }
     }
-    t.poll();
+    before_alloc(t);
     let object = t.reg(w.b());
     let value = t.get_field(object, name, false)?;
     t.set_reg(w.a(), value);

@@ -1,7 +1,7 @@
 //! Generators: their beginning, `yield` and end, as the loops see it that resume them.
 
 use super::loops::{Step, element};
-use super::{Done, leave_frame, take_jump};
+use super::{Done, before_alloc, leave_frame, take_jump};
 use crate::bytecode::{Op, Word};
 use crate::interp::unwind::resumed_by;
 use crate::thread::Thread;
@@ -9,7 +9,7 @@ use crate::types::ErrorKind;
 use crate::value::Value;
 
 pub(crate) fn GenBegin(t: &mut Thread, _: Word) -> Done {
-    t.poll();
+    before_alloc(t);
     t.begin_generator();
     Ok(())
 }

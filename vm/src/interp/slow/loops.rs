@@ -1,15 +1,16 @@
 //! Loops: fuel, ranges of ints, and iteration over everything else. A step reads the state in three registers: source, position, length at the start.
 
 use super::comparison::quick_order;
-use super::{Done, take_jump};
+use super::{Done, before_alloc, take_jump};
 use crate::bytecode::Word;
 use crate::engine::{Hook, sym};
 use crate::interp::frame;
 use crate::interp::unwind::{generator_state, resumed_by};
 use crate::native::Trap;
-use crate::object::{Closure as ClosureObject, Generator, Kind, List, Map, Tuple};
+use crate::object::{Closure as ClosureObject, Generator, Kind, List, Map, Tuple, type_id};
 use crate::ops;
 use crate::ops::arith::BinaryOp;
+use crate::task::Wait;
 use crate::thread::Thread;
 use crate::types::ErrorKind;
 use crate::value::Value;
@@ -92,7 +93,7 @@ pub(crate) fn IterNew(t: &mut Thread, w: Word) -> Done {
             t.set_reg(a + 1, Value::small_int(0));
             t.set_reg(a + 2, Value::small_int(0));
             if let Some(method) = info.method(sym::ITER) {
-                t.poll();
+                before_alloc(t);
                 let _ = method;
                 return t.call_hook(Hook::IterNew, a, &[t.reg(w.b())]);
             }
@@ -247,7 +248,7 @@ fn step(t: &mut Thread, w: Word, pairs: bool) -> Result<Step, Trap> {
             match text[at..].chars().next() {
                 Some(c) => {
                     advance(t, at + c.len_utf8());
-                    t.poll();
+                    before_alloc(t);
                     let mut buffer = [0; 4];
                     let v = ops::text::new_reserved(&mut t.heap, c.encode_utf8(&mut buffer));
                     return element(t, v, pairs);
@@ -283,6 +284,18 @@ fn step(t: &mut Thread, w: Word, pairs: bool) -> Result<Step, Trap> {
             t.resume_generator(x, top, w.b(), None, reason)?;
             Step::Pushed
         }
+        Some(Kind::Handle) if !pairs && x.type_id() == type_id::CHANNEL => {
+            t.charge_call()?;
+            let channel = crate::shared::object_of(x, type_id::CHANNEL).expect("just tested");
+            match t.receive_from(channel, Wait::Loop) {
+                Ok(Some(value)) => Step::Value(value),
+                Ok(None) => Step::End,
+                Err(trap) => {
+                    t.wait_dest = w.b();
+                    return Err(trap);
+                }
+            }
+        }
         _ if pairs => {
             // A generator over it takes its place, and this instruction runs again.
             t.charge_call()?;
@@ -298,6 +311,15 @@ fn step(t: &mut Thread, w: Word, pairs: bool) -> Result<Step, Trap> {
         }
     })
 }
+impl Thread {
+    /// The running task waited in a loop over a channel, which was closed: the loop ends. `pc` is behind the loop's instruction.
+    pub(crate) fn end_loop(&mut self) {
+        // SAFETY: as said.
+        let word = Word(unsafe { *self.pc.sub(1) });
+        take_jump(self, word);
+    }
+}
+
 /// A loop over pairs takes each value apart.
 pub(super) fn element(t: &mut Thread, v: Value, pairs: bool) -> Result<Step, Trap> {
     if !pairs {

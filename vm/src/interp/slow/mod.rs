@@ -39,6 +39,16 @@ use crate::bytecode::Word;
 use crate::native::Trap;
 use crate::thread::Thread;
 
+/// Before an operation that allocates: all values are in registers, so this may collect. Where that leaves the heap over its limit, the
+/// next safepoint, which throws, comes at once: until then every few allocations would collect again in vain.
+#[inline]
+fn before_alloc(t: &mut Thread) {
+    t.poll();
+    if t.heap.is_over_limit() {
+        t.end_slice();
+    }
+}
+
 type Done = Result<(), Trap>;
 
 macro_rules! never {

@@ -1,6 +1,6 @@
 //! Names: globals, variables of modules, imports, captures and cells, and the closures made over them.
 
-use super::Done;
+use super::{Done, before_alloc};
 use crate::bytecode::{CaptureSource, Op, Word};
 use crate::interp::frame;
 use crate::module::{Link, Proto, Slot};
@@ -150,7 +150,7 @@ pub(crate) fn SetCaptureCell(t: &mut Thread, w: Word) -> Done {
     store_cell(t, cell, t.reg(w.a()))
 }
 pub(crate) fn NewCell(t: &mut Thread, w: Word) -> Done {
-    t.poll();
+    before_alloc(t);
     let cell = t.heap.alloc(
         Header::new(Kind::Cell, type_id::INTERNAL, 0),
         size_of::<Cell>(),
@@ -190,7 +190,7 @@ pub(crate) fn CheckSet(t: &mut Thread, w: Word) -> Done {
     Ok(())
 }
 pub(crate) fn Closure(t: &mut Thread, w: Word) -> Done {
-    t.poll();
+    before_alloc(t);
     // SAFETY: the running frame's prototype lives as long as the engine.
     let running: &'static Proto = unsafe { &*frame::proto(t.base) };
     let Some(Link::Proto(proto)) = running.links.get(&(w.imm() as u32)) else {

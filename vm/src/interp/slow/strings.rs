@@ -1,6 +1,6 @@
 //! Texts made from values: `str`, format, interpolation.
 
-use super::Done;
+use super::{Done, before_alloc};
 use crate::bytecode::Word;
 use crate::engine::Hook;
 use crate::object::Kind;
@@ -16,7 +16,7 @@ pub(crate) fn ToStr(t: &mut Thread, w: Word) -> Done {
     t.call_hook(Hook::Str, w.a(), &[x])
 }
 pub(crate) fn Format(t: &mut Thread, w: Word) -> Done {
-    t.poll();
+    before_alloc(t);
     let x = t.reg(w.b());
     let spec = t.constant(w.imm());
     let is_simple = !x.is_object()
@@ -33,7 +33,7 @@ pub(crate) fn Format(t: &mut Thread, w: Word) -> Done {
     Ok(())
 }
 pub(crate) fn Concat(t: &mut Thread, w: Word) -> Done {
-    t.poll();
+    before_alloc(t);
     // SAFETY: verified: the run lies in the frame.
     let parts = unsafe { std::slice::from_raw_parts(t.base.add(w.b()), w.c()) };
     let value = match ops::text::concat(&mut t.heap, parts) {

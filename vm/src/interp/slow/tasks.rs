@@ -1,13 +1,13 @@
 //! Tasks: started, left for others, ended; what a handle of one says.
 
-use super::Done;
+use super::{Done, before_alloc};
 use crate::bytecode::Word;
 use crate::native::Trap;
 use crate::thread::Thread;
 use crate::value::Value;
 
 pub(crate) fn Spawn(t: &mut Thread, w: Word) -> Done {
-    t.poll();
+    before_alloc(t);
     t.charge_call()?;
     let (kind, copied) = (w.imm() as u32 & 3, w.imm() as u32 >> 2);
     let name = t.reg(w.a() + 2 + w.c());

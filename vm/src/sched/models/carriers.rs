@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::engine::Engine;
+use crate::sched::choices::Schedule;
 use crate::sched::registry::{self, Part};
 use crate::sched::wait::Claimed;
 use crate::sched::{CarrierSlot, Next, block};
@@ -35,10 +36,20 @@ fn scheduler(carriers: usize) -> (Arc<Scheduler>, Own) {
         memory: 0,
         depth: 1,
         stress: Stress::None,
+        slice: 1,
         script_args: Box::default(),
     };
     let output = Box::new(std::io::sink());
-    Scheduler::new(ENGINE.clone(), settings, carriers, output)
+    let made = Scheduler::new(
+        ENGINE.clone(),
+        settings,
+        Schedule::Ordinary,
+        carriers,
+        output,
+    );
+    // The models' threads are all that there are.
+    made.0.note_host(true);
+    made
 }
 /// A thread with one task that is ready, known to the registry.
 fn ready_thread(scheduler: &Arc<Scheduler>, own: &Own) -> Arc<ThreadBlock> {
