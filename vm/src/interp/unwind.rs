@@ -70,7 +70,7 @@ impl Thread {
             Trap::Suspend if self.nesting > 0 => {
                 self.abandon_wait();
                 self.throw_new(
-                    ErrorKind::Error,
+                    ErrorKind::Blocking,
                     "cannot wait here: a native function of the host is on the stack",
                 );
                 self.unwind()

@@ -12,11 +12,12 @@
 
 use super::{Next, Own, Scheduler, ThreadBlock};
 use crate::engine::Engine;
-use crate::sync::Ordering;
+use crate::sync::{
+    AtomicBool, AtomicUsize, Builder, Condvar, JoinHandle, Mutex, MutexGuard, Ordering, fence,
+    mutation,
+};
 use crate::thread::{Carrier, Thread};
-use parking_lot::{Condvar, Mutex};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, fence};
 use std::time::Duration;
 
 /// How long the host's OS thread sleeps at most before it looks for an interrupt.
@@ -33,7 +34,9 @@ struct State {
     /// A carrier looks at what the others have: they stand still.
     is_paused: bool,
     /// The earliest time until which some carrier sleeps at most; `u64::MAX`: none.
-    handles: Vec<std::thread::JoinHandle<()>>,
+    /// The host was woken because of the end or a deadlock, and has not looked yet.
+    is_host_told: bool,
+    handles: Vec<JoinHandle<()>>,
     /// Queues of carriers that were stopped, for those that are started after them.
     spare: Vec<Own>,
 }
@@ -59,6 +62,7 @@ impl Idle {
                 is_stopping: false,
                 is_deadlocked: false,
                 is_paused: false,
+                is_host_told: false,
                 handles: Vec::new(),
                 spare: Vec::new(),
             }),
@@ -67,6 +71,31 @@ impl Idle {
             carriers: AtomicUsize::new(1),
             is_searching: AtomicBool::new(false),
         }
+    }
+}
+
+#[cfg(loom)]
+impl Scheduler {
+    /// Another carrier, which a model runs itself.
+    pub(super) fn count_carrier(&self) -> Own {
+        let mut state = self.idle.state.lock();
+        let own = self.open_slot(state.carriers);
+        state.carriers += 1;
+        self.idle.carriers.store(state.carriers, Ordering::Relaxed);
+        own
+    }
+    /// Lets a carrier run that was counted.
+    pub(super) fn start_counted(self: &Arc<Self>, own: Own) {
+        let scheduler = self.clone();
+        let started = Builder::new().spawn(move || {
+            let own = super::models::run_carrier(&scheduler, own);
+            scheduler.idle.state.lock().spare.push(own);
+        });
+        let handle = started.expect("the model has so many OS threads");
+        self.idle.state.lock().handles.push(handle);
+    }
+    pub(super) fn carrier_count(&self) -> usize {
+        self.idle.state.lock().carriers
     }
 }
 
@@ -87,7 +116,9 @@ impl Scheduler {
         if idle.sleeping.load(Ordering::Relaxed) > 0 {
             if !idle.is_searching.swap(true, Ordering::AcqRel) {
                 // The lock orders this after the sleeper's last look, or before it.
-                drop(idle.state.lock());
+                if mutation!("called_unlocked", true, false) {
+                    drop(idle.state.lock());
+                }
                 idle.changed.notify_one();
             }
         } else if idle.carriers.load(Ordering::Relaxed) < self.max_carriers() {
@@ -97,7 +128,8 @@ impl Scheduler {
     #[cold]
     fn start_carrier(self: &Arc<Self>) {
         let mut state = self.idle.state.lock();
-        if state.carriers >= self.max_carriers() || state.is_stopping {
+        let is_stopping = mutation!("started_after_stop", state.is_stopping, false);
+        if state.carriers >= self.max_carriers() || is_stopping {
             return;
         }
         let own = match state.spare.pop() {
@@ -111,13 +143,14 @@ impl Scheduler {
         // The queues stay here if the OS thread cannot be started.
         let own = Arc::new(Mutex::new(Some(own)));
         let taken = own.clone();
-        let started = std::thread::Builder::new()
-            .name("heddle-carrier".into())
-            .spawn(move || {
-                let own = taken.lock().take().expect("given once");
-                let own = Carrier::for_scheduler(&scheduler, own).run(&scheduler);
-                scheduler.idle.state.lock().spare.push(own);
-            });
+        let started = Builder::new().name("heddle-carrier".into()).spawn(move || {
+            let own = taken.lock().take().expect("given once");
+            #[cfg(not(loom))]
+            let own = Carrier::for_scheduler(&scheduler, own).run(&scheduler);
+            #[cfg(loom)]
+            let own = super::models::run_carrier(&scheduler, own);
+            scheduler.idle.state.lock().spare.push(own);
+        });
         match started {
             Ok(handle) => state.handles.push(handle),
             // The system has no more: those that run do all the work.
@@ -199,20 +232,24 @@ impl Scheduler {
             idle.sleeping.store(state.sleeping, Ordering::SeqCst);
             fence(Ordering::SeqCst);
             let deadline = self.next_deadline();
-            let mut is_over = false;
-            if !self.has_any_queued() && !self.migrants.has_for(own.number, state.carriers) {
-                if state.sleeping == state.carriers
+            if is_host {
+                state.is_host_told = false;
+            }
+            let has_nothing =
+                !self.has_any_queued() && !self.migrants.has_for(own.number, state.carriers);
+            if mutation!("no_second_look", has_nothing, true) {
+                let is_done = self.is_done();
+                // If nobody runs and nothing will come: done, or a deadlock. Done, too, if all that goes on are threads that the program does not wait for.
+                let is_last = state.sleeping == state.carriers
                     && deadline == u64::MAX
-                    && self.migrants.is_empty()
-                {
-                    // Nobody runs, and nothing will come: done, or a deadlock.
-                    is_over = true;
-                    if !self.is_done() {
-                        state.is_deadlocked = true;
-                    }
-                    if !is_host {
-                        idle.changed.notify_all();
-                    }
+                    && self.migrants.is_empty();
+                state.is_deadlocked |= is_last && !is_done;
+                let is_end = is_last || mutation!("end_not_told", is_done, false);
+                let must_tell = !is_host && is_end && !state.is_host_told;
+                if must_tell && mutation!("deadlock_not_told", true, false) {
+                    // All, since it is not said whom one call wakes; once, so that those who only sleep again do not wake each other for ever.
+                    state.is_host_told = mutation!("told_again_and_again", true, false);
+                    idle.changed.notify_all();
                 }
                 if state.is_deadlocked && is_host {
                     state.is_deadlocked = false;
@@ -220,8 +257,9 @@ impl Scheduler {
                     idle.sleeping.store(state.sleeping, Ordering::Relaxed);
                     return Next::Deadlock;
                 }
-                let has_no_wait = is_host && is_over || self.choices.jump(deadline);
-                if !has_no_wait {
+                // What has ended between the host's look and the lock told nobody: it had not been waiting yet.
+                let is_over = is_host && mutation!("done_not_looked_for", is_done, false);
+                if !is_over && !self.choices.jump(deadline) {
                     self.sleep(&mut state, deadline, is_host);
                 }
             }
@@ -275,7 +313,7 @@ impl Scheduler {
         self.control.fetch_and(!super::PAUSED, Ordering::Release);
         self.idle.changed.notify_all();
     }
-    fn sleep(&self, state: &mut parking_lot::MutexGuard<'_, State>, deadline: u64, is_host: bool) {
+    fn sleep(&self, state: &mut MutexGuard<'_, State>, deadline: u64, is_host: bool) {
         let until_deadline = match deadline {
             u64::MAX => None,
             at => Some(Duration::from_nanos(at.saturating_sub(self.now()))),
@@ -320,6 +358,7 @@ impl Scheduler {
         state.is_stopping = false;
         state.is_deadlocked = false;
         state.is_paused = false;
+        state.is_host_told = false;
         self.idle.carriers.store(1, Ordering::Relaxed);
         self.idle.sleeping.store(0, Ordering::Relaxed);
         self.idle.is_searching.store(false, Ordering::Relaxed);

@@ -13,6 +13,7 @@
 //! | `timers` | what is due when |
 //! | `scope` | structured concurrency |
 //! | `sites` | where tasks and threads were started |
+//! | `models` | model checks of all that |
 //!
 //! The protocol is told in `docs/scheduler.md`.
 
@@ -20,6 +21,8 @@ pub(crate) mod block;
 pub(crate) mod choices;
 mod idle;
 mod migrants;
+#[cfg(loom)]
+pub(crate) mod models;
 mod queues;
 mod registry;
 pub(crate) mod scope;
@@ -32,19 +35,18 @@ pub(crate) use idle::carrier_loop;
 pub(crate) use queues::Own;
 
 use crate::engine::Engine;
-use crate::sync::{AtomicBool, AtomicU64, Ordering};
+use crate::sync::{AtomicBool, AtomicU64, AtomicUsize, Ordering, fence, mutation};
 use crate::task::Task;
 use crate::thread::{Settings, Stress};
 use choices::Choices;
-use crossbeam_deque::Injector;
 use idle::Idle;
 use migrants::Migrants;
 use parking_lot::Mutex;
-use queues::{Others, Queued};
+use queues::{Injector, Others, Queued};
 use registry::Part;
 use sites::Sites;
 use std::io::Write;
-use std::sync::atomic::{AtomicPtr, AtomicU8, AtomicUsize};
+use std::sync::atomic::{AtomicPtr, AtomicU8};
 use std::sync::{Arc, OnceLock};
 use timers::{Fired, Shard};
 
@@ -363,7 +365,9 @@ impl Scheduler {
             if (*block).signal.push(task) {
                 self.injector.push(Queued(block));
                 // A carrier that is about to sleep either finds it there, or is seen here.
-                std::sync::atomic::fence(Ordering::SeqCst);
+                if mutation!("injector_unfenced", true, false) {
+                    fence(Ordering::SeqCst);
+                }
                 self.help();
             }
         }

@@ -10,7 +10,7 @@
 
 use super::scope::Scope;
 use super::wait::{Claimed, NodeKind, Waiter, insert_before, unlink};
-use crate::sync::{AtomicU64, Lock, Ordering};
+use crate::sync::{AtomicU64, Lock, Ordering, mutation};
 use crate::task::Task;
 use std::sync::Arc;
 
@@ -88,10 +88,14 @@ impl Shard {
     /// # Safety
     /// See the head of the file; the waiter is in this shard or in no list.
     pub(crate) unsafe fn remove(&self, waiter: *mut Waiter) -> bool {
+        // SAFETY: promised by the caller.
+        let before = mutation!("timer_looked_unlocked", true, unsafe {
+            (*waiter).is_linked()
+        });
         let mut wheel = self.wheel.lock();
         // SAFETY: promised by the caller.
         unsafe {
-            if !(*waiter).is_linked() {
+            if !mutation!("timer_looked_unlocked", (*waiter).is_linked(), before) {
                 return false;
             }
             unlink(waiter);
@@ -130,7 +134,9 @@ impl Shard {
                     }
                     NodeKind::Arm => {
                         let task = (*first).task();
-                        if (*task).claim.try_claim(Claimed::TimedOut) {
+                        if mutation!("late_timer_wakes", false, true)
+                            | (*task).claim.try_claim(Claimed::TimedOut)
+                        {
                             fired.tasks.push(task);
                         }
                     }
@@ -145,6 +151,16 @@ impl Shard {
         *self.wheel.lock() = None;
         self.next.store(u64::MAX, Ordering::Release);
     }
+}
+
+/// The first of a ring.
+///
+/// # Safety
+/// Under the lock; it is a head's.
+unsafe fn first_of(head: *mut Waiter) -> Option<*mut Waiter> {
+    // SAFETY: promised by the caller; a ring leads to itself at least.
+    let first = unsafe { (*head).next };
+    (first != head).then_some(first)
 }
 
 impl Wheel {
@@ -288,16 +304,6 @@ impl Wheel {
             }
         }
     }
-}
-
-/// The first timer of a ring.
-///
-/// # Safety
-/// Under the lock.
-unsafe fn first_of(head: *mut Waiter) -> Option<*mut Waiter> {
-    // SAFETY: promised by the caller.
-    let first = unsafe { (*head).next };
-    (first != head).then_some(first)
 }
 
 impl Drop for Wheel {

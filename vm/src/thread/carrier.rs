@@ -11,7 +11,7 @@ use crate::sched::block::{CANCEL, KILL, Outcome, SCOPES};
 use crate::sched::{Next, Own, Scheduler, ThreadBlock, sites::NO_SITE};
 use crate::shared::Message;
 use crate::sync::Ordering;
-use crate::task::{self, ReadyQueue, Stack, Task, Wait, flag};
+use crate::task::{self, Stack, Task, Wait, flag};
 use crate::types::ErrorKind;
 use crate::value::Value;
 use std::mem::ManuallyDrop;
@@ -281,13 +281,13 @@ impl Thread {
 
     /// Takes the parts of a thread whose state is running.
     fn mount_thread(&mut self, block: BlockRef) {
-        if self.stack_owner != block.as_ptr() {
+        if self.stack_owner != block.id {
             // What frames of another thread left in the run stack are values of another heap.
             self.clear_run_stack();
-            self.stack_owner = block.as_ptr();
+            self.stack_owner = block.id;
         }
         // SAFETY: the state is running, and this carrier made it so.
-        let mounted = unsafe { &mut *block.parts.get() };
+        let mounted = unsafe { &mut *block.parts.get_mut() };
         debug_assert!(self.heap.is_fresh());
         // A machine without a thread has an empty heap, which owns nothing.
         std::mem::forget(std::mem::replace(&mut self.heap, mounted.take_heap()));
@@ -298,7 +298,7 @@ impl Thread {
     /// Puts the parts back.
     pub(super) fn park_thread(&mut self) {
         // SAFETY: as in `mount_thread`; it is still so.
-        let mounted = unsafe { &mut *self.block.parts.get() };
+        let mounted = unsafe { &mut *self.block.parts.get_mut() };
         mounted.put_heap(std::mem::replace(&mut self.heap, Heap::new(0)));
         self.parts.set_to_none();
         self.thrown = Value::NIL;
@@ -474,11 +474,11 @@ impl Thread {
         };
         let memory_limit = self.memory_limit;
         self.park_thread();
-        // The run stack may hold values of its heap, and another thread may get its address.
+        // The run stack may hold values of its heap.
         self.clear_run_stack();
-        self.stack_owner = std::ptr::null();
+        self.stack_owner = 0;
         // SAFETY: still ours: the state is running.
-        let mounted = unsafe { &mut *block.parts.get() };
+        let mounted = unsafe { &mut *block.parts.get_mut() };
         mounted.parts.more = None;
         let mut is_refused = false;
         let (message, rest) = match Message::parcel(mounted.take_heap(), value) {
@@ -493,22 +493,15 @@ impl Thread {
             }
         };
         drop(rest);
-        let mut woken = ReadyQueue::default();
-        let (is_joined, is_detached, counts) = {
+        let (mut woken, is_joined, is_detached, counts) = {
             let mut end = block.end.lock();
-            end.outcome = match has_failed {
+            let outcome = match has_failed {
                 _ if is_refused => Outcome::Refused(message),
                 false => Outcome::Returned(message),
                 true => Outcome::Failed(message),
             };
-            end.stopped = stopped;
-            // SAFETY: under the lock of the list's owner.
-            while let Some(waiter) = unsafe { end.joiners.claim_first() } {
-                // SAFETY: claimed.
-                woken.push_back(unsafe { (*waiter).task() });
-                end.is_joined = true;
-            }
-            (end.is_joined, end.is_detached, !end.is_uncounted)
+            let woken = end.finish(outcome, stopped);
+            (woken, end.is_joined, end.is_detached, !end.is_uncounted)
         };
         block.signal.end();
         let was_stopped = stopped != Stopped::No;
@@ -960,5 +953,31 @@ impl Thread {
     fn ended_error(&mut self, message: &str) -> Value {
         let message = self.text_value(message);
         self.new_error(ErrorKind::Cancelled, message)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::thread::Options;
+
+    /// A block that gets the address of one that has ended elsewhere is another thread: what that left in this carrier's run stack is cleared.
+    #[test]
+    fn a_thread_at_the_address_of_an_ended_one_gets_a_clear_stack() {
+        let mut machine = Thread::new(crate::Engine::new(), Options::default());
+        machine.park_thread();
+        let thread = |id| ThreadBlock::new(id, Mounted::new(0), None, None, NO_SITE);
+        let mut block = Arc::new(thread(2));
+        machine.mount_thread(BlockRef::new(&block));
+        // SAFETY: slots of the run stack.
+        unsafe { *machine.stack.start = Value::small_int(7) };
+        machine.stack_limit = machine.stack.start.wrapping_add(1);
+        machine.park_thread();
+        *Arc::get_mut(&mut block).expect("nobody else holds it") = thread(3);
+        machine.mount_thread(BlockRef::new(&block));
+        assert_eq!(machine.stack_slot(0).bits(), 0);
+        machine.park_thread();
+        let main = BlockRef::new(&machine.main);
+        machine.mount_thread(main);
     }
 }

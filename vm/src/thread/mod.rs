@@ -14,6 +14,8 @@ pub(crate) mod report;
 mod runtime;
 mod start;
 mod wait;
+#[cfg(loom)]
+pub(crate) use wait::{claim_own, end_wait};
 
 pub(crate) use carrier::{Carrier, Ended, HOST_THREAD, Settings};
 pub use runtime::RUNTIME;
@@ -169,8 +171,8 @@ pub struct Thread {
     pub(crate) own: Own,
     /// How many tasks it has run.
     turn: u32,
-    /// The thread whose values lie in the run stack.
-    stack_owner: *const ThreadBlock,
+    /// Number of the thread whose values lie in the run stack; 0: none. (Not its address, which another may have by now.)
+    stack_owner: u64,
     pub(crate) site_cache: sites::SiteCache,
     pub(crate) pool: TaskPool,
     /// The task that runs; null: none.
@@ -284,7 +286,12 @@ pub(crate) fn drop_tasks(tasks: &mut TaskList) {
     // First all: a task may wait for another one's end.
     for task in tasks.iter() {
         // SAFETY: made by a pool, and alive; so is what it waits for, which its heap holds.
-        unsafe { wait::unlink(&mut *task) };
+        unsafe {
+            wait::unlink(task);
+            if let Some(more) = (*task).more_if_any_mut() {
+                crate::shared::permits::abandon(std::mem::take(&mut more.locks), task);
+            }
+        }
     }
     while let Some(task) = tasks.pop() {
         // SAFETY: as above; nothing leads to it any more.
@@ -497,11 +504,11 @@ impl Thread {
         let _ = main.signal.begin();
         let mut this = Thread::machine(&scheduler, main.clone(), own);
         // SAFETY: the state is running, and this carrier made it so.
-        this.heap = unsafe { (*main.parts.get()).take_heap() };
-        this.stack_owner = Arc::as_ptr(&main);
+        this.heap = unsafe { (*main.parts.get_mut()).take_heap() };
+        this.stack_owner = main.id;
         // SAFETY: the state is running, and this carrier made it so.
         this.parts
-            .set(unsafe { &raw mut (*main.parts.get()).parts });
+            .set(unsafe { &raw mut (*main.parts.get_mut()).parts });
         this.is_host = true;
         this.stretches = options.trace_safepoints.then(|| Box::new(Stretches::new()));
         this.start_slice();
@@ -553,7 +560,7 @@ impl Thread {
             thread_count: 0,
             own,
             turn: 0,
-            stack_owner: std::ptr::null(),
+            stack_owner: 0,
             site_cache: sites::SiteCache::new(),
             pool: TaskPool::new(),
             current: std::ptr::null_mut(),
