@@ -94,7 +94,7 @@ impl Scheduler {
         let handle = started.expect("the model has so many OS threads");
         self.idle.state.lock().handles.push(handle);
     }
-    pub(super) fn carrier_count(&self) -> usize {
+    pub(super) fn counted_carriers(&self) -> usize {
         self.idle.state.lock().carriers
     }
 }

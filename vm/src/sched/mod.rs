@@ -35,7 +35,7 @@ pub(crate) use idle::carrier_loop;
 pub(crate) use queues::Own;
 
 use crate::engine::Engine;
-use crate::sync::{AtomicBool, AtomicU64, AtomicUsize, Ordering, fence, mutation};
+use crate::sync::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering, fence, mutation};
 use crate::task::Task;
 use crate::thread::{Settings, Stress};
 use choices::Choices;
@@ -46,7 +46,7 @@ use queues::{Injector, Others, Queued};
 use registry::Part;
 use sites::Sites;
 use std::io::Write;
-use std::sync::atomic::{AtomicPtr, AtomicU8};
+use std::sync::atomic::AtomicPtr;
 use std::sync::{Arc, OnceLock};
 use timers::{Fired, Shard};
 
