@@ -107,6 +107,8 @@ pub(crate) struct Scheduler {
     pub(crate) end_trace: Mutex<Option<Places>>,
     /// The host's thread has no task any more that the program waits for: before, the program cannot be over.
     has_host_ended: AtomicBool,
+    /// The host was told that there are many tasks.
+    has_many: AtomicBool,
     /// `STOPPING`, `PAUSED`: looked at by all carriers, at each safepoint and before each task.
     control: AtomicU8,
     /// All threads were killed.
@@ -150,6 +152,7 @@ impl Scheduler {
             exit: Mutex::new(None),
             end_trace: Mutex::new(None),
             has_host_ended: AtomicBool::new(false),
+            has_many: AtomicBool::new(false),
             control: AtomicU8::new(0),
             is_ending: AtomicBool::new(false),
             has_detached: AtomicBool::new(false),
@@ -281,6 +284,15 @@ impl Scheduler {
     /// How often a thread went to another carrier because its slice was over, under `--stress=migrate`.
     pub(crate) fn carrier_changes(&self) -> u64 {
         self.migrants.changes()
+    }
+    /// There are many tasks or threads: tells the host, once.
+    #[cold]
+    pub(crate) fn note_many(&self) {
+        if let Some(tell) = self.settings.on_many_tasks
+            && !self.has_many.swap(true, Ordering::Relaxed)
+        {
+            tell();
+        }
     }
     /// How many threads there are, about.
     pub(crate) fn thread_count(&self) -> usize {

@@ -52,6 +52,7 @@ pub(crate) struct Settings {
     /// Fuel of one slice.
     pub(crate) slice: i64,
     pub(crate) script_args: Box<[String]>,
+    pub(crate) on_many_tasks: Option<fn()>,
 }
 
 /// Why the program ends at once.

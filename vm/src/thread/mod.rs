@@ -57,6 +57,9 @@ const SOFT_SLOTS: usize = 16 * 1024;
 /// How deep calls may nest unless the host says otherwise.
 pub const DEFAULT_DEPTH: usize = 1_000_000;
 
+/// See `Options::on_many_tasks`.
+pub const MANY_TASKS: usize = 10_000;
+
 /// How tests strain the VM.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Stress {
@@ -88,6 +91,8 @@ pub struct Options {
     pub output: Box<dyn std::io::Write + Send>,
     /// `os.args`.
     pub script_args: Vec<String>,
+    /// Called once, when there are more than `MANY_TASKS` tasks or threads: the program may want to set its memory up for that.
+    pub on_many_tasks: Option<fn()>,
 }
 
 impl Default for Options {
@@ -102,6 +107,7 @@ impl Default for Options {
             slice: None,
             output: Box::new(std::io::BufWriter::new(std::io::stdout())),
             script_args: Vec::new(),
+            on_many_tasks: None,
         }
     }
 }
@@ -487,6 +493,7 @@ impl Thread {
                 i64::try_from(fuel.max(1)).map_or(SLICE_FUEL, |fuel| fuel.min(SLICE_FUEL))
             }),
             script_args: options.script_args.into(),
+            on_many_tasks: options.on_many_tasks,
         };
         let carriers = match options.schedule {
             Schedule::Ordinary => options.carriers,

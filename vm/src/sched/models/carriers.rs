@@ -38,6 +38,7 @@ fn scheduler(carriers: usize) -> (Arc<Scheduler>, Own) {
         stress: Stress::None,
         slice: 1,
         script_args: Box::default(),
+        on_many_tasks: None,
     };
     let output = Box::new(std::io::sink());
     let made = Scheduler::new(
