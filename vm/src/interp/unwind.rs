@@ -68,6 +68,7 @@ impl Thread {
                 Some(Exit::Returned)
             }
             Trap::Suspend if self.nesting > 0 => {
+                self.scan_extra = 0;
                 self.abandon_wait();
                 self.throw_new(
                     ErrorKind::Blocking,

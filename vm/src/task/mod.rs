@@ -146,7 +146,7 @@ pub struct Task {
     pub(crate) site: u32,
     /// Slots behind the header.
     own_slots: u16,
-    /// Registers of the top frame that are live, for one that does not run: as many as its prototype says, or, of one that has not begun, the window of its call.
+    /// Registers of the top frame that are live, for one that does not run: as many as its prototype says, or, of one that has not begun or waits in a native, up to the end of the call's window.
     pub(crate) live: u16,
 }
 

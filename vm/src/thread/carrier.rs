@@ -905,7 +905,8 @@ impl Thread {
         let base = self.stack_index(self.base);
         // SAFETY: the top frame's prototype; the task's registers are this carrier's business alone.
         unsafe {
-            let live = (*frame::proto(self.base)).registers as usize;
+            let registers = (*frame::proto(self.base)).registers as usize;
+            let live = registers.max(std::mem::take(&mut self.scan_extra));
             let used = base + live;
             (*task).live = live as u16;
             self.base = std::ptr::null_mut();
