@@ -445,6 +445,10 @@ impl Engine {
     pub fn interrupt_flag(&self) -> Arc<AtomicBool> {
         self.loader.engine.interrupt_flag()
     }
+    /// Detached tasks and threads of what ran last that waited for what nothing can reach, a line for each.
+    pub fn leaks_at_exit(&self) -> Vec<String> {
+        self.thread.leaks_at_exit()
+    }
     /// The longest stretches without a safepoint, as text, if they are measured.
     pub fn stretches(&self) -> Option<String> {
         self.thread.stretches().map(ToString::to_string)

@@ -5,7 +5,7 @@ use super::wait::{WaitList, Waiter};
 use crate::shared::Message;
 use crate::sync::{AtomicU32, AtomicU64, AtomicUsize, Lock, Ordering, Tracked, mutation};
 use crate::task::{ReadyQueue, Task};
-use crate::thread::Mounted;
+use crate::thread::{Mounted, Stopped};
 use std::sync::Arc;
 
 const IDLE: usize = 0;
@@ -162,6 +162,13 @@ impl Signal {
             .compare_exchange(RUNNING, IDLE, release, Ordering::Relaxed)
             .is_ok()
     }
+    /// Takes a thread that is idle, to look at its parts: `finish` lets go of it. `false`: it is not idle.
+    #[must_use]
+    pub(crate) fn hold(&self) -> bool {
+        self.word
+            .compare_exchange(IDLE, RUNNING, Ordering::AcqRel, Ordering::Relaxed)
+            .is_ok()
+    }
     /// The carrier has unmounted the thread, which still has something to run: the caller puts it into a queue.
     pub(crate) fn requeue(&self) {
         let mut word = self.word.load(Ordering::Relaxed);
@@ -211,6 +218,8 @@ pub(crate) enum Outcome {
     None,
     Returned(Message),
     Failed(Message),
+    /// It returned what cannot cross: who joins gets this error.
+    Refused(Message),
     /// A mutable result was handed to the first joiner.
     Taken,
 }
@@ -221,17 +230,19 @@ pub(crate) struct End {
     pub(crate) joiners: WaitList,
     /// Somebody got, or will get, its outcome.
     pub(crate) is_joined: bool,
-    /// The program does not wait for it, nor ask how it ended.
+    /// The program does not ask how it ended.
     pub(crate) is_detached: bool,
-    /// It ended because it was cancelled or killed.
-    pub(crate) was_stopped: bool,
+    /// The program does not wait for it.
+    pub(crate) is_uncounted: bool,
+    /// Whether it ended because it was cancelled or killed.
+    pub(crate) stopped: Stopped,
 }
 
 impl End {
     /// The thread has ended: how. Gives its joiners, claimed.
-    pub(crate) fn finish(&mut self, outcome: Outcome, was_stopped: bool) -> ReadyQueue {
+    pub(crate) fn finish(&mut self, outcome: Outcome, stopped: Stopped) -> ReadyQueue {
         self.outcome = outcome;
-        self.was_stopped = was_stopped;
+        self.stopped = stopped;
         let mut joiners = ReadyQueue::default();
         // SAFETY: under the lock of the list's owner; who is claimed is ours until it is woken.
         while let Some(waiter) = unsafe { self.joiners.claim_first() } {
@@ -260,13 +271,15 @@ impl End {
         self.is_joined = true;
         let again = match &self.outcome {
             Outcome::Returned(message) => message.again().map(|m| (m, false)),
-            Outcome::Failed(message) => message.again().map(|m| (m, true)),
+            Outcome::Failed(message) | Outcome::Refused(message) => {
+                message.again().map(|m| (m, true))
+            }
             _ => None,
         };
         again.or_else(
             || match std::mem::replace(&mut self.outcome, Outcome::Taken) {
                 Outcome::Returned(message) => Some((message, false)),
-                Outcome::Failed(message) => Some((message, true)),
+                Outcome::Failed(message) | Outcome::Refused(message) => Some((message, true)),
                 _ => None,
             },
         )
@@ -311,22 +324,24 @@ impl ThreadBlock {
                 joiners: WaitList::default(),
                 is_joined: false,
                 is_detached: false,
-                was_stopped: false,
+                is_uncounted: false,
+                stopped: Stopped::No,
             }),
             name,
             scope,
             site,
         }
     }
-    /// What `.state` says.
-    pub(crate) fn state_name(&self) -> &'static str {
+    /// What `.state` says of one that has ended.
+    pub(crate) fn end_name(&self) -> Option<&'static str> {
         let end = self.end.lock();
-        match &end.outcome {
-            Outcome::None => self.signal.name(),
-            _ if end.was_stopped => "cancelled",
-            Outcome::Failed(_) => "failed",
+        Some(match (&end.outcome, end.stopped) {
+            (Outcome::None, _) => return None,
+            (_, Stopped::Cancelled) => "cancelled",
+            (_, Stopped::Killed) => "killed",
+            (Outcome::Failed(_), _) => "failed",
             _ => "ended",
-        }
+        })
     }
     /// `thread 3 'grower'`.
     pub(crate) fn title(&self) -> String {

@@ -23,11 +23,17 @@ use std::time::Duration;
 /// How long the host's OS thread sleeps at most before it looks for an interrupt.
 const INTERRUPT_CHECK: Duration = Duration::from_millis(50);
 
+/// How long a carrier that wants to look at the others waits for them to stop.
+const PATIENCE: Duration = Duration::from_millis(100);
+
 struct State {
     carriers: usize,
     sleeping: usize,
     is_stopping: bool,
     is_deadlocked: bool,
+    /// A carrier looks at what the others have: they stand still.
+    is_paused: bool,
+    /// The earliest time until which some carrier sleeps at most; `u64::MAX`: none.
     /// The host was woken because of the end or a deadlock, and has not looked yet.
     is_host_told: bool,
     handles: Vec<JoinHandle<()>>,
@@ -55,6 +61,7 @@ impl Idle {
                 sleeping: 0,
                 is_stopping: false,
                 is_deadlocked: false,
+                is_paused: false,
                 is_host_told: false,
                 handles: Vec::new(),
                 spare: Vec::new(),
@@ -87,7 +94,7 @@ impl Scheduler {
         let handle = started.expect("the model has so many OS threads");
         self.idle.state.lock().handles.push(handle);
     }
-    pub(super) fn carrier_count(&self) -> usize {
+    pub(super) fn counted_carriers(&self) -> usize {
         self.idle.state.lock().carriers
     }
 }
@@ -95,6 +102,10 @@ impl Scheduler {
 impl Scheduler {
     fn max_carriers(&self) -> usize {
         self.slots.len()
+    }
+    /// How many OS threads run threads of the language.
+    pub(crate) fn carrier_count(&self) -> usize {
+        self.idle.carriers.load(Ordering::Relaxed)
     }
     /// There is a backlog: another carrier may take some of it.
     pub(crate) fn help(self: &Arc<Self>) {
@@ -190,6 +201,9 @@ impl Scheduler {
     pub(crate) fn next(self: &Arc<Self>, own: &mut Own, is_host: bool, engine: &Engine) -> Next {
         let idle = &self.idle;
         loop {
+            if self.is_paused() {
+                self.stand_still();
+            }
             self.fire_timers(own);
             if self.is_stopping() {
                 return Next::Stop;
@@ -253,6 +267,52 @@ impl Scheduler {
             idle.sleeping.store(state.sleeping, Ordering::Relaxed);
         }
     }
+    /// Until `resume`.
+    #[cold]
+    fn stand_still(&self) {
+        let idle = &self.idle;
+        let mut state = idle.state.lock();
+        while state.is_paused {
+            state.sleeping += 1;
+            idle.sleeping.store(state.sleeping, Ordering::Relaxed);
+            idle.changed.wait(&mut state);
+            state.sleeping -= 1;
+            idle.sleeping.store(state.sleeping, Ordering::Relaxed);
+        }
+    }
+    /// Stops all other carriers: each puts back what it has mounted at its next safepoint, and touches nothing until `resume`. `false`: one did not within `PATIENCE`
+    /// (it is inside a native that blocks), or another one is stopping this one; then nothing is stopped.
+    pub(crate) fn pause(self: &Arc<Self>) -> bool {
+        {
+            let mut state = self.idle.state.lock();
+            if state.is_paused || state.is_stopping {
+                return false;
+            }
+            state.is_paused = true;
+            self.control.fetch_or(super::PAUSED, Ordering::Release);
+        }
+        let start = std::time::Instant::now();
+        loop {
+            {
+                // The lock makes what the others did visible.
+                let state = self.idle.state.lock();
+                if state.sleeping + 1 == state.carriers {
+                    return true;
+                }
+            }
+            if start.elapsed() > PATIENCE {
+                self.resume();
+                return false;
+            }
+            std::thread::yield_now();
+        }
+    }
+    pub(crate) fn resume(&self) {
+        let mut state = self.idle.state.lock();
+        state.is_paused = false;
+        self.control.fetch_and(!super::PAUSED, Ordering::Release);
+        self.idle.changed.notify_all();
+    }
     fn sleep(&self, state: &mut MutexGuard<'_, State>, deadline: u64, is_host: bool) {
         let until_deadline = match deadline {
             u64::MAX => None,
@@ -273,7 +333,7 @@ impl Scheduler {
 
     /// Carriers leave what they run and end; what still waits is dropped. Gives the threads that failed, in the order of their ends.
     pub(crate) fn stop(&self, own: &mut Own) -> Vec<Arc<ThreadBlock>> {
-        self.is_stopping.store(true, Ordering::Release);
+        self.control.fetch_or(super::STOPPING, Ordering::Release);
         let handles = {
             let mut state = self.idle.state.lock();
             state.is_stopping = true;
@@ -297,6 +357,7 @@ impl Scheduler {
         state.sleeping = 0;
         state.is_stopping = false;
         state.is_deadlocked = false;
+        state.is_paused = false;
         state.is_host_told = false;
         self.idle.carriers.store(1, Ordering::Relaxed);
         self.idle.sleeping.store(0, Ordering::Relaxed);
@@ -308,14 +369,15 @@ impl Scheduler {
         }
         let left: Vec<Arc<ThreadBlock>> =
             self.slots().flat_map(|slot| slot.threads.clear()).collect();
-        self.is_stopping.store(false, Ordering::Release);
+        self.control.store(0, Ordering::Release);
+        self.is_ending.store(false, Ordering::Relaxed);
         drop(left);
         std::mem::take(&mut *self.failed.lock())
     }
     /// The program ends now: every carrier stops at its next safepoint.
     pub(crate) fn end_program(&self, how: crate::thread::Ended) {
         self.exit.lock().get_or_insert(how);
-        self.is_stopping.store(true, Ordering::Release);
+        self.control.fetch_or(super::STOPPING, Ordering::Release);
         let mut state = self.idle.state.lock();
         state.is_stopping = true;
         self.idle.changed.notify_all();

@@ -35,7 +35,7 @@ pub(crate) use idle::carrier_loop;
 pub(crate) use queues::Own;
 
 use crate::engine::Engine;
-use crate::sync::{AtomicBool, AtomicU64, AtomicUsize, Ordering, fence, mutation};
+use crate::sync::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering, fence, mutation};
 use crate::task::Task;
 use crate::thread::{Settings, Stress};
 use choices::Choices;
@@ -46,8 +46,13 @@ use queues::{Injector, Others, Queued};
 use registry::Part;
 use sites::Sites;
 use std::io::Write;
+use std::sync::atomic::AtomicPtr;
 use std::sync::{Arc, OnceLock};
 use timers::{Fired, Shard};
+
+/// Bits of `Scheduler::control`: carriers leave what they run, for good or for a moment.
+const STOPPING: u8 = 1;
+const PAUSED: u8 = 2;
 
 /// What a carrier does next.
 pub(crate) enum Next {
@@ -100,9 +105,20 @@ pub(crate) struct Scheduler {
     pub(crate) exit: Mutex<Option<crate::thread::Ended>>,
     /// Where the fuel ran out.
     pub(crate) end_trace: Mutex<Option<Places>>,
-    is_stopping: AtomicBool,
-    /// The host's thread has no task any more: before, the program cannot be over.
+    /// The host's thread has no task any more that the program waits for: before, the program cannot be over.
     has_host_ended: AtomicBool,
+    /// `STOPPING`, `PAUSED`: looked at by all carriers, at each safepoint and before each task.
+    control: AtomicU8,
+    /// All threads were killed.
+    pub(crate) is_ending: AtomicBool,
+    /// Something was detached.
+    pub(crate) has_detached: AtomicBool,
+    /// The function of the program's first task; null: it is none of a script.
+    pub(crate) main_function: AtomicPtr<crate::module::Proto>,
+    /// Detached tasks that nothing can wake, found when the program's first task returned.
+    pub(crate) leaks_at_exit: Mutex<Vec<String>>,
+    /// Reports of errors that went with the heap of their thread.
+    pub(crate) lost_errors: Mutex<Vec<String>>,
 }
 
 impl Scheduler {
@@ -133,8 +149,13 @@ impl Scheduler {
             output: Mutex::new(output),
             exit: Mutex::new(None),
             end_trace: Mutex::new(None),
-            is_stopping: AtomicBool::new(false),
             has_host_ended: AtomicBool::new(false),
+            control: AtomicU8::new(0),
+            is_ending: AtomicBool::new(false),
+            has_detached: AtomicBool::new(false),
+            main_function: AtomicPtr::default(),
+            leaks_at_exit: Mutex::default(),
+            lost_errors: Mutex::default(),
         });
         let own = scheduler.open_slot(0);
         (scheduler, own)
@@ -170,7 +191,16 @@ impl Scheduler {
         self.next_thread.fetch_add(1, Ordering::Relaxed)
     }
     pub(crate) fn is_stopping(&self) -> bool {
-        self.is_stopping.load(Ordering::Relaxed)
+        self.control.load(Ordering::Relaxed) & STOPPING != 0
+    }
+    /// Another carrier wants to look at what this one has mounted: see `Scheduler::pause`.
+    pub(crate) fn is_paused(&self) -> bool {
+        self.control.load(Ordering::Relaxed) & PAUSED != 0
+    }
+    /// One of both.
+    #[inline]
+    pub(crate) fn is_disturbed(&self) -> bool {
+        self.control.load(Ordering::Relaxed) != 0
     }
 
     // --- fuel
@@ -218,13 +248,21 @@ impl Scheduler {
         }
         Some(block)
     }
-    /// The program does not wait for this one.
+    /// The program neither waits for this one, nor asks how it ends.
     pub(crate) fn detach(&self, own: &Own, block: &ThreadBlock) {
+        block.end.lock().is_detached = true;
+        self.has_detached.store(true, Ordering::Relaxed);
+        self.uncount(own, block);
+    }
+    /// The program does not wait for this one.
+    pub(crate) fn uncount(&self, own: &Own, block: &ThreadBlock) {
         let mut end = block.end.lock();
-        let is_new = !std::mem::replace(&mut end.is_detached, true);
+        let is_new = !std::mem::replace(&mut end.is_uncounted, true);
         if is_new && matches!(end.outcome, block::Outcome::None) {
             self.slot(own.number).threads.note_end();
         }
+        // The host's own thread may be among those: from now on the program may be over.
+        self.note_host(true);
     }
     pub(crate) fn note_host(&self, has_ended: bool) {
         self.has_host_ended.store(has_ended, Ordering::Relaxed);
@@ -289,6 +327,16 @@ impl Scheduler {
     pub(crate) fn request(self: &Arc<Self>, own: &Own, block: &ThreadBlock, what: u32) {
         if block.signal.request(what) {
             self.enqueue_woken(own, block);
+        }
+    }
+    /// Ends all threads but `except`. None of them goes on before all have been told: what the end of one gives back wakes nobody. What they
+    /// start meanwhile ends at once.
+    pub(crate) fn kill_all(self: &Arc<Self>, own: &Own, except: *const ThreadBlock) {
+        self.is_ending.store(true, Ordering::Relaxed);
+        let mut threads = self.threads();
+        threads.retain(|block| Arc::as_ptr(block) != except && block.signal.request(block::KILL));
+        for block in threads {
+            self.enqueue_woken(own, Arc::as_ptr(&block));
         }
     }
     /// Hands a task over to its thread, which may be mounted anywhere.

@@ -126,6 +126,11 @@ impl Scope {
             shard.add(timer, deadline, now);
         }
     }
+    /// Whether it has a timer that has not fired. Nobody uses the timers meanwhile.
+    pub(crate) fn has_timer(&self) -> bool {
+        // SAFETY: promised by the caller.
+        unsafe { (*self.timer.get()).is_linked() }
+    }
     /// Takes the timer out, if it has one that has not fired; whether it had.
     ///
     /// # Safety

@@ -258,6 +258,17 @@ impl Waiter {
         // SAFETY: put there by `set_message`, and nobody has taken it since.
         unsafe { Message::from_bits(bits) }
     }
+    /// What the message is, which stays where it is; nil if there is none. Nobody else may use the waiter.
+    pub(crate) fn message_inside(&self) -> Value {
+        // One that is in no list any more may be the place of something that was delivered.
+        let is_none = self.is_linked() && matches!(self.place.owner(), Owner::Timers(_));
+        if is_none || self.payload == CLOSED || self.payload == Value::UNSET.0 {
+            return Value::NIL;
+        }
+        // SAFETY: put there by `set_message`; not dropped, so it is still owned by the waiter.
+        let message = std::mem::ManuallyDrop::new(unsafe { Message::from_bits(self.payload) });
+        message.inside()
+    }
     pub(super) fn deadline(&self) -> u64 {
         self.payload_use.read();
         self.payload
@@ -394,7 +405,7 @@ impl WaitList {
     ///
     /// # Safety
     /// See the head of the file; the list does not change meanwhile.
-    unsafe fn iter(&self) -> impl Iterator<Item = *mut Waiter> {
+    pub(crate) unsafe fn iter(&self) -> impl Iterator<Item = *mut Waiter> {
         let first = self.first;
         let mut next = first;
         std::iter::from_fn(move || {

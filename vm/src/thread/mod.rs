@@ -4,14 +4,21 @@
 //! `Task`. Everything that a suspended task needs is data in `Task` and in its register stack, so a thread may be resumed on
 //! another OS thread (`--stress=suspend` does that at every safepoint).
 
+mod cancel;
 mod carrier;
 mod cross;
+mod leaks;
+mod liveness;
+mod operand;
+pub(crate) mod report;
+mod runtime;
 mod start;
 mod wait;
 #[cfg(loom)]
 pub(crate) use wait::{claim_own, end_wait};
 
-pub(crate) use carrier::{Carrier, Ended, Settings};
+pub(crate) use carrier::{Carrier, Ended, HOST_THREAD, Settings};
+pub use runtime::RUNTIME;
 pub(crate) use wait::thread_of;
 
 use crate::bytecode::{Op, Word};
@@ -42,8 +49,9 @@ use std::sync::atomic::Ordering;
 pub(crate) const SLACK: usize = 512;
 /// Fuel of one slice: about 100 µs.
 const SLICE_FUEL: i64 = 20_000;
-/// The same under `--stress=migrate`.
+/// The same under `--stress=migrate`, at first: after so many changes of carrier, which take some twenty microseconds each, it doubles.
 const MIGRATION_FUEL: i64 = 64;
+const MIGRATIONS_BY_LENGTH: u64 = 100;
 /// Slots above the top are known to be clear up to the soft limit: no further than this above the top.
 const SOFT_SLOTS: usize = 16 * 1024;
 /// How deep calls may nest unless the host says otherwise.
@@ -173,6 +181,8 @@ pub struct Thread {
     is_host: bool,
     /// Where the task or thread was started whose error ended the program, and where its starters were.
     pub(crate) failed_sites: Vec<(*const Proto, u64)>,
+    /// Other errors that nobody joined for: handles of them, and where what failed was started.
+    pub(crate) also_failed: Vec<(usize, Vec<(*const Proto, u64)>)>,
     /// A clear run stack, for when a task takes this one along.
     spare_stack: Option<Stack>,
     /// State of `random_below`.
@@ -207,9 +217,21 @@ pub(crate) struct Parts {
     pub(crate) next_task: u64,
     /// Bytes of tasks and their registers.
     pub(crate) stack_bytes: usize,
-    pub(crate) main_failed: bool,
-    pub(crate) was_stopped: bool,
+    /// How its first task ended, or that it has not.
+    pub(crate) main_ended: crate::task::Ended,
+    pub(crate) stopped: Stopped,
+    /// How many of its tasks are detached.
+    pub(crate) detached: u32,
     more: Option<Box<MoreParts>>,
+}
+
+/// What a thread was asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Stopped {
+    No,
+    Cancelled,
+    /// What its tasks start from now on never runs.
+    Killed,
 }
 
 /// What few threads have.
@@ -236,8 +258,9 @@ impl Default for Parts {
             main_result: Value::NIL,
             next_task: 0,
             stack_bytes: 0,
-            main_failed: false,
-            was_stopped: false,
+            main_ended: crate::task::Ended::Returned,
+            stopped: Stopped::No,
+            detached: 0,
             more: None,
         }
     }
@@ -555,6 +578,7 @@ impl Thread {
             scheduler: scheduler.clone(),
             is_host: false,
             failed_sites: Vec::new(),
+            also_failed: Vec::new(),
             spare_stack: None,
             random: 0x9E37_79B9_7F4A_7C15,
         })
@@ -1082,7 +1106,10 @@ impl Thread {
         let most = match self.stress {
             Stress::None => self.scheduler.settings.slice,
             Stress::Collect | Stress::Suspend => 1,
-            Stress::Migrate => self.scheduler.settings.slice.min(MIGRATION_FUEL),
+            Stress::Migrate => {
+                let longer = (self.scheduler.carrier_changes() / MIGRATIONS_BY_LENGTH).min(8);
+                self.scheduler.settings.slice.min(MIGRATION_FUEL << longer)
+            }
         };
         let spent = self.slice - self.fuel.max(0);
         let usual = self.scheduler.choices.slice(spent, most);
@@ -1164,13 +1191,15 @@ impl Thread {
             if is_killed && !self.is_killing {
                 // SAFETY: as below.
                 self.pc = unsafe { self.pc.add(1) };
-                self.is_killing = true;
-                self.thrown = Value::UNSET;
+                self.begin_kill();
                 return self.unwind();
             }
             self.scheduler.fire_timers(&self.own);
             if self.scheduler.has_backlog(&self.own) {
                 self.scheduler.help();
+                return Some(Exit::Preempted);
+            }
+            if self.scheduler.is_paused() {
                 return Some(Exit::Preempted);
             }
         }

@@ -3,7 +3,7 @@
 use super::Thread;
 use crate::interp::Exit;
 use crate::native::Trap;
-use crate::object::{Handle, Kind, TaskObject};
+use crate::object::{Handle, Kind, TaskObject, type_id};
 use crate::sched::ThreadBlock;
 use crate::sched::scope::{self, Failure, Scope};
 use crate::sched::wait::{Claimed, Delivery, Owner, Waiter, take_delivery};
@@ -116,35 +116,6 @@ impl Thread {
         unsafe { &mut *self.current }
     }
 
-    /// Every suspending native begins with this: throws `Cancelled` if the task was cancelled.
-    #[inline]
-    pub(crate) fn blocking_point(&mut self) -> Result<(), Trap> {
-        // SAFETY: the running task.
-        if self.current.is_null()
-            // SAFETY: the running task.
-            || !self.is_killing && unsafe { !(*self.current).is(flag::CANCEL_PENDING) }
-        {
-            return Ok(());
-        }
-        self.throw_at_blocking_point()
-    }
-    #[cold]
-    fn throw_at_blocking_point(&mut self) -> Result<(), Trap> {
-        if self.is_killing {
-            // A wait in the cleanups of a killed task.
-            self.thrown = Value::UNSET;
-            return Err(Trap::Throw);
-        }
-        if self.task().take(flag::CANCEL_PENDING) {
-            return Err(self.throw_cancelled());
-        }
-        Ok(())
-    }
-    pub(super) fn throw_cancelled(&mut self) -> Trap {
-        self.task().set(flag::WAS_CANCELLED);
-        self.throw_new(ErrorKind::Cancelled, "the task was cancelled")
-    }
-
     /// The running task is about to wait; its waiters are linked after this, under the locks of what it waits for.
     #[inline]
     pub(crate) fn begin_wait(&mut self, wait: Wait) -> Result<(), Trap> {
@@ -218,17 +189,27 @@ impl Thread {
         // Whoever claimed a task with one waiter took that out of its list.
         debug_assert!(!task.waiter.is_linked());
         let delivery = take_delivery(&mut task.waiter);
+        if task.is(flag::IS_KILLED) {
+            // What it was given just before is lost, but for a permit: others wait for that. (A lock is given back at its end.)
+            // SAFETY: the running task's own waiter.
+            let owner = unsafe { Waiter::owner_of(&raw const task.waiter).0 };
+            if let (Wait::Acquire, Claimed::Arm(_), Owner::Shared(object)) = (wait, claimed, owner)
+            {
+                // SAFETY: its registers hold the semaphore.
+                let object = unsafe { &*object };
+                let next = match &mut *object.state.lock() {
+                    ObjectState::Semaphore(semaphore) => semaphore.release(),
+                    _ => None,
+                };
+                self.wake_all(next);
+            }
+            self.begin_kill();
+            return self.unwind();
+        }
         // The registers of the native's window hold its arguments: they stay roots until it has its result.
         let result = match claimed {
-            Claimed::Killed => {
-                self.is_killing = true;
-                self.thrown = Value::UNSET;
-                return self.unwind();
-            }
-            Claimed::Cancelled => {
-                self.task().clear(flag::CANCEL_PENDING);
-                Err(self.throw_cancelled())
-            }
+            Claimed::Killed => unreachable!("a killed task was dealt with above"),
+            Claimed::Cancelled => Err(self.throw_cancelled()),
             Claimed::TimedOut if wait == Wait::Select => self.pair(-1, Value::NIL),
             Claimed::TimedOut | Claimed::None => Ok(Value::NIL),
             Claimed::Arm(arm) => match (wait, delivery) {
@@ -242,12 +223,16 @@ impl Thread {
                 }
                 (_, Delivery::Closed) => Err(self.throw_closed()),
                 (Wait::Select, Delivery::Value(message)) => {
-                    let object = self.elements(operand).and_then(|all| all.get(arm as usize));
-                    let channel = object.and_then(|object| {
-                        shared::object_of(*object, crate::object::type_id::CHANNEL)
-                    });
-                    self.deliver_from(channel, message)
-                        .and_then(|value| self.pair(arm as i64, value))
+                    let operands = self.elements(operand).unwrap_or(&[]);
+                    let object = operands.get(arm as usize).copied().unwrap_or(Value::NIL);
+                    let value = match object.type_id() {
+                        type_id::QUEUE => shared::queue::take_given(&mut self.values(), object),
+                        _ => {
+                            let channel = shared::object_of(object, type_id::CHANNEL);
+                            self.deliver_from(channel, message)
+                        }
+                    };
+                    value.and_then(|value| self.pair(arm as i64, value))
                 }
                 (_, Delivery::Value(message)) => {
                     // SAFETY: the running task's; what it waited for is in its registers.
@@ -420,14 +405,12 @@ impl Thread {
             self.unlock_for(lock, task);
         }
         let has_failed = how == Ended::Failed;
+        self.parts.detached -= (flags & flag::IS_DETACHED != 0) as u32;
         let is_first = flags & flag::IS_FIRST != 0;
         let is_joined = !joiners.is_empty();
         if is_first {
             self.parts.main_result = value;
-            self.parts.main_failed = how != Ended::Returned;
-            if how == Ended::Cancelled || how == Ended::Killed {
-                self.parts.was_stopped = true;
-            }
+            self.parts.main_ended = how;
         } else {
             // Its own scopes are closed, so this is the one that it is a member of.
             let scope = scope::membership(task, scope.as_ref());
@@ -475,7 +458,26 @@ impl Thread {
 
     /// `cancel` of a task of the mounted thread.
     pub(crate) fn cancel_task(&mut self, task: *mut Task) {
-        if claim_own(task, Claimed::Cancelled) {
+        // SAFETY: a task of the mounted thread; its flags are its thread's.
+        unsafe { (*task).flags |= flag::IS_CANCELLED };
+        self.deliver_cancel(task);
+    }
+    /// It is thrown where the task waits, or at its next blocking point. While the task tidies up after an earlier one, nothing happens; nor while it waits for the members of a
+    /// scope that is cancelled itself.
+    fn deliver_cancel(&mut self, task: *mut Task) {
+        // SAFETY: as above.
+        let is_tidying = unsafe {
+            let awaits_cancelled = (*task).wait == Wait::Scope
+                && (*task)
+                    .scope
+                    .as_ref()
+                    .is_some_and(|scope| scope.state.lock().is_cancelled);
+            if (*task).flags & flag::WAS_CANCELLED != 0 {
+                return;
+            }
+            awaits_cancelled
+        };
+        if !is_tidying && claim_own(task, Claimed::Cancelled) {
             self.make_ready(task);
         } else {
             // SAFETY: a task of the mounted thread; its flags are its thread's.
@@ -506,11 +508,19 @@ impl Thread {
             let awaits_this =
                 is_waiting_for_scope && scope.as_ref().is_some_and(|s| Arc::ptr_eq(s, &cancelled));
             // SAFETY: as above.
-            let seen = unsafe { (*task).more_if_any().and_then(|m| m.cancelled_for.as_ref()) };
-            if !awaits_this && seen.is_none_or(|seen| !Arc::ptr_eq(seen, &cancelled)) {
+            let (seen, is_cancelled) = unsafe {
+                (
+                    (*task).more_if_any().and_then(|m| m.cancelled_for.as_ref()),
+                    (*task).is(flag::IS_CANCELLED),
+                )
+            };
+            if !awaits_this
+                && !is_cancelled
+                && seen.is_none_or(|seen| !Arc::ptr_eq(seen, &cancelled))
+            {
                 // SAFETY: as above.
                 unsafe { (*task).more().cancelled_for = Some(cancelled) };
-                self.cancel_task(task);
+                self.deliver_cancel(task);
             }
         }
     }
@@ -569,8 +579,13 @@ impl Thread {
             _ => false,
         };
         let was_cancelled_here = was_marked && !is_own;
-        if was_marked {
+        if was_cancelled_here {
             task.clear(flag::CANCEL_PENDING | flag::WAS_CANCELLED);
+            if task.is(flag::IS_CANCELLED) {
+                // The task itself was cancelled meanwhile.
+                task.set(flag::CANCEL_PENDING);
+            }
+            self.forget_handler();
         }
         let is_cancel = error.is_some_and(|e| e.type_id() == ErrorKind::Cancelled.type_id());
         if let Some(error) = error
@@ -604,42 +619,6 @@ impl Thread {
                 None => Ok(Value::NIL),
             },
         }
-    }
-
-    // --- reports
-
-    /// Who waits for what, when nothing can wake them.
-    pub(crate) fn deadlock_report(&mut self) -> String {
-        let mut text = String::from("every task waits and nothing can wake them");
-        let mut threads = self.scheduler.threads();
-        threads.sort_by_key(|block| block.id);
-        let several = threads.len() > 1;
-        for block in threads {
-            // SAFETY: every carrier is idle and nothing can wake one: nobody has the thread mounted.
-            let parts = unsafe { &(*block.parts.get()).parts };
-            let mut tasks: Vec<&Task> = parts
-                .tasks
-                .iter()
-                // SAFETY: tasks of the list are alive.
-                .map(|task| unsafe { &*task })
-                .collect();
-            tasks.sort_by_key(|task| task.id());
-            for task in tasks {
-                // SAFETY: a task that is left.
-                let place = unsafe { crate::error::place_of(task.base(), task.pc) };
-                text.push_str("\n  ");
-                if several {
-                    text.push_str(&block.title());
-                    text.push_str(", ");
-                }
-                text.push_str(&format!(
-                    "{} waits for {}{place}",
-                    task.title(),
-                    task.wait.name()
-                ));
-            }
-        }
-        text
     }
 }
 

@@ -214,7 +214,7 @@ fn stealing_against_shutdown() {
             assert_eq!(Arc::strong_count(block), 1, "nothing else holds it");
         }
         assert!(own.is_empty() && scheduler.threads().is_empty() && scheduler.is_done());
-        assert_eq!(scheduler.carrier_count(), 1);
+        assert_eq!(scheduler.counted_carriers(), 1);
         let again = ready_thread(&scheduler, &own);
         scheduler.enqueue_woken(&own, Arc::as_ptr(&again));
         run_to(&scheduler, &mut own, "done");

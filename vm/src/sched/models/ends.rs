@@ -59,9 +59,15 @@ fn first_joiner_gets_the_result() {
             let Ok(tuple) = tuple else {
                 panic!("a small tuple");
             };
-            Message::parcel(heap, tuple)
+            let Ok((message, _)) = Message::parcel(heap, tuple) else {
+                panic!("a small tuple crosses");
+            };
+            message
         };
-        let mut woken = ending.end.lock().finish(Outcome::Returned(message), false);
+        let mut woken = ending
+            .end
+            .lock()
+            .finish(Outcome::Returned(message), crate::thread::Stopped::No);
         ending.signal.end();
         while let Some(task) = woken.pop_front() {
             // SAFETY: claimed by `finish`.
