@@ -18,9 +18,9 @@ pub(crate) use parking_lot::{Condvar, Mutex, MutexGuard};
 pub(crate) use waiting::{Condvar, Mutex, MutexGuard};
 
 #[cfg(loom)]
-pub(crate) use loom::thread::{Builder, JoinHandle};
+pub(crate) use loom::thread::{Builder, JoinHandle, yield_now};
 #[cfg(not(loom))]
-pub(crate) use std::thread::{Builder, JoinHandle};
+pub(crate) use std::thread::{Builder, JoinHandle, yield_now};
 
 use std::marker::PhantomData;
 use std::ops::{Deref, DerefMut};
@@ -182,13 +182,10 @@ impl<T> Lock<T> {
                 return;
             }
             turns += 1;
-            #[cfg(loom)]
-            loom::thread::yield_now();
-            #[cfg(not(loom))]
-            if turns < SPINS {
+            if turns < SPINS && !cfg!(loom) {
                 std::hint::spin_loop();
             } else {
-                std::thread::yield_now();
+                yield_now();
             }
         }
     }
