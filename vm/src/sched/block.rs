@@ -80,6 +80,9 @@ impl Signal {
     /// Puts a task that the caller has claimed into the inbox. `true`: the caller must put the thread into a queue; until it does, nobody runs the thread. `false`: the
     /// thread may run and end at once, and the caller must not touch it any more.
     ///
+    /// The thread lives until the exchange succeeds, as it has a task that was claimed and not run. `newest` may have been run and freed since it was read: only its
+    /// address is used, and if the exchange finds it again it is the newest once more (the same task, or another one at its address), which the link then rightly names.
+    ///
     /// # Safety
     /// The task belongs to this thread, is claimed by the caller, and nobody else uses its link.
     #[must_use]

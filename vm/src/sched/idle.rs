@@ -14,7 +14,7 @@ use super::{Next, Own, Scheduler, ThreadBlock};
 use crate::engine::Engine;
 use crate::sync::{
     AtomicBool, AtomicUsize, Builder, Condvar, JoinHandle, Mutex, MutexGuard, Ordering, fence,
-    mutation,
+    mutation, yield_now,
 };
 use crate::thread::{Carrier, Thread};
 use std::sync::Arc;
@@ -296,15 +296,17 @@ impl Scheduler {
             {
                 // The lock makes what the others did visible.
                 let state = self.idle.state.lock();
-                if state.sleeping + 1 == state.carriers {
+                let others = state.carriers - 1;
+                if state.sleeping == mutation!("pause_waits_for_nobody", others, state.sleeping) {
                     return true;
                 }
             }
-            if start.elapsed() > PATIENCE {
+            // No time passes in models.
+            if !cfg!(loom) && start.elapsed() > PATIENCE {
                 self.resume();
                 return false;
             }
-            std::thread::yield_now();
+            yield_now();
         }
     }
     pub(crate) fn resume(&self) {

@@ -32,6 +32,8 @@ pub(crate) struct Shard {
 // SAFETY: see the head of the file.
 unsafe impl Send for Wheel {}
 
+/// The rings lead into `heads`, into tasks, into the vectors of arms and into scopes, none of which moves: a task never does, its arms do not while it waits, a scope
+/// lies in an `Arc` of which the wheel holds one. Tasks of a program that is stopped are dropped after `Shard::clear`.
 struct Wheel {
     /// Heads of the slots' rings, and behind them that of `current`; they are no timers. A block of its own, reached by pointers only, since the rings lead into it.
     heads: *mut Waiter,

@@ -309,6 +309,8 @@ impl Thread {
         }
         self.pending_call.0 = Value::NIL;
         self.loose_trace.clear();
+        // As soon as its state is no longer running, the thread may end elsewhere.
+        self.block = BlockRef::new(&self.main);
     }
     /// Puts the parts back of a thread with a task that has used up its slice.
     fn unmount_spent(&mut self) {
@@ -542,7 +544,6 @@ impl Thread {
             // SAFETY: claimed above.
             unsafe { self.scheduler.wake(&self.own, task) };
         }
-        self.block = BlockRef::new(&self.main);
         drop(
             self.scheduler
                 .unregister(&self.own, &block, counts, reports),

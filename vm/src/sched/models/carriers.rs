@@ -222,6 +222,27 @@ fn stealing_against_shutdown() {
     });
 }
 
+/// A carrier that has paused all others looks at a thread that one of them runs, or will run.
+#[test]
+fn pause_against_running() {
+    check("pause_against_running", PREEMPTIONS, || {
+        let (scheduler, mut own) = scheduler(2);
+        let other = scheduler.count_carrier();
+        let block = ready_thread(&scheduler, &other);
+        scheduler.enqueue_woken(&other, Arc::as_ptr(&block));
+        scheduler.start_counted(other);
+        if scheduler.pause() {
+            // SAFETY: nobody has it mounted.
+            let is_left = unsafe { !(*block.parts.get()).parts.tasks.is_empty() };
+            assert_eq!(is_left, !block.signal.is_ended());
+            scheduler.resume();
+        }
+        run_to(&scheduler, &mut own, "done");
+        scheduler.stop(&mut own);
+        assert!(block.signal.is_ended());
+    });
+}
+
 /// A thread on one carrier starts another, which ends on a second carrier: as long as the first has not ended, nobody believes that all have.
 #[test]
 fn starts_and_ends_on_two_carriers() {
