@@ -4,9 +4,11 @@
 //! what `os.exit` says otherwise.
 
 mod arguments;
+mod conversation;
 mod output;
 mod repl;
 mod run;
+mod screen;
 mod signals;
 mod tests;
 
