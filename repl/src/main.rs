@@ -4,10 +4,12 @@
 //! what `os.exit` says otherwise.
 
 mod arguments;
+mod conversation;
 mod memory;
 mod output;
 mod repl;
 mod run;
+mod screen;
 mod signals;
 mod tests;
 

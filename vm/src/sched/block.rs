@@ -23,6 +23,10 @@ pub(crate) const CANCEL: u32 = 1;
 pub(crate) const KILL: u32 = 2;
 /// A scope of the thread was cancelled.
 pub(crate) const SCOPES: u32 = 4;
+/// The host wants its thread: see `sched::host`.
+pub(crate) const HOME: u32 = 8;
+/// Look at `Host::kills`.
+pub(crate) const KILL_TASKS: u32 = 16;
 
 /// The word of a thread: its state and its inbox of woken tasks in one, so that a waker does all with one operation and touches nothing afterwards unless it was the
 /// one that made the thread runnable.
@@ -140,6 +144,10 @@ impl Signal {
     }
     pub(crate) fn take_requests(&self) -> u32 {
         self.requests.swap(0, Ordering::Acquire)
+    }
+    /// Forgets a request.
+    pub(crate) fn drop_request(&self, what: u32) {
+        self.requests.fetch_and(!what, Ordering::Relaxed);
     }
     /// A carrier took the thread out of a queue and mounts it; gives what the inbox holds (see `take_inbox`).
     pub(crate) fn begin(&self) -> *mut Task {
@@ -331,6 +339,14 @@ impl ThreadBlock {
             scope,
             site,
         }
+    }
+    pub(crate) fn is_registered(&self) -> bool {
+        self.registered.load(Ordering::Relaxed) != super::registry::NOWHERE
+    }
+    /// The registry was emptied.
+    pub(crate) fn note_unregistered(&self) {
+        self.registered
+            .store(super::registry::NOWHERE, Ordering::Relaxed);
     }
     /// What `.state` says of one that has ended.
     pub(crate) fn end_name(&self) -> Option<&'static str> {

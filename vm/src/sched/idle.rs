@@ -7,7 +7,7 @@
 //! **Few are woken.** Waking an OS thread takes some twenty microseconds, so a carrier calls for help only for a backlog, and not while another one is on its way already (`searching`).
 //! One that was woken and finds something passes the call on if there is more.
 //!
-//! **Deadlock.** If all carriers sleep, no timer is set, and not all threads have ended, nothing can wake any task: every wake-up comes from running code or from a timer. The
+//! **Deadlock.** If all carriers sleep, no timer is set, there is no external source, and not all threads have ended, nothing can wake any task: every wake-up comes from running code, from a timer or from a source. The
 //! last one to go to sleep knows, since it looked into all queues when nobody else could have put anything there.
 
 use super::{Next, Own, Scheduler, ThreadBlock};
@@ -31,6 +31,8 @@ struct State {
     sleeping: usize,
     is_stopping: bool,
     is_deadlocked: bool,
+    /// Those who may wake tasks from outside the carriers.
+    sources: usize,
     /// A carrier looks at what the others have: they stand still.
     is_paused: bool,
     /// The earliest time until which some carrier sleeps at most; `u64::MAX`: none.
@@ -61,6 +63,7 @@ impl Idle {
                 sleeping: 0,
                 is_stopping: false,
                 is_deadlocked: false,
+                sources: 0,
                 is_paused: false,
                 is_host_told: false,
                 handles: Vec::new(),
@@ -208,8 +211,15 @@ impl Scheduler {
             if self.is_stopping() {
                 return Next::Stop;
             }
-            if is_host && self.has_host_ended() && self.is_done() {
-                return Next::Done;
+            if is_host {
+                if self.host_stays() {
+                    if self.is_host_called(engine) {
+                        self.take_host_call();
+                        return Next::Called;
+                    }
+                } else if self.has_host_ended() && self.is_done() {
+                    return Next::Done;
+                }
             }
             if let Some(taken) = self.find(own) {
                 if idle.is_searching.load(Ordering::Relaxed) {
@@ -220,7 +230,7 @@ impl Scheduler {
                 }
                 return Next::Run(taken.block, taken.was_woken_here);
             }
-            if is_host && engine.has_interrupt() {
+            if is_host && engine.has_interrupt() && !self.host_stays() {
                 return Next::Interrupted;
             }
             let mut state = idle.state.lock();
@@ -235,14 +245,20 @@ impl Scheduler {
             if is_host {
                 state.is_host_told = false;
             }
-            let has_nothing =
-                !self.has_any_queued() && !self.migrants.has_for(own.number, state.carriers);
+            // A call is taken only by a host that does not sleep.
+            let is_called = self.host_stays() && self.is_host_called(engine);
+            let has_nothing = !self.has_any_queued()
+                && !self.migrants.has_for(own.number, state.carriers)
+                && !(is_host && is_called);
             if mutation!("no_second_look", has_nothing, true) {
-                let is_done = self.is_done();
+                // A host that stays is not done before it says so.
+                let is_done = !self.host_stays() && self.is_done();
                 // If nobody runs and nothing will come: done, or a deadlock. Done, too, if all that goes on are threads that the program does not wait for.
                 let is_last = state.sleeping == state.carriers
                     && deadline == u64::MAX
-                    && self.migrants.is_empty();
+                    && self.migrants.is_empty()
+                    && state.sources == 0
+                    && !is_called;
                 state.is_deadlocked |= is_last && !is_done;
                 let is_end = is_last || mutation!("end_not_told", is_done, false);
                 let must_tell = !is_host && is_end && !state.is_host_told;
@@ -320,7 +336,8 @@ impl Scheduler {
             u64::MAX => None,
             at => Some(Duration::from_nanos(at.saturating_sub(self.now()))),
         };
-        let longest = match (until_deadline, is_host) {
+        let looks = is_host && self.must_host_look();
+        let longest = match (until_deadline, looks) {
             (Some(wait), true) => Some(wait.min(INTERRUPT_CHECK)),
             (None, true) => Some(INTERRUPT_CHECK),
             (wait, false) => wait,
@@ -331,6 +348,24 @@ impl Scheduler {
             }
             None => self.idle.changed.wait(state),
         }
+    }
+
+    /// From now on somebody outside the carriers may wake tasks (by `wake_from_outside`), or let the host start some: nothing is a deadlock before `remove_source`. Both
+    /// change the number under the lock under which a deadlock is decided, after a look into the queues: what a source has woken is seen there if the source is not seen any more.
+    pub(crate) fn add_source(&self) {
+        self.idle.state.lock().sources += 1;
+    }
+    /// It wakes nobody any more.
+    pub(crate) fn remove_source(&self) {
+        self.idle.state.lock().sources -= 1;
+        // Those who sleep decide anew.
+        self.idle.changed.notify_all();
+    }
+    /// All carriers that sleep look again.
+    pub(super) fn wake_sleepers(&self) {
+        // The lock orders this after a sleeper's last look, or before it.
+        drop(self.idle.state.lock());
+        self.idle.changed.notify_all();
     }
 
     /// Carriers leave what they run and end; what still waits is dropped. Gives the threads that failed, in the order of their ends.

@@ -4,6 +4,7 @@
 //! | --- | --- |
 //! | `mod` | the scheduler: what carriers share |
 //! | `idle` | carriers: started, out of work, woken, stopped; deadlock |
+//! | `host` | a host that stays while what it started goes on |
 //! | `queues` | where runnable threads wait |
 //! | `choices` | what is left open: decided ordinarily, or by a seed |
 //! | `migrants` | `--stress=migrate` |
@@ -19,6 +20,7 @@
 
 pub(crate) mod block;
 pub(crate) mod choices;
+pub(crate) mod host;
 mod idle;
 mod migrants;
 #[cfg(loom)]
@@ -65,6 +67,8 @@ pub(crate) enum Next {
     Deadlock,
     /// Ctrl-C (told to the host's carrier only).
     Interrupted,
+    /// A host that stays is called (told to its carrier only).
+    Called,
 }
 
 /// Places in code: see `Thread::collect_trace`.
@@ -87,6 +91,7 @@ pub(crate) struct Scheduler {
     slot_count: AtomicUsize,
     injector: Injector<Queued>,
     idle: Idle,
+    pub(crate) host: host::Host,
     /// Threads that ended by an error that nobody has joined for yet.
     failed: Mutex<Vec<Arc<ThreadBlock>>>,
     pub(crate) sites: Sites,
@@ -138,6 +143,7 @@ impl Scheduler {
             slot_count: AtomicUsize::new(0),
             injector: Injector::new(),
             idle: Idle::new(),
+            host: host::Host::new(),
             failed: Mutex::default(),
             sites: Sites::default(),
             engine,
@@ -245,6 +251,7 @@ impl Scheduler {
         let block = registry::remove(block, |number| &self.slot(number).threads)?;
         if has_failed {
             self.failed.lock().push(block.clone());
+            self.call_host();
         }
         if counts {
             self.slot(own.number).threads.note_end();

@@ -13,6 +13,7 @@ mod operand;
 pub(crate) mod report;
 mod runtime;
 mod start;
+mod stay;
 mod wait;
 #[cfg(loom)]
 pub(crate) use wait::{claim_own, end_wait};
@@ -20,6 +21,9 @@ pub(crate) use wait::{claim_own, end_wait};
 pub(crate) use carrier::{Carrier, Ended, HOST_THREAD, Settings};
 pub use runtime::RUNTIME;
 pub(crate) use wait::thread_of;
+
+pub use crate::sched::host::{TaskInfo, Waker};
+pub use stay::Idled;
 
 use crate::bytecode::{Op, Word};
 use crate::engine::{Engine, Hooks};
@@ -209,6 +213,10 @@ pub struct Thread {
     member_entries: Box<[crate::cache::Entry]>,
     /// Constants for strings of symbols, made when first needed.
     symbol_values: HashMap<Sym, Value>,
+    /// The mounted thread is the host's, which wants it.
+    goes_home: bool,
+    /// Everything was stopped while a host that stays asked for something else.
+    pending_end: Option<Failure>,
 }
 
 // SAFETY: a thread owns what its pointers lead to; it is used by one OS thread at a time.
@@ -582,6 +590,8 @@ impl Thread {
             dropped_handles: Arc::default(),
             hopper: None,
             symbol_values: HashMap::new(),
+            goes_home: false,
+            pending_end: None,
             scheduler: scheduler.clone(),
             is_host: false,
             failed_sites: Vec::new(),
@@ -1201,6 +1211,17 @@ impl Thread {
                 self.begin_kill();
                 return self.unwind();
             }
+            if self.scheduler.host_stays() {
+                if self.takes_interrupt() {
+                    // SAFETY: as above.
+                    self.pc = unsafe { self.pc.add(1) };
+                    self.throw_cancelled();
+                    return self.unwind();
+                }
+                if self.is_called_off() {
+                    return Some(Exit::Preempted);
+                }
+            }
             self.scheduler.fire_timers(&self.own);
             if self.scheduler.has_backlog(&self.own) {
                 self.scheduler.help();
@@ -1210,15 +1231,16 @@ impl Thread {
                 return Some(Exit::Preempted);
             }
         }
-        if self.block.id != carrier::HOST_THREAD
+        if self.scheduler.host_stays() {
+            // Interrupts are for its input.
+        } else if self.block.id != carrier::HOST_THREAD
             && self.nesting == 0
             && self.engine.take_interrupt()
         {
             // It is the program that is interrupted, not the thread that happens to run.
             self.scheduler.end_program(Ended::Interrupted);
             return Some(Exit::Ended);
-        }
-        if self.engine.take_interrupt() {
+        } else if self.engine.take_interrupt() {
             // SAFETY: as above.
             self.pc = unsafe { self.pc.add(1) };
             self.throw_new(ErrorKind::Cancelled, "interrupted");

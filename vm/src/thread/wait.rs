@@ -411,12 +411,21 @@ impl Thread {
         if is_first {
             self.parts.main_result = value;
             self.parts.main_ended = how;
+            if self.block.id == super::carrier::HOST_THREAD && self.scheduler.host_stays() {
+                // It is mounted, so nobody has to enqueue it.
+                let _ = self.block.signal.request(crate::sched::block::HOME);
+            }
         } else {
             // Its own scopes are closed, so this is the one that it is a member of.
             let scope = scope::membership(task, scope.as_ref());
             if has_failed && !is_joined && flags & flag::IS_DETACHED == 0 {
                 match &scope {
-                    None => self.parts.more().failed.push((handle, site)),
+                    None => {
+                        self.parts.more().failed.push((handle, site));
+                        if self.block.id == super::carrier::HOST_THREAD {
+                            self.scheduler.note_failed_task();
+                        }
+                    }
                     Some(scope) => {
                         let kept = self.new_handle(handle);
                         match scope.fail(Failure::Task(kept)) {
