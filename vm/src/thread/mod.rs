@@ -1374,7 +1374,9 @@ impl Thread {
             let bytes = p as usize - old as usize;
             self.stack.start.wrapping_byte_add(bytes)
         };
-        self.base = moved(self.base);
+        if !self.base.is_null() {
+            self.base = moved(self.base);
+        }
         self.stack_limit = moved(self.stack_limit);
     }
 
