@@ -134,7 +134,8 @@ pub(crate) unsafe fn bundle_of(object: *mut Header) -> Option<*mut BundleHead> {
 
 /// Whole multiples of the alignment: blocks of other sizes are aligned by luck, and an allocator has to try again.
 fn layout(bytes: usize) -> Layout {
-    Layout::from_size_align(bytes.next_multiple_of(16), 16).expect("a bundle's size was checked against the limit")
+    Layout::from_size_align(bytes.next_multiple_of(16), 16)
+        .expect("a bundle's size was checked against the limit")
 }
 
 /// Takes one more reference.
