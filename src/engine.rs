@@ -54,6 +54,11 @@ impl EngineBuilder {
         self.options.carriers = most.max(1);
         self
     }
+    /// Calls `tell` once, when there are more than 10,000 tasks or threads: a program may want to set its memory up for that.
+    pub fn on_many_tasks(mut self, tell: fn()) -> EngineBuilder {
+        self.options.on_many_tasks = Some(tell);
+        self
+    }
     /// Calls and turns of loops that scripts may make in all; past it the running one ends with a `LimitError` that it cannot catch.
     ///
     /// ```
@@ -444,6 +449,10 @@ impl Engine {
     /// A flag that makes whatever runs throw `Cancelled` soon after it is set; it clears itself. For signal handlers.
     pub fn interrupt_flag(&self) -> Arc<AtomicBool> {
         self.loader.engine.interrupt_flag()
+    }
+    /// Detached tasks and threads of what ran last that waited for what nothing can reach, a line for each.
+    pub fn leaks_at_exit(&self) -> Vec<String> {
+        self.thread.leaks_at_exit()
     }
     /// The longest stretches without a safepoint, as text, if they are measured.
     pub fn stretches(&self) -> Option<String> {

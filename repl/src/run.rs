@@ -48,7 +48,16 @@ fn finish(engine: &mut Engine, result: Result<(), Error>, interrupts: &Interrupt
     }
     match result {
         Ok(()) => match flushed {
-            Ok(()) => 0,
+            Ok(()) => {
+                let leaks = engine.leaks_at_exit();
+                if !leaks.is_empty() {
+                    let lines = leaks.join("\n  ");
+                    complain(&format!(
+                        "warning: what nothing can reach is waited for\n  {lines}\n"
+                    ));
+                }
+                0
+            }
             Err(error) => {
                 complain(&format!("error: cannot write the output: {error}\n"));
                 1

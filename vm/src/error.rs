@@ -3,6 +3,7 @@
 use crate::module::Proto;
 use crate::object::Kind;
 use crate::thread::Thread;
+use crate::types::ErrorKind;
 use crate::value::Value;
 use std::fmt::Write;
 
@@ -109,7 +110,13 @@ pub(crate) fn running_place(thread: &Thread) -> String {
     )
 }
 
-/// ` (f.hd:3)`: where a task that is left waits; empty if only the library's code is on its stack.
+/// `f.hd:3:5`.
+pub(crate) fn place_text(proto: *const Proto, word: u64) -> String {
+    let p = place(proto, word);
+    format!("{}:{}:{}", p.path, p.line, p.column)
+}
+
+/// `f.hd:3:5`: where a task that is left waits; empty if only the library's code is on its stack.
 ///
 /// # Safety
 /// See `Frames::new`; `base` may be null.
@@ -122,8 +129,7 @@ pub(crate) unsafe fn place_of(base: *mut Value, pc: *const u64) -> String {
         for frame in crate::interp::frame::Frames::new(base, pc) {
             let proto = &*frame.proto;
             if !proto.is_stub() && !proto.is_internal {
-                let p = place(frame.proto, frame.word() as u64);
-                return format!(" ({}:{}:{})", p.path, p.line, p.column);
+                return place_text(frame.proto, frame.word() as u64);
             }
         }
     }
@@ -174,6 +180,11 @@ fn kind_and_message(thread: &mut Thread, error: Value) -> (String, String) {
     };
     let message = if message.is_nil() {
         String::new()
+    } else if error.type_id() == ErrorKind::Deadlock.type_id()
+        && let Some(report) = crate::ops::text::as_str(message)
+    {
+        // It is cut where it is made.
+        report.to_string()
     } else {
         thread.show_short(message)
     };
@@ -211,9 +222,44 @@ pub fn describe(thread: &mut Thread, error: Value) -> Vec<(String, String)> {
     chain
 }
 
-/// An uncaught error as it is reported, causes included.
+/// More errors that nobody joined for are counted only.
+const MOST_REPORTED: usize = 20;
+
+/// The error that ended the program as it is reported, and all others that nobody joined for.
 pub fn report(thread: &mut Thread, error: Value) -> String {
     let mut out = String::new();
+    let sites = std::mem::take(&mut thread.failed_sites);
+    report_one(thread, error, sites, &mut out);
+    let others = std::mem::take(&mut thread.also_failed);
+    let lost = std::mem::take(&mut *thread.scheduler.lost_errors.lock());
+    let left_out = (others.len() + lost.len()).saturating_sub(MOST_REPORTED);
+    if !others.is_empty() {
+        thread.loose_trace.clear();
+    }
+    for (at, (handle, sites)) in others.into_iter().enumerate() {
+        if at < MOST_REPORTED {
+            out.push('\n');
+            report_one(thread, thread.handle(handle), sites, &mut out);
+        }
+        thread.free_handle(handle);
+    }
+    for text in lost.into_iter().take(MOST_REPORTED) {
+        let _ = write!(out, "\n{text}");
+    }
+    if left_out > 0 {
+        let _ = writeln!(out, "\nand {left_out} more errors that nobody joined for");
+    }
+    out
+}
+
+/// An uncaught error, causes included.
+pub(crate) fn report_one(
+    thread: &mut Thread,
+    error: Value,
+    sites: Vec<(*const Proto, u64)>,
+    out: &mut String,
+) {
+    let mut sites = sites.into_iter();
     let mut error = error;
     let mut seen = Vec::new();
     loop {
@@ -258,7 +304,6 @@ pub fn report(thread: &mut Thread, error: Value) -> String {
             }
         }
         if seen.is_empty() {
-            let mut sites = std::mem::take(&mut thread.failed_sites).into_iter();
             if let Some((proto, word)) = sites.next() {
                 let p = place(proto, word);
                 let _ = writeln!(
@@ -267,7 +312,7 @@ pub fn report(thread: &mut Thread, error: Value) -> String {
                     p.path, p.line, p.column
                 );
             }
-            for (proto, word) in sites {
+            for (proto, word) in sites.by_ref() {
                 let p = place(proto, word);
                 let _ = writeln!(
                     out,
@@ -287,5 +332,4 @@ pub fn report(thread: &mut Thread, error: Value) -> String {
         }
         error = cause;
     }
-    out
 }

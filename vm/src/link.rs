@@ -117,7 +117,7 @@ impl Engine {
     pub fn add_prelude_natives(&self, natives: &'static [NativeDef]) {
         for def in natives {
             let value = self.permanent_native(def);
-            self.add_prelude_function(def.name, value);
+            self.add_prelude_function(def.name, value, !def.params.is_empty());
         }
         for id in 0..object::FIRST_USER_TYPE {
             let info = self.type_info(id);
@@ -132,13 +132,13 @@ impl Engine {
         let name = if name == "task" { "Task" } else { name };
         (0..object::FIRST_USER_TYPE).find(|id| &*self.type_info(*id).name == name)
     }
-    fn add_prelude_function(&self, name: &str, value: Value) {
+    fn add_prelude_function(&self, name: &str, value: Value, has_self: bool) {
         if let Some((ty, method)) = name
             .split_once('.')
             .or_else(|| name.split_once("__").filter(|(t, _)| !t.is_empty()))
         {
             let id = self.type_by_name(ty).unwrap_or_else(|| self.host_type(ty));
-            self.add_method(id, self.symbol(method), value, true, false);
+            self.add_method(id, self.symbol(method), value, has_self, false);
             if name.contains("__") {
                 self.set_prelude(name, value);
             }
@@ -156,7 +156,7 @@ impl Engine {
             if let Slot::Global(index) = slot {
                 let value = module.global(*index);
                 if !value.is_unset() {
-                    self.add_prelude_function(self.symbol_text(*name), value);
+                    self.add_prelude_function(self.symbol_text(*name), value, true);
                 }
             }
         }

@@ -241,6 +241,7 @@ impl Generator<'_> {
             self.f.is_reachable = true;
             self.emit(span, Op::IterClose, state, 0, 0, 0);
             self.emit(span, Op::Rethrow, item, 0, 0, 0);
+            self.f.end_handler(stop);
         }
         self.f.patch(end);
         self.f.patch_all(&inner.breaks);
@@ -367,6 +368,7 @@ impl Generator<'_> {
             self.f.patch(after_error);
             self.emit(span, Op::Rethrow, result, 0, 0, 0);
             self.f.protect(handler, handler_end, handler, result, true);
+            self.f.end_handler(handler);
         }
     }
 
@@ -391,7 +393,8 @@ impl Generator<'_> {
         let end = self.f.here();
         let mut done = vec![self.f.jump(span)];
         let caught = self.f.alloc();
-        self.f.protect(start, end, self.f.here(), caught, false);
+        let handler = self.f.here();
+        self.f.protect(start, end, handler, caught, false);
         self.f.is_reachable = start < end;
         let mut is_exhaustive = false;
         for catch in catches {
@@ -418,6 +421,7 @@ impl Generator<'_> {
         if !is_exhaustive {
             self.emit(span, Op::Rethrow, caught, 0, 0, 0);
         }
+        self.f.end_handler(handler);
         self.f.patch_all(&done);
         self.f.top = mark;
     }

@@ -326,8 +326,18 @@ impl Function {
                 end: end as u32,
                 target: target as u32,
                 reg,
+                target_end: target as u32,
                 is_cleanup,
             }));
+    }
+    /// The code that the handlers with this target go to ends here.
+    pub(super) fn end_handler(&mut self, target: usize) {
+        let end = self.here() as u32;
+        for handler in &mut self.handlers {
+            if handler.target as usize == target {
+                handler.target_end = end;
+            }
+        }
     }
 
     /// Hands out what is finished; the caller fills in what it knows of the declaration.
@@ -378,6 +388,7 @@ impl Function {
             handler.start = moved[handler.start as usize];
             handler.end = moved[handler.end as usize];
             handler.target = moved[handler.target as usize];
+            handler.target_end = moved[handler.target_end as usize];
         }
         self.handlers.retain(|handler| handler.start < handler.end);
         let mut spans: Vec<(u32, CodeSpan)> = Vec::with_capacity(self.spans.len());

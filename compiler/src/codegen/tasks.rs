@@ -209,6 +209,7 @@ impl Generator<'_> {
         });
         // It throws; what closes a generator goes on from here.
         self.emit(span, Op::Rethrow, error, 0, 0, 0);
+        self.f.end_handler(handler);
         self.f.patch(done);
         if let (Some(value), Dest::Keep(_) | Dest::Return) = (value, dest) {
             self.deliver(span, value, dest);

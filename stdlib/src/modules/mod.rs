@@ -9,6 +9,7 @@ mod math;
 mod os;
 mod random;
 mod regex;
+mod runtime;
 mod test;
 pub(crate) mod text;
 mod time;
@@ -30,6 +31,7 @@ static MODULES: &[&NativeModule] = &[
     &os::MODULE,
     &random::MODULE,
     &regex::MODULE,
+    &runtime::MODULE,
     &test::MODULE,
     &text::MODULE,
     &time::MODULE,

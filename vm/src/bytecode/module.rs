@@ -155,6 +155,8 @@ pub struct HandlerRange {
     pub end: u32,
     pub target: u32,
     pub reg: u8,
+    /// Where the handler's own code, which begins at `target`, ends.
+    pub target_end: u32,
     /// Runs defers or closes iterators and throws again: also entered when a generator is closed or a task is killed.
     pub is_cleanup: bool,
 }

@@ -80,6 +80,7 @@ impl Link {
         match payload {
             Payload::Object(object) => Link(Box::into_raw(object) as usize | Link::OBJECT),
             Payload::Thread(block) => Link(Arc::into_raw(block) as usize | Link::THREAD),
+            Payload::Nothing => Link(0),
         }
     }
     fn is_nothing(&self) -> bool {
@@ -113,6 +114,8 @@ impl Link {
 pub(crate) enum Payload {
     Object(Box<crate::shared::SharedObject>),
     Thread(Arc<crate::sched::ThreadBlock>),
+    /// It outlives all handles.
+    Nothing,
 }
 
 /// The bundle of a shared object; `None` for a permanent one.

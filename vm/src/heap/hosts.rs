@@ -43,6 +43,11 @@ impl HostTable {
     pub fn get(&self, index: u64) -> Option<&(dyn Any + Send)> {
         self.entries.get(index as usize)?.value.as_deref()
     }
+    /// The object of an entry; null if there is none.
+    pub(crate) fn object_of(&self, index: u64) -> *mut Header {
+        let entry = self.entries.get(index as usize);
+        entry.map_or(std::ptr::null_mut(), |entry| entry.object)
+    }
     /// As `get`, to change it.
     pub fn get_mut(&mut self, index: u64) -> Option<&mut (dyn Any + Send)> {
         self.entries.get_mut(index as usize)?.value.as_deref_mut()

@@ -500,6 +500,10 @@ impl Heap {
     pub fn host_objects(&mut self) -> &mut HostTable {
         &mut self.inner().hosts
     }
+    /// The same, of a heap that may have none.
+    pub(crate) fn host_objects_if_any(&self) -> Option<&HostTable> {
+        self.inner.as_deref().map(|inner| &inner.hosts)
+    }
     /// How many bundles of shared objects this heap refers to.
     pub fn bundles(&self) -> usize {
         self.bundles.len()

@@ -451,7 +451,8 @@ impl Mutator {
                     text(&mut other, "garbage");
                     other.collect(&mut roots, Collect::Minor);
                 }
-                super::parcel::Parcel::of_thread(other, roots.0[0])
+                let parcel = super::parcel::Parcel::of_thread(other, roots.0[0]);
+                parcel.ok().expect("copies are movable")
             })
         };
         assert_eq!(parcel.is_ok(), is_movable);

@@ -12,7 +12,7 @@
 //! its heap; it has no Rust objects.
 
 use super::collect::Phase;
-use super::graph::{Graph, Visit};
+use super::graph::{Graph, GraphError, Visit};
 use super::table::BundleTable;
 use super::{Heap, copy};
 use crate::value::Value;
@@ -21,23 +21,17 @@ use crate::value::Value;
 pub(crate) struct Parcel {
     heap: Heap,
     value: Value,
-    /// Else it cannot be delivered: it leads to something that is bound to its thread.
-    is_movable: bool,
 }
 
 impl Parcel {
     /// A local value in a heap that holds nothing else, as `Heap::copy_out` returns them.
     pub(crate) fn new(heap: Heap, value: Value) -> Parcel {
         debug_assert!(value.is_local());
-        Parcel {
-            heap,
-            value,
-            is_movable: true,
-        }
+        Parcel { heap, value }
     }
 
-    /// What is left of a thread: of its heap `value`, which is local, and what that leads to.
-    pub(crate) fn of_thread(mut heap: Heap, value: Value) -> Parcel {
+    /// What is left of a thread: of its heap `value`, which is local, and what that leads to. If that is bound to its thread, the heap comes back.
+    pub(crate) fn of_thread(mut heap: Heap, value: Value) -> Result<Parcel, (Heap, GraphError)> {
         let bundles = std::cell::RefCell::new(BundleTable::default());
         let mut graph = Graph::new();
         let walked = graph.walk(value, |value, _| {
@@ -48,38 +42,31 @@ impl Parcel {
             }
             copy::visit_movable(value)
         });
-        if walked.is_err() {
-            return Parcel {
-                heap,
-                value,
-                is_movable: false,
-            };
+        if let Err(refused) = walked {
+            drop(graph);
+            return Err((heap, refused));
         }
         if heap.is_mostly(&mut graph) {
             drop(graph);
             heap.bundles = bundles.into_inner();
-            return Parcel::new(heap, value);
+            return Ok(Parcel::new(heap, value));
         }
         let mut fresh = Heap::new(usize::MAX);
         let copy = fresh.fill(&mut graph, |value, _| value.is_local());
-        Parcel::new(fresh, Value::local(copy))
+        Ok(Parcel::new(fresh, Value::local(copy)))
     }
 
+    /// The value, to be looked at where it is.
+    pub(crate) fn value(&self) -> Value {
+        self.value
+    }
     /// The value in the receiver's heap. If that has no room, the parcel comes back.
     pub(crate) fn deliver(self, heap: &mut Heap) -> Result<Value, Parcel> {
         let Parcel {
             heap: parcel,
             value,
-            is_movable,
         } = self;
-        let back = |heap| Parcel {
-            heap,
-            value,
-            is_movable,
-        };
-        if !is_movable {
-            return Err(back(parcel));
-        }
+        let back = |heap| Parcel { heap, value };
         if parcel.inner.is_none() && !heap.is_fresh() {
             return heap.import(value).map_err(|_| back(parcel));
         }

@@ -272,6 +272,16 @@ impl Thread {
             _ => Err(trap),
         }
     }
+    /// The task waits in a native whose arguments end at this register: they keep alive what it waits for, also where they lie behind the registers of the frame
+    /// (a builtin that was started directly, the receiver of a bound method). `save_registers` acts on it.
+    #[inline]
+    fn keep_window(&mut self, end: usize) {
+        // SAFETY: the running prototype.
+        let registers = unsafe { (*super::frame::proto(self.base)).registers as usize };
+        if end > registers {
+            self.scan_extra = end;
+        }
+    }
     #[cold]
     fn native_panic(&mut self, def: &'static NativeDef, panic: &str) -> Trap {
         let message = format!("{}: internal error: {panic}", def.name);
@@ -342,6 +352,9 @@ impl Thread {
                 }
                 Ok(Err(trap)) => {
                     self.scan_extra = 0;
+                    if matches!(trap, Trap::Suspend) {
+                        self.keep_window(at + 2 + argc);
+                    }
                     return self.native_trap(trap, dest);
                 }
                 Err(panic) => {

@@ -68,9 +68,10 @@ impl Thread {
                 Some(Exit::Returned)
             }
             Trap::Suspend if self.nesting > 0 => {
+                self.scan_extra = 0;
                 self.abandon_wait();
                 self.throw_new(
-                    ErrorKind::Error,
+                    ErrorKind::Blocking,
                     "cannot wait here: a native function of the host is on the stack",
                 );
                 self.unwind()
@@ -85,7 +86,8 @@ impl Thread {
     /// and it ends with the generator's frame.
     pub(crate) fn unwind(&mut self) -> Option<Exit> {
         self.retry_pc = std::ptr::null();
-        let closing = self.thrown.is_unset();
+        let mut closing = self.thrown.is_unset();
+        let is_noting = self.is_noting_handlers();
         loop {
             // SAFETY: `base` and `pc` are those of the top frame.
             let (proto, word) = unsafe {
@@ -99,11 +101,18 @@ impl Thread {
             if proto.is_stub() {
                 return Some(Exit::Threw);
             }
+            if is_noting && self.is_killing && !closing && self.leaves_cleanup(proto, word) {
+                self.thrown = Value::UNSET;
+                closing = true;
+            }
             if let Some(handler) = proto
                 .handlers
                 .iter()
                 .find(|h| h.start <= word && word < h.end && (!closing || h.is_cleanup))
             {
+                if is_noting {
+                    self.note_handler(proto, handler);
+                }
                 // SAFETY: verified: the register is inside the frame, the target inside the code.
                 unsafe {
                     *self.base.add(handler.reg as usize) = self.thrown;

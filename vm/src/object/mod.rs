@@ -83,6 +83,7 @@ pub mod type_id {
     pub const BARRIER: u32 = 25;
     pub const LATCH: u32 = 26;
     pub const ATOMIC: u32 = 27;
+    pub const TROOP: u32 = 28;
     pub const SCOPED: u32 = 29;
     /// `Error`, then the built-in kinds in the order of `types::ERROR_KINDS`; further built-in types follow these.
     pub const ERROR: u32 = 32;

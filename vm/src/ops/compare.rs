@@ -6,8 +6,8 @@
 use super::{TypeLookup, fields_of, list, map, method, text};
 use super::{int, int_float};
 use crate::object::{
-    BoundMethod, Closure, FLAG_FROZEN, HostObject, Kind, ModuleObject, NativeFunction, Range,
-    TaskObject, TypeObject,
+    BoundMethod, Closure, FLAG_FROZEN, Handle, HostObject, Kind, ModuleObject, NativeFunction,
+    Range, TaskObject, TypeObject,
 };
 use crate::value::Value;
 use std::cmp::Ordering;
@@ -132,6 +132,7 @@ fn shallow_objects(types: &dyn TypeLookup, a: Value, b: Value) -> Shallow {
             Kind::Host => {
                 ((*x.cast::<HostObject>()).index == (*y.cast::<HostObject>()).index).into()
             }
+            Kind::Handle => ((*x.cast::<Handle>()).target == (*y.cast::<Handle>()).target).into(),
             // Two errors are equal wherever they were thrown.
             Kind::Trace => Shallow::Equal,
             _ => Shallow::Unequal,
@@ -284,6 +285,7 @@ fn shallow_identity(a: Value, b: Value) -> bool {
             }
             Kind::Task => (*x.cast::<TaskObject>()).id == (*y.cast::<TaskObject>()).id,
             Kind::Host => (*x.cast::<HostObject>()).index == (*y.cast::<HostObject>()).index,
+            Kind::Handle => (*x.cast::<Handle>()).target == (*y.cast::<Handle>()).target,
             _ => false,
         }
     }

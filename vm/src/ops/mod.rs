@@ -175,6 +175,7 @@ pub fn builtin_type_name(id: u32) -> Option<&'static str> {
         type_id::BARRIER => "Barrier",
         type_id::LATCH => "Latch",
         type_id::ATOMIC => "Atomic",
+        type_id::TROOP => "Troop",
         type_id::SCOPED => "Scoped",
         type_id::BROADCAST => "Broadcast",
         type_id::SUBSCRIBER => "Subscriber",

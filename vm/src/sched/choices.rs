@@ -88,9 +88,15 @@ pub(crate) struct Choices {
 
 /// Nanoseconds that a unit of fuel stands for: about what it takes.
 const FUEL_NS: u64 = 5;
-/// Slices are uniform in magnitude: less than two to a power below this one. Half of them are shorter than 128, the mean is a thousand, which makes up for
-/// what they cost.
+/// Slices are uniform in magnitude: at most two to a power below this one. The mean is a thousand, which makes up for what they cost.
 const SLICE_POWERS: u64 = 15;
+/// The same while slices are short: on the average less than ten.
+const SHORT_POWERS: u64 = 6;
+/// So many are short at the beginning, since that is all there is of most tests; it takes about a millisecond.
+const FIRST_SHORT: u32 = 4096;
+/// Later a burst of short ones begins with one slice in so many, and has so many.
+const BURST_EVERY: u64 = 256;
+const BURST: u32 = 64;
 /// One choice in so many is uniform whatever the way of choosing.
 const UNIFORM_EVERY: u64 = 8;
 /// The highest priority is looked for among so many threads.
@@ -118,6 +124,8 @@ struct State {
     lowered: [u64; LOWERED],
     /// Choices until the next one is lowered.
     until_lowered: u64,
+    /// How many slices are still short.
+    short: u32,
     choices: u64,
     hash: u64,
     outside: Vec<(Outside, String, String)>,
@@ -176,6 +184,7 @@ impl State {
             queue: Vec::new(),
             lowered: [0; LOWERED],
             until_lowered: 0,
+            short: FIRST_SHORT,
             choices: 0,
             hash: 0,
             outside: Vec::new(),
@@ -381,7 +390,17 @@ impl Seeded {
     fn slice(&self, spent: i64, most: i64) -> i64 {
         self.pass(spent);
         let mut state = self.state.lock();
-        let power = state.random.below(SLICE_POWERS);
+        let number = state.random.next();
+        let powers = if state.short > 0 {
+            state.short -= 1;
+            SHORT_POWERS
+        } else {
+            if number.is_multiple_of(BURST_EVERY) {
+                state.short = BURST;
+            }
+            SLICE_POWERS
+        };
+        let power = ((u128::from(number) * u128::from(powers)) >> 64) as u64;
         let slice = 1 + state.random.below(1 << power) as i64;
         state.note(Choice::Slice, (spent as u64) << 32 | slice as u64);
         slice.min(most)
@@ -402,8 +421,8 @@ impl Seeded {
         state.note(Choice::Thread, id << 24 ^ state.queue.len() as u64);
         Some(Taken {
             block,
-            // Slices are random anyway: it goes on with what is left of one.
-            was_woken_here: true,
+            // Slices are random anyway: it goes on with what is left of a long one.
+            was_woken_here: state.short == 0,
         })
     }
 }

@@ -4,6 +4,7 @@
 //! | --- | --- |
 //! | `mod` | the scheduler: what carriers share |
 //! | `idle` | carriers: started, out of work, woken, stopped; deadlock |
+//! | `host` | a host that stays while what it started goes on |
 //! | `queues` | where runnable threads wait |
 //! | `choices` | what is left open: decided ordinarily, or by a seed |
 //! | `migrants` | `--stress=migrate` |
@@ -13,13 +14,17 @@
 //! | `timers` | what is due when |
 //! | `scope` | structured concurrency |
 //! | `sites` | where tasks and threads were started |
+//! | `models` | model checks of all that |
 //!
 //! The protocol is told in `docs/scheduler.md`.
 
 pub(crate) mod block;
 pub(crate) mod choices;
+pub(crate) mod host;
 mod idle;
 mod migrants;
+#[cfg(loom)]
+pub(crate) mod models;
 mod queues;
 mod registry;
 pub(crate) mod scope;
@@ -32,21 +37,24 @@ pub(crate) use idle::carrier_loop;
 pub(crate) use queues::Own;
 
 use crate::engine::Engine;
-use crate::sync::{AtomicBool, AtomicU64, Ordering};
+use crate::sync::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering, fence, mutation};
 use crate::task::Task;
 use crate::thread::{Settings, Stress};
 use choices::Choices;
-use crossbeam_deque::Injector;
 use idle::Idle;
 use migrants::Migrants;
 use parking_lot::Mutex;
-use queues::{Others, Queued};
+use queues::{Injector, Others, Queued};
 use registry::Part;
 use sites::Sites;
 use std::io::Write;
-use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::AtomicPtr;
 use std::sync::{Arc, OnceLock};
 use timers::{Fired, Shard};
+
+/// Bits of `Scheduler::control`: carriers leave what they run, for good or for a moment.
+const STOPPING: u8 = 1;
+const PAUSED: u8 = 2;
 
 /// What a carrier does next.
 pub(crate) enum Next {
@@ -59,6 +67,8 @@ pub(crate) enum Next {
     Deadlock,
     /// Ctrl-C (told to the host's carrier only).
     Interrupted,
+    /// A host that stays is called (told to its carrier only).
+    Called,
 }
 
 /// Places in code: see `Thread::collect_trace`.
@@ -81,6 +91,7 @@ pub(crate) struct Scheduler {
     slot_count: AtomicUsize,
     injector: Injector<Queued>,
     idle: Idle,
+    pub(crate) host: host::Host,
     /// Threads that ended by an error that nobody has joined for yet.
     failed: Mutex<Vec<Arc<ThreadBlock>>>,
     pub(crate) sites: Sites,
@@ -99,9 +110,22 @@ pub(crate) struct Scheduler {
     pub(crate) exit: Mutex<Option<crate::thread::Ended>>,
     /// Where the fuel ran out.
     pub(crate) end_trace: Mutex<Option<Places>>,
-    is_stopping: AtomicBool,
-    /// The host's thread has no task any more: before, the program cannot be over.
+    /// The host's thread has no task any more that the program waits for: before, the program cannot be over.
     has_host_ended: AtomicBool,
+    /// The host was told that there are many tasks.
+    has_many: AtomicBool,
+    /// `STOPPING`, `PAUSED`: looked at by all carriers, at each safepoint and before each task.
+    control: AtomicU8,
+    /// All threads were killed.
+    pub(crate) is_ending: AtomicBool,
+    /// Something was detached.
+    pub(crate) has_detached: AtomicBool,
+    /// The function of the program's first task; null: it is none of a script.
+    pub(crate) main_function: AtomicPtr<crate::module::Proto>,
+    /// Detached tasks that nothing can wake, found when the program's first task returned.
+    pub(crate) leaks_at_exit: Mutex<Vec<String>>,
+    /// Reports of errors that went with the heap of their thread.
+    pub(crate) lost_errors: Mutex<Vec<String>>,
 }
 
 impl Scheduler {
@@ -119,6 +143,7 @@ impl Scheduler {
             slot_count: AtomicUsize::new(0),
             injector: Injector::new(),
             idle: Idle::new(),
+            host: host::Host::new(),
             failed: Mutex::default(),
             sites: Sites::default(),
             engine,
@@ -132,8 +157,14 @@ impl Scheduler {
             output: Mutex::new(output),
             exit: Mutex::new(None),
             end_trace: Mutex::new(None),
-            is_stopping: AtomicBool::new(false),
             has_host_ended: AtomicBool::new(false),
+            has_many: AtomicBool::new(false),
+            control: AtomicU8::new(0),
+            is_ending: AtomicBool::new(false),
+            has_detached: AtomicBool::new(false),
+            main_function: AtomicPtr::default(),
+            leaks_at_exit: Mutex::default(),
+            lost_errors: Mutex::default(),
         });
         let own = scheduler.open_slot(0);
         (scheduler, own)
@@ -169,7 +200,16 @@ impl Scheduler {
         self.next_thread.fetch_add(1, Ordering::Relaxed)
     }
     pub(crate) fn is_stopping(&self) -> bool {
-        self.is_stopping.load(Ordering::Relaxed)
+        self.control.load(Ordering::Relaxed) & STOPPING != 0
+    }
+    /// Another carrier wants to look at what this one has mounted: see `Scheduler::pause`.
+    pub(crate) fn is_paused(&self) -> bool {
+        self.control.load(Ordering::Relaxed) & PAUSED != 0
+    }
+    /// One of both.
+    #[inline]
+    pub(crate) fn is_disturbed(&self) -> bool {
+        self.control.load(Ordering::Relaxed) != 0
     }
 
     // --- fuel
@@ -211,19 +251,28 @@ impl Scheduler {
         let block = registry::remove(block, |number| &self.slot(number).threads)?;
         if has_failed {
             self.failed.lock().push(block.clone());
+            self.call_host();
         }
         if counts {
             self.slot(own.number).threads.note_end();
         }
         Some(block)
     }
-    /// The program does not wait for this one.
+    /// The program neither waits for this one, nor asks how it ends.
     pub(crate) fn detach(&self, own: &Own, block: &ThreadBlock) {
+        block.end.lock().is_detached = true;
+        self.has_detached.store(true, Ordering::Relaxed);
+        self.uncount(own, block);
+    }
+    /// The program does not wait for this one.
+    pub(crate) fn uncount(&self, own: &Own, block: &ThreadBlock) {
         let mut end = block.end.lock();
-        let is_new = !std::mem::replace(&mut end.is_detached, true);
+        let is_new = !std::mem::replace(&mut end.is_uncounted, true);
         if is_new && matches!(end.outcome, block::Outcome::None) {
             self.slot(own.number).threads.note_end();
         }
+        // The host's own thread may be among those: from now on the program may be over.
+        self.note_host(true);
     }
     pub(crate) fn note_host(&self, has_ended: bool) {
         self.has_host_ended.store(has_ended, Ordering::Relaxed);
@@ -242,6 +291,15 @@ impl Scheduler {
     /// How often a thread went to another carrier because its slice was over, under `--stress=migrate`.
     pub(crate) fn carrier_changes(&self) -> u64 {
         self.migrants.changes()
+    }
+    /// There are many tasks or threads: tells the host, once.
+    #[cold]
+    pub(crate) fn note_many(&self) {
+        if let Some(tell) = self.settings.on_many_tasks
+            && !self.has_many.swap(true, Ordering::Relaxed)
+        {
+            tell();
+        }
     }
     /// How many threads there are, about.
     pub(crate) fn thread_count(&self) -> usize {
@@ -290,6 +348,16 @@ impl Scheduler {
             self.enqueue_woken(own, block);
         }
     }
+    /// Ends all threads but `except`. None of them goes on before all have been told: what the end of one gives back wakes nobody. What they
+    /// start meanwhile ends at once.
+    pub(crate) fn kill_all(self: &Arc<Self>, own: &Own, except: *const ThreadBlock) {
+        self.is_ending.store(true, Ordering::Relaxed);
+        let mut threads = self.threads();
+        threads.retain(|block| Arc::as_ptr(block) != except && block.signal.request(block::KILL));
+        for block in threads {
+            self.enqueue_woken(own, Arc::as_ptr(&block));
+        }
+    }
     /// Hands a task over to its thread, which may be mounted anywhere.
     ///
     /// # Safety
@@ -316,7 +384,9 @@ impl Scheduler {
             if (*block).signal.push(task) {
                 self.injector.push(Queued(block));
                 // A carrier that is about to sleep either finds it there, or is seen here.
-                std::sync::atomic::fence(Ordering::SeqCst);
+                if mutation!("injector_unfenced", true, false) {
+                    fence(Ordering::SeqCst);
+                }
                 self.help();
             }
         }

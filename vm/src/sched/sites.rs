@@ -85,7 +85,7 @@ impl SiteCache {
         SiteCache([(0, std::ptr::null(), 0); CACHED])
     }
     fn slot(parent: u32, pc: *const u64) -> usize {
-        (pc as usize / 8 ^ parent as usize) % CACHED
+        ((pc as usize / 8) ^ parent as usize) % CACHED
     }
     pub(crate) fn get(&self, parent: u32, pc: *const u64) -> Option<u32> {
         let entry = self.0[SiteCache::slot(parent, pc)];

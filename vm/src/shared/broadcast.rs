@@ -11,12 +11,12 @@
 //! lock, so it either saw the room or is seen. No message is dropped under a lock, since that may end a subscription.
 
 use super::support::{self, Claimant};
-use super::{Message, ObjectState, SharedObject};
+use super::{Message, ObjectState, SharedObject, object_of};
 use crate::native::{Ctx, NativeDef, NativeResult, Trap};
 use crate::object::type_id;
 use crate::sched::Scheduler;
 use crate::sched::wait::Delivery;
-use crate::sched::wait::WaitList;
+use crate::sched::wait::{WaitList, Waiter};
 use crate::task::{Task, Wait};
 use crate::thread::Thread;
 use crate::types::ErrorKind;
@@ -117,6 +117,10 @@ impl BroadcastState {
             scheduler,
         }
     }
+    /// Handles of slots.
+    pub(crate) fn slots(&self) -> impl Iterator<Item = &Message> {
+        self.slots.iter()
+    }
     fn is_full(&self) -> bool {
         self.slots
             .iter()
@@ -188,6 +192,9 @@ impl SlotState {
             is_closed,
         }
     }
+    pub(crate) fn messages(&self) -> impl Iterator<Item = &Message> {
+        self.queue.iter()
+    }
     /// Hands a message to the first who waits, or keeps it; gives whom to wake.
     fn put(&mut self, message: Message) -> Option<*mut Task> {
         // SAFETY: under the lock of the slot.
@@ -217,6 +224,10 @@ impl SlotState {
 }
 
 impl Subscription {
+    /// Handles of the broadcast and the slot.
+    pub(crate) fn parts(&self) -> impl Iterator<Item = &Message> {
+        [&self.broadcast, &self.slot].into_iter()
+    }
     /// From now on it holds nobody up.
     fn end(&self) -> After {
         let mut after = After::default();
@@ -251,11 +262,14 @@ fn lock_slot<R>(slot: &Message, f: impl FnOnce(&mut SlotState) -> R) -> R {
 /// The slot of argument 0, a subscriber, and its broadcast: its registers keep them.
 fn parts(ctx: &mut Ctx) -> Result<(&'static SharedObject, &'static SharedObject), Trap> {
     let object = support::object_arg(ctx, type_id::SUBSCRIBER, "a Subscriber")?;
+    Ok(parts_of(object))
+}
+fn parts_of(object: &SharedObject) -> (&'static SharedObject, &'static SharedObject) {
     match &*object.state.lock() {
-        ObjectState::Subscriber(subscription) => Ok((
+        ObjectState::Subscriber(subscription) => (
             support::object_in(&subscription.slot, SLOT),
             support::object_in(&subscription.broadcast, type_id::BROADCAST),
-        )),
+        ),
         _ => unreachable!("the type says that it is a subscriber"),
     }
 }
@@ -404,6 +418,44 @@ fn receive(ctx: &mut Ctx, wait: Wait) -> NativeResult {
             Err(thread.throw_value(error))
         }
         _ => Err(thread.throw_closed()),
+    }
+}
+/// The next message of a subscriber, for a `select`; `None`: it would wait.
+pub(super) fn poll(thread: &mut Thread, subscriber: Value) -> Result<Option<Value>, Trap> {
+    let object = object_of(subscriber, type_id::SUBSCRIBER).expect("tested by the caller");
+    let (slot, broadcast) = parts_of(object);
+    let received = match &mut *slot.state.lock() {
+        ObjectState::Slot(slot) => slot.take(),
+        _ => unreachable!("only slots have handles of this type"),
+    };
+    match received {
+        Received::Message(message, was_full) => {
+            if was_full {
+                made_room(thread, broadcast);
+            }
+            thread.deliver_in_native(message).map(Some)
+        }
+        Received::Empty => Ok(None),
+        Received::Closed => Err(thread.throw_closed()),
+    }
+}
+/// Puts the waiter of a `select` among those who wait for the next message of a subscriber; `false`: there is one, or there will be none.
+///
+/// # Safety
+/// The waiter is the running task's, which is about to wait, and in no list.
+pub(super) unsafe fn enlist(subscriber: Value, waiter: *mut Waiter) -> bool {
+    let object = object_of(subscriber, type_id::SUBSCRIBER).expect("tested by the caller");
+    let (slot, _) = parts_of(object);
+    match &mut *slot.state.lock() {
+        ObjectState::Slot(state) => {
+            if !state.queue.is_empty() || state.is_closed {
+                return false;
+            }
+            // SAFETY: under the lock of the slot; promised by the caller.
+            unsafe { support::enlist(waiter, slot, &mut state.receivers) };
+            true
+        }
+        _ => unreachable!("only slots have handles of this type"),
     }
 }
 fn try_receive(ctx: &mut Ctx) -> NativeResult {

@@ -14,7 +14,7 @@ mod support;
 pub mod thread_local;
 
 use crate::heap::parcel::Parcel;
-use crate::heap::{Heap, bundle};
+use crate::heap::{GraphError, Heap, bundle};
 use crate::object::{Handle, Header, Kind, type_id};
 use crate::sched::wait::WaitList;
 use crate::sync::Lock;
@@ -60,6 +60,39 @@ impl ObjectState {
             ObjectState::Once(once) => Some(&mut once.waiting),
             ObjectState::Queue(queue) => Some(&mut queue.receivers),
             ObjectState::Atomic(_) | ObjectState::Subscriber(_) | ObjectState::Map(_) => None,
+        }
+    }
+    /// What it holds, and who waits for it.
+    pub(crate) fn contents(
+        &self,
+        message: &mut dyn FnMut(&Message),
+        list: &mut dyn FnMut(&WaitList),
+    ) {
+        match self {
+            ObjectState::Channel(channel) => {
+                channel.queue.iter().for_each(message);
+                list(&channel.receivers);
+                list(&channel.senders);
+            }
+            ObjectState::Semaphore(semaphore) => list(&semaphore.waiting),
+            ObjectState::Mutex(mutex) => list(&mutex.waiting),
+            ObjectState::Gate(gate) => list(&gate.waiting),
+            ObjectState::Atomic(value) => message(value),
+            ObjectState::Broadcast(broadcast) => {
+                broadcast.slots().for_each(message);
+                list(&broadcast.senders);
+            }
+            ObjectState::Slot(slot) => {
+                slot.messages().for_each(message);
+                list(&slot.receivers);
+            }
+            ObjectState::Subscriber(subscription) => subscription.parts().for_each(message),
+            ObjectState::Once(once) => {
+                once.result().into_iter().for_each(message);
+                list(&once.waiting);
+            }
+            ObjectState::Map(map) => map.messages().for_each(message),
+            ObjectState::Queue(queue) => list(&queue.receivers),
         }
     }
     /// A waiter was taken out of a list unclaimed.
@@ -142,12 +175,17 @@ impl Message {
         debug_assert!(value.is_shared());
         Message(value)
     }
-    /// The result of a thread that has ended, and its heap. What is local in it is handed over.
-    pub(crate) fn parcel(heap: Heap, value: Value) -> Message {
+    /// The result of a thread that has ended, and its heap. What is local in it is handed over; else the heap comes back. Refused is what leads
+    /// to something that is bound to its thread.
+    pub(crate) fn parcel(
+        heap: Heap,
+        value: Value,
+    ) -> Result<(Message, Option<Heap>), (Heap, GraphError)> {
         if !value.is_local() {
-            return Message::shared(value);
+            return Ok((Message::shared(value), Some(heap)));
         }
-        Message::of_parcel(Parcel::of_thread(heap, value))
+        let parcel = Parcel::of_thread(heap, value)?;
+        Ok((Message::of_parcel(parcel), None))
     }
     /// A copy that `Heap::copy_out` made.
     pub(crate) fn copied(heap: Heap, value: Value) -> Message {
@@ -192,6 +230,14 @@ impl Message {
     #[inline]
     pub(crate) fn peek(&self) -> Option<Value> {
         (!self.is_parcel()).then_some(self.0)
+    }
+    /// The value itself, also of a parcel, to be looked at where it is.
+    pub(crate) fn inside(&self) -> Value {
+        if !self.is_parcel() {
+            return self.0;
+        }
+        // SAFETY: made by `of_parcel`, and owned by this message.
+        unsafe { (*self.0.as_object().cast::<Parcel>()).value() }
     }
     /// The value in the receiver's heap. If that has no room, the message comes back.
     pub(crate) fn deliver(self, heap: &mut Heap) -> Result<Value, Message> {

@@ -8,6 +8,7 @@ use crate::object::{Kind, TaskObject, type_id};
 use crate::sched::block::{CANCEL, KILL, Outcome};
 use crate::sched::scope::Scope;
 use crate::sched::wait::{ArmWaiter, Claimed, Owner, Waiter};
+use crate::sync::Ordering;
 use crate::task::{Wait, flag};
 use crate::thread::thread_of;
 use crate::types::ErrorKind;
@@ -25,7 +26,15 @@ pub static CONCURRENCY: &[NativeDef] = crate::natives! {
     /// The program does not report how it ends.
     plain "Task.detach" (self) => task_detach;
     /// The task that runs.
-    plain "__current_task" () => |ctx| { let task = ctx.thread.current; Ok(ctx.thread.handle_of(task, Value::NIL)) };
+    plain "Task.current" () => |ctx| { let task = ctx.thread.current; Ok(ctx.thread.handle_of(task, Value::NIL)) };
+    /// The thread that runs.
+    plain "Thread.current" () => |ctx| { let block = ctx.thread.block.to_arc(); Ok(ctx.thread.thread_handle(block)) };
+    /// The tasks of this thread that have not ended, in the order of their starts. Only the thread itself can ask: tasks do not cross.
+    plain "Thread.tasks" (self) => thread_tasks;
+    /// The troop that this thread belongs to.
+    plain "Troop.current" () => |ctx| Ok(ctx.thread.troop_handle());
+    /// The threads of the troop that have not ended, in the order of their starts.
+    plain "Troop.threads" (self) => troop_threads;
     /// Waits until the thread has ended; gives its result or throws its error. A mutable result goes to the first who joins.
     suspending "Thread.join" (self) => join;
     /// Whether the thread has ended, well or not.
@@ -35,7 +44,7 @@ pub static CONCURRENCY: &[NativeDef] = crate::natives! {
     /// Ends the thread at its next safepoint, busy or not; its defers run.
     plain "Thread.kill" (self) => |ctx| thread_request(ctx, KILL);
     /// The program neither waits for the thread nor reports how it ends.
-    plain "Thread.detach" (self) => |ctx| { let block = thread_arg(ctx)?; ctx.thread.scheduler.detach(&ctx.thread.own, &block); ctx.nil() };
+    plain "Thread.detach" (self) => thread_detach;
 
     /// Lets so much time pass.
     suspending "sleep" (duration) => sleep;
@@ -146,7 +155,14 @@ fn task_cancel(ctx: &mut Ctx) -> NativeResult {
 fn task_detach(ctx: &mut Ctx) -> NativeResult {
     if let Some(task) = task_of(ctx)? {
         // SAFETY: a task of this thread that has not ended.
-        unsafe { (*task).flags |= flag::IS_DETACHED };
+        unsafe {
+            if !(*task).is(flag::IS_DETACHED) {
+                (*task).set(flag::IS_DETACHED);
+                ctx.thread.parts.detached += 1;
+                let has_detached = &ctx.thread.scheduler.has_detached;
+                has_detached.store(true, Ordering::Relaxed);
+            }
+        }
     }
     ctx.nil()
 }
@@ -156,6 +172,43 @@ fn thread_arg(ctx: &mut Ctx) -> Result<Arc<crate::sched::ThreadBlock>, Trap> {
         return Err(ctx.wrong_type(0, "a Thread"));
     }
     Ok(thread_of(handle))
+}
+fn thread_detach(ctx: &mut Ctx) -> NativeResult {
+    let block = thread_arg(ctx)?;
+    // The program ends no earlier than its own thread.
+    if block.id != crate::thread::HOST_THREAD {
+        ctx.thread.scheduler.detach(&ctx.thread.own, &block);
+    }
+    ctx.nil()
+}
+fn thread_tasks(ctx: &mut Ctx) -> NativeResult {
+    let block = thread_arg(ctx)?;
+    if Arc::as_ptr(&block) != ctx.thread.block.as_ptr() {
+        let message = "the tasks of another thread belong to that and cannot cross";
+        return Err(ctx.throw(ErrorKind::Share, message));
+    }
+    let mut tasks = ctx.thread.parts.tasks.to_vec();
+    // SAFETY: tasks of this thread.
+    tasks.sort_by_key(|task| unsafe { (**task).id() });
+    ctx.reserve(tasks.len() * 64)?;
+    let handles = tasks
+        .into_iter()
+        .map(|task| ctx.thread.handle_of(task, Value::NIL))
+        .collect::<Vec<_>>();
+    ctx.list(&handles)
+}
+fn troop_threads(ctx: &mut Ctx) -> NativeResult {
+    if ctx.arg(0).type_id() != type_id::TROOP {
+        return Err(ctx.wrong_type(0, "a Troop"));
+    }
+    let mut threads = ctx.thread.scheduler.threads();
+    threads.sort_by_key(|block| block.id);
+    ctx.reserve(threads.len() * 16)?;
+    let handles = threads
+        .into_iter()
+        .map(|block| ctx.thread.thread_handle(block))
+        .collect::<Vec<_>>();
+    ctx.list(&handles)
 }
 fn thread_request(ctx: &mut Ctx, what: u32) -> NativeResult {
     let block = thread_arg(ctx)?;
@@ -196,6 +249,9 @@ fn scope_wait(ctx: &mut Ctx) -> NativeResult {
         // What is inside is being killed, too, or is told to.
         ctx.thread.scheduler.cancel_scope(&ctx.thread.own, &scope);
         return Ok(Value::TRUE);
+    }
+    if !scope.state.lock().is_cancelled {
+        ctx.thread.blocking_point()?;
     }
     if ctx.thread.await_scope(&scope)? {
         return Ok(Value::TRUE);
@@ -383,12 +439,19 @@ fn select(ctx: &mut Ctx) -> NativeResult {
         let object = object_of_arm(ctx, arm);
         let fits = match kind {
             b'j' => object.is_kind(Kind::Task) || object.type_id() == type_id::THREAD,
+            b'r' => matches!(
+                object.type_id(),
+                type_id::CHANNEL | type_id::SUBSCRIBER | type_id::QUEUE
+            ),
             _ => object.type_id() == type_id::CHANNEL,
         };
         if !fits {
             let name = crate::native::with_article(&ctx.type_name(object));
             let message = match kind {
                 b'j' => format!("select can join a Task or a Thread, got {name}"),
+                b'r' => {
+                    format!("select can receive from a Channel, Subscriber or Queue, got {name}")
+                }
                 _ => format!("select can receive from and send to a Channel, got {name}"),
             };
             return Err(ctx.throw(ErrorKind::Type, message));
@@ -517,6 +580,18 @@ fn poll(
             Err(trap) => Ready::Throws(trap),
         });
     }
+    let received = match object.type_id() {
+        type_id::SUBSCRIBER => Some(super::broadcast::poll(ctx.thread, object)),
+        type_id::QUEUE => Some(super::queue::poll(ctx, object)),
+        _ => None,
+    };
+    if let Some(received) = received {
+        return match received {
+            Ok(Some(value)) => Ok(Ready::Joined(value)),
+            Ok(None) => Err(None),
+            Err(trap) => Ok(Ready::Throws(trap)),
+        };
+    }
     let shared = object_of(object, type_id::CHANNEL).expect("tested by the caller");
     let mut state = shared.state.lock();
     let ObjectState::Channel(channel) = &mut *state else {
@@ -575,6 +650,11 @@ fn enlist(kind: u8, object: Value, waiter: *mut Waiter) -> bool {
             (*waiter).set_owner(Owner::Thread(Arc::as_ptr(&block)), 0);
             end.joiners.push(waiter);
             return true;
+        }
+        match object.type_id() {
+            type_id::SUBSCRIBER => return super::broadcast::enlist(object, waiter),
+            type_id::QUEUE => return super::queue::enlist(object, waiter),
+            _ => {}
         }
         let shared = object_of(object, type_id::CHANNEL).expect("tested by the caller");
         let mut state = shared.state.lock();

@@ -96,6 +96,20 @@ impl OnceState {
             }
         }
     }
+    /// The task that calls the function.
+    pub(crate) fn runner(&self) -> Option<*mut Task> {
+        match self.progress {
+            Progress::Running(by) => Some(by),
+            _ => None,
+        }
+    }
+    /// The result.
+    pub(crate) fn result(&self) -> Option<&Message> {
+        match &self.progress {
+            Progress::Done(result) => Some(result),
+            _ => None,
+        }
+    }
     fn is_run_by(&self, task: *mut Task) -> bool {
         matches!(self.progress, Progress::Running(by) if by == task)
     }

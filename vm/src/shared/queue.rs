@@ -13,7 +13,7 @@ use crate::native::{Ctx, NativeDef, NativeResult, Trap};
 use crate::object::{Header, Iter, Kind, type_id};
 use crate::ops::list;
 use crate::sched::wait::Delivery;
-use crate::sched::wait::WaitList;
+use crate::sched::wait::{WaitList, Waiter};
 use crate::task::{Task, Wait};
 use crate::types::ErrorKind;
 use crate::value::Value;
@@ -149,6 +149,9 @@ fn parts(ctx: &mut Ctx) -> Result<Queue, Trap> {
     if !queue.is_kind(Kind::Iter) || queue.type_id() != type_id::QUEUE {
         return Err(ctx.wrong_type(0, "a Queue"));
     }
+    Ok(parts_of(queue))
+}
+fn parts_of(queue: Value) -> Queue {
     // SAFETY: the layout of an `Iter`.
     let source = unsafe { (*queue.as_object().cast::<Iter>()).source };
     let [first, second, handle] = *list::tuple_items(source) else {
@@ -163,7 +166,7 @@ fn parts(ctx: &mut Ctx) -> Result<Queue, Trap> {
     if queue.with(|state| state.is_turned) {
         std::mem::swap(&mut queue.incoming, &mut queue.outgoing);
     }
-    Ok(queue)
+    queue
 }
 fn send(ctx: &mut Ctx) -> NativeResult {
     let queue = parts(ctx)?;
@@ -225,6 +228,38 @@ fn take(ctx: &mut Ctx) -> NativeResult {
     }
     let given = queue.with(|state| state.given);
     queue.remove(ctx, given)
+}
+/// The next value, for a `select`; `None`: it would wait.
+pub(super) fn poll(ctx: &mut Ctx, queue: Value) -> Result<Option<Value>, Trap> {
+    let queue = parts_of(queue);
+    if queue.left() > 0 {
+        let given = queue.with(|state| state.given);
+        return queue.remove(ctx, given).map(Some);
+    }
+    if queue.with(|state| state.is_closed) {
+        return Err(throw_closed(ctx));
+    }
+    Ok(None)
+}
+/// Puts the waiter of a `select` among the receivers; `false`: there is a value, or there will be none.
+///
+/// # Safety
+/// The waiter is the running task's, which is about to wait, and in no list.
+pub(super) unsafe fn enlist(queue: Value, waiter: *mut Waiter) -> bool {
+    let queue = parts_of(queue);
+    if queue.left() > 0 || queue.with(|state| state.is_closed) {
+        return false;
+    }
+    // SAFETY: under the lock of the object; promised by the caller.
+    queue.with(|state| unsafe { support::enlist(waiter, queue.object, &mut state.receivers) });
+    true
+}
+/// The value that was given to a `select`, which has been woken.
+pub(crate) fn take_given(ctx: &mut Ctx, queue: Value) -> NativeResult {
+    let queue = parts_of(queue);
+    let value = queue.remove(ctx, 0)?;
+    queue.with(|state| state.given -= 1);
+    Ok(value)
 }
 fn close(ctx: &mut Ctx) -> NativeResult {
     let queue = parts(ctx)?;

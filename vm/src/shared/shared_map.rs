@@ -138,6 +138,11 @@ enum Outcome {
 }
 
 impl SharedMapState {
+    /// Its keys and values.
+    pub(crate) fn messages(&self) -> impl Iterator<Item = &Message> {
+        let pairs = self.entries.iter().filter_map(|entry| entry.pair.as_ref());
+        pairs.flat_map(|(key, value)| [key, value])
+    }
     /// The entries of a hash, newest first.
     fn chain(&self, hash: u32) -> impl Iterator<Item = (usize, &Entry)> {
         let mut at = self.chains.get(&hash).copied().unwrap_or(NOWHERE);

@@ -54,6 +54,17 @@ pub(super) unsafe fn park(
     }
     Ok(())
 }
+/// Puts the waiter of a `select` into the list, which is the only one of `object`.
+///
+/// # Safety
+/// See the head of the file; the list is that of `object`; the waiter is the running task's, which is about to wait, and in no list.
+pub(super) unsafe fn enlist(waiter: *mut Waiter, object: &SharedObject, list: &mut WaitList) {
+    // SAFETY: promised by the caller.
+    unsafe {
+        (*waiter).set_owner(Owner::Shared(object), 0);
+        list.push(waiter);
+    }
+}
 /// A claimed task, before it is handed over.
 pub(super) struct Claimant(*mut Waiter);
 

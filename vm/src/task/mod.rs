@@ -98,6 +98,7 @@ pub(crate) mod flag {
     pub(crate) const CANCEL_PENDING: u16 = 1 << 2;
     /// It stands at a `yield`, which is a blocking point.
     pub(crate) const HAS_YIELDED: u16 = 1 << 3;
+    /// `Cancelled` was thrown, and no scope has absorbed it: see `thread::cancel`.
     pub(crate) const WAS_CANCELLED: u16 = 1 << 4;
     /// `cancelled_for` was set because the owner of the scope is past it, not because it was cancelled.
     pub(crate) const IS_OWN_CANCEL: u16 = 1 << 5;
@@ -109,6 +110,8 @@ pub(crate) mod flag {
     pub(crate) const IS_FIRST: u16 = 1 << 9;
     /// Its registers are in the run stack of a carrier that it has taken along.
     pub(crate) const HAS_RUN_STACK: u16 = 1 << 10;
+    /// Cancelled for good, by `cancel` and not by a scope, which would absorb that.
+    pub(crate) const IS_CANCELLED: u16 = 1 << 11;
 }
 
 /// A line of execution within a thread.
@@ -143,7 +146,7 @@ pub struct Task {
     pub(crate) site: u32,
     /// Slots behind the header.
     own_slots: u16,
-    /// Registers of the top frame that are live, for one that does not run: as many as its prototype says, or, of one that has not begun, the window of its call.
+    /// Registers of the top frame that are live, for one that does not run: as many as its prototype says, or, of one that has not begun or waits in a native, up to the end of the call's window.
     pub(crate) live: u16,
 }
 
@@ -163,6 +166,24 @@ pub(crate) struct More {
     pub(crate) locks: Vec<Message>,
     /// See `Stack::counted`.
     pub(crate) counted: Vec<(usize, usize)>,
+    /// The handler or cleanup that it is in since it was cancelled or killed.
+    pub(crate) handler: Option<InHandler>,
+}
+
+/// A place on a task's stack: a frame that is in a handler's own code.
+#[derive(Clone, Copy)]
+pub(crate) struct InHandler {
+    /// Of the frame's base.
+    pub(crate) slot: usize,
+    pub(crate) proto: *const crate::module::Proto,
+    pub(crate) start: u32,
+    pub(crate) end: u32,
+}
+
+impl InHandler {
+    pub(crate) fn holds(&self, proto: *const crate::module::Proto, word: u32) -> bool {
+        self.proto == proto && (self.start..self.end).contains(&word)
+    }
 }
 
 /// `Task::base` of the one that runs.

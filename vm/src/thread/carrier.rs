@@ -1,18 +1,17 @@
 //! Mounting: a carrier takes a thread's heap and parts, runs its tasks one after the other, and puts them back.
 
-use super::{BlockRef, Failure, Mounted, Parts, SLACK, Stress, Thread};
-use crate::heap::{Collect, Heap};
+use super::{BlockRef, Failure, Mounted, Parts, SLACK, Stopped, Stress, Thread};
+use crate::heap::{Collect, GraphError, Heap};
 use crate::interp::frame;
 #[cfg(debug_assertions)]
 use crate::interp::frame::Frames;
 use crate::interp::{self, Exit};
-#[cfg(debug_assertions)]
-use crate::object::Kind;
-use crate::object::TaskObject;
-use crate::sched::block::{CANCEL, KILL, Outcome, SCOPES};
+use crate::object::{Closure, Kind, TaskObject};
+use crate::sched::block::{CANCEL, HOME, KILL, KILL_TASKS, Outcome, SCOPES};
 use crate::sched::{Next, Own, Scheduler, ThreadBlock, sites::NO_SITE};
 use crate::shared::Message;
-use crate::task::{self, ReadyQueue, Stack, Task, Wait, flag};
+use crate::sync::Ordering;
+use crate::task::{self, Stack, Task, Wait, flag};
 use crate::types::ErrorKind;
 use crate::value::Value;
 use std::mem::ManuallyDrop;
@@ -53,6 +52,7 @@ pub(crate) struct Settings {
     /// Fuel of one slice.
     pub(crate) slice: i64,
     pub(crate) script_args: Box<[String]>,
+    pub(crate) on_many_tasks: Option<fn()>,
 }
 
 /// Why the program ends at once.
@@ -135,7 +135,12 @@ impl Drop for Mounted {
 
 impl Thread {
     /// Runs `function` as a task of the host's thread, and then everything that it started; the result is that task's.
+    ///
+    /// After `stay` it ends with that task.
     pub fn run(&mut self, function: Value, args: &[Value]) -> Result<Value, Failure> {
+        if self.scheduler.host_stays() {
+            return self.run_and_stay(function, args);
+        }
         let scheduler = self.scheduler.clone();
         let main = self.main.clone();
         let first = self.new_task(function, args.iter().copied(), NO_SITE);
@@ -144,39 +149,27 @@ impl Thread {
         self.add_task(first);
         let handle = self.handle_of(first, Value::NIL);
         let handle = self.new_handle(handle);
+        {
+            let mut end = main.end.lock();
+            (end.is_detached, end.is_uncounted) = (false, false);
+        }
+        self.forget_failures();
+        let proto = match function.is_kind(Kind::Closure) {
+            // SAFETY: its kind was tested.
+            true => unsafe { (*function.as_object().cast::<Closure>()).proto().cast_mut() },
+            false => std::ptr::null_mut(),
+        };
+        scheduler.main_function.store(proto, Ordering::Relaxed);
+        scheduler.has_detached.store(false, Ordering::Relaxed);
         scheduler.register(&self.own, main.clone());
         scheduler.note_host(false);
         self.park_thread();
         main.signal.requeue();
         scheduler.enqueue_woken(&self.own, Arc::as_ptr(&main));
-        let mut deadlock = None;
-        loop {
-            let engine = self.engine();
-            match scheduler.next(&mut self.own, true, engine) {
-                Next::Run(block, was_woken_here) => self.run_block(block, was_woken_here),
-                Next::Deadlock => {
-                    deadlock = Some(self.deadlock_report());
-                    for block in scheduler.threads() {
-                        scheduler.request(&self.own, &block, KILL);
-                    }
-                }
-                Next::Interrupted => {
-                    let _ = self.engine.take_interrupt();
-                    scheduler.end_program(Ended::Interrupted);
-                }
-                Next::Done | Next::Stop => break,
-            }
-        }
-        // From here on no other carrier runs.
-        let failed = scheduler.stop(&mut self.own);
-        main.signal.requeue();
-        let _ = main.signal.begin();
-        self.mount_thread(BlockRef::new(&main));
-        self.discard_tasks();
+        let deadlock = self.run_to_end();
+        let (failed, ended) = self.stop_all();
         let object = self.handle(handle);
         self.free_handle(handle);
-        self.base = std::ptr::null_mut();
-        let ended = scheduler.exit.lock().take();
         let more = self.parts.more();
         let loose_trace = std::mem::take(&mut more.loose_trace);
         let unjoined = std::mem::take(&mut more.failed);
@@ -187,43 +180,22 @@ impl Thread {
             let object = object.as_object().cast::<TaskObject>();
             ((*object).result, (*object).header.aux)
         };
-        match ended {
-            Some(Ended::Exit(code)) => {
-                self.exit_code = code;
-                return Err(Failure::Exit(code));
-            }
-            Some(Ended::OutOfFuel) => {
-                self.is_out_of_fuel = true;
-                let limit = scheduler.fuel_limit();
-                self.throw_new(
-                    ErrorKind::Limit,
-                    &format!("out of fuel: the limit is {limit}"),
-                );
-                if let Some(trace) = scheduler.end_trace.lock().take() {
-                    self.set_trace(self.thrown, &trace.0);
-                }
-                return Err(Failure::Thrown);
-            }
-            Some(Ended::Interrupted) => {
-                self.throw_new(ErrorKind::Cancelled, "interrupted");
-                return Err(Failure::Thrown);
-            }
-            None => {}
+        if let Some(ended) = ended {
+            return Err(self.failure_of(ended));
         }
+        // The first of these is the program's error, and the others are reported with it: errors that nobody joined for, too.
+        let mut errors = Vec::new();
         if let Some(report) = deadlock {
             self.throw_new(ErrorKind::Deadlock, &report);
-            return Err(Failure::Thrown);
+            errors.push((self.new_handle(self.thrown), Vec::new()));
         }
         if how == task::Ended::Failed as u16 {
-            self.thrown = result;
-            return Err(Failure::Thrown);
+            errors.push((self.new_handle(result), Vec::new()));
         }
-        // An error that nobody joined for is the program's.
-        if let Some(&(task, site)) = unjoined.first() {
+        for (task, site) in unjoined {
             // SAFETY: a task's handle.
-            self.thrown = unsafe { (*task.as_object().cast::<TaskObject>()).result };
-            self.failed_sites = scheduler.sites.chain(site);
-            return Err(Failure::Thrown);
+            let error = unsafe { (*task.as_object().cast::<TaskObject>()).result };
+            errors.push((self.new_handle(error), scheduler.sites.chain(site)));
         }
         for block in failed {
             let mut end = block.end.lock();
@@ -232,12 +204,93 @@ impl Thread {
             }
             if let Outcome::Failed(message) = std::mem::replace(&mut end.outcome, Outcome::Taken) {
                 drop(end);
-                self.thrown = self.deliver(message).unwrap_or(Value::NIL);
-                self.failed_sites = scheduler.sites.chain(block.site);
-                return Err(Failure::Thrown);
+                let error = self.deliver(message).unwrap_or(Value::NIL);
+                errors.push((self.new_handle(error), scheduler.sites.chain(block.site)));
             }
         }
-        Ok(result)
+        if errors.is_empty() {
+            return Ok(result);
+        }
+        let (first, sites) = errors.remove(0);
+        self.thrown = self.handle(first);
+        self.free_handle(first);
+        self.failed_sites = sites;
+        self.also_failed = errors;
+        Err(Failure::Thrown)
+    }
+    /// Tasks that the last run did not wait for, and that nothing could have woken: a line for each; empty if there were none, or it failed.
+    pub fn leaks_at_exit(&self) -> Vec<String> {
+        self.scheduler.leaks_at_exit.lock().clone()
+    }
+    /// Errors of the last run that were not reported.
+    fn forget_failures(&mut self) {
+        for (handle, _) in std::mem::take(&mut self.also_failed) {
+            self.free_handle(handle);
+        }
+        self.scheduler.lost_errors.lock().clear();
+        self.scheduler.leaks_at_exit.lock().clear();
+    }
+
+    /// Is a carrier until everything has ended; gives the report of a deadlock, if that was why.
+    pub(super) fn run_to_end(&mut self) -> Option<String> {
+        let scheduler = self.scheduler.clone();
+        let mut deadlock = None;
+        loop {
+            let engine = self.engine();
+            match scheduler.next(&mut self.own, true, engine) {
+                Next::Run(block, was_woken_here) => self.run_block(block, was_woken_here),
+                Next::Deadlock => {
+                    deadlock = Some(self.deadlock_report());
+                    scheduler.kill_all(&self.own, std::ptr::null());
+                }
+                Next::Interrupted => {
+                    let _ = self.engine.take_interrupt();
+                    scheduler.end_program(Ended::Interrupted);
+                }
+                Next::Called => {}
+                Next::Done | Next::Stop => return deadlock,
+            }
+        }
+    }
+    /// Stops the other carriers, drops what is left, and mounts the host's thread; gives the threads that failed, and why the program ended at once, if it did.
+    pub(super) fn stop_all(&mut self) -> (Vec<Arc<ThreadBlock>>, Option<Ended>) {
+        let scheduler = self.scheduler.clone();
+        let main = self.main.clone();
+        // From here on no other carrier runs.
+        let failed = scheduler.stop(&mut self.own);
+        main.signal.requeue();
+        let _ = main.signal.begin();
+        self.mount_thread(BlockRef::new(&main));
+        self.discard_tasks();
+        self.base = std::ptr::null_mut();
+        self.goes_home = false;
+        main.note_unregistered();
+        (failed, scheduler.exit.lock().take())
+    }
+    /// What the host is told of a program that ended at once.
+    pub(super) fn failure_of(&mut self, ended: Ended) -> Failure {
+        match ended {
+            Ended::Exit(code) => {
+                self.exit_code = code;
+                return Failure::Exit(code);
+            }
+            Ended::OutOfFuel => {
+                self.is_out_of_fuel = true;
+                let limit = self.scheduler.fuel_limit();
+                self.throw_new(
+                    ErrorKind::Limit,
+                    &format!("out of fuel: the limit is {limit}"),
+                );
+                let trace = self.scheduler.end_trace.lock().take();
+                if let Some(trace) = trace {
+                    self.set_trace(self.thrown, &trace.0);
+                }
+            }
+            Ended::Interrupted => {
+                self.throw_new(ErrorKind::Cancelled, "interrupted");
+            }
+        }
+        Failure::Thrown
     }
 
     /// Ends what is left of the mounted thread, without running it any further.
@@ -245,21 +298,22 @@ impl Thread {
         super::drop_tasks(&mut self.parts.tasks);
         self.parts.ready.clear();
         self.parts.stack_bytes = 0;
-        self.parts.was_stopped = false;
-        self.parts.main_failed = false;
+        self.parts.stopped = Stopped::No;
+        self.parts.main_ended = task::Ended::Returned;
+        self.parts.detached = 0;
     }
 
     // --- threads
 
     /// Takes the parts of a thread whose state is running.
-    fn mount_thread(&mut self, block: BlockRef) {
-        if self.stack_owner != block.as_ptr() {
+    pub(super) fn mount_thread(&mut self, block: BlockRef) {
+        if self.stack_owner != block.id {
             // What frames of another thread left in the run stack are values of another heap.
             self.clear_run_stack();
-            self.stack_owner = block.as_ptr();
+            self.stack_owner = block.id;
         }
         // SAFETY: the state is running, and this carrier made it so.
-        let mounted = unsafe { &mut *block.parts.get() };
+        let mounted = unsafe { &mut *block.parts.get_mut() };
         debug_assert!(self.heap.is_fresh());
         // A machine without a thread has an empty heap, which owns nothing.
         std::mem::forget(std::mem::replace(&mut self.heap, mounted.take_heap()));
@@ -270,7 +324,7 @@ impl Thread {
     /// Puts the parts back.
     pub(super) fn park_thread(&mut self) {
         // SAFETY: as in `mount_thread`; it is still so.
-        let mounted = unsafe { &mut *self.block.parts.get() };
+        let mounted = unsafe { &mut *self.block.parts.get_mut() };
         mounted.put_heap(std::mem::replace(&mut self.heap, Heap::new(0)));
         self.parts.set_to_none();
         self.thrown = Value::NIL;
@@ -280,9 +334,14 @@ impl Thread {
         }
         self.pending_call.0 = Value::NIL;
         self.loose_trace.clear();
+        // As soon as its state is no longer running, the thread may end elsewhere.
+        self.block = BlockRef::new(&self.main);
     }
     /// Puts the parts back of a thread with a task that has used up its slice.
     fn unmount_spent(&mut self) {
+        if self.goes_home {
+            return self.go_home();
+        }
         let block = self.block;
         self.park_thread();
         block.signal.requeue();
@@ -298,6 +357,9 @@ impl Thread {
         self.parts.ready.append(inbox);
         if block.signal.has_requests() {
             self.take_requests();
+            if self.goes_home {
+                return self.go_home();
+            }
         }
         if !goes_on || self.fuel <= SWITCH_FUEL {
             self.start_slice();
@@ -314,6 +376,11 @@ impl Thread {
             if self.parts.tasks.is_empty() {
                 break;
             }
+            if self.parts.detached as usize == self.parts.tasks.count
+                && !(block.id == HOST_THREAD && self.scheduler.host_stays())
+            {
+                self.scheduler.uncount(&self.own, &block);
+            }
             self.park_thread();
             if block.signal.finish() {
                 // From here on another carrier may run it, and it may end.
@@ -322,7 +389,9 @@ impl Thread {
             // Something came meanwhile: it is still ours.
             self.mount_thread(block);
         }
-        if block.id == HOST_THREAD {
+        if block.id == HOST_THREAD && self.scheduler.host_stays() {
+            self.go_home();
+        } else if block.id == HOST_THREAD {
             // It stays, and its heap with it: the host may call it again.
             self.park_thread();
             let _ = block.signal.finish();
@@ -336,11 +405,14 @@ impl Thread {
     /// Runs the mounted thread's tasks until none is ready (false), the slice is used up and others wait (true), or the program ends.
     fn run_tasks(&mut self) -> bool {
         loop {
-            if self.scheduler.is_stopping() {
-                return false;
+            if self.scheduler.is_disturbed() {
+                return !self.scheduler.is_stopping();
             }
             if self.block.signal.has_news() {
                 self.take_news();
+                if self.goes_home {
+                    return true;
+                }
             }
             self.turn = self.turn.wrapping_add(1);
             if self.turn.is_multiple_of(TURNS_BETWEEN_CLOCKS) {
@@ -354,7 +426,11 @@ impl Thread {
             let exit = self.run_mounted();
             self.end_stretch();
             self.unmount(exit);
-            if exit == Exit::Preempted && self.scheduler.has_backlog(&self.own) {
+            if exit == Exit::Preempted
+                && (self.scheduler.has_backlog(&self.own)
+                    || self.scheduler.is_paused()
+                    || self.is_called_off())
+            {
                 return true;
             }
         }
@@ -378,13 +454,13 @@ impl Thread {
     pub(crate) fn take_requests(&mut self) {
         let requests = self.block.signal.take_requests();
         if requests & KILL != 0 {
-            self.parts.was_stopped = true;
+            self.parts.stopped = Stopped::Killed;
             for task in self.parts.tasks.to_vec() {
                 self.kill_task(task);
             }
         }
         if requests & CANCEL != 0 {
-            self.parts.was_stopped = true;
+            self.parts.stopped = self.parts.stopped.max(Stopped::Cancelled);
             for task in self.parts.tasks.to_vec() {
                 self.cancel_task(task);
             }
@@ -392,41 +468,62 @@ impl Thread {
         if requests & SCOPES != 0 {
             self.cancel_in_scopes();
         }
+        if requests & (HOME | KILL_TASKS) != 0 {
+            self.take_orders(requests);
+        }
+    }
+    /// What hosts that stay ask for.
+    #[cold]
+    fn take_orders(&mut self, requests: u32) {
+        if requests & KILL_TASKS != 0 {
+            self.kill_listed();
+        }
+        self.goes_home |= requests & HOME != 0;
+    }
+    /// The host wants its thread, which is mounted, or the host's carrier is called.
+    pub(super) fn is_called_off(&self) -> bool {
+        self.goes_home
+            || self.is_host
+                && self.scheduler.host_stays()
+                && self.scheduler.is_host_called(&self.engine)
     }
 
     /// The program's first task has failed: the program is a scope, so everything else ends.
     fn end_others(&mut self) {
         let scheduler = self.scheduler.clone();
-        for block in scheduler.threads() {
-            if Arc::as_ptr(&block) == self.block.as_ptr() {
-                for task in self.parts.tasks.to_vec() {
-                    self.kill_task(task);
-                }
-            } else {
-                scheduler.request(&self.own, &block, KILL);
-            }
+        self.parts.stopped = Stopped::Killed;
+        for task in self.parts.tasks.to_vec() {
+            self.kill_task(task);
         }
+        scheduler.kill_all(&self.own, self.block.as_ptr());
     }
 
     /// The mounted thread has no tasks any more: its result goes to its joiners.
     fn end_thread(&mut self) {
         let block = self.block;
         let result = self.parts.main_result;
-        let failed_task = self
-            .parts
-            .more_if_any()
-            .and_then(|more| more.failed.first());
-        let (value, has_failed) = match failed_task {
-            Some((handle, _)) if !self.parts.main_failed => {
-                // SAFETY: a task's handle.
-                (
-                    unsafe { (*handle.as_object().cast::<TaskObject>()).result },
-                    true,
-                )
-            }
-            _ => (result, self.parts.main_failed),
+        let main_ended = self.parts.main_ended;
+        let mut has_failed = main_ended != task::Ended::Returned;
+        let mut value = result;
+        let mut others = match self.parts.more_if_any() {
+            Some(more) => more.failed.clone(),
+            None => Vec::new(),
         };
-        let was_stopped = self.parts.was_stopped && (!has_failed || self.is_stop_error(value));
+        if !has_failed && !others.is_empty() {
+            has_failed = true;
+            let (handle, _) = others.remove(0);
+            // SAFETY: a task's handle.
+            value = unsafe { (*handle.as_object().cast::<TaskObject>()).result };
+        }
+        if !others.is_empty() {
+            self.report_lost(&others);
+        }
+        let stopped = match main_ended {
+            task::Ended::Killed => Stopped::Killed,
+            task::Ended::Cancelled => Stopped::Cancelled,
+            _ if has_failed && self.is_stop_error(value) => self.parts.stopped,
+            _ => Stopped::No,
+        };
         // What is immutable can be joined for again and again.
         let engine = self.engine();
         let value = match value.is_local() {
@@ -436,39 +533,41 @@ impl Thread {
                 .unwrap_or(value),
             false => value,
         };
+        let memory_limit = self.memory_limit;
         self.park_thread();
-        // The run stack may hold values of its heap, and another thread may get its address.
+        // The run stack may hold values of its heap.
         self.clear_run_stack();
-        self.stack_owner = std::ptr::null();
+        self.stack_owner = 0;
         // SAFETY: still ours: the state is running.
-        let mounted = unsafe { &mut *block.parts.get() };
+        let mounted = unsafe { &mut *block.parts.get_mut() };
         mounted.parts.more = None;
-        let heap = mounted.take_heap();
-        let message = if value.is_local() {
-            Message::parcel(heap, value)
-        } else {
-            let message = Message::shared(value);
-            drop(heap);
-            message
+        let mut is_refused = false;
+        let (message, rest) = match Message::parcel(mounted.take_heap(), value) {
+            Ok(done) => done,
+            Err((heap, refused)) => {
+                let fresh = Heap::new(memory_limit);
+                is_refused = !has_failed;
+                (
+                    self.for_joiner(heap, fresh, value, has_failed, &refused),
+                    None,
+                )
+            }
         };
-        let mut woken = ReadyQueue::default();
-        let (is_joined, counts) = {
+        drop(rest);
+        let (mut woken, is_joined, is_detached, counts) = {
             let mut end = block.end.lock();
-            end.outcome = match has_failed {
+            let outcome = match has_failed {
+                _ if is_refused => Outcome::Refused(message),
                 false => Outcome::Returned(message),
                 true => Outcome::Failed(message),
             };
-            end.was_stopped = was_stopped;
-            // SAFETY: under the lock of the list's owner.
-            while let Some(waiter) = unsafe { end.joiners.claim_first() } {
-                // SAFETY: claimed.
-                woken.push_back(unsafe { (*waiter).task() });
-                end.is_joined = true;
-            }
-            (end.is_joined, !end.is_detached)
+            let woken = end.finish(outcome, stopped);
+            (woken, end.is_joined, end.is_detached, !end.is_uncounted)
         };
         block.signal.end();
-        let reports = has_failed && !is_joined && counts && !was_stopped && block.scope.is_none();
+        let was_stopped = stopped != Stopped::No;
+        let reports =
+            has_failed && !is_joined && !is_detached && !was_stopped && block.scope.is_none();
         if let Some(scope) = &block.scope {
             if has_failed && !is_joined && !was_stopped {
                 let mut end = block.end.lock();
@@ -503,11 +602,81 @@ impl Thread {
             // SAFETY: claimed above.
             unsafe { self.scheduler.wake(&self.own, task) };
         }
-        self.block = BlockRef::new(&self.main);
         drop(
             self.scheduler
                 .unregister(&self.own, &block, counts, reports),
         );
+    }
+    /// Errors of tasks of a thread that ends, besides the one that is the thread's, as text: their values go with the heap.
+    #[cold]
+    fn report_lost(&mut self, failed: &[(Value, u32)]) {
+        let block = self.block;
+        if block.scope.is_some() || block.end.lock().is_detached {
+            return;
+        }
+        for &(handle, site) in failed {
+            // SAFETY: a task's handle.
+            let error = unsafe { (*handle.as_object().cast::<TaskObject>()).result };
+            let mut lost = String::new();
+            crate::error::report_one(self, error, self.scheduler.sites.chain(site), &mut lost);
+            self.scheduler.lost_errors.lock().push(lost);
+        }
+    }
+    /// What joiners of a thread get whose result, or error, leads to something that is bound to it, in `fresh`: a `ShareError`; the error, without those of its parts
+    /// that cannot cross.
+    #[cold]
+    fn for_joiner(
+        &mut self,
+        heap: Heap,
+        fresh: Heap,
+        value: Value,
+        has_failed: bool,
+        refused: &GraphError,
+    ) -> Message {
+        let outside = std::mem::replace(&mut self.heap, heap);
+        if has_failed && self.is_error(value) {
+            // SAFETY: an error has its five fields; `data` and `cause` are what scripts put there.
+            unsafe {
+                let object = value.as_object();
+                let fields = object.cast::<Value>().add(1);
+                for i in 0..(*object).aux as usize {
+                    let part = *fields.add(i);
+                    if part.is_local() && self.heap.copy_out(part).is_err() {
+                        let text = self.repr_short(part);
+                        let text = self.text_value(&text);
+                        *fields.add(i) = text;
+                        self.heap.barrier(object, text);
+                    }
+                }
+            }
+            let heap = std::mem::replace(&mut self.heap, Heap::new(0));
+            if let Ok((message, _)) = Message::parcel(heap, value) {
+                self.heap = outside;
+                return message;
+            }
+            self.heap = fresh;
+        } else {
+            let text = match refused {
+                GraphError::Refused { path, value } => {
+                    let what = if has_failed {
+                        "the error"
+                    } else {
+                        "the result"
+                    };
+                    self.share_error_text(what, path, *value)
+                }
+                GraphError::NeedsCollection => "the result cannot be handed over".into(),
+            };
+            // The old heap goes.
+            self.heap = fresh;
+            self.throw_new(ErrorKind::Share, &text);
+        }
+        let error = std::mem::replace(&mut self.thrown, Value::NIL);
+        let heap = std::mem::replace(&mut self.heap, outside);
+        match Message::parcel(heap, error) {
+            Ok((message, _)) => message,
+            Err(_) => Message::shared(Value::NIL),
+        }
     }
     fn is_stop_error(&self, value: Value) -> bool {
         value.is_unset() || value.type_id() == ErrorKind::Cancelled.type_id()
@@ -611,15 +780,13 @@ impl Thread {
             // It was killed after somebody had woken it: it gets what it was given, and does not go on.
             // SAFETY: as above.
             if unsafe { (*self.current).is(flag::IS_KILLED) } && !self.is_killing {
-                self.is_killing = true;
-                self.thrown = Value::UNSET;
+                self.begin_kill();
                 if let Some(exit) = self.unwind() {
                     return exit;
                 }
             }
         } else if task.is(flag::IS_KILLED) && !task.is(flag::IS_DYING) {
-            self.is_killing = true;
-            self.thrown = Value::UNSET;
+            self.begin_kill();
             if let Some(exit) = self.unwind() {
                 return exit;
             }
@@ -653,7 +820,10 @@ impl Thread {
             if self.stress == Stress::Suspend {
                 self.leave_and_move();
             }
-            if self.scheduler.has_backlog(&self.own) {
+            if self.scheduler.has_backlog(&self.own)
+                || self.scheduler.is_paused()
+                || self.is_called_off()
+            {
                 return exit;
             }
         }
@@ -737,6 +907,14 @@ impl Thread {
                 }
             }
             Exit::Returned => {
+                if self.block.id == HOST_THREAD
+                    && self.scheduler.has_detached.load(Ordering::Relaxed)
+                    && !self.scheduler.host_stays()
+                    // SAFETY: the task that was just unmounted.
+                    && unsafe { (*task).is(flag::IS_FIRST) }
+                {
+                    self.note_leaks_at_exit();
+                }
                 let result = std::mem::replace(&mut self.result, Value::NIL);
                 self.base = std::ptr::null_mut();
                 self.end_task(task, result, task::Ended::Returned);
@@ -751,7 +929,7 @@ impl Thread {
                 // SAFETY: the task that was just unmounted.
                 let is_first = unsafe { (*task).is(flag::IS_FIRST) };
                 self.end_task(task, thrown, how);
-                if is_first && self.block.id == HOST_THREAD {
+                if is_first && self.block.id == HOST_THREAD && !self.scheduler.host_stays() {
                     self.end_others();
                 }
             }
@@ -790,7 +968,8 @@ impl Thread {
         let base = self.stack_index(self.base);
         // SAFETY: the top frame's prototype; the task's registers are this carrier's business alone.
         unsafe {
-            let live = (*frame::proto(self.base)).registers as usize;
+            let registers = (*frame::proto(self.base)).registers as usize;
+            let live = registers.max(std::mem::take(&mut self.scan_extra));
             let used = base + live;
             (*task).live = live as u16;
             self.base = std::ptr::null_mut();
@@ -839,5 +1018,31 @@ impl Thread {
     fn ended_error(&mut self, message: &str) -> Value {
         let message = self.text_value(message);
         self.new_error(ErrorKind::Cancelled, message)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::thread::Options;
+
+    /// A block that gets the address of one that has ended elsewhere is another thread: what that left in this carrier's run stack is cleared.
+    #[test]
+    fn a_thread_at_the_address_of_an_ended_one_gets_a_clear_stack() {
+        let mut machine = Thread::new(crate::Engine::new(), Options::default());
+        machine.park_thread();
+        let thread = |id| ThreadBlock::new(id, Mounted::new(0), None, None, NO_SITE);
+        let mut block = Arc::new(thread(2));
+        machine.mount_thread(BlockRef::new(&block));
+        // SAFETY: slots of the run stack.
+        unsafe { *machine.stack.start = Value::small_int(7) };
+        machine.stack_limit = machine.stack.start.wrapping_add(1);
+        machine.park_thread();
+        *Arc::get_mut(&mut block).expect("nobody else holds it") = thread(3);
+        machine.mount_thread(BlockRef::new(&block));
+        assert_eq!(machine.stack_slot(0).bits(), 0);
+        machine.park_thread();
+        let main = BlockRef::new(&machine.main);
+        machine.mount_thread(main);
     }
 }

@@ -25,7 +25,9 @@ impl Thread {
         {
             Ok(shared) => Ok(Message::owned(shared)),
             Err(GraphError::NeedsCollection) => Err(Trap::Collect),
-            Err(GraphError::Refused { path, value }) => Err(self.share_error(what, &path, value)),
+            Err(GraphError::Refused { path, value: part }) => {
+                Err(self.share_error(what, value, &path, part))
+            }
         }
     }
     /// A deep copy that is about to cross.
@@ -33,14 +35,30 @@ impl Thread {
         match self.heap.copy_out(value) {
             Ok((heap, copy)) => Ok(Message::copied(heap, copy)),
             Err(GraphError::NeedsCollection) => Err(Trap::Collect),
-            Err(GraphError::Refused { path, value }) => Err(self.share_error(what, &path, value)),
+            Err(GraphError::Refused { path, value: part }) => {
+                Err(self.share_error(what, value, &path, part))
+            }
         }
     }
 
-    fn share_error(&mut self, what: &str, path: &[Step], value: Value) -> Trap {
+    /// `part` of `value`, which cannot cross, is reached by `path`.
+    fn share_error(&mut self, what: &str, value: Value, path: &[Step], part: Value) -> Trap {
+        let name = self.argument_text(value);
+        let message = match (path, &name) {
+            ([Step::Capture(i), rest @ ..], _) => match super::operand::capture_text(value, *i) {
+                Some(variable) => self.share_error_text(&variable, rest, part),
+                None => self.share_error_text(what, path, part),
+            },
+            (_, Some(name)) => self.share_error_text(name, path, part),
+            (_, None) => self.share_error_text(what, path, part),
+        };
+        self.throw_new(ErrorKind::Share, &message)
+    }
+    /// Why what is reached by `path` cannot cross.
+    pub(super) fn share_error_text(&mut self, what: &str, path: &[Step], value: Value) -> String {
         let place = self.path_text(what, path);
         let name = self.type_name(value);
-        let message = match value.kind() {
+        match value.kind() {
             Some(Kind::Task | Kind::Generator | Kind::Iter | Kind::Host) => format!(
                 "{place} is {}, which belongs to its thread and cannot cross",
                 crate::native::with_article(&name)
@@ -48,11 +66,13 @@ impl Thread {
             Some(Kind::Cell) => format!(
                 "{place} is a variable that the function shares with others; pass its value as an argument, or use an Atomic"
             ),
-            _ => format!(
-                "{place} is a mutable {name}; freeze() it to share it or copy() it to send a copy"
-            ),
-        };
-        self.throw_new(ErrorKind::Share, &message)
+            _ => {
+                let shown = self.repr_short(value);
+                format!(
+                    "{place} is a mutable {name}; freeze() it to share it or copy() it to send a copy: {shown}"
+                )
+            }
+        }
     }
 
     /// `config.servers[3]`.

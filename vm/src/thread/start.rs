@@ -1,13 +1,16 @@
 //! Starting tasks and threads.
 
-use super::{Mounted, Thread};
+use super::{MANY_TASKS, Mounted, Stopped, Thread};
+use crate::heap::bundle;
 use crate::module::Proto;
 use crate::native::Trap;
 use crate::object::{Closure, Header, Kind, TaskObject, type_id};
 use crate::ops;
 use crate::sched::ThreadBlock;
+use crate::sched::block::KILL;
 use crate::sched::sites::NO_SITE;
 use crate::shared::Message;
+use crate::sync::Ordering;
 use crate::task::{Task, TaskPool, flag};
 use crate::value::{TAG_INT, Value};
 use std::sync::Arc;
@@ -19,6 +22,8 @@ const COUNT_EVERY: u32 = 64;
 /// Slots of the stub's frame, and of the window of a call in front of its arguments.
 const STUB_SLOTS: usize = 2;
 const WINDOW_SLOTS: usize = 2;
+/// Slot of the base of the frame of a task's function.
+pub(super) const FIRST_BASE: usize = STUB_SLOTS + WINDOW_SLOTS;
 
 /// How many slots a task needs that calls `function`, until it calls others itself.
 fn first_slots(function: Value, argc: usize) -> usize {
@@ -99,6 +104,22 @@ impl Thread {
         }
     }
 
+    /// A handle of a thread. It may have several, which are equal.
+    pub(crate) fn thread_handle(&mut self, block: Arc<ThreadBlock>) -> Value {
+        let handle = bundle::new_handle(
+            type_id::THREAD,
+            Arc::as_ptr(&block).cast(),
+            bundle::Payload::Thread(block),
+        );
+        self.heap.adopt_owned(handle)
+    }
+    /// A handle of the troop that all threads belong to.
+    pub(crate) fn troop_handle(&mut self) -> Value {
+        let scheduler = Arc::as_ptr(&self.scheduler);
+        let handle = bundle::new_handle(type_id::TROOP, scheduler.cast(), bundle::Payload::Nothing);
+        self.heap.adopt_owned(handle)
+    }
+
     /// The number of the place where the running task starts something.
     fn site(&mut self) -> u32 {
         if self.current.is_null() {
@@ -137,7 +158,14 @@ impl Thread {
             unsafe { *window.add(i) }
         });
         let task = self.new_task(function, args, site);
+        if self.parts.stopped == Stopped::Killed {
+            // SAFETY: just made.
+            unsafe { (*task).set(flag::IS_KILLED) };
+        }
         self.add_task(task);
+        if self.parts.tasks.count == MANY_TASKS {
+            self.scheduler.note_many();
+        }
         let handle = self.handle_of(task, name);
         // SAFETY: both are tasks of this thread, and neither waits.
         unsafe {
@@ -173,6 +201,9 @@ impl Thread {
         // Now and then is enough for the limit of memory: to count them reads what other carriers write.
         if self.started.is_multiple_of(COUNT_EVERY) {
             self.thread_count = self.scheduler.thread_count();
+            if self.thread_count > MANY_TASKS {
+                self.scheduler.note_many();
+            }
         }
         self.reserve(self.thread_count * THREAD_BYTES)?;
         self.started = self.started.wrapping_add(1);
@@ -235,12 +266,10 @@ impl Thread {
         ));
         // SAFETY: nobody else knows the task yet.
         unsafe { (*task).block = Arc::as_ptr(&block) };
-        let handle = crate::heap::bundle::new_handle(
-            type_id::THREAD,
-            Arc::as_ptr(&block).cast(),
-            crate::heap::bundle::Payload::Thread(block.clone()),
-        );
-        let handle = self.heap.adopt_owned(handle);
+        let handle = self.thread_handle(block.clone());
+        if self.scheduler.is_ending.load(Ordering::Relaxed) {
+            let _ = block.signal.request(KILL);
+        }
         let queued = Arc::as_ptr(&block);
         self.scheduler.register(&self.own, block);
         self.scheduler.enqueue_woken(&self.own, queued);

@@ -131,6 +131,7 @@ fn sample() -> ModuleCode {
                     end: 6,
                     target: 16,
                     reg: 7,
+                    target_end: 16,
                     is_cleanup: false,
                 }],
                 spans: vec![(0, CodeSpan { start: 0, end: 9 })],
@@ -335,6 +336,7 @@ fn handlers() {
             end: 17,
             target: 16,
             reg: 7,
+            target_end: 16,
             is_cleanup: true,
         };
         module.protos[0].handlers.push(rethrow);

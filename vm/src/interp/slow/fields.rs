@@ -174,6 +174,13 @@ impl Thread {
                     return Ok(value);
                 }
             }
+            Some(Kind::Handle) if object.type_id() == crate::object::type_id::TROOP => {
+                match engine.symbol_text(name) {
+                    "id" => return Ok(Value::small_int(1)),
+                    "name" => return Ok(self.text_value("main")),
+                    _ => {}
+                }
+            }
             Some(Kind::Task) => {
                 if let Some(value) = self.task_field(object, engine.symbol_text(name)) {
                     return Ok(value);

@@ -3,6 +3,7 @@
 use super::{Done, before_alloc};
 use crate::bytecode::Word;
 use crate::native::Trap;
+use crate::task::Wait;
 use crate::thread::Thread;
 use crate::value::Value;
 
@@ -44,7 +45,10 @@ impl Thread {
                     _ => "ended",
                 },
                 "state" if task == self.current => "running",
-                "state" if (*task).claim.is_waiting() => "waiting",
+                "state" if (*task).wait != Wait::None && (*task).claim.is_waiting() => {
+                    let name = crate::thread::report::wait_name(task);
+                    return Some(self.text_value(&format!("waiting for {name}")));
+                }
                 "state" => "runnable",
                 _ => return None,
             }
@@ -60,7 +64,7 @@ impl Thread {
                 Some(name) => name.to_string(),
                 None => return Some(Value::NIL),
             },
-            "state" => block.state_name().to_string(),
+            "state" => self.thread_state(&block),
             _ => return None,
         };
         Some(self.text_value(&text))

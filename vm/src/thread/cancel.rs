@@ -1,0 +1,140 @@
+//! Being cancelled, and being killed: what is thrown when, and what may wait meanwhile.
+//!
+//! **Cancel.** `Cancelled` is thrown at a blocking point, once: handlers and defers may wait. It is thrown again at the next blocking point if a handler swallowed it, that is,
+//! caught it and ended normally. How that is known: while an error unwinds a cancelled task (be it `Cancelled` or what took its place), each handler that is entered is noted
+//! (`More::handler`: the frame and the handler's code). At a blocking point, the task is still tidying up if that frame stands in that code. An inner
+//! handler, in what the noted one calls, changes nothing.
+//!
+//! | flags | |
+//! | --- | --- |
+//! | `CANCEL_PENDING` | to be thrown at the next blocking point |
+//! | `WAS_CANCELLED` | thrown; further cancels do not disturb, since it comes again unless the task ends by it |
+//! | `IS_CANCELLED` | asked for by `cancel`: no scope absorbs it |
+//!
+//! A scope that was cancelled absorbs what was thrown on its behalf (`cancelled_for`) when it closes. The wait for the members of a cancelled scope is no blocking point:
+//! they have been told already.
+//!
+//! **Kill.** The unset value is thrown, which only cleanups see. An error that a defer throws ends that defer and no more; a wait in one ends it, too.
+
+use super::Thread;
+use crate::bytecode::HandlerRange;
+use crate::interp::frame::Frames;
+use crate::module::Proto;
+use crate::native::Trap;
+use crate::task::{InHandler, flag};
+use crate::types::ErrorKind;
+use crate::value::Value;
+
+/// No frame's slot: the handler has been left.
+const LEFT: usize = usize::MAX;
+
+impl Thread {
+    /// Every suspending native begins with this: throws `Cancelled` if the task was cancelled.
+    #[inline]
+    pub(crate) fn blocking_point(&mut self) -> Result<(), Trap> {
+        if self.current.is_null() {
+            return Ok(());
+        }
+        // SAFETY: the running task.
+        let was_cancelled =
+            unsafe { (*self.current).is(flag::CANCEL_PENDING | flag::WAS_CANCELLED) };
+        if self.is_killing || was_cancelled {
+            return self.throw_at_blocking_point();
+        }
+        Ok(())
+    }
+    #[cold]
+    fn throw_at_blocking_point(&mut self) -> Result<(), Trap> {
+        if self.is_killing {
+            // A wait in the cleanups of a killed task.
+            self.thrown = Value::UNSET;
+            return Err(Trap::Throw);
+        }
+        if self.task().is(flag::CANCEL_PENDING | flag::WAS_CANCELLED) {
+            return self.blocking_point_of_cancelled();
+        }
+        Ok(())
+    }
+    #[cold]
+    fn blocking_point_of_cancelled(&mut self) -> Result<(), Trap> {
+        if self.task().is(flag::WAS_CANCELLED) && self.is_in_handler() {
+            return Ok(());
+        }
+        Err(self.throw_cancelled())
+    }
+    pub(super) fn throw_cancelled(&mut self) -> Trap {
+        let task = self.task();
+        task.clear(flag::CANCEL_PENDING);
+        task.set(flag::WAS_CANCELLED);
+        self.forget_handler();
+        self.throw_new(ErrorKind::Cancelled, "the task was cancelled")
+    }
+    /// The running task ends now, but for its cleanups.
+    pub(crate) fn begin_kill(&mut self) {
+        self.is_killing = true;
+        self.thrown = Value::UNSET;
+        self.forget_handler();
+    }
+    pub(super) fn forget_handler(&mut self) {
+        if let Some(more) = self.task().more_if_any_mut() {
+            more.handler = None;
+        }
+    }
+    fn handler_noted(&mut self) -> Option<InHandler> {
+        self.task().more_if_any().and_then(|more| more.handler)
+    }
+
+    /// Whether the running task still tidies up: stands in the handler that was noted.
+    fn is_in_handler(&mut self) -> bool {
+        let Some(noted) = self.handler_noted() else {
+            return false;
+        };
+        let base = self.stack.start.wrapping_add(noted.slot);
+        // SAFETY: `base` and `pc` are those of the top frame.
+        let mut frames = unsafe { Frames::new(self.base, self.pc) };
+        let frame = frames.find(|frame| frame.base <= base);
+        frame.is_some_and(|frame| frame.base == base && noted.holds(frame.proto, frame.word()))
+    }
+    /// An error begins to unwind the running task: whether handlers are to be noted.
+    #[inline]
+    pub(crate) fn is_noting_handlers(&mut self) -> bool {
+        if self.current.is_null() {
+            return false;
+        }
+        self.is_killing || self.task().is(flag::WAS_CANCELLED) && self.is_cancel_unwinding()
+    }
+    #[cold]
+    fn is_cancel_unwinding(&mut self) -> bool {
+        if self.handler_noted().is_none() || self.is_in_handler() {
+            return true;
+        }
+        // The cancel was swallowed, and this is another error: it is thrown again, whatever happens to this one.
+        if let Some(handler) = &mut self.task().more().handler {
+            handler.slot = LEFT;
+        }
+        false
+    }
+    /// The error goes to this handler in the top frame.
+    #[cold]
+    pub(crate) fn note_handler(&mut self, proto: &Proto, handler: &HandlerRange) {
+        let slot = self.stack_index(self.base);
+        let is_inner = self.handler_noted().is_some_and(|noted| {
+            slot > noted.slot || slot == noted.slot && noted.holds(proto, handler.target)
+        });
+        if !is_inner {
+            self.task().more().handler = Some(InHandler {
+                slot,
+                proto,
+                start: handler.target,
+                end: handler.target_end,
+            });
+        }
+    }
+    /// Whether an error leaves, at this place of the top frame, what a killed task deferred.
+    #[cold]
+    pub(crate) fn leaves_cleanup(&mut self, proto: &Proto, word: u32) -> bool {
+        let slot = self.stack_index(self.base);
+        self.handler_noted()
+            .is_some_and(|noted| slot == noted.slot && noted.holds(proto, word))
+    }
+}
