@@ -69,11 +69,15 @@ impl TaskList {
         unsafe {
             if !(*task).is(flag::TOUCHED) {
                 (*task).set(flag::TOUCHED);
-                if self.first != task {
-                    self.unlink(task);
-                    self.link_first(task);
-                }
+                self.put_first(task);
             }
+        }
+    }
+    /// A collection has visited all tasks that were touched: only the running one still is, so it stands in front of those made before.
+    pub(crate) fn put_first(&mut self, task: *mut Task) {
+        if self.first != task {
+            self.unlink(task);
+            self.link_first(task);
         }
     }
     /// All tasks, those touched last first. The list must not change meanwhile, but for the task that was given last.

@@ -440,6 +440,9 @@ impl Roots for ThreadRoots<'_> {
             let pending = &mut (*t).pending_call.1;
             visit(pending.as_mut_ptr(), pending.len());
             let parts: &mut Parts = &mut (*t).parts;
+            if extent != Extent::Look && !current.is_null() {
+                parts.tasks.put_first(current);
+            }
             visit(&raw mut parts.main_result, 1);
             if let Some(more) = parts.more.as_deref_mut() {
                 visit(more.handles.as_mut_ptr(), more.handles.len());
