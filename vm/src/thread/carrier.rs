@@ -727,8 +727,11 @@ impl Thread {
         // A frame takes two slots at least.
         if self.depth_limit.saturating_sub(used / 2) < super::SLICE_FUEL as usize {
             self.lower_stack_limit();
-            if self.depth_left() < super::SLICE_FUEL as usize {
-                self.end_slice();
+            // Not the whole of it, or a task between others that are busy would be left before it gets on.
+            let depth_left = self.depth_left().max(1);
+            if (self.fuel.max(0) as usize) > depth_left {
+                self.slice -= self.fuel - depth_left as i64;
+                self.fuel = depth_left as i64;
             }
         }
         // A switch costs some fuel, but never the last of it: a task that was preempted must get on.
