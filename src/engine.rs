@@ -54,6 +54,11 @@ impl EngineBuilder {
         self.options.carriers = most.max(1);
         self
     }
+    /// Calls `tell` once, when there are more than 10,000 tasks or threads: a program may want to set its memory up for that.
+    pub fn on_many_tasks(mut self, tell: fn()) -> EngineBuilder {
+        self.options.on_many_tasks = Some(tell);
+        self
+    }
     /// Calls and turns of loops that scripts may make in all; past it the running one ends with a `LimitError` that it cannot catch.
     ///
     /// ```

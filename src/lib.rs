@@ -46,7 +46,7 @@ pub use engine::{Engine, EngineBuilder, Module, Outside, Schedule, ScheduleTrace
 pub use error::{Error, Finding};
 pub use function::{Context, HostFunction, IntoResult};
 pub use handle::Handle;
-pub use session::Session;
+pub use session::{Idle, Session, TaskInfo, Waker};
 
 #[cfg(doctest)]
 #[doc = include_str!("../docs/embedding.md")]

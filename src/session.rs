@@ -1,5 +1,7 @@
 //! An interactive session: inputs one after the other, each seeing the names of those before it. It knows nothing of terminals.
 //!
+//! An input is done when its statements are. Tasks and threads that it started go on in the background: during later inputs, and while the session is idle.
+//!
 //! Each input is a module of its own whose top-level names are exported. What an input declares is remembered with the
 //! module it came from; imports are remembered as text and put behind later inputs that mention their names.
 
@@ -11,6 +13,9 @@ use heddle_compiler::compile::module_stem;
 use heddle_compiler::{Completeness, ReplName};
 use heddle_vm::bytecode::ModuleRef;
 use heddle_vm::module::Slot;
+use heddle_vm::thread::Idled;
+
+pub use heddle_vm::thread::{TaskInfo, Waker};
 
 /// An interactive session.
 ///
@@ -26,6 +31,17 @@ pub struct Session {
     imports: Vec<Import>,
 }
 
+/// Why [`Session::idle`] has ended.
+#[derive(Debug)]
+pub enum Idle {
+    /// Its [`Waker`] was used: there is an input, probably.
+    Woken,
+    /// Something in the background failed, and nobody had joined for it.
+    Failed(Error),
+    /// Something in the background has called `os.exit` (or used up the fuel): nothing runs any more.
+    Ended(Error),
+}
+
 /// An import that later inputs see.
 struct Import {
     /// The name it declares.
@@ -36,7 +52,8 @@ struct Import {
 
 impl Session {
     /// A session in which nothing was said yet.
-    pub fn new(engine: Engine) -> Session {
+    pub fn new(mut engine: Engine) -> Session {
+        engine.thread.stay();
         Session {
             engine,
             names: Vec::new(),
@@ -55,6 +72,63 @@ impl Session {
     pub fn names(&self) -> impl Iterator<Item = &str> {
         let imports = self.imports.iter().map(|i| i.name.as_str());
         self.names.iter().map(|n| n.name.as_str()).chain(imports)
+    }
+
+    /// What wakes the session out of [`Session::idle`]; for any OS thread.
+    pub fn waker(&self) -> Waker {
+        self.engine.thread.waker()
+    }
+    /// Runs what is in the background until its [`Waker`] is used or something fails. Sleeps if there is nothing to run.
+    ///
+    /// ```
+    /// let mut session = heddle::Session::new(heddle::Engine::new());
+    /// session.run("let done = Channel(1)")?;
+    /// session.run("let t = spawn { sleep(10ms); done.send('woven') }")?;
+    /// let waker = session.waker();
+    /// let input = std::thread::spawn(move || {
+    ///     std::thread::sleep(std::time::Duration::from_millis(50));
+    ///     waker.wake();
+    /// });
+    /// assert!(matches!(session.idle(), heddle::Idle::Woken));
+    /// assert_eq!(session.run("done.try_recv()")?.as_deref(), Some("\"woven\""));
+    /// # input.join().unwrap();
+    /// # Ok::<(), heddle::Error>(())
+    /// ```
+    pub fn idle(&mut self) -> Idle {
+        loop {
+            match self.engine.thread.idle() {
+                Idled::Woken => return Idle::Woken,
+                Idled::Failed => {
+                    if let Some(error) = self.unjoined() {
+                        return Idle::Failed(error);
+                    }
+                }
+                Idled::Ended(failure) => {
+                    return Idle::Ended(Error::failure(&mut self.engine.thread, failure));
+                }
+            }
+        }
+    }
+    /// The next error of the background that nobody had joined for. Each is given once.
+    pub fn unjoined(&mut self) -> Option<Error> {
+        let thread = &mut self.engine.thread;
+        thread
+            .take_unjoined()
+            .then(|| Error::failure(thread, heddle_vm::thread::Failure::Thrown))
+    }
+    /// The tasks in the background, by thread.
+    pub fn tasks(&mut self) -> Vec<TaskInfo> {
+        self.engine.thread.tasks()
+    }
+    /// Kills a thread, or one task of it: it ends at its next safepoint, and its defers run. Nothing happens if there is none.
+    pub fn kill(&mut self, thread: u64, task: Option<u64>) {
+        self.engine.thread.kill(thread, task);
+    }
+    /// Waits until the background has ended, as a program does at its end; or, if it `kills`, ends it, so that only defers run. A deadlock and `os.exit` are errors; what
+    /// else failed [`Session::unjoined`] tells.
+    pub fn finish(&mut self, kills: bool) -> Result<(), Error> {
+        let ended = self.engine.thread.finish(kills);
+        ended.map_err(|failure| Error::failure(&mut self.engine.thread, failure))
     }
 
     /// Runs an input; gives the `repr` of its value unless that is nil.
@@ -239,6 +313,78 @@ mod tests {
             shown(&inputs),
             ["SyntaxError", "SyntaxError", "ValueError", "KeyError", "5"]
         );
+    }
+    #[test]
+    fn what_cannot_be_shared_stays_too() {
+        let inputs = [
+            "let xs = [1]",
+            "xs.push(2)",
+            "let t = spawn { xs }",
+            "t.join()",
+        ];
+        assert_eq!(shown(&inputs), ["-", "-", "-", "[1, 2]"]);
+    }
+    #[test]
+    fn the_background_goes_on_in_later_inputs() {
+        let inputs = [
+            "let c = Channel()",
+            "let t = spawn { for x in c { if x == 3 { throw ValueError('three') } }; 'ended' }",
+            "let u = thread { c.send(1); c.send(2); 'sent' }",
+            "u.join()",
+            "t.state",
+            "c.recv()",
+            "t.state",
+            "c.close(); t.join()",
+        ];
+        let results = shown(&inputs);
+        let expected = [
+            "-",
+            "-",
+            "-",
+            "\"sent\"",
+            "\"waiting for recv of a channel\"",
+            "Deadlock",
+            "\"waiting for recv of a channel\"",
+            "\"ended\"",
+        ];
+        assert_eq!(results, expected);
+    }
+    #[test]
+    fn the_background_ends_at_last() {
+        for carriers in [1, 2, 8] {
+            let engine = Engine::builder().carriers(carriers).build();
+            let mut session = Session::new(engine);
+            let input = "let n = Atomic(0)
+                for i in 0..20 { thread { for j in 0..50 { n.add(1); yield } } }
+                for i in 0..20 { spawn { for j in 0..50 { n.add(1); yield } } }
+                let bad = thread { throw ValueError('lost') }
+                n.get() < 0";
+            assert_eq!(show(session.run(input)), "false");
+            session.finish(false).expect("it ends");
+            let lost = session.unjoined().map(|error| error.message().to_string());
+            assert_eq!(
+                (lost.as_deref(), session.unjoined().is_none()),
+                (Some("lost"), true)
+            );
+            assert_eq!(show(session.run("n.get()")), "2000");
+            assert_eq!(session.tasks(), []);
+            session
+                .run("let sleeper = thread(name: 'z') { defer n.set(7); sleep(1h) }; let hog = thread { loop { } }")
+                .expect("they begin");
+            let mut tasks = session.tasks();
+            while tasks[0].state != "waits for sleep" {
+                session.run("yield").expect("nothing throws");
+                tasks = session.tasks();
+            }
+            assert_eq!(tasks.len(), 2);
+            session.kill(tasks[0].thread, Some(1));
+            assert_eq!(
+                show(session.run("try { sleeper.join() } catch e { nil }; n.get()")),
+                "7"
+            );
+            session.finish(true).expect("it ends");
+            assert_eq!(show(session.run("hog.state")), "\"killed\"");
+        }
     }
     #[test]
     fn a_failed_declaration_leaves_the_older_one() {

@@ -312,6 +312,45 @@ fn callbacks_survive_collections() {
     }
 }
 
+/// The error is made after the lock of the object was given back: to make it collects here, and ends a subscription, which takes that lock.
+#[test]
+fn a_wait_under_a_host_function_throws() {
+    for stress in [Stress::None, Stress::Collect] {
+        let mut engine = Engine::builder()
+            .stress(stress)
+            .function("run", |context: &mut Context<'_>, f: Handle| {
+                context.call::<()>(&f, ())
+            })
+            .build();
+        let text = "fn f() {
+                let news = Broadcast(1)
+                let first = news.subscribe()
+                news.send(1)
+                var other = news.subscribe()
+                let kind = try { run(|| { other = nil; news.send(2) }) } catch e { e.kind }
+                (kind, first.recv(), news.try_send(3))
+            }
+            f()";
+        assert_eq!(
+            engine.eval::<(String, i64, bool)>(text).unwrap(),
+            ("BlockingError".into(), 1, true)
+        );
+    }
+}
+
+#[test]
+fn a_mutex_outlives_a_holder_that_was_stopped() {
+    let mut engine = Engine::new();
+    let text = "import os
+        let lock = Mutex()
+        pub fn leave() { lock.lock(); os.exit(3) }
+        pub fn is_free() { let taken = lock.try_lock(); if taken { lock.unlock() }; taken }";
+    let module = engine.load_str("locks", text).unwrap();
+    let left = engine.call::<()>(&module, "leave", ()).unwrap_err();
+    assert_eq!(left.exit_code(), Some(3));
+    assert!(engine.call::<bool>(&module, "is_free", ()).unwrap());
+}
+
 #[test]
 fn handles_keep_values_alive_and_belong_to_one_engine() {
     let mut engine = Engine::new();

@@ -125,23 +125,55 @@ impl Terminal {
     /// Waits until this has come on the screen since the last time.
     #[track_caller]
     fn wait_for(&mut self, text: &str) {
+        self.read_to(text);
+    }
+    /// What has come on the screen since the last time, up to this text.
+    #[track_caller]
+    fn read_to(&mut self, text: &str) -> String {
         let end = Instant::now() + Duration::from_secs(30);
-        loop {
-            if let Some(at) = self.seen.find(text) {
-                self.seen.drain(..at + text.len());
-                return;
-            }
+        while !self.seen.contains(text) {
             let left = end.saturating_duration_since(Instant::now());
             match self.screen.recv_timeout(left) {
                 Ok(bytes) => self.seen.push_str(&String::from_utf8_lossy(&bytes)),
-                Err(_) => panic!("{text:?} does not come, but {:?}", self.seen),
+                Err(_) => {
+                    let from = self.seen.len().saturating_sub(2000);
+                    let seen = String::from_utf8_lossy(&self.seen.as_bytes()[from..]);
+                    panic!("{text:?} does not come, but {seen:?}");
+                }
             }
         }
+        let at = self.seen.find(text).expect("it was seen");
+        self.seen.drain(..at + text.len()).collect()
+    }
+    fn interrupt(&self) {
+        let id = self.child.id().to_string();
+        let killed = Command::new("kill").args(["-INT", &id]).status();
+        assert!(killed.is_ok_and(|s| s.success()));
+    }
+    /// The number that `:tasks` shows of the task with this name, and what it shows behind that.
+    #[track_caller]
+    fn id_of(&mut self, name: &str) -> (String, String) {
+        self.press(":tasks\r");
+        self.wait_for("thread ");
+        let before = self.read_to(name);
+        let mut ids = before
+            .split_whitespace()
+            .filter(|word| word.contains('.') && word.chars().all(|c| ".0123456789".contains(c)));
+        let id = ids.next_back().expect("it has a number").to_string();
+        (id, self.read_to(PROMPT))
     }
     fn end(mut self) -> Option<i32> {
         self.wait_for(PROMPT);
         self.press("\x04");
         self.child.wait().expect("it ends").code()
+    }
+}
+
+impl Drop for Terminal {
+    /// After a test that failed.
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
     }
 }
 
@@ -159,9 +191,7 @@ fn a_session_at_a_terminal() {
     terminal.wait_for(PROMPT);
     terminal.press("print('begun'); var n = 0; loop { n += 1 }\r");
     terminal.wait_for("\nbegun\r\n");
-    let id = terminal.child.id().to_string();
-    let killed = Command::new("kill").args(["-INT", &id]).status();
-    assert!(killed.is_ok_and(|s| s.success()));
+    terminal.interrupt();
     terminal.wait_for("interrupted");
     terminal.wait_for(PROMPT);
     terminal.press("nonsense of a line\x03");
@@ -175,4 +205,176 @@ fn a_session_at_a_terminal() {
     terminal.wait_for("n > 0");
     terminal.wait_for("`n` is not defined");
     assert_eq!(terminal.end(), Some(0));
+}
+
+#[test]
+fn a_piped_session_waits_for_the_background() {
+    let outcome = piped(
+        "let c = Channel()\nlet t = spawn { c.recv(); sleep(20ms); print('late') }\nprint('first')\nc.send(1)\n:quit\n",
+    );
+    assert_eq!(
+        (outcome.stdout.as_str(), outcome.code()),
+        ("first\nlate\n", Some(0))
+    );
+    let outcome = piped("let c = Channel()\nlet t = thread { c.recv() }\nc.send(1)\nt.join()\n");
+    assert_eq!((outcome.stdout.as_str(), outcome.code()), ("1\n", Some(0)));
+}
+
+#[test]
+fn what_can_never_end_is_a_deadlock_at_a_pipe() {
+    let outcome = piped("let c = Channel()\nc.recv()\nlet t = spawn { c.recv() }\n'on'\n");
+    assert_eq!(
+        (outcome.stdout.as_str(), outcome.code()),
+        ("\"on\"\n", Some(1))
+    );
+    assert_eq!(
+        outcome.stderr.matches("uncaught Deadlock").count(),
+        2,
+        "{}",
+        outcome.stderr
+    );
+}
+
+#[test]
+fn the_background_goes_on_above_the_prompt() {
+    let mut terminal = Terminal::open("repl_above");
+    terminal.press("var n = 0\r");
+    terminal.wait_for(PROMPT);
+    terminal.press("let t = spawn { loop { sleep(5ms); n += 1; print(n, 'ticks') } }\r");
+    terminal.wait_for("3 ticks\r\n> ");
+    // A line that is being typed stays below what comes.
+    terminal.press("40 +");
+    terminal.wait_for("\r\n> 40 +");
+    terminal.wait_for("\r\n> 40 +");
+    terminal.press(" 2\r");
+    terminal.wait_for("\n42\r\n");
+    let counted = terminal.read_to(PROMPT);
+    // So do those of other threads.
+    terminal.press("let u = thread { print('from afar') }\r");
+    terminal.wait_for("from afar\r\n");
+    terminal.wait_for(PROMPT);
+    terminal.press("n > 3\r");
+    terminal.wait_for("\ntrue\r\n");
+    assert!(!counted.contains("error"), "{counted}");
+    assert_eq!(terminal.end(), Some(0));
+}
+
+#[test]
+fn tasks_are_listed_and_killed() {
+    let mut terminal = Terminal::open("repl_tasks");
+    terminal.press(":tasks\r");
+    terminal.wait_for("nothing is in the background\r\n");
+    terminal.wait_for(PROMPT);
+    terminal.press("let t = spawn(name: 'dozer') { defer print('swept'); sleep(1h) }\r");
+    terminal.wait_for(PROMPT);
+    terminal.press("let u = thread(name: 'worker') { defer print('gone'); loop { } }\r");
+    terminal.wait_for(PROMPT);
+    let (dozer, rest) = terminal.id_of("dozer");
+    assert!(dozer.starts_with("1."), "{dozer}");
+    for part in ["waits for sleep", "<repl>:1:", "'worker'", "runnable"] {
+        assert!(rest.contains(part), "{part}: {rest}");
+    }
+    terminal.press(&format!(":kill {dozer}\r"));
+    terminal.wait_for("swept\r\n");
+    terminal.wait_for(PROMPT);
+    terminal.press(":kill 1.9999\r");
+    terminal.wait_for("there is no task 1.9999");
+    terminal.wait_for(PROMPT);
+    terminal.press("'u:{u.id}'\r".replace('\'', "\"").as_str());
+    terminal.wait_for("\"u:");
+    terminal.wait_for("\"u:");
+    let thread = terminal.read_to("\"").replace('"', "");
+    terminal.wait_for(PROMPT);
+    terminal.press(&format!(":kill {thread}\r"));
+    terminal.wait_for("gone\r\n");
+    terminal.wait_for(PROMPT);
+    terminal.press("try { u.join() } catch e { nil }; [t.state, u.state]\r");
+    terminal.wait_for("[\"killed\", \"killed\"]\r\n");
+    terminal.wait_for(PROMPT);
+    terminal.press(":tasks\r");
+    terminal.wait_for("nothing is in the background\r\n");
+    assert_eq!(terminal.end(), Some(0));
+}
+
+#[test]
+fn an_interrupt_is_for_the_input() {
+    let mut terminal = Terminal::open("repl_interrupt");
+    terminal.press("var n = 0; let c = Channel()\r");
+    terminal.wait_for(PROMPT);
+    terminal.press("let t = spawn { loop { sleep(1ms); n += 1 } }\r");
+    terminal.wait_for(PROMPT);
+    terminal.press("let u = thread { loop { } }\r");
+    terminal.wait_for(PROMPT);
+    for input in ["loop { sleep(1ms) }", "c.recv()", "loop { }", "t.join()"] {
+        terminal.press(&format!("print('begun'); {input}\r"));
+        terminal.wait_for("\nbegun\r\n");
+        terminal.interrupt();
+        terminal.wait_for("interrupted\r\n");
+        terminal.wait_for(PROMPT);
+        terminal.press(
+            "let before = n; loop { sleep(1ms); if n > before { break } }; [t.done(), u.done()]\r",
+        );
+        terminal.wait_for("[false, false]\r\n");
+        terminal.wait_for(PROMPT);
+    }
+    // A task that lets nobody else of its thread run does not stop the session.
+    terminal.press("let hog = spawn(name: 'hog') { loop { } }\r");
+    terminal.wait_for(PROMPT);
+    terminal.press("'never'\r");
+    terminal.wait_for("'never'");
+    terminal.interrupt();
+    terminal.wait_for("interrupted\r\n");
+    terminal.wait_for(PROMPT);
+    let (hog, _) = terminal.id_of("hog");
+    terminal.press(&format!(":kill {hog}\r"));
+    terminal.wait_for(PROMPT);
+    terminal.press("'again'\r");
+    terminal.wait_for("\n\"again\"\r\n");
+    assert_eq!(terminal.end(), Some(0));
+}
+
+#[test]
+fn errors_of_the_background_are_reported_once() {
+    let mut terminal = Terminal::open("repl_errors");
+    terminal.press("let t = spawn { sleep(10ms); throw ValueError('lost') }\r");
+    terminal.wait_for("uncaught ValueError: lost");
+    terminal.wait_for(PROMPT);
+    terminal.press("let u = thread { throw KeyError('far') }\r");
+    let until = terminal.read_to("uncaught KeyError: far");
+    assert!(!until.contains("lost"), "{until}");
+    terminal.wait_for(PROMPT);
+    terminal.press(
+        "let v = spawn { throw ValueError('joined') }; try { v.join() } catch e { 'caught' }\r",
+    );
+    terminal.wait_for("\"caught\"\r\n");
+    terminal.wait_for(PROMPT);
+    terminal.press("let c = Channel(); let w = spawn { c.recv() }\r");
+    terminal.wait_for(PROMPT);
+    terminal.press("'last'\r");
+    let rest = terminal.read_to("\n\"last\"\r\n");
+    for part in ["far", "joined\n", "Deadlock"] {
+        assert!(!rest.contains(part), "{part}: {rest}");
+    }
+    assert_eq!(terminal.end(), Some(0));
+}
+
+#[test]
+fn the_end_of_a_session_ends_the_background() {
+    let mut terminal = Terminal::open("repl_end");
+    terminal.press("let t = thread { defer print('swept'); loop { } }\r");
+    terminal.wait_for(PROMPT);
+    terminal.press("let u = spawn { defer print('tidied'); sleep(1h) }\r");
+    terminal.wait_for(PROMPT);
+    terminal.press("\x04");
+    let rest = terminal.read_to("2 tasks in the background are ended\r\n");
+    let rest = rest + &terminal.read_to("swept");
+    let all = rest + &std::mem::take(&mut terminal.seen);
+    assert!(!all.contains("error"), "{all}");
+    assert_eq!(terminal.child.wait().expect("it ends").code(), Some(0));
+
+    let mut terminal = Terminal::open("repl_end");
+    terminal.press("import os\r");
+    terminal.wait_for(PROMPT);
+    terminal.press("let t = spawn { sleep(10ms); os.exit(5) }\r");
+    assert_eq!(terminal.child.wait().expect("it ends").code(), Some(5));
 }

@@ -58,6 +58,7 @@ pub(crate) struct Settings {
 impl Settings {
     pub(crate) fn engine(self) -> EngineBuilder {
         let mut builder = heddle::Engine::builder()
+            .on_many_tasks(crate::memory::many_tasks)
             .stress(self.stress)
             .schedule(self.schedule)
             .trace_safepoints(self.trace_safepoints);

@@ -4,20 +4,20 @@
 //! what `os.exit` says otherwise.
 
 mod arguments;
+mod conversation;
+mod memory;
 mod output;
 mod repl;
 mod run;
+mod screen;
 mod signals;
 mod tests;
 
 use arguments::{Command, Job};
 use std::process::ExitCode;
 
-/// Threads start and end on different carriers and hand memory over; the system's allocator takes locks for that, and some ten nanoseconds more for each block.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 fn main() -> ExitCode {
+    memory::set_up();
     let Command { job, settings } = match arguments::read() {
         Ok(command) => command,
         Err(error) => {

@@ -75,7 +75,11 @@ impl Thread {
             return None;
         }
         let value = match slot {
-            Slot::Global(index) => module.global(index),
+            Slot::Global(index) => match module.global(index) {
+                // Not for other threads: its owner keeps it.
+                value if value.is_unset() => self.var(module.owned_slot(index)),
+                value => value,
+            },
             Slot::Var(index) => self.var(module.var_base + index),
         };
         (!value.is_unset()).then_some(value)

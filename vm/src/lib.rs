@@ -2,6 +2,9 @@
 //! (where objects live), `ops` (what values can do), `types` and `module` (what is linked), `interp` (the loop), `task` (what is suspended and resumed),
 //! `native` (Rust functions).
 
+// Models run no interpreter, and start no machine.
+#![cfg_attr(loom, allow(dead_code, unused_imports, unused_assignments))]
+
 pub mod bytecode;
 mod cache;
 pub mod engine;

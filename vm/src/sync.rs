@@ -1,11 +1,103 @@
-//! Locks and atomics of everything that several carriers touch: one place, so that model checks put `loom`'s there (`--cfg loom`).
+//! Locks and atomics of everything that several carriers touch: one place, so that model checks put `loom`'s there (`--cfg loom`, see `models`).
+//!
+//! `loom` sees the order of atomic operations and locks. So that it also sees what they protect, memory that is handed from one OS thread to another is
+//! wrapped in a `Tracked` or has a `Witness` beside it, which are told of each access; outside models they are nothing.
 
 #[cfg(loom)]
-pub(crate) use loom::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
+pub(crate) use loom::sync::atomic::{
+    AtomicBool, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering, fence,
+};
 #[cfg(not(loom))]
-pub(crate) use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
+pub(crate) use std::sync::atomic::{
+    AtomicBool, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering, fence,
+};
 
+#[cfg(not(loom))]
+pub(crate) use parking_lot::{Condvar, Mutex, MutexGuard};
+#[cfg(loom)]
+pub(crate) use waiting::{Condvar, Mutex, MutexGuard};
+
+#[cfg(loom)]
+pub(crate) use loom::thread::{Builder, JoinHandle, yield_now};
+#[cfg(not(loom))]
+pub(crate) use std::thread::{Builder, JoinHandle, yield_now};
+
+use std::marker::PhantomData;
 use std::ops::{Deref, DerefMut};
+
+/// `mutation!(name, right, wrong)`: the right one. A model build takes the wrong one if the environment names it: `tests/models/run` proves that each of
+/// these mistakes is found by the model that its list says.
+macro_rules! mutation {
+    ($name:literal, $right:expr, $wrong:expr) => {
+        if crate::sync::is_mutated($name) {
+            $wrong
+        } else {
+            $right
+        }
+    };
+}
+pub(crate) use mutation;
+
+#[cfg(loom)]
+pub(crate) use crate::sched::models::is_mutated;
+#[cfg(not(loom))]
+#[inline(always)]
+pub(crate) const fn is_mutated(name: &str) -> bool {
+    // `tests/sanitizers` proves that it finds the race that this makes.
+    cfg!(heddle_planted_race) && matches!(name.as_bytes(), b"unlock_relaxed")
+}
+
+/// Stands for memory beside it: the models check that accesses to that are ordered.
+pub(crate) struct Witness(#[cfg(loom)] loom::cell::UnsafeCell<()>);
+
+impl Witness {
+    pub(crate) fn new() -> Witness {
+        Witness(
+            #[cfg(loom)]
+            loom::cell::UnsafeCell::new(()),
+        )
+    }
+    #[inline(always)]
+    #[track_caller]
+    pub(crate) fn read(&self) {
+        #[cfg(loom)]
+        self.0.with(|_| ());
+    }
+    #[inline(always)]
+    #[track_caller]
+    pub(crate) fn write(&self) {
+        #[cfg(loom)]
+        self.0.with_mut(|_| ());
+    }
+}
+
+/// A value that whoever may touch it reaches by a pointer.
+pub(crate) struct Tracked<T> {
+    value: std::cell::UnsafeCell<T>,
+    witness: Witness,
+}
+
+impl<T> Tracked<T> {
+    pub(crate) fn new(value: T) -> Tracked<T> {
+        Tracked {
+            value: std::cell::UnsafeCell::new(value),
+            witness: Witness::new(),
+        }
+    }
+    /// To read through.
+    #[inline(always)]
+    #[track_caller]
+    pub(crate) fn get(&self) -> *const T {
+        self.witness.read();
+        self.value.get()
+    }
+    #[inline(always)]
+    #[track_caller]
+    pub(crate) fn get_mut(&self) -> *mut T {
+        self.witness.write();
+        self.value.get()
+    }
+}
 
 /// A lock for short stretches of code: some tens of instructions that neither wait nor call script.
 ///
@@ -13,10 +105,17 @@ use std::ops::{Deref, DerefMut};
 /// needs two. That is a tenth of a hop over a channel. Who finds it taken spins, and lets other OS threads run after a while, since the holder may have
 /// been preempted by the system.
 ///
+/// If there are more OS threads than cores, the holder may have lost its core: who spins gives its own up after some turns, again and again, so the holder runs as soon as
+/// the system lets it; nothing but the system's scheduler (real-time priorities, which carriers never ask for) can keep it from that. What is inside must therefore
+/// not wait, call script or collect: to drop the last handle of a shared object may take other locks (`Subscription`), never the one that is held, since its holder has a handle.
+///
 /// A panic inside leaves nothing half done that the next holder relies on, so there is no poisoning.
 pub(crate) struct Lock<T> {
     held: AtomicBool,
-    value: std::cell::UnsafeCell<T>,
+    value: Tracked<T>,
+    /// In models of what is done under locks, which take it for granted that one holds the lock: `loom` gets lost among three OS threads that spin.
+    #[cfg(loom)]
+    blocking: Option<Mutex<()>>,
 }
 
 // SAFETY: the value is reached only by who holds the lock.
@@ -31,20 +130,44 @@ impl<T> Lock<T> {
     pub(crate) fn new(value: T) -> Lock<T> {
         Lock {
             held: AtomicBool::new(false),
-            value: std::cell::UnsafeCell::new(value),
+            value: Tracked::new(value),
+            #[cfg(loom)]
+            blocking: Some(Mutex::new(())),
+        }
+    }
+    /// The lock as it is, for the models of itself.
+    #[cfg(loom)]
+    pub(crate) fn spinning(value: T) -> Lock<T> {
+        Lock {
+            blocking: None,
+            ..Lock::new(value)
         }
     }
     #[inline]
     pub(crate) fn lock(&self) -> LockGuard<'_, T> {
+        #[cfg(loom)]
+        if let Some(blocking) = &self.blocking {
+            return LockGuard {
+                lock: self,
+                here: PhantomData,
+                blocking: Some(blocking.lock()),
+            };
+        }
         // Acquire: what the last holder wrote before its release store.
+        let acquire = mutation!("lock_relaxed", Ordering::Acquire, Ordering::Relaxed);
         if self
             .held
-            .compare_exchange(false, true, Ordering::Acquire, Ordering::Relaxed)
+            .compare_exchange(false, true, acquire, Ordering::Relaxed)
             .is_err()
         {
             self.wait();
         }
-        LockGuard { lock: self }
+        LockGuard {
+            lock: self,
+            here: PhantomData,
+            #[cfg(loom)]
+            blocking: None,
+        }
     }
     #[cold]
     fn wait(&self) {
@@ -59,13 +182,10 @@ impl<T> Lock<T> {
                 return;
             }
             turns += 1;
-            #[cfg(loom)]
-            loom::thread::yield_now();
-            #[cfg(not(loom))]
-            if turns < SPINS {
+            if turns < SPINS && !cfg!(loom) {
                 std::hint::spin_loop();
             } else {
-                std::thread::yield_now();
+                yield_now();
             }
         }
     }
@@ -79,6 +199,10 @@ impl<T: Default> Default for Lock<T> {
 
 pub(crate) struct LockGuard<'a, T> {
     lock: &'a Lock<T>,
+    /// Neither `Send` nor `Sync`: `Lock` asks of its value only that it may be used by one OS thread after the other.
+    here: PhantomData<*mut T>,
+    #[cfg(loom)]
+    blocking: Option<MutexGuard<'a, ()>>,
 }
 
 impl<T> Deref for LockGuard<'_, T> {
@@ -93,14 +217,70 @@ impl<T> DerefMut for LockGuard<'_, T> {
     #[inline]
     fn deref_mut(&mut self) -> &mut T {
         // SAFETY: as above.
-        unsafe { &mut *self.lock.value.get() }
+        unsafe { &mut *self.lock.value.get_mut() }
     }
 }
 impl<T> Drop for LockGuard<'_, T> {
     #[inline]
     fn drop(&mut self) {
+        #[cfg(loom)]
+        if self.blocking.is_some() {
+            return;
+        }
         // Release: the next holder sees what was written.
-        self.lock.held.store(false, Ordering::Release);
+        let release = mutation!("unlock_relaxed", Ordering::Release, Ordering::Relaxed);
+        self.lock.held.store(false, release);
+    }
+}
+
+/// `loom`'s locks behind the interface of those that are used otherwise. No time passes in models: who waits for some time waits until it is woken, so nothing
+/// that a deadline would repair stays hidden.
+#[cfg(loom)]
+mod waiting {
+    use std::ops::{Deref, DerefMut};
+
+    pub(crate) struct Mutex<T>(loom::sync::Mutex<T>);
+    pub(crate) struct MutexGuard<'a, T>(Option<loom::sync::MutexGuard<'a, T>>);
+    pub(crate) struct Condvar(loom::sync::Condvar);
+
+    impl<T> Mutex<T> {
+        pub(crate) fn new(value: T) -> Mutex<T> {
+            Mutex(loom::sync::Mutex::new(value))
+        }
+        pub(crate) fn lock(&self) -> MutexGuard<'_, T> {
+            MutexGuard(Some(
+                self.0.lock().expect("models do not go on after a panic"),
+            ))
+        }
+    }
+    impl<T> Deref for MutexGuard<'_, T> {
+        type Target = T;
+        fn deref(&self) -> &T {
+            self.0.as_ref().expect("it does not wait")
+        }
+    }
+    impl<T> DerefMut for MutexGuard<'_, T> {
+        fn deref_mut(&mut self) -> &mut T {
+            self.0.as_mut().expect("it does not wait")
+        }
+    }
+    impl Condvar {
+        pub(crate) fn new() -> Condvar {
+            Condvar(loom::sync::Condvar::new())
+        }
+        pub(crate) fn wait<T>(&self, guard: &mut MutexGuard<'_, T>) {
+            let inner = guard.0.take().expect("it does not wait");
+            guard.0 = self.0.wait(inner).ok();
+        }
+        pub(crate) fn wait_for<T>(&self, guard: &mut MutexGuard<'_, T>, _: std::time::Duration) {
+            self.wait(guard);
+        }
+        pub(crate) fn notify_one(&self) {
+            self.0.notify_one();
+        }
+        pub(crate) fn notify_all(&self) {
+            self.0.notify_all();
+        }
     }
 }
 

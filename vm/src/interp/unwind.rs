@@ -71,7 +71,7 @@ impl Thread {
                 self.scan_extra = 0;
                 self.abandon_wait();
                 self.throw_new(
-                    ErrorKind::Error,
+                    ErrorKind::Blocking,
                     "cannot wait here: a native function of the host is on the stack",
                 );
                 self.unwind()

@@ -295,7 +295,7 @@ impl<'c> Ctx<'c> {
     }
     /// Throws `Cancelled` if an interrupt was asked for: for natives that wait.
     pub fn check_interrupt(&mut self) -> Result<(), Trap> {
-        if self.engine().take_interrupt() {
+        if self.thread.is_interruptible() && self.engine().take_interrupt() {
             return Err(self.throw(ErrorKind::Cancelled, "interrupted"));
         }
         if self.thread.scheduler.is_stopping() {

@@ -1,12 +1,11 @@
 //! What carriers know of a thread of the language: its word, its end, and, while no carrier has it mounted, its parts.
 
 use super::scope::Scope;
-use super::wait::WaitList;
+use super::wait::{WaitList, Waiter};
 use crate::shared::Message;
-use crate::sync::{AtomicU32, AtomicU64, AtomicUsize, Lock, Ordering};
-use crate::task::Task;
+use crate::sync::{AtomicU32, AtomicU64, AtomicUsize, Lock, Ordering, Tracked, mutation};
+use crate::task::{ReadyQueue, Task};
 use crate::thread::{Mounted, Stopped};
-use std::cell::UnsafeCell;
 use std::sync::Arc;
 
 const IDLE: usize = 0;
@@ -24,6 +23,10 @@ pub(crate) const CANCEL: u32 = 1;
 pub(crate) const KILL: u32 = 2;
 /// A scope of the thread was cancelled.
 pub(crate) const SCOPES: u32 = 4;
+/// The host wants its thread: see `sched::host`.
+pub(crate) const HOME: u32 = 8;
+/// Look at `Host::kills`.
+pub(crate) const KILL_TASKS: u32 = 16;
 
 /// The word of a thread: its state and its inbox of woken tasks in one, so that a waker does all with one operation and touches nothing afterwards unless it was the
 /// one that made the thread runnable.
@@ -39,7 +42,10 @@ pub(crate) struct Signal {
 /// The next task in a list that is linked through waiters.
 pub(crate) fn next_of(task: *mut Task) -> *mut Task {
     // SAFETY: callers pass tasks that they own.
-    let next = unsafe { (*task).waiter.next };
+    let next = unsafe {
+        (*task).waiter.next_use.read();
+        (*task).waiter.next
+    };
     if next.is_null() {
         std::ptr::null_mut()
     } else {
@@ -54,6 +60,7 @@ fn reversed(mut newest: *mut Task) -> *mut Task {
         let older = next_of(newest);
         // SAFETY: tasks of the inbox are the taker's since they were claimed and pushed.
         unsafe {
+            (*newest).waiter.next_use.write();
             (*newest).waiter.next = if first.is_null() {
                 std::ptr::null_mut()
             } else {
@@ -77,28 +84,34 @@ impl Signal {
     /// Puts a task that the caller has claimed into the inbox. `true`: the caller must put the thread into a queue; until it does, nobody runs the thread. `false`: the
     /// thread may run and end at once, and the caller must not touch it any more.
     ///
+    /// The thread lives until the exchange succeeds, as it has a task that was claimed and not run. `newest` may have been run and freed since it was read: only its
+    /// address is used, and if the exchange finds it again it is the newest once more (the same task, or another one at its address), which the link then rightly names.
+    ///
     /// # Safety
     /// The task belongs to this thread, is claimed by the caller, and nobody else uses its link.
     #[must_use]
     pub(crate) unsafe fn push(&self, task: *mut Task) -> bool {
+        // Release: who takes the inbox sees what the waker wrote into the task.
+        let release = mutation!("push_relaxed", Ordering::Release, Ordering::Relaxed);
         let mut word = self.word.load(Ordering::Relaxed);
+        let first = word;
         loop {
             let newest = (word & INBOX) as *mut Task;
             // SAFETY: the caller owns the task until it is in the inbox.
             unsafe {
+                (*task).waiter.next_use.write();
                 (*task).waiter.next = if newest.is_null() {
                     std::ptr::null_mut()
                 } else {
                     &raw mut (*newest).waiter
                 };
             }
-            let was_idle = word & STATE == IDLE;
+            let was_idle = mutation!("push_looks_once", word, first) & STATE == IDLE;
             let state = if was_idle { QUEUED } else { word & STATE };
             let new = task as usize | word & NOTIFIED | state;
-            // Release: who takes the inbox sees what the waker wrote into the task.
             match self
                 .word
-                .compare_exchange_weak(word, new, Ordering::Release, Ordering::Relaxed)
+                .compare_exchange_weak(word, new, release, Ordering::Relaxed)
             {
                 Ok(_) => return was_idle,
                 Err(now) => word = now,
@@ -109,10 +122,11 @@ impl Signal {
     #[must_use]
     pub(crate) fn request(&self, what: u32) -> bool {
         self.requests.fetch_or(what, Ordering::Release);
+        let notified = mutation!("request_unmarked", NOTIFIED, 0);
         let mut word = self.word.load(Ordering::Relaxed);
         loop {
             let was_idle = word & STATE == IDLE;
-            let new = if was_idle { word | QUEUED } else { word } | NOTIFIED;
+            let new = if was_idle { word | QUEUED } else { word } | notified;
             // Release: who sees the mark sees the request.
             match self
                 .word
@@ -131,10 +145,15 @@ impl Signal {
     pub(crate) fn take_requests(&self) -> u32 {
         self.requests.swap(0, Ordering::Acquire)
     }
+    /// Forgets a request.
+    pub(crate) fn drop_request(&self, what: u32) {
+        self.requests.fetch_and(!what, Ordering::Relaxed);
+    }
     /// A carrier took the thread out of a queue and mounts it; gives what the inbox holds (see `take_inbox`).
     pub(crate) fn begin(&self) -> *mut Task {
         // Acquire: what the last carrier and the wakers wrote.
-        let before = self.word.swap(RUNNING, Ordering::AcqRel);
+        let acquire = mutation!("begin_relaxed", Ordering::AcqRel, Ordering::Relaxed);
+        let before = self.word.swap(RUNNING, acquire);
         debug_assert_eq!(before & STATE, QUEUED, "only queued threads are mounted");
         reversed((before & INBOX) as *mut Task)
     }
@@ -142,8 +161,13 @@ impl Signal {
     #[must_use]
     pub(crate) fn finish(&self) -> bool {
         // Release: the next carrier sees what this one wrote.
+        let release = mutation!("finish_relaxed", Ordering::AcqRel, Ordering::Relaxed);
+        if mutation!("inbox_not_read_again", false, true) {
+            self.word.store(IDLE, release);
+            return true;
+        }
         self.word
-            .compare_exchange(RUNNING, IDLE, Ordering::AcqRel, Ordering::Relaxed)
+            .compare_exchange(RUNNING, IDLE, release, Ordering::Relaxed)
             .is_ok()
     }
     /// Takes a thread that is idle, to look at its parts: `finish` lets go of it. `false`: it is not idle.
@@ -222,13 +246,61 @@ pub(crate) struct End {
     pub(crate) stopped: Stopped,
 }
 
+impl End {
+    /// The thread has ended: how. Gives its joiners, claimed.
+    pub(crate) fn finish(&mut self, outcome: Outcome, stopped: Stopped) -> ReadyQueue {
+        self.outcome = outcome;
+        self.stopped = stopped;
+        let mut joiners = ReadyQueue::default();
+        // SAFETY: under the lock of the list's owner; who is claimed is ours until it is woken.
+        while let Some(waiter) = unsafe { self.joiners.claim_first() } {
+            // SAFETY: as above.
+            joiners.push_back(unsafe { (*waiter).task() });
+            self.is_joined = true;
+        }
+        joiners
+    }
+    /// Puts a joiner into the list; `false`: the thread has ended, there is nothing to wait for.
+    ///
+    /// # Safety
+    /// As for `WaitList::push`.
+    pub(crate) unsafe fn wait(&mut self, joiner: *mut Waiter) -> bool {
+        let is_there = !matches!(self.outcome, Outcome::None);
+        if mutation!("join_without_look", is_there, false) {
+            return false;
+        }
+        self.is_joined = true;
+        // SAFETY: promised by the caller.
+        unsafe { self.joiners.push(joiner) };
+        true
+    }
+    /// The outcome for a joiner, and whether it is an error: what is shared can be had again and again, what is mutable goes to the first. `None`: it did.
+    pub(crate) fn take(&mut self) -> Option<(Message, bool)> {
+        self.is_joined = true;
+        let again = match &self.outcome {
+            Outcome::Returned(message) => message.again().map(|m| (m, false)),
+            Outcome::Failed(message) | Outcome::Refused(message) => {
+                message.again().map(|m| (m, true))
+            }
+            _ => None,
+        };
+        again.or_else(
+            || match std::mem::replace(&mut self.outcome, Outcome::Taken) {
+                Outcome::Returned(message) => Some((message, false)),
+                Outcome::Failed(message) | Outcome::Refused(message) => Some((message, true)),
+                _ => None,
+            },
+        )
+    }
+}
+
 /// A thread of the language; see the head of the file.
 pub struct ThreadBlock {
     pub(crate) signal: Signal,
     /// Position in the registry: see `sched::registry`.
     pub(crate) registered: AtomicU64,
     pub(crate) id: u64,
-    pub(crate) parts: UnsafeCell<Mounted>,
+    pub(crate) parts: Tracked<Mounted>,
     pub(crate) end: Lock<End>,
     pub(crate) name: Option<Box<str>>,
     /// The scope it belongs to.
@@ -254,7 +326,7 @@ impl ThreadBlock {
             signal: Signal::queued(),
             registered: AtomicU64::new(super::registry::NOWHERE),
             id,
-            parts: UnsafeCell::new(parts),
+            parts: Tracked::new(parts),
             end: Lock::new(End {
                 outcome: Outcome::None,
                 joiners: WaitList::default(),
@@ -267,6 +339,14 @@ impl ThreadBlock {
             scope,
             site,
         }
+    }
+    pub(crate) fn is_registered(&self) -> bool {
+        self.registered.load(Ordering::Relaxed) != super::registry::NOWHERE
+    }
+    /// The registry was emptied.
+    pub(crate) fn note_unregistered(&self) {
+        self.registered
+            .store(super::registry::NOWHERE, Ordering::Relaxed);
     }
     /// What `.state` says of one that has ended.
     pub(crate) fn end_name(&self) -> Option<&'static str> {

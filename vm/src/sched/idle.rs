@@ -7,16 +7,17 @@
 //! **Few are woken.** Waking an OS thread takes some twenty microseconds, so a carrier calls for help only for a backlog, and not while another one is on its way already (`searching`).
 //! One that was woken and finds something passes the call on if there is more.
 //!
-//! **Deadlock.** If all carriers sleep, no timer is set, and not all threads have ended, nothing can wake any task: every wake-up comes from running code or from a timer. The
+//! **Deadlock.** If all carriers sleep, no timer is set, there is no external source, and not all threads have ended, nothing can wake any task: every wake-up comes from running code, from a timer or from a source. The
 //! last one to go to sleep knows, since it looked into all queues when nobody else could have put anything there.
 
 use super::{Next, Own, Scheduler, ThreadBlock};
 use crate::engine::Engine;
-use crate::sync::Ordering;
+use crate::sync::{
+    AtomicBool, AtomicUsize, Builder, Condvar, JoinHandle, Mutex, MutexGuard, Ordering, fence,
+    mutation, yield_now,
+};
 use crate::thread::{Carrier, Thread};
-use parking_lot::{Condvar, Mutex};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, fence};
 use std::time::Duration;
 
 /// How long the host's OS thread sleeps at most before it looks for an interrupt.
@@ -30,10 +31,14 @@ struct State {
     sleeping: usize,
     is_stopping: bool,
     is_deadlocked: bool,
+    /// Those who may wake tasks from outside the carriers.
+    sources: usize,
     /// A carrier looks at what the others have: they stand still.
     is_paused: bool,
     /// The earliest time until which some carrier sleeps at most; `u64::MAX`: none.
-    handles: Vec<std::thread::JoinHandle<()>>,
+    /// The host was woken because of the end or a deadlock, and has not looked yet.
+    is_host_told: bool,
+    handles: Vec<JoinHandle<()>>,
     /// Queues of carriers that were stopped, for those that are started after them.
     spare: Vec<Own>,
 }
@@ -58,7 +63,9 @@ impl Idle {
                 sleeping: 0,
                 is_stopping: false,
                 is_deadlocked: false,
+                sources: 0,
                 is_paused: false,
+                is_host_told: false,
                 handles: Vec::new(),
                 spare: Vec::new(),
             }),
@@ -67,6 +74,31 @@ impl Idle {
             carriers: AtomicUsize::new(1),
             is_searching: AtomicBool::new(false),
         }
+    }
+}
+
+#[cfg(loom)]
+impl Scheduler {
+    /// Another carrier, which a model runs itself.
+    pub(super) fn count_carrier(&self) -> Own {
+        let mut state = self.idle.state.lock();
+        let own = self.open_slot(state.carriers);
+        state.carriers += 1;
+        self.idle.carriers.store(state.carriers, Ordering::Relaxed);
+        own
+    }
+    /// Lets a carrier run that was counted.
+    pub(super) fn start_counted(self: &Arc<Self>, own: Own) {
+        let scheduler = self.clone();
+        let started = Builder::new().spawn(move || {
+            let own = super::models::run_carrier(&scheduler, own);
+            scheduler.idle.state.lock().spare.push(own);
+        });
+        let handle = started.expect("the model has so many OS threads");
+        self.idle.state.lock().handles.push(handle);
+    }
+    pub(super) fn counted_carriers(&self) -> usize {
+        self.idle.state.lock().carriers
     }
 }
 
@@ -87,7 +119,9 @@ impl Scheduler {
         if idle.sleeping.load(Ordering::Relaxed) > 0 {
             if !idle.is_searching.swap(true, Ordering::AcqRel) {
                 // The lock orders this after the sleeper's last look, or before it.
-                drop(idle.state.lock());
+                if mutation!("called_unlocked", true, false) {
+                    drop(idle.state.lock());
+                }
                 idle.changed.notify_one();
             }
         } else if idle.carriers.load(Ordering::Relaxed) < self.max_carriers() {
@@ -97,7 +131,8 @@ impl Scheduler {
     #[cold]
     fn start_carrier(self: &Arc<Self>) {
         let mut state = self.idle.state.lock();
-        if state.carriers >= self.max_carriers() || state.is_stopping {
+        let is_stopping = mutation!("started_after_stop", state.is_stopping, false);
+        if state.carriers >= self.max_carriers() || is_stopping {
             return;
         }
         let own = match state.spare.pop() {
@@ -111,13 +146,14 @@ impl Scheduler {
         // The queues stay here if the OS thread cannot be started.
         let own = Arc::new(Mutex::new(Some(own)));
         let taken = own.clone();
-        let started = std::thread::Builder::new()
-            .name("heddle-carrier".into())
-            .spawn(move || {
-                let own = taken.lock().take().expect("given once");
-                let own = Carrier::for_scheduler(&scheduler, own).run(&scheduler);
-                scheduler.idle.state.lock().spare.push(own);
-            });
+        let started = Builder::new().name("heddle-carrier".into()).spawn(move || {
+            let own = taken.lock().take().expect("given once");
+            #[cfg(not(loom))]
+            let own = Carrier::for_scheduler(&scheduler, own).run(&scheduler);
+            #[cfg(loom)]
+            let own = super::models::run_carrier(&scheduler, own);
+            scheduler.idle.state.lock().spare.push(own);
+        });
         match started {
             Ok(handle) => state.handles.push(handle),
             // The system has no more: those that run do all the work.
@@ -175,8 +211,15 @@ impl Scheduler {
             if self.is_stopping() {
                 return Next::Stop;
             }
-            if is_host && self.has_host_ended() && self.is_done() {
-                return Next::Done;
+            if is_host {
+                if self.host_stays() {
+                    if self.is_host_called(engine) {
+                        self.take_host_call();
+                        return Next::Called;
+                    }
+                } else if self.has_host_ended() && self.is_done() {
+                    return Next::Done;
+                }
             }
             if let Some(taken) = self.find(own) {
                 if idle.is_searching.load(Ordering::Relaxed) {
@@ -187,7 +230,7 @@ impl Scheduler {
                 }
                 return Next::Run(taken.block, taken.was_woken_here);
             }
-            if is_host && engine.has_interrupt() {
+            if is_host && engine.has_interrupt() && !self.host_stays() {
                 return Next::Interrupted;
             }
             let mut state = idle.state.lock();
@@ -199,20 +242,30 @@ impl Scheduler {
             idle.sleeping.store(state.sleeping, Ordering::SeqCst);
             fence(Ordering::SeqCst);
             let deadline = self.next_deadline();
-            let mut is_over = false;
-            if !self.has_any_queued() && !self.migrants.has_for(own.number, state.carriers) {
-                if state.sleeping == state.carriers
+            if is_host {
+                state.is_host_told = false;
+            }
+            // A call is taken only by a host that does not sleep.
+            let is_called = self.host_stays() && self.is_host_called(engine);
+            let has_nothing = !self.has_any_queued()
+                && !self.migrants.has_for(own.number, state.carriers)
+                && !(is_host && is_called);
+            if mutation!("no_second_look", has_nothing, true) {
+                // A host that stays is not done before it says so.
+                let is_done = !self.host_stays() && self.is_done();
+                // If nobody runs and nothing will come: done, or a deadlock. Done, too, if all that goes on are threads that the program does not wait for.
+                let is_last = state.sleeping == state.carriers
                     && deadline == u64::MAX
                     && self.migrants.is_empty()
-                {
-                    // Nobody runs, and nothing will come: done, or a deadlock.
-                    is_over = true;
-                    if !self.is_done() {
-                        state.is_deadlocked = true;
-                    }
-                    if !is_host {
-                        idle.changed.notify_all();
-                    }
+                    && state.sources == 0
+                    && !is_called;
+                state.is_deadlocked |= is_last && !is_done;
+                let is_end = is_last || mutation!("end_not_told", is_done, false);
+                let must_tell = !is_host && is_end && !state.is_host_told;
+                if must_tell && mutation!("deadlock_not_told", true, false) {
+                    // All, since it is not said whom one call wakes; once, so that those who only sleep again do not wake each other for ever.
+                    state.is_host_told = mutation!("told_again_and_again", true, false);
+                    idle.changed.notify_all();
                 }
                 if state.is_deadlocked && is_host {
                     state.is_deadlocked = false;
@@ -220,8 +273,9 @@ impl Scheduler {
                     idle.sleeping.store(state.sleeping, Ordering::Relaxed);
                     return Next::Deadlock;
                 }
-                let has_no_wait = is_host && is_over || self.choices.jump(deadline);
-                if !has_no_wait {
+                // What has ended between the host's look and the lock told nobody: it had not been waiting yet.
+                let is_over = is_host && mutation!("done_not_looked_for", is_done, false);
+                if !is_over && !self.choices.jump(deadline) {
                     self.sleep(&mut state, deadline, is_host);
                 }
             }
@@ -258,15 +312,17 @@ impl Scheduler {
             {
                 // The lock makes what the others did visible.
                 let state = self.idle.state.lock();
-                if state.sleeping + 1 == state.carriers {
+                let others = state.carriers - 1;
+                if state.sleeping == mutation!("pause_waits_for_nobody", others, state.sleeping) {
                     return true;
                 }
             }
-            if start.elapsed() > PATIENCE {
+            // No time passes in models.
+            if !cfg!(loom) && start.elapsed() > PATIENCE {
                 self.resume();
                 return false;
             }
-            std::thread::yield_now();
+            yield_now();
         }
     }
     pub(crate) fn resume(&self) {
@@ -275,12 +331,13 @@ impl Scheduler {
         self.control.fetch_and(!super::PAUSED, Ordering::Release);
         self.idle.changed.notify_all();
     }
-    fn sleep(&self, state: &mut parking_lot::MutexGuard<'_, State>, deadline: u64, is_host: bool) {
+    fn sleep(&self, state: &mut MutexGuard<'_, State>, deadline: u64, is_host: bool) {
         let until_deadline = match deadline {
             u64::MAX => None,
             at => Some(Duration::from_nanos(at.saturating_sub(self.now()))),
         };
-        let longest = match (until_deadline, is_host) {
+        let looks = is_host && self.must_host_look();
+        let longest = match (until_deadline, looks) {
             (Some(wait), true) => Some(wait.min(INTERRUPT_CHECK)),
             (None, true) => Some(INTERRUPT_CHECK),
             (wait, false) => wait,
@@ -291,6 +348,24 @@ impl Scheduler {
             }
             None => self.idle.changed.wait(state),
         }
+    }
+
+    /// From now on somebody outside the carriers may wake tasks (by `wake_from_outside`), or let the host start some: nothing is a deadlock before `remove_source`. Both
+    /// change the number under the lock under which a deadlock is decided, after a look into the queues: what a source has woken is seen there if the source is not seen any more.
+    pub(crate) fn add_source(&self) {
+        self.idle.state.lock().sources += 1;
+    }
+    /// It wakes nobody any more.
+    pub(crate) fn remove_source(&self) {
+        self.idle.state.lock().sources -= 1;
+        // Those who sleep decide anew.
+        self.idle.changed.notify_all();
+    }
+    /// All carriers that sleep look again.
+    pub(super) fn wake_sleepers(&self) {
+        // The lock orders this after a sleeper's last look, or before it.
+        drop(self.idle.state.lock());
+        self.idle.changed.notify_all();
     }
 
     /// Carriers leave what they run and end; what still waits is dropped. Gives the threads that failed, in the order of their ends.
@@ -320,6 +395,7 @@ impl Scheduler {
         state.is_stopping = false;
         state.is_deadlocked = false;
         state.is_paused = false;
+        state.is_host_told = false;
         self.idle.carriers.store(1, Ordering::Relaxed);
         self.idle.sleeping.store(0, Ordering::Relaxed);
         self.idle.is_searching.store(false, Ordering::Relaxed);

@@ -4,6 +4,7 @@
 //! | --- | --- |
 //! | `mod` | the scheduler: what carriers share |
 //! | `idle` | carriers: started, out of work, woken, stopped; deadlock |
+//! | `host` | a host that stays while what it started goes on |
 //! | `queues` | where runnable threads wait |
 //! | `choices` | what is left open: decided ordinarily, or by a seed |
 //! | `migrants` | `--stress=migrate` |
@@ -13,13 +14,17 @@
 //! | `timers` | what is due when |
 //! | `scope` | structured concurrency |
 //! | `sites` | where tasks and threads were started |
+//! | `models` | model checks of all that |
 //!
 //! The protocol is told in `docs/scheduler.md`.
 
 pub(crate) mod block;
 pub(crate) mod choices;
+pub(crate) mod host;
 mod idle;
 mod migrants;
+#[cfg(loom)]
+pub(crate) mod models;
 mod queues;
 mod registry;
 pub(crate) mod scope;
@@ -32,19 +37,18 @@ pub(crate) use idle::carrier_loop;
 pub(crate) use queues::Own;
 
 use crate::engine::Engine;
-use crate::sync::{AtomicBool, AtomicU64, Ordering};
+use crate::sync::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering, fence, mutation};
 use crate::task::Task;
 use crate::thread::{Settings, Stress};
 use choices::Choices;
-use crossbeam_deque::Injector;
 use idle::Idle;
 use migrants::Migrants;
 use parking_lot::Mutex;
-use queues::{Others, Queued};
+use queues::{Injector, Others, Queued};
 use registry::Part;
 use sites::Sites;
 use std::io::Write;
-use std::sync::atomic::{AtomicPtr, AtomicU8, AtomicUsize};
+use std::sync::atomic::AtomicPtr;
 use std::sync::{Arc, OnceLock};
 use timers::{Fired, Shard};
 
@@ -63,6 +67,8 @@ pub(crate) enum Next {
     Deadlock,
     /// Ctrl-C (told to the host's carrier only).
     Interrupted,
+    /// A host that stays is called (told to its carrier only).
+    Called,
 }
 
 /// Places in code: see `Thread::collect_trace`.
@@ -85,6 +91,7 @@ pub(crate) struct Scheduler {
     slot_count: AtomicUsize,
     injector: Injector<Queued>,
     idle: Idle,
+    pub(crate) host: host::Host,
     /// Threads that ended by an error that nobody has joined for yet.
     failed: Mutex<Vec<Arc<ThreadBlock>>>,
     pub(crate) sites: Sites,
@@ -105,6 +112,8 @@ pub(crate) struct Scheduler {
     pub(crate) end_trace: Mutex<Option<Places>>,
     /// The host's thread has no task any more that the program waits for: before, the program cannot be over.
     has_host_ended: AtomicBool,
+    /// The host was told that there are many tasks.
+    has_many: AtomicBool,
     /// `STOPPING`, `PAUSED`: looked at by all carriers, at each safepoint and before each task.
     control: AtomicU8,
     /// All threads were killed.
@@ -134,6 +143,7 @@ impl Scheduler {
             slot_count: AtomicUsize::new(0),
             injector: Injector::new(),
             idle: Idle::new(),
+            host: host::Host::new(),
             failed: Mutex::default(),
             sites: Sites::default(),
             engine,
@@ -148,6 +158,7 @@ impl Scheduler {
             exit: Mutex::new(None),
             end_trace: Mutex::new(None),
             has_host_ended: AtomicBool::new(false),
+            has_many: AtomicBool::new(false),
             control: AtomicU8::new(0),
             is_ending: AtomicBool::new(false),
             has_detached: AtomicBool::new(false),
@@ -240,6 +251,7 @@ impl Scheduler {
         let block = registry::remove(block, |number| &self.slot(number).threads)?;
         if has_failed {
             self.failed.lock().push(block.clone());
+            self.call_host();
         }
         if counts {
             self.slot(own.number).threads.note_end();
@@ -279,6 +291,15 @@ impl Scheduler {
     /// How often a thread went to another carrier because its slice was over, under `--stress=migrate`.
     pub(crate) fn carrier_changes(&self) -> u64 {
         self.migrants.changes()
+    }
+    /// There are many tasks or threads: tells the host, once.
+    #[cold]
+    pub(crate) fn note_many(&self) {
+        if let Some(tell) = self.settings.on_many_tasks
+            && !self.has_many.swap(true, Ordering::Relaxed)
+        {
+            tell();
+        }
     }
     /// How many threads there are, about.
     pub(crate) fn thread_count(&self) -> usize {
@@ -363,7 +384,9 @@ impl Scheduler {
             if (*block).signal.push(task) {
                 self.injector.push(Queued(block));
                 // A carrier that is about to sleep either finds it there, or is seen here.
-                std::sync::atomic::fence(Ordering::SeqCst);
+                if mutation!("injector_unfenced", true, false) {
+                    fence(Ordering::SeqCst);
+                }
                 self.help();
             }
         }

@@ -3,7 +3,14 @@
 //! The only file that knows `crossbeam_deque`. Queued threads are kept alive by the registry: a thread in a queue cannot end.
 
 use super::block::ThreadBlock;
-use crossbeam_deque::{Injector, Steal, Stealer, Worker};
+#[cfg(not(loom))]
+pub(super) use crossbeam_deque::Injector;
+#[cfg(not(loom))]
+use crossbeam_deque::{Steal, Stealer, Worker};
+#[cfg(loom)]
+pub(super) use stand_in::Injector;
+#[cfg(loom)]
+use stand_in::{Steal, Stealer, Worker};
 
 /// Every so many turns a carrier takes a thread that used up its slice, although threads that woke are waiting.
 const SPENT_EVERY: u32 = 8;
@@ -77,7 +84,7 @@ impl Own {
         self.woken.is_empty() && self.spent.is_empty()
     }
     /// The next of its own and of the injector.
-    pub(super) fn take(&mut self, injector: &Injector<Queued>) -> Option<Taken> {
+    pub(super) fn take(&mut self, injector: &Injected) -> Option<Taken> {
         self.turn = self.turn.wrapping_add(1);
         let here = |queued: Queued| Taken {
             block: queued.0,
@@ -112,7 +119,7 @@ impl Own {
             self.spent.pop().map(fresh)
         }
     }
-    fn take_injected(&self, injector: &Injector<Queued>) -> Option<Queued> {
+    fn take_injected(&self, injector: &Injected) -> Option<Queued> {
         if injector.is_empty() {
             return None;
         }
@@ -162,5 +169,95 @@ impl Own {
 impl Others {
     pub(super) fn is_empty(&self) -> bool {
         self.woken.is_empty() && self.spent.is_empty()
+    }
+}
+
+/// What `crossbeam_deque` guarantees, for models: who takes an element sees what was written before it was pushed; `is_empty` and `len` may be answered by
+/// older states, as far as nothing else orders them.
+#[cfg(loom)]
+mod stand_in {
+    use crate::sync::{AtomicUsize, Mutex, Ordering};
+    use std::collections::VecDeque;
+    use std::sync::Arc;
+
+    pub(in crate::sched) struct Injector<T> {
+        elements: Mutex<VecDeque<T>>,
+        count: AtomicUsize,
+    }
+    pub(super) struct Worker<T>(Arc<Injector<T>>);
+    pub(super) struct Stealer<T>(Arc<Injector<T>>);
+    pub(in crate::sched) enum Steal<T> {
+        Success(T),
+        Empty,
+        #[expect(dead_code, reason = "the library's may lose a race")]
+        Retry,
+    }
+
+    impl<T> Injector<T> {
+        pub(in crate::sched) fn new() -> Injector<T> {
+            Injector {
+                elements: Mutex::new(VecDeque::new()),
+                count: AtomicUsize::new(0),
+            }
+        }
+        pub(in crate::sched) fn push(&self, element: T) {
+            let mut elements = self.elements.lock();
+            elements.push_back(element);
+            self.count.fetch_add(1, Ordering::Release);
+        }
+        fn pop(&self) -> Option<T> {
+            if self.is_empty() {
+                return None;
+            }
+            let mut elements = self.elements.lock();
+            let element = elements.pop_front();
+            if element.is_some() {
+                self.count.fetch_sub(1, Ordering::AcqRel);
+            }
+            element
+        }
+        pub(in crate::sched) fn steal(&self) -> Steal<T> {
+            self.pop().map_or(Steal::Empty, Steal::Success)
+        }
+        pub(in crate::sched) fn is_empty(&self) -> bool {
+            self.count.load(Ordering::Acquire) == 0
+        }
+        pub(super) fn steal_batch_and_pop(&self, to: &Worker<T>) -> Steal<T> {
+            let taken = self.steal();
+            if self.count.load(Ordering::Acquire) > 1
+                && let Steal::Success(more) = self.steal()
+            {
+                to.push(more);
+            }
+            taken
+        }
+    }
+    impl<T> Worker<T> {
+        pub(super) fn new_fifo() -> Worker<T> {
+            Worker(Arc::new(Injector::new()))
+        }
+        pub(super) fn stealer(&self) -> Stealer<T> {
+            Stealer(self.0.clone())
+        }
+        pub(super) fn push(&self, element: T) {
+            self.0.push(element);
+        }
+        pub(super) fn pop(&self) -> Option<T> {
+            self.0.pop()
+        }
+        pub(super) fn is_empty(&self) -> bool {
+            self.0.is_empty()
+        }
+        pub(super) fn len(&self) -> usize {
+            self.0.count.load(Ordering::Acquire)
+        }
+    }
+    impl<T> Stealer<T> {
+        pub(super) fn is_empty(&self) -> bool {
+            self.0.is_empty()
+        }
+        pub(super) fn steal_batch_and_pop(&self, to: &Worker<T>) -> Steal<T> {
+            self.0.steal_batch_and_pop(to)
+        }
     }
 }

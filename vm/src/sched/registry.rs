@@ -3,7 +3,7 @@
 //! Each carrier has a part of its own, for the threads that were started on it, so that a million starts and ends on several carriers do not take turns at one lock.
 
 use super::block::ThreadBlock;
-use crate::sync::{AtomicU64, Lock, Ordering};
+use crate::sync::{AtomicU64, Lock, Ordering, mutation};
 use std::sync::Arc;
 
 /// One carrier's part.
@@ -57,22 +57,17 @@ pub(super) fn remove<'a>(
     block: &ThreadBlock,
     part_of: impl FnOnce(usize) -> &'a Part,
 ) -> Option<Arc<ThreadBlock>> {
-    let place = block.registered.swap(NOWHERE, Ordering::Relaxed);
+    let place = block.registered.load(Ordering::Relaxed);
     if place == NOWHERE {
         return None;
     }
-    let part = part_of((place >> INDEX_BITS) as usize);
-    let mut threads = part.threads.lock();
+    // The part stays what it is; the index may change until the lock is held, by removals that fill a gap with this thread.
     let number = place >> INDEX_BITS;
-    // The place may have changed since, by removals that filled a gap with this thread: they hold the lock while they tell it.
-    let mut at = (place & ((1 << INDEX_BITS) - 1)) as usize;
-    if threads
-        .get(at)
-        .is_none_or(|found| !std::ptr::eq(&**found, block))
-    {
-        let now = block.registered.swap(NOWHERE, Ordering::Relaxed);
-        at = (now & ((1 << INDEX_BITS) - 1)) as usize;
-    }
+    let part = part_of(number as usize);
+    let mut threads = part.threads.lock();
+    let place = block.registered.load(Ordering::Relaxed);
+    block.registered.store(NOWHERE, Ordering::Relaxed);
+    let at = (place & ((1 << INDEX_BITS) - 1)) as usize;
     let taken = threads.swap_remove(at);
     debug_assert!(std::ptr::eq(&*taken, block));
     part.count.store(threads.len() as u64, Ordering::Relaxed);
@@ -89,10 +84,12 @@ pub(super) fn remove<'a>(
 /// First all ends are added up, then all starts. Both only grow, and a thread's start is counted before its end. So if the sums are equal, then at the time between, as many had
 /// started as had ended; and with none left, none can start.
 pub(super) fn is_empty<'a>(parts: impl Iterator<Item = &'a Part> + Clone) -> bool {
-    let ended: u64 = parts
-        .clone()
-        .map(|part| part.ended.load(Ordering::Acquire))
-        .sum();
-    let started: u64 = parts.map(|part| part.started.load(Ordering::Acquire)).sum();
-    started == ended
+    let acquire = mutation!("ends_relaxed", Ordering::Acquire, Ordering::Relaxed);
+    let ended = parts.clone().map(|part| part.ended.load(acquire));
+    let started = parts.map(|part| part.started.load(Ordering::Acquire));
+    mutation!(
+        "starts_first",
+        ended.sum::<u64>() == started.sum(),
+        started.sum::<u64>() == ended.sum()
+    )
 }

@@ -9,7 +9,7 @@ use super::block::ThreadBlock;
 use super::timers::Shard;
 use super::wait::{Claimed, NodeKind, Owner, Waiter};
 use crate::shared::Message;
-use crate::sync::Lock;
+use crate::sync::{Lock, mutation};
 use crate::task::Task;
 use std::cell::UnsafeCell;
 use std::sync::{Arc, Weak};
@@ -90,7 +90,11 @@ impl Scope {
     /// Claims the owner for something else than the end of its members, if it waits for that.
     pub(crate) fn claim_owner(&self, by: Claimed) -> bool {
         let mut state = self.state.lock();
-        let is_mine = std::mem::take(&mut state.is_awaited);
+        let is_mine = mutation!(
+            "scope_claimed_twice",
+            std::mem::take(&mut state.is_awaited),
+            state.is_awaited
+        );
         if is_mine {
             // SAFETY: as in `leave`.
             unsafe { (*self.owner).claim.set(by) };
@@ -135,7 +139,7 @@ impl Scope {
         let timer = self.timer.get();
         // SAFETY: the owner is set once, before the timer; the waiter is used under the shard's lock.
         unsafe {
-            match (*timer).owner() {
+            match Waiter::owner_of(timer).0 {
                 Owner::Timers(shard) if (*shard).remove(timer) => {
                     drop(Scope::of_timer(timer));
                     true

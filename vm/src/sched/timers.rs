@@ -10,7 +10,7 @@
 
 use super::scope::Scope;
 use super::wait::{Claimed, NodeKind, Waiter, insert_before, unlink};
-use crate::sync::{AtomicU64, Lock, Ordering};
+use crate::sync::{AtomicU64, Lock, Ordering, mutation};
 use crate::task::Task;
 use std::sync::Arc;
 
@@ -32,6 +32,8 @@ pub(crate) struct Shard {
 // SAFETY: see the head of the file.
 unsafe impl Send for Wheel {}
 
+/// The rings lead into `heads`, into tasks, into the vectors of arms and into scopes, none of which moves: a task never does, its arms do not while it waits, a scope
+/// lies in an `Arc` of which the wheel holds one. Tasks of a program that is stopped are dropped after `Shard::clear`.
 struct Wheel {
     /// Heads of the slots' rings, and behind them that of `current`; they are no timers. A block of its own, reached by pointers only, since the rings lead into it.
     heads: *mut Waiter,
@@ -88,10 +90,14 @@ impl Shard {
     /// # Safety
     /// See the head of the file; the waiter is in this shard or in no list.
     pub(crate) unsafe fn remove(&self, waiter: *mut Waiter) -> bool {
+        // SAFETY: promised by the caller.
+        let before = mutation!("timer_looked_unlocked", true, unsafe {
+            (*waiter).is_linked()
+        });
         let mut wheel = self.wheel.lock();
         // SAFETY: promised by the caller.
         unsafe {
-            if !(*waiter).is_linked() {
+            if !mutation!("timer_looked_unlocked", (*waiter).is_linked(), before) {
                 return false;
             }
             unlink(waiter);
@@ -130,7 +136,9 @@ impl Shard {
                     }
                     NodeKind::Arm => {
                         let task = (*first).task();
-                        if (*task).claim.try_claim(Claimed::TimedOut) {
+                        if mutation!("late_timer_wakes", false, true)
+                            | (*task).claim.try_claim(Claimed::TimedOut)
+                        {
                             fired.tasks.push(task);
                         }
                     }
@@ -145,6 +153,16 @@ impl Shard {
         *self.wheel.lock() = None;
         self.next.store(u64::MAX, Ordering::Release);
     }
+}
+
+/// The first of a ring.
+///
+/// # Safety
+/// Under the lock; it is a head's.
+unsafe fn first_of(head: *mut Waiter) -> Option<*mut Waiter> {
+    // SAFETY: promised by the caller; a ring leads to itself at least.
+    let first = unsafe { (*head).next };
+    (first != head).then_some(first)
 }
 
 impl Wheel {
@@ -288,16 +306,6 @@ impl Wheel {
             }
         }
     }
-}
-
-/// The first timer of a ring.
-///
-/// # Safety
-/// Under the lock.
-unsafe fn first_of(head: *mut Waiter) -> Option<*mut Waiter> {
-    // SAFETY: promised by the caller.
-    let first = unsafe { (*head).next };
-    (first != head).then_some(first)
 }
 
 impl Drop for Wheel {

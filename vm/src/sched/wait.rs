@@ -13,7 +13,7 @@
 //! Contract of the unsafe code: lists are touched only under the lock of what they belong to; a waiter stays where it is while it is linked.
 
 use crate::shared::Message;
-use crate::sync::{AtomicU32, Ordering};
+use crate::sync::{AtomicU32, Ordering, Witness, mutation};
 use crate::task::Task;
 use crate::value::Value;
 
@@ -61,6 +61,10 @@ impl Claim {
     /// order for whoever reads the word (the task itself gets the waker's writes by the hand-over to its thread).
     #[inline]
     pub(crate) fn try_claim(&self, by: Claimed) -> bool {
+        if mutation!("claim_without_cas", false, self.is_waiting()) {
+            self.0.store(Claim::word(by), Ordering::Release);
+            return true;
+        }
         self.0
             .compare_exchange(
                 WAITING,
@@ -178,6 +182,11 @@ pub(crate) struct Waiter {
     place: Place,
     /// A message (a sender's, later taken by whoever claims it; or what the claimed task is given), or the deadline of a timer.
     payload: u64,
+    /// For the models: who may touch which field. `prev` and `next` are two matters: a waker puts the task into the inbox by `next`, without a lock, while the task's own
+    /// thread, that would cancel it, looks at `prev` under the lock of the list and finds that it came too late.
+    prev_use: Witness,
+    pub(crate) next_use: Witness,
+    payload_use: Witness,
 }
 
 /// `payload` of a task that was woken because the channel was closed. (No value has these bits.)
@@ -198,6 +207,9 @@ impl Waiter {
             next: std::ptr::null_mut(),
             place: Place::new(Owner::None, 0, kind),
             payload: Value::UNSET.0,
+            prev_use: Witness::new(),
+            next_use: Witness::new(),
+            payload_use: Witness::new(),
         }
     }
     /// The waiter is about to be put into this list of the owner.
@@ -205,20 +217,28 @@ impl Waiter {
     pub(crate) fn set_owner(&mut self, owner: Owner, list: u8) {
         self.place = Place::new(owner, list, self.place.kind());
     }
+    /// In whose list a waiter is, or was last. Written by its own thread only; the links beside it may change meanwhile, so no reference is made.
+    ///
+    /// # Safety
+    /// The waiter is alive, and the caller's thread is that of its task.
     #[inline]
-    pub(crate) fn owner(&self) -> Owner {
-        self.place.owner()
-    }
-    #[inline]
-    pub(crate) fn list(&self) -> u8 {
-        self.place.list()
+    pub(crate) unsafe fn owner_of(waiter: *const Waiter) -> (Owner, u8) {
+        // SAFETY: promised by the caller.
+        let place = unsafe { (*waiter).place };
+        (place.owner(), place.list())
     }
     #[inline]
     pub(crate) fn kind(&self) -> NodeKind {
         self.place.kind()
     }
     #[inline]
+    fn write_links(&self) {
+        self.prev_use.write();
+        self.next_use.write();
+    }
+    #[inline]
     pub(crate) fn is_linked(&self) -> bool {
+        self.prev_use.read();
         !self.prev.is_null()
     }
     /// Puts a message there; there is none.
@@ -230,6 +250,7 @@ impl Waiter {
     /// The message, if there is one; `Message::NONE` else.
     #[inline]
     pub(crate) fn take_message(&mut self) -> Message {
+        self.payload_use.write();
         let bits = std::mem::replace(&mut self.payload, Value::UNSET.0);
         if bits == CLOSED {
             return Message::NONE;
@@ -240,7 +261,7 @@ impl Waiter {
     /// What the message is, which stays where it is; nil if there is none. Nobody else may use the waiter.
     pub(crate) fn message_inside(&self) -> Value {
         // One that is in no list any more may be the place of something that was delivered.
-        let is_none = self.is_linked() && matches!(self.owner(), Owner::Timers(_));
+        let is_none = self.is_linked() && matches!(self.place.owner(), Owner::Timers(_));
         if is_none || self.payload == CLOSED || self.payload == Value::UNSET.0 {
             return Value::NIL;
         }
@@ -249,13 +270,16 @@ impl Waiter {
         message.inside()
     }
     pub(super) fn deadline(&self) -> u64 {
+        self.payload_use.read();
         self.payload
     }
     pub(super) fn set_deadline(&mut self, deadline: u64) {
+        self.payload_use.write();
         self.payload = deadline;
     }
     /// A timer's waiter that is in no list any more holds no message.
     pub(super) fn clear_deadline(&mut self) {
+        self.payload_use.write();
         self.payload = Value::UNSET.0;
     }
     /// The task whose waiter this is; null: a scope's.
@@ -307,6 +331,7 @@ pub(crate) unsafe fn deliver(task: *mut Task, delivery: Delivery) {
 /// What the woken task was given.
 #[inline]
 pub(crate) fn take_delivery(waiter: &mut Waiter) -> Delivery {
+    waiter.payload_use.write();
     match waiter.payload {
         CLOSED => {
             waiter.payload = Value::UNSET.0;
@@ -367,6 +392,7 @@ impl WaitList {
         unsafe {
             debug_assert!(!(*waiter).is_linked());
             if self.first.is_null() {
+                (*waiter).write_links();
                 (*waiter).prev = waiter;
                 (*waiter).next = waiter;
                 self.first = waiter;
@@ -388,7 +414,10 @@ impl WaitList {
                 return None;
             }
             // SAFETY: waiters in the list are alive while the lock is held.
-            let after = unsafe { (*at).next };
+            let after = unsafe {
+                (*at).next_use.read();
+                (*at).next
+            };
             next = if after == first {
                 std::ptr::null_mut()
             } else {
@@ -432,6 +461,7 @@ impl WaitList {
                 return false;
             }
             if self.first == waiter {
+                (*waiter).next_use.read();
                 let next = (*waiter).next;
                 self.first = if next == waiter {
                     std::ptr::null_mut()
@@ -470,6 +500,7 @@ impl WaitList {
                     self.remove(at);
                     return Some(at);
                 }
+                waiter.next_use.read();
                 at = waiter.next;
                 if at == self.first {
                     break;
@@ -508,6 +539,9 @@ pub(super) unsafe fn insert_before(at: *mut Waiter, waiter: *mut Waiter) {
     // SAFETY: promised by the caller.
     unsafe {
         let prev = (*at).prev;
+        (*at).prev_use.write();
+        (*prev).next_use.write();
+        (*waiter).write_links();
         (*waiter).prev = prev;
         (*waiter).next = at;
         (*prev).next = waiter;
@@ -524,6 +558,9 @@ pub(super) unsafe fn unlink(waiter: *mut Waiter) {
     // SAFETY: promised by the caller.
     unsafe {
         let (prev, next) = ((*waiter).prev, (*waiter).next);
+        (*prev).next_use.write();
+        (*next).prev_use.write();
+        (*waiter).write_links();
         (*prev).next = next;
         (*next).prev = prev;
         (*waiter).prev = std::ptr::null_mut();

@@ -75,6 +75,20 @@ impl MutexState {
     }
 }
 
+/// A task is dropped without having run to its end (the program was stopped): its mutexes may outlive it, and are free again. Whoever waits for one is
+/// dropped as well.
+pub(crate) fn abandon(locks: Vec<Message>, task: *mut Task) {
+    for lock in locks {
+        let handle = lock.peek().expect("a handle travels as it is");
+        if let Some(object) = super::object_of(handle, crate::object::type_id::MUTEX)
+            && let super::ObjectState::Mutex(mutex) = &mut *object.state.lock()
+            && mutex.holder == Some(task)
+        {
+            mutex.holder = None;
+        }
+    }
+}
+
 impl GateState {
     /// Counts a latch down by one; gives whom to wake.
     pub(crate) fn count_down(&mut self) -> Vec<*mut Task> {

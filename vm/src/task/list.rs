@@ -132,10 +132,12 @@ impl ReadyQueue {
         let node = link(task);
         // SAFETY: as above.
         unsafe {
+            (*node).next_use.write();
             (*node).next = std::ptr::null_mut();
             if self.first.is_null() {
                 self.first = node;
             } else {
+                (*self.last).next_use.write();
                 (*self.last).next = node;
             }
         }
@@ -152,7 +154,10 @@ impl ReadyQueue {
     pub(crate) fn push_front(&mut self, task: *mut Task) {
         let node = link(task);
         // SAFETY: as above.
-        unsafe { (*node).next = self.first };
+        unsafe {
+            (*node).next_use.write();
+            (*node).next = self.first;
+        }
         if self.first.is_null() {
             self.last = node;
         }
@@ -166,6 +171,7 @@ impl ReadyQueue {
         }
         // SAFETY: as above.
         unsafe {
+            (*node).next_use.write();
             self.first = (*node).next;
             (*node).next = std::ptr::null_mut();
         }

@@ -7,11 +7,11 @@ use crate::interp::frame;
 use crate::interp::frame::Frames;
 use crate::interp::{self, Exit};
 use crate::object::{Closure, Kind, TaskObject};
-use crate::sched::block::{CANCEL, KILL, Outcome, SCOPES};
+use crate::sched::block::{CANCEL, HOME, KILL, KILL_TASKS, Outcome, SCOPES};
 use crate::sched::{Next, Own, Scheduler, ThreadBlock, sites::NO_SITE};
 use crate::shared::Message;
 use crate::sync::Ordering;
-use crate::task::{self, ReadyQueue, Stack, Task, Wait, flag};
+use crate::task::{self, Stack, Task, Wait, flag};
 use crate::types::ErrorKind;
 use crate::value::Value;
 use std::mem::ManuallyDrop;
@@ -52,6 +52,7 @@ pub(crate) struct Settings {
     /// Fuel of one slice.
     pub(crate) slice: i64,
     pub(crate) script_args: Box<[String]>,
+    pub(crate) on_many_tasks: Option<fn()>,
 }
 
 /// Why the program ends at once.
@@ -134,7 +135,12 @@ impl Drop for Mounted {
 
 impl Thread {
     /// Runs `function` as a task of the host's thread, and then everything that it started; the result is that task's.
+    ///
+    /// After `stay` it ends with that task.
     pub fn run(&mut self, function: Value, args: &[Value]) -> Result<Value, Failure> {
+        if self.scheduler.host_stays() {
+            return self.run_and_stay(function, args);
+        }
         let scheduler = self.scheduler.clone();
         let main = self.main.clone();
         let first = self.new_task(function, args.iter().copied(), NO_SITE);
@@ -160,32 +166,10 @@ impl Thread {
         self.park_thread();
         main.signal.requeue();
         scheduler.enqueue_woken(&self.own, Arc::as_ptr(&main));
-        let mut deadlock = None;
-        loop {
-            let engine = self.engine();
-            match scheduler.next(&mut self.own, true, engine) {
-                Next::Run(block, was_woken_here) => self.run_block(block, was_woken_here),
-                Next::Deadlock => {
-                    deadlock = Some(self.deadlock_report());
-                    scheduler.kill_all(&self.own, std::ptr::null());
-                }
-                Next::Interrupted => {
-                    let _ = self.engine.take_interrupt();
-                    scheduler.end_program(Ended::Interrupted);
-                }
-                Next::Done | Next::Stop => break,
-            }
-        }
-        // From here on no other carrier runs.
-        let failed = scheduler.stop(&mut self.own);
-        main.signal.requeue();
-        let _ = main.signal.begin();
-        self.mount_thread(BlockRef::new(&main));
-        self.discard_tasks();
+        let deadlock = self.run_to_end();
+        let (failed, ended) = self.stop_all();
         let object = self.handle(handle);
         self.free_handle(handle);
-        self.base = std::ptr::null_mut();
-        let ended = scheduler.exit.lock().take();
         let more = self.parts.more();
         let loose_trace = std::mem::take(&mut more.loose_trace);
         let unjoined = std::mem::take(&mut more.failed);
@@ -196,28 +180,8 @@ impl Thread {
             let object = object.as_object().cast::<TaskObject>();
             ((*object).result, (*object).header.aux)
         };
-        match ended {
-            Some(Ended::Exit(code)) => {
-                self.exit_code = code;
-                return Err(Failure::Exit(code));
-            }
-            Some(Ended::OutOfFuel) => {
-                self.is_out_of_fuel = true;
-                let limit = scheduler.fuel_limit();
-                self.throw_new(
-                    ErrorKind::Limit,
-                    &format!("out of fuel: the limit is {limit}"),
-                );
-                if let Some(trace) = scheduler.end_trace.lock().take() {
-                    self.set_trace(self.thrown, &trace.0);
-                }
-                return Err(Failure::Thrown);
-            }
-            Some(Ended::Interrupted) => {
-                self.throw_new(ErrorKind::Cancelled, "interrupted");
-                return Err(Failure::Thrown);
-            }
-            None => {}
+        if let Some(ended) = ended {
+            return Err(self.failure_of(ended));
         }
         // The first of these is the program's error, and the others are reported with it: errors that nobody joined for, too.
         let mut errors = Vec::new();
@@ -267,6 +231,68 @@ impl Thread {
         self.scheduler.leaks_at_exit.lock().clear();
     }
 
+    /// Is a carrier until everything has ended; gives the report of a deadlock, if that was why.
+    pub(super) fn run_to_end(&mut self) -> Option<String> {
+        let scheduler = self.scheduler.clone();
+        let mut deadlock = None;
+        loop {
+            let engine = self.engine();
+            match scheduler.next(&mut self.own, true, engine) {
+                Next::Run(block, was_woken_here) => self.run_block(block, was_woken_here),
+                Next::Deadlock => {
+                    deadlock = Some(self.deadlock_report());
+                    scheduler.kill_all(&self.own, std::ptr::null());
+                }
+                Next::Interrupted => {
+                    let _ = self.engine.take_interrupt();
+                    scheduler.end_program(Ended::Interrupted);
+                }
+                Next::Called => {}
+                Next::Done | Next::Stop => return deadlock,
+            }
+        }
+    }
+    /// Stops the other carriers, drops what is left, and mounts the host's thread; gives the threads that failed, and why the program ended at once, if it did.
+    pub(super) fn stop_all(&mut self) -> (Vec<Arc<ThreadBlock>>, Option<Ended>) {
+        let scheduler = self.scheduler.clone();
+        let main = self.main.clone();
+        // From here on no other carrier runs.
+        let failed = scheduler.stop(&mut self.own);
+        main.signal.requeue();
+        let _ = main.signal.begin();
+        self.mount_thread(BlockRef::new(&main));
+        self.discard_tasks();
+        self.base = std::ptr::null_mut();
+        self.goes_home = false;
+        main.note_unregistered();
+        (failed, scheduler.exit.lock().take())
+    }
+    /// What the host is told of a program that ended at once.
+    pub(super) fn failure_of(&mut self, ended: Ended) -> Failure {
+        match ended {
+            Ended::Exit(code) => {
+                self.exit_code = code;
+                return Failure::Exit(code);
+            }
+            Ended::OutOfFuel => {
+                self.is_out_of_fuel = true;
+                let limit = self.scheduler.fuel_limit();
+                self.throw_new(
+                    ErrorKind::Limit,
+                    &format!("out of fuel: the limit is {limit}"),
+                );
+                let trace = self.scheduler.end_trace.lock().take();
+                if let Some(trace) = trace {
+                    self.set_trace(self.thrown, &trace.0);
+                }
+            }
+            Ended::Interrupted => {
+                self.throw_new(ErrorKind::Cancelled, "interrupted");
+            }
+        }
+        Failure::Thrown
+    }
+
     /// Ends what is left of the mounted thread, without running it any further.
     pub(crate) fn discard_tasks(&mut self) {
         super::drop_tasks(&mut self.parts.tasks);
@@ -280,14 +306,14 @@ impl Thread {
     // --- threads
 
     /// Takes the parts of a thread whose state is running.
-    fn mount_thread(&mut self, block: BlockRef) {
-        if self.stack_owner != block.as_ptr() {
+    pub(super) fn mount_thread(&mut self, block: BlockRef) {
+        if self.stack_owner != block.id {
             // What frames of another thread left in the run stack are values of another heap.
             self.clear_run_stack();
-            self.stack_owner = block.as_ptr();
+            self.stack_owner = block.id;
         }
         // SAFETY: the state is running, and this carrier made it so.
-        let mounted = unsafe { &mut *block.parts.get() };
+        let mounted = unsafe { &mut *block.parts.get_mut() };
         debug_assert!(self.heap.is_fresh());
         // A machine without a thread has an empty heap, which owns nothing.
         std::mem::forget(std::mem::replace(&mut self.heap, mounted.take_heap()));
@@ -298,7 +324,7 @@ impl Thread {
     /// Puts the parts back.
     pub(super) fn park_thread(&mut self) {
         // SAFETY: as in `mount_thread`; it is still so.
-        let mounted = unsafe { &mut *self.block.parts.get() };
+        let mounted = unsafe { &mut *self.block.parts.get_mut() };
         mounted.put_heap(std::mem::replace(&mut self.heap, Heap::new(0)));
         self.parts.set_to_none();
         self.thrown = Value::NIL;
@@ -308,9 +334,14 @@ impl Thread {
         }
         self.pending_call.0 = Value::NIL;
         self.loose_trace.clear();
+        // As soon as its state is no longer running, the thread may end elsewhere.
+        self.block = BlockRef::new(&self.main);
     }
     /// Puts the parts back of a thread with a task that has used up its slice.
     fn unmount_spent(&mut self) {
+        if self.goes_home {
+            return self.go_home();
+        }
         let block = self.block;
         self.park_thread();
         block.signal.requeue();
@@ -326,6 +357,9 @@ impl Thread {
         self.parts.ready.append(inbox);
         if block.signal.has_requests() {
             self.take_requests();
+            if self.goes_home {
+                return self.go_home();
+            }
         }
         if !goes_on || self.fuel <= SWITCH_FUEL {
             self.start_slice();
@@ -342,7 +376,9 @@ impl Thread {
             if self.parts.tasks.is_empty() {
                 break;
             }
-            if self.parts.detached as usize == self.parts.tasks.count {
+            if self.parts.detached as usize == self.parts.tasks.count
+                && !(block.id == HOST_THREAD && self.scheduler.host_stays())
+            {
                 self.scheduler.uncount(&self.own, &block);
             }
             self.park_thread();
@@ -353,7 +389,9 @@ impl Thread {
             // Something came meanwhile: it is still ours.
             self.mount_thread(block);
         }
-        if block.id == HOST_THREAD {
+        if block.id == HOST_THREAD && self.scheduler.host_stays() {
+            self.go_home();
+        } else if block.id == HOST_THREAD {
             // It stays, and its heap with it: the host may call it again.
             self.park_thread();
             let _ = block.signal.finish();
@@ -372,6 +410,9 @@ impl Thread {
             }
             if self.block.signal.has_news() {
                 self.take_news();
+                if self.goes_home {
+                    return true;
+                }
             }
             self.turn = self.turn.wrapping_add(1);
             if self.turn.is_multiple_of(TURNS_BETWEEN_CLOCKS) {
@@ -386,7 +427,9 @@ impl Thread {
             self.end_stretch();
             self.unmount(exit);
             if exit == Exit::Preempted
-                && (self.scheduler.has_backlog(&self.own) || self.scheduler.is_paused())
+                && (self.scheduler.has_backlog(&self.own)
+                    || self.scheduler.is_paused()
+                    || self.is_called_off())
             {
                 return true;
             }
@@ -425,6 +468,24 @@ impl Thread {
         if requests & SCOPES != 0 {
             self.cancel_in_scopes();
         }
+        if requests & (HOME | KILL_TASKS) != 0 {
+            self.take_orders(requests);
+        }
+    }
+    /// What hosts that stay ask for.
+    #[cold]
+    fn take_orders(&mut self, requests: u32) {
+        if requests & KILL_TASKS != 0 {
+            self.kill_listed();
+        }
+        self.goes_home |= requests & HOME != 0;
+    }
+    /// The host wants its thread, which is mounted, or the host's carrier is called.
+    pub(super) fn is_called_off(&self) -> bool {
+        self.goes_home
+            || self.is_host
+                && self.scheduler.host_stays()
+                && self.scheduler.is_host_called(&self.engine)
     }
 
     /// The program's first task has failed: the program is a scope, so everything else ends.
@@ -474,11 +535,11 @@ impl Thread {
         };
         let memory_limit = self.memory_limit;
         self.park_thread();
-        // The run stack may hold values of its heap, and another thread may get its address.
+        // The run stack may hold values of its heap.
         self.clear_run_stack();
-        self.stack_owner = std::ptr::null();
+        self.stack_owner = 0;
         // SAFETY: still ours: the state is running.
-        let mounted = unsafe { &mut *block.parts.get() };
+        let mounted = unsafe { &mut *block.parts.get_mut() };
         mounted.parts.more = None;
         let mut is_refused = false;
         let (message, rest) = match Message::parcel(mounted.take_heap(), value) {
@@ -493,22 +554,15 @@ impl Thread {
             }
         };
         drop(rest);
-        let mut woken = ReadyQueue::default();
-        let (is_joined, is_detached, counts) = {
+        let (mut woken, is_joined, is_detached, counts) = {
             let mut end = block.end.lock();
-            end.outcome = match has_failed {
+            let outcome = match has_failed {
                 _ if is_refused => Outcome::Refused(message),
                 false => Outcome::Returned(message),
                 true => Outcome::Failed(message),
             };
-            end.stopped = stopped;
-            // SAFETY: under the lock of the list's owner.
-            while let Some(waiter) = unsafe { end.joiners.claim_first() } {
-                // SAFETY: claimed.
-                woken.push_back(unsafe { (*waiter).task() });
-                end.is_joined = true;
-            }
-            (end.is_joined, end.is_detached, !end.is_uncounted)
+            let woken = end.finish(outcome, stopped);
+            (woken, end.is_joined, end.is_detached, !end.is_uncounted)
         };
         block.signal.end();
         let was_stopped = stopped != Stopped::No;
@@ -548,7 +602,6 @@ impl Thread {
             // SAFETY: claimed above.
             unsafe { self.scheduler.wake(&self.own, task) };
         }
-        self.block = BlockRef::new(&self.main);
         drop(
             self.scheduler
                 .unregister(&self.own, &block, counts, reports),
@@ -767,7 +820,10 @@ impl Thread {
             if self.stress == Stress::Suspend {
                 self.leave_and_move();
             }
-            if self.scheduler.has_backlog(&self.own) || self.scheduler.is_paused() {
+            if self.scheduler.has_backlog(&self.own)
+                || self.scheduler.is_paused()
+                || self.is_called_off()
+            {
                 return exit;
             }
         }
@@ -853,6 +909,7 @@ impl Thread {
             Exit::Returned => {
                 if self.block.id == HOST_THREAD
                     && self.scheduler.has_detached.load(Ordering::Relaxed)
+                    && !self.scheduler.host_stays()
                     // SAFETY: the task that was just unmounted.
                     && unsafe { (*task).is(flag::IS_FIRST) }
                 {
@@ -872,7 +929,7 @@ impl Thread {
                 // SAFETY: the task that was just unmounted.
                 let is_first = unsafe { (*task).is(flag::IS_FIRST) };
                 self.end_task(task, thrown, how);
-                if is_first && self.block.id == HOST_THREAD {
+                if is_first && self.block.id == HOST_THREAD && !self.scheduler.host_stays() {
                     self.end_others();
                 }
             }
@@ -961,5 +1018,31 @@ impl Thread {
     fn ended_error(&mut self, message: &str) -> Value {
         let message = self.text_value(message);
         self.new_error(ErrorKind::Cancelled, message)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::thread::Options;
+
+    /// A block that gets the address of one that has ended elsewhere is another thread: what that left in this carrier's run stack is cleared.
+    #[test]
+    fn a_thread_at_the_address_of_an_ended_one_gets_a_clear_stack() {
+        let mut machine = Thread::new(crate::Engine::new(), Options::default());
+        machine.park_thread();
+        let thread = |id| ThreadBlock::new(id, Mounted::new(0), None, None, NO_SITE);
+        let mut block = Arc::new(thread(2));
+        machine.mount_thread(BlockRef::new(&block));
+        // SAFETY: slots of the run stack.
+        unsafe { *machine.stack.start = Value::small_int(7) };
+        machine.stack_limit = machine.stack.start.wrapping_add(1);
+        machine.park_thread();
+        *Arc::get_mut(&mut block).expect("nobody else holds it") = thread(3);
+        machine.mount_thread(BlockRef::new(&block));
+        assert_eq!(machine.stack_slot(0).bits(), 0);
+        machine.park_thread();
+        let main = BlockRef::new(&machine.main);
+        machine.mount_thread(main);
     }
 }

@@ -19,7 +19,7 @@ use crate::object::{Handle, Header, HostObject, Kind, TaskObject, type_id};
 use crate::sched::ThreadBlock;
 use crate::sched::block::Outcome;
 use crate::sched::scope::Scope;
-use crate::sched::wait::{Owner, WaitList};
+use crate::sched::wait::{Owner, WaitList, Waiter};
 use crate::shared::{Message, SharedObject};
 use crate::sync::Ordering;
 use crate::task::{Task, Wait, flag};
@@ -332,7 +332,11 @@ unsafe fn is_live(task: *mut Task) -> bool {
             Wait::Broadcast => true,
             Wait::Select => {
                 let more = (*task).more_if_any();
-                more.is_some_and(|more| more.arms.iter().any(|arm| is_timed(arm.waiter.owner())))
+                more.is_some_and(|more| {
+                    more.arms
+                        .iter()
+                        .any(|arm| is_timed(Waiter::owner_of(&raw const arm.waiter).0))
+                })
             }
             _ => false,
         }

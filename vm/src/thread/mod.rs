@@ -13,11 +13,17 @@ mod operand;
 pub(crate) mod report;
 mod runtime;
 mod start;
+mod stay;
 mod wait;
+#[cfg(loom)]
+pub(crate) use wait::{claim_own, end_wait};
 
 pub(crate) use carrier::{Carrier, Ended, HOST_THREAD, Settings};
 pub use runtime::RUNTIME;
 pub(crate) use wait::thread_of;
+
+pub use crate::sched::host::{TaskInfo, Waker};
+pub use stay::Idled;
 
 use crate::bytecode::{Op, Word};
 use crate::engine::{Engine, Hooks};
@@ -55,6 +61,9 @@ const SOFT_SLOTS: usize = 16 * 1024;
 /// How deep calls may nest unless the host says otherwise.
 pub const DEFAULT_DEPTH: usize = 1_000_000;
 
+/// See `Options::on_many_tasks`.
+pub const MANY_TASKS: usize = 10_000;
+
 /// How tests strain the VM.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Stress {
@@ -86,6 +95,8 @@ pub struct Options {
     pub output: Box<dyn std::io::Write + Send>,
     /// `os.args`.
     pub script_args: Vec<String>,
+    /// Called once, when there are more than `MANY_TASKS` tasks or threads: the program may want to set its memory up for that.
+    pub on_many_tasks: Option<fn()>,
 }
 
 impl Default for Options {
@@ -100,6 +111,7 @@ impl Default for Options {
             slice: None,
             output: Box::new(std::io::BufWriter::new(std::io::stdout())),
             script_args: Vec::new(),
+            on_many_tasks: None,
         }
     }
 }
@@ -169,8 +181,8 @@ pub struct Thread {
     pub(crate) own: Own,
     /// How many tasks it has run.
     turn: u32,
-    /// The thread whose values lie in the run stack.
-    stack_owner: *const ThreadBlock,
+    /// Number of the thread whose values lie in the run stack; 0: none. (Not its address, which another may have by now.)
+    stack_owner: u64,
     pub(crate) site_cache: sites::SiteCache,
     pub(crate) pool: TaskPool,
     /// The task that runs; null: none.
@@ -201,6 +213,10 @@ pub struct Thread {
     member_entries: Box<[crate::cache::Entry]>,
     /// Constants for strings of symbols, made when first needed.
     symbol_values: HashMap<Sym, Value>,
+    /// The mounted thread is the host's, which wants it.
+    goes_home: bool,
+    /// Everything was stopped while a host that stays asked for something else.
+    pending_end: Option<Failure>,
 }
 
 // SAFETY: a thread owns what its pointers lead to; it is used by one OS thread at a time.
@@ -284,7 +300,12 @@ pub(crate) fn drop_tasks(tasks: &mut TaskList) {
     // First all: a task may wait for another one's end.
     for task in tasks.iter() {
         // SAFETY: made by a pool, and alive; so is what it waits for, which its heap holds.
-        unsafe { wait::unlink(&mut *task) };
+        unsafe {
+            wait::unlink(task);
+            if let Some(more) = (*task).more_if_any_mut() {
+                crate::shared::permits::abandon(std::mem::take(&mut more.locks), task);
+            }
+        }
     }
     while let Some(task) = tasks.pop() {
         // SAFETY: as above; nothing leads to it any more.
@@ -480,6 +501,7 @@ impl Thread {
                 i64::try_from(fuel.max(1)).map_or(SLICE_FUEL, |fuel| fuel.min(SLICE_FUEL))
             }),
             script_args: options.script_args.into(),
+            on_many_tasks: options.on_many_tasks,
         };
         let carriers = match options.schedule {
             Schedule::Ordinary => options.carriers,
@@ -497,11 +519,11 @@ impl Thread {
         let _ = main.signal.begin();
         let mut this = Thread::machine(&scheduler, main.clone(), own);
         // SAFETY: the state is running, and this carrier made it so.
-        this.heap = unsafe { (*main.parts.get()).take_heap() };
-        this.stack_owner = Arc::as_ptr(&main);
+        this.heap = unsafe { (*main.parts.get_mut()).take_heap() };
+        this.stack_owner = main.id;
         // SAFETY: the state is running, and this carrier made it so.
         this.parts
-            .set(unsafe { &raw mut (*main.parts.get()).parts });
+            .set(unsafe { &raw mut (*main.parts.get_mut()).parts });
         this.is_host = true;
         this.stretches = options.trace_safepoints.then(|| Box::new(Stretches::new()));
         this.start_slice();
@@ -553,7 +575,7 @@ impl Thread {
             thread_count: 0,
             own,
             turn: 0,
-            stack_owner: std::ptr::null(),
+            stack_owner: 0,
             site_cache: sites::SiteCache::new(),
             pool: TaskPool::new(),
             current: std::ptr::null_mut(),
@@ -568,6 +590,8 @@ impl Thread {
             dropped_handles: Arc::default(),
             hopper: None,
             symbol_values: HashMap::new(),
+            goes_home: false,
+            pending_end: None,
             scheduler: scheduler.clone(),
             is_host: false,
             failed_sites: Vec::new(),
@@ -1187,6 +1211,17 @@ impl Thread {
                 self.begin_kill();
                 return self.unwind();
             }
+            if self.scheduler.host_stays() {
+                if self.takes_interrupt() {
+                    // SAFETY: as above.
+                    self.pc = unsafe { self.pc.add(1) };
+                    self.throw_cancelled();
+                    return self.unwind();
+                }
+                if self.is_called_off() {
+                    return Some(Exit::Preempted);
+                }
+            }
             self.scheduler.fire_timers(&self.own);
             if self.scheduler.has_backlog(&self.own) {
                 self.scheduler.help();
@@ -1196,15 +1231,16 @@ impl Thread {
                 return Some(Exit::Preempted);
             }
         }
-        if self.block.id != carrier::HOST_THREAD
+        if self.scheduler.host_stays() {
+            // Interrupts are for its input.
+        } else if self.block.id != carrier::HOST_THREAD
             && self.nesting == 0
             && self.engine.take_interrupt()
         {
             // It is the program that is interrupted, not the thread that happens to run.
             self.scheduler.end_program(Ended::Interrupted);
             return Some(Exit::Ended);
-        }
-        if self.engine.take_interrupt() {
+        } else if self.engine.take_interrupt() {
             // SAFETY: as above.
             self.pc = unsafe { self.pc.add(1) };
             self.throw_new(ErrorKind::Cancelled, "interrupted");

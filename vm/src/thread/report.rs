@@ -79,7 +79,7 @@ pub(super) unsafe fn tasks_of(block: &ThreadBlock) -> Vec<*mut Task> {
 pub(crate) unsafe fn wait_name(task: *mut Task) -> &'static str {
     // SAFETY: promised by the caller.
     unsafe {
-        match ((*task).wait, (*task).waiter.owner()) {
+        match ((*task).wait, Waiter::owner_of(&raw const (*task).waiter).0) {
             (Wait::Gate | Wait::Next, Owner::Shared(object)) => match &*(*object).state.lock() {
                 ObjectState::Gate(gate) if gate.is_barrier => "wait of a barrier",
                 ObjectState::Gate(_) => "wait of a latch",
@@ -114,9 +114,10 @@ unsafe fn title_from(task: *mut Task, seen_from: *const ThreadBlock) -> String {
 unsafe fn arm_text(waiter: &Waiter, seen_from: *const ThreadBlock) -> String {
     // SAFETY: promised by the caller.
     unsafe {
-        match waiter.owner() {
+        let (owner, list) = Waiter::owner_of(waiter);
+        match owner {
             Owner::Shared(object) => match &*(*object).state.lock() {
-                ObjectState::Channel(_) if waiter.list() == 0 => Wait::Receive.name(),
+                ObjectState::Channel(_) if list == 0 => Wait::Receive.name(),
                 ObjectState::Channel(_) => Wait::Send.name(),
                 ObjectState::Slot(_) => Wait::Subscriber.name(),
                 ObjectState::Queue(_) => Wait::Queue.name(),
@@ -182,7 +183,7 @@ pub(super) unsafe fn wait_text(task: *mut Task, members: &Members) -> String {
     unsafe {
         let here = (*task).block;
         let name = wait_name(task);
-        match ((*task).wait, (*task).waiter.owner()) {
+        match ((*task).wait, Waiter::owner_of(&raw const (*task).waiter).0) {
             (Wait::Join, Owner::Task(other)) => format!("{name}, {}", title_from(other, here)),
             (Wait::JoinThread, Owner::Thread(block)) => format!("{name}, {}", (*block).title()),
             (Wait::Lock, Owner::Shared(object)) => match &*(*object).state.lock() {

@@ -1,6 +1,6 @@
 //! Starting tasks and threads.
 
-use super::{Mounted, Stopped, Thread};
+use super::{MANY_TASKS, Mounted, Stopped, Thread};
 use crate::heap::bundle;
 use crate::module::Proto;
 use crate::native::Trap;
@@ -163,6 +163,9 @@ impl Thread {
             unsafe { (*task).set(flag::IS_KILLED) };
         }
         self.add_task(task);
+        if self.parts.tasks.count == MANY_TASKS {
+            self.scheduler.note_many();
+        }
         let handle = self.handle_of(task, name);
         // SAFETY: both are tasks of this thread, and neither waits.
         unsafe {
@@ -198,6 +201,9 @@ impl Thread {
         // Now and then is enough for the limit of memory: to count them reads what other carriers write.
         if self.started.is_multiple_of(COUNT_EVERY) {
             self.thread_count = self.scheduler.thread_count();
+            if self.thread_count > MANY_TASKS {
+                self.scheduler.note_many();
+            }
         }
         self.reserve(self.thread_count * THREAD_BYTES)?;
         self.started = self.started.wrapping_add(1);

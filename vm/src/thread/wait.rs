@@ -5,10 +5,10 @@ use crate::interp::Exit;
 use crate::native::Trap;
 use crate::object::{Handle, Kind, TaskObject, type_id};
 use crate::sched::ThreadBlock;
-use crate::sched::block::Outcome;
 use crate::sched::scope::{self, Failure, Scope};
 use crate::sched::wait::{Claimed, Delivery, Owner, Waiter, take_delivery};
 use crate::shared::{self, Message, ObjectState};
+use crate::sync::mutation;
 use crate::task::{Ended, ReadyQueue, Task, Wait, flag};
 use crate::types::ErrorKind;
 use crate::value::Value;
@@ -21,11 +21,11 @@ use std::sync::Arc;
 unsafe fn take_out(waiter: *mut Waiter) -> bool {
     // SAFETY: promised by the caller; lists are locked, or of this thread.
     unsafe {
-        match (*waiter).owner() {
+        let (owner, number) = Waiter::owner_of(waiter);
+        match owner {
             Owner::None | Owner::Scope(_) => false,
             Owner::Shared(object) => {
                 let mut state = (*object).state.lock();
-                let number = (*waiter).list();
                 let was_there = state.list(number).is_some_and(|list| list.remove(waiter));
                 if was_there {
                     state.has_left();
@@ -41,29 +41,51 @@ unsafe fn take_out(waiter: *mut Waiter) -> bool {
 
 /// Takes a task's waiters out of all lists.
 ///
+/// Waiters that are in lists are reached by pointers only: their neighbours' wakers write into them, so that a `&mut Task` or `&mut ArmWaiter` would be a
+/// false promise to the compiler (it might keep what it read before the lock).
+///
 /// # Safety
 /// The task does not wait, or is about to be dropped; what it waited for is alive.
-pub(super) unsafe fn unlink(task: &mut Task) {
-    // SAFETY: promised by the caller. Who took a waiter out before did it for good: its own thread sees that without the lock.
+pub(crate) unsafe fn unlink(task: *mut Task) {
+    // SAFETY: promised by the caller. Who took a sole waiter out did it for good, before the task was handed over: its own thread sees that without the lock.
+    // If it is linked still, nobody has claimed it, and no carrier runs (`drop_tasks`) or it was never in a list.
     unsafe {
-        let waiter = &raw mut task.waiter;
+        let waiter = &raw mut (*task).waiter;
         if (*waiter).is_linked() {
             take_out(waiter);
         }
-        if let Some(more) = task.more_if_any_mut() {
-            for arm in &mut more.arms {
-                let arm = &raw mut arm.waiter;
-                if (*arm).owner() != Owner::None {
-                    take_out(arm);
-                }
+        let Some(more) = (*task).more_if_any_mut() else {
+            return;
+        };
+        let (arms, count) = (more.arms.as_mut_ptr(), more.arms.len());
+        for i in 0..count {
+            let arm = &raw mut (*arms.add(i)).waiter;
+            if Waiter::owner_of(arm).0 != Owner::None {
+                take_out(arm);
             }
-            more.arms.clear();
         }
+        more.arms.clear();
+    }
+}
+
+/// The first that a woken task does: it waits no more, nowhere. What it waited for, and who claimed it.
+///
+/// # Safety
+/// The task was claimed and handed over; what it waited for is alive.
+pub(crate) unsafe fn end_wait(task: *mut Task) -> (Wait, Claimed) {
+    // SAFETY: promised by the caller.
+    unsafe {
+        let wait = std::mem::replace(&mut (*task).wait, Wait::None);
+        let claimed = (*task).claim.end();
+        if mutation!("unlinked_later", wait == Wait::Select, false) {
+            unlink(task);
+        }
+        (wait, claimed)
     }
 }
 
 /// Claims a task of the mounted thread for its own thread: it was cancelled or killed. `false`: it does not wait, or somebody else has claimed it.
-fn claim_own(task: *mut Task, by: Claimed) -> bool {
+pub(crate) fn claim_own(task: *mut Task, by: Claimed) -> bool {
     // SAFETY: a task of the mounted thread. While it waits, what it waits for is alive, and it changes no list itself.
     unsafe {
         match (*task).wait {
@@ -74,7 +96,8 @@ fn claim_own(task: *mut Task, by: Claimed) -> bool {
                 None => false,
             },
             _ => {
-                let is_mine = (*task).claim.is_waiting() && take_out(&raw mut (*task).waiter);
+                let was_there = (*task).claim.is_waiting() && take_out(&raw mut (*task).waiter);
+                let is_mine = mutation!("kill_takes_all", was_there, true);
                 if is_mine {
                     (*task).claim.set(by);
                     drop((*task).waiter.take_message());
@@ -97,8 +120,9 @@ impl Thread {
     #[inline]
     pub(crate) fn begin_wait(&mut self, wait: Wait) -> Result<(), Trap> {
         if self.nesting > 0 {
-            let message = "cannot wait here: a native function of the host is on the stack";
-            return Err(self.throw_new(ErrorKind::Blocking, message));
+            // The error is made when the native has left (`handle_trap`): callers hold the lock of what they would wait for, and to make it may collect, which drops objects,
+            // whose ends take locks.
+            return Err(Trap::Suspend);
         }
         let task = self.task();
         task.wait = wait;
@@ -113,7 +137,7 @@ impl Thread {
             task.wait = Wait::None;
             // SAFETY: the task runs.
             unsafe { unlink(task) };
-            drop(task.waiter.take_message());
+            drop(self.task().waiter.take_message());
         }
     }
     /// The one waiter of a task that does not select.
@@ -154,16 +178,12 @@ impl Thread {
 
     /// The mounted task was woken: what it gets. `Some`: it ends.
     pub(crate) fn finish_wait(&mut self) -> Option<Exit> {
+        // SAFETY: it was claimed and handed over; what it waited for is in its registers.
+        let (wait, claimed) = unsafe { end_wait(self.current) };
         let task = self.task();
-        let wait = std::mem::replace(&mut task.wait, Wait::None);
-        let claimed = task.claim.end();
         let dest = task.wait_dest as usize;
         let mut operand = Value::NIL;
         if matches!(wait, Wait::Select | Wait::Join | Wait::JoinThread) {
-            if wait == Wait::Select {
-                // SAFETY: it does not wait any more; what it waited for is in its registers.
-                unsafe { unlink(task) };
-            }
             operand = std::mem::replace(&mut task.more().wait_value, Value::NIL);
         }
         // Whoever claimed a task with one waiter took that out of its list.
@@ -171,8 +191,9 @@ impl Thread {
         let delivery = take_delivery(&mut task.waiter);
         if task.is(flag::IS_KILLED) {
             // What it was given just before is lost, but for a permit: others wait for that. (A lock is given back at its end.)
-            if let (Wait::Acquire, Claimed::Arm(_), Owner::Shared(object)) =
-                (wait, claimed, task.waiter.owner())
+            // SAFETY: the running task's own waiter.
+            let owner = unsafe { Waiter::owner_of(&raw const task.waiter).0 };
+            if let (Wait::Acquire, Claimed::Arm(_), Owner::Shared(object)) = (wait, claimed, owner)
             {
                 // SAFETY: its registers hold the semaphore.
                 let object = unsafe { &*object };
@@ -214,8 +235,10 @@ impl Thread {
                     value.and_then(|value| self.pair(arm as i64, value))
                 }
                 (_, Delivery::Value(message)) => {
-                    let channel = match self.task().waiter.owner() {
-                        // SAFETY: what the task waited for is in its registers.
+                    // SAFETY: the running task's; what it waited for is in its registers.
+                    let channel = match unsafe { Waiter::owner_of(&raw const self.task().waiter).0 }
+                    {
+                        // SAFETY: as above.
                         Owner::Shared(object) => Some(unsafe { &*object }),
                         _ => None,
                     };
@@ -303,31 +326,13 @@ impl Thread {
     /// The outcome of a thread that has ended; a mutable result goes to the first who asks.
     pub(crate) fn thread_outcome(&mut self, handle: Value) -> Result<Value, Trap> {
         let block = thread_of(handle);
-        let (message, has_failed) = {
-            let mut end = block.end.lock();
-            end.is_joined = true;
-            let again = match &end.outcome {
-                Outcome::Returned(message) => message.again().map(|m| (m, false)),
-                Outcome::Failed(message) | Outcome::Refused(message) => {
-                    message.again().map(|m| (m, true))
-                }
-                _ => None,
-            };
-            match again {
-                Some(shared) => shared,
-                None => match std::mem::replace(&mut end.outcome, Outcome::Taken) {
-                    Outcome::Returned(message) => (message, false),
-                    Outcome::Failed(message) | Outcome::Refused(message) => (message, true),
-                    _ => {
-                        drop(end);
-                        let message = format!(
-                            "the result of {} is mutable and was handed over to the first who joined",
-                            block.title()
-                        );
-                        return Err(self.throw_new(ErrorKind::Share, &message));
-                    }
-                },
-            }
+        let taken = block.end.lock().take();
+        let Some((message, has_failed)) = taken else {
+            let message = format!(
+                "the result of {} is mutable and was handed over to the first who joined",
+                block.title()
+            );
+            return Err(self.throw_new(ErrorKind::Share, &message));
         };
         let value = self.deliver(message)?;
         if has_failed {
@@ -362,14 +367,9 @@ impl Thread {
         self.begin_wait(Wait::JoinThread)?;
         self.task().more().wait_value = handle;
         let waiter = self.single_waiter(Owner::Thread(&raw const *block), 0);
-        {
-            let mut end = block.end.lock();
-            if matches!(end.outcome, Outcome::None) {
-                end.is_joined = true;
-                // SAFETY: under the lock of the list's owner.
-                unsafe { end.joiners.push(waiter) };
-                return Err(Trap::Suspend);
-            }
+        // SAFETY: under the lock of the list's owner.
+        if unsafe { block.end.lock().wait(waiter) } {
+            return Err(Trap::Suspend);
         }
         self.abandon_wait();
         self.thread_outcome(handle)
@@ -411,12 +411,21 @@ impl Thread {
         if is_first {
             self.parts.main_result = value;
             self.parts.main_ended = how;
+            if self.block.id == super::carrier::HOST_THREAD && self.scheduler.host_stays() {
+                // It is mounted, so nobody has to enqueue it.
+                let _ = self.block.signal.request(crate::sched::block::HOME);
+            }
         } else {
             // Its own scopes are closed, so this is the one that it is a member of.
             let scope = scope::membership(task, scope.as_ref());
             if has_failed && !is_joined && flags & flag::IS_DETACHED == 0 {
                 match &scope {
-                    None => self.parts.more().failed.push((handle, site)),
+                    None => {
+                        self.parts.more().failed.push((handle, site));
+                        if self.block.id == super::carrier::HOST_THREAD {
+                            self.scheduler.note_failed_task();
+                        }
+                    }
                     Some(scope) => {
                         let kept = self.new_handle(handle);
                         match scope.fail(Failure::Task(kept)) {

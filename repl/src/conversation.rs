@@ -1,0 +1,357 @@
+//! The half of the interactive session that has the engine: answers inputs and commands, and runs the background while there are none.
+
+use crate::output::{complain, is_coloured};
+use crate::screen::Screen;
+use crate::signals::{INTERRUPTED, Interrupts};
+use heddle::{Error, Idle, Session, TaskInfo, Waker};
+use std::io::IsTerminal;
+use std::sync::atomic::Ordering;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
+use std::time::Duration;
+
+const HELP: &str = "\
+An expression or a statement is run as it is typed; what it declares stays.
+Tasks and threads that it started go on in the background.
+  :type EXPR   the type of a value
+  :tasks       what is in the background, and what it waits for
+  :kill ID     ends a thread (:kill 3) or a task (:kill 1.4); its defers run
+  :help        this text
+  :quit        the end (as Ctrl-D)
+Ctrl-C clears the line, or stops the input that runs.
+";
+
+/// How long the end of a session at a terminal waits for the defers of what is in the background.
+const LONGEST_END: Duration = Duration::from_secs(2);
+
+/// What the reader of lines asks of the conversation.
+pub(crate) enum Asked {
+    Input(String),
+    End,
+}
+
+/// The reader's end of a conversation. Answers are exit codes: of those that end the session.
+pub(crate) struct Link {
+    ask: Sender<Asked>,
+    replies: Receiver<Option<u8>>,
+    waker: Waker,
+}
+
+impl Link {
+    pub(crate) fn new(ask: Sender<Asked>, replies: Receiver<Option<u8>>, waker: Waker) -> Link {
+        Link {
+            ask,
+            replies,
+            waker,
+        }
+    }
+    /// Waits until an input is done; gives the exit code if it ends the session.
+    pub(crate) fn ask(&self, text: &str) -> Option<u8> {
+        self.send(Asked::Input(text.into()));
+        // There is no answer if the other OS thread has panicked.
+        match self.replies.recv() {
+            Ok(Some(_)) if is_quit(text) => Some(self.end()),
+            Ok(reply) => reply,
+            Err(_) => Some(1),
+        }
+    }
+    /// Ends the session; gives the exit code.
+    pub(crate) fn end(&self) -> u8 {
+        self.send(Asked::End);
+        let reply = if std::io::stdin().is_terminal() {
+            self.replies.recv_timeout(LONGEST_END)
+        } else {
+            self.replies
+                .recv()
+                .map_err(|_| RecvTimeoutError::Disconnected)
+        };
+        match reply {
+            Ok(code) => code.unwrap_or(0),
+            Err(RecvTimeoutError::Timeout) => {
+                complain("not everything in the background ended\n");
+                0
+            }
+            Err(RecvTimeoutError::Disconnected) => 1,
+        }
+    }
+    fn send(&self, asked: Asked) {
+        let _ = self.ask.send(asked);
+        self.waker.wake();
+    }
+}
+
+/// Command and operand of an input.
+fn command(text: &str) -> (&str, &str) {
+    let text = text.trim();
+    let (command, operand) = text.split_once(char::is_whitespace).unwrap_or((text, ""));
+    (command, operand.trim())
+}
+fn is_quit(text: &str) -> bool {
+    matches!(command(text).0, ":quit" | ":q")
+}
+
+/// See the head of the file.
+pub(crate) struct Conversation {
+    session: Session,
+    interrupts: Interrupts,
+    screen: Screen,
+    is_at_terminal: bool,
+    /// Those of the terminal while no line is read.
+    #[cfg(unix)]
+    modes: Option<rustix::termios::Termios>,
+}
+
+impl Conversation {
+    pub(crate) fn new(
+        session: Session,
+        interrupts: Interrupts,
+        screen: Screen,
+        is_at_terminal: bool,
+    ) -> Conversation {
+        Conversation {
+            session,
+            interrupts,
+            screen,
+            is_at_terminal,
+            #[cfg(unix)]
+            modes: rustix::termios::tcgetattr(rustix::stdio::stdin()).ok(),
+        }
+    }
+    /// Answers until the session ends.
+    pub(crate) fn hold(mut self, asked: &Receiver<Asked>, reply: &Sender<Option<u8>>) {
+        loop {
+            match self.session.idle() {
+                Idle::Woken => match asked.try_recv() {
+                    Ok(Asked::Input(text)) => {
+                        let code = self.answer(&text);
+                        self.forget_interrupts();
+                        self.report_unjoined();
+                        let _ = self.session.engine().flush();
+                        let _ = reply.send(code);
+                    }
+                    Ok(Asked::End) => {
+                        let code = self.end();
+                        let _ = self.session.engine().flush();
+                        let _ = reply.send(Some(code));
+                        return;
+                    }
+                    Err(_) => {}
+                },
+                Idle::Failed(error) => self.report(&error),
+                Idle::Ended(error) => {
+                    let code = self.failed(&error).unwrap_or(1);
+                    let _ = self.session.engine().flush();
+                    self.leave(code);
+                }
+            }
+        }
+    }
+    /// A Ctrl-C that came too late stops nothing that comes next. (One that comes between a line's end and its run stops it, so this is done behind a run and not before one.)
+    fn forget_interrupts(&mut self) {
+        let request = self.session.engine().interrupt_flag();
+        request.store(false, Ordering::Relaxed);
+        self.interrupts.reset();
+    }
+    /// Ends the process while a line is being read.
+    fn leave(&self, code: u8) -> ! {
+        self.screen.end_line();
+        #[cfg(unix)]
+        if let Some(modes) = &self.modes {
+            use rustix::termios::{OptionalActions, tcsetattr};
+            const BRACKETED_PASTE_OFF: &str = "\x1b[?2004l\r\n";
+            self.screen.print(BRACKETED_PASTE_OFF);
+            let _ = tcsetattr(rustix::stdio::stdin(), OptionalActions::Now, modes);
+        }
+        std::process::exit(code.into())
+    }
+
+    /// Runs an input and shows what comes of it; gives the exit code if it ends the session.
+    fn answer(&mut self, text: &str) -> Option<u8> {
+        let text = text.trim_end();
+        let result = match command(text) {
+            (":quit" | ":q", _) => return Some(0),
+            (":help" | ":h", _) => {
+                self.screen.print(HELP);
+                return None;
+            }
+            (":tasks", _) => {
+                let listed = listing(&self.session.tasks());
+                self.screen.print(&listed);
+                return None;
+            }
+            (":kill", id) => {
+                self.kill(id);
+                return None;
+            }
+            (":type" | ":t", expression) => self.session.type_of(expression).map(Some),
+            (command, _) if command.starts_with(':') => {
+                complain(&format!(
+                    "there is no command {command}; :help lists them\n"
+                ));
+                return None;
+            }
+            _ => self.session.run(text),
+        };
+        let _ = self.session.engine().flush();
+        match result {
+            Ok(Some(value)) => self.screen.print(&format!("{value}\n")),
+            Ok(None) => {}
+            Err(error) => return self.failed(&error),
+        }
+        None
+    }
+
+    fn failed(&self, error: &Error) -> Option<u8> {
+        if let Some(code) = error.exit_code() {
+            return Some(code as u8);
+        }
+        if self.interrupts.was_pressed() && error.kind() == "Cancelled" {
+            complain("interrupted\n");
+        } else {
+            complain(&error.render_with(is_coloured()));
+        }
+        None
+    }
+
+    fn kill(&mut self, id: &str) {
+        let number = |text: &str| text.parse::<u64>().ok();
+        let (thread, task) = match id.split_once('.') {
+            Some((thread, task)) => (number(thread), number(task).map(Some)),
+            None => (number(id), Some(None)),
+        };
+        let (Some(thread), Some(task)) = (thread, task) else {
+            complain("say which: `:kill 3` a thread, `:kill 1.4` a task; :tasks lists them\n");
+            return;
+        };
+        let tasks = self.session.tasks();
+        // A thread that does not say which tasks it has may have this one.
+        let is_it = |t: &TaskInfo| {
+            t.thread == thread && (t.task == 0 || task.is_none_or(|id| id == t.task))
+        };
+        if tasks.iter().any(is_it) {
+            self.session.kill(thread, task);
+        } else {
+            let kind = if task.is_some() { "task" } else { "thread" };
+            complain(&format!("there is no {kind} {id}; :tasks lists them\n"));
+        }
+    }
+
+    /// An error of the background.
+    fn report(&self, error: &Error) {
+        if std::io::stderr().is_terminal() {
+            self.screen.print(&error.render_with(is_coloured()));
+        } else {
+            complain(&error.render_with(is_coloured()));
+        }
+    }
+    fn report_unjoined(&mut self) {
+        while let Some(error) = self.session.unjoined() {
+            self.report(&error);
+        }
+    }
+
+    /// The session ends: at a terminal the background, too; else it is waited for, as at the end of a program.
+    fn end(&mut self) -> u8 {
+        if self.is_at_terminal {
+            let count = self.session.tasks().len();
+            match count {
+                0 => {}
+                1 => complain("a task in the background is ended\n"),
+                n => complain(&format!("{n} tasks in the background are ended\n")),
+            }
+        }
+        let ended = self.session.finish(self.is_at_terminal);
+        self.report_unjoined();
+        match ended {
+            Ok(()) => 0,
+            Err(error) => {
+                let is_interrupt = self.interrupts.was_pressed() && error.kind() == "Cancelled";
+                let code = self.failed(&error);
+                code.unwrap_or(if is_interrupt { INTERRUPTED } else { 1 })
+            }
+        }
+    }
+}
+
+/// The background by thread, in columns.
+fn listing(tasks: &[TaskInfo]) -> String {
+    if tasks.is_empty() {
+        return "nothing is in the background\n".into();
+    }
+    let mut rows: Vec<[String; 4]> = Vec::new();
+    let mut heads = Vec::new();
+    let mut last = None;
+    for task in tasks {
+        if last != Some(task.thread) {
+            last = Some(task.thread);
+            let name = task.thread_name.as_ref();
+            let name = name.map_or_else(String::new, |name| format!(" '{name}'"));
+            heads.push((rows.len(), format!("thread {}{name}\n", task.thread)));
+        }
+        let id = match task.task {
+            0 | u64::MAX => String::new(),
+            number => format!("{}.{number}", task.thread),
+        };
+        let name = task.name.clone().unwrap_or_default();
+        rows.push([id, name, task.state.clone(), task.place.clone()]);
+    }
+    let width = |column: usize| {
+        let widths = rows.iter().map(|row| row[column].chars().count());
+        widths.max().unwrap_or(0)
+    };
+    let (id_width, name_width, state_width) = (width(0), width(1), width(2));
+    let mut text = String::new();
+    let mut heads = heads.into_iter().peekable();
+    for (number, [id, name, state, place]) in rows.iter().enumerate() {
+        if let Some((_, head)) = heads.next_if(|(at, _)| *at == number) {
+            text.push_str(&head);
+        }
+        let gap = if name_width > 0 { 2 } else { 0 };
+        let row = format!(
+            "  {id:id_width$}  {name:name_width$}{:gap$}{state:state_width$}  {place}",
+            ""
+        );
+        text.push_str(row.trim_end());
+        text.push('\n');
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn task(thread: u64, task: u64, name: Option<&str>, state: &str, place: &str) -> TaskInfo {
+        TaskInfo {
+            thread,
+            thread_name: (thread == 1).then(|| "main".into()),
+            task,
+            name: name.map(Into::into),
+            state: state.into(),
+            place: place.into(),
+        }
+    }
+
+    #[test]
+    fn tasks_are_listed_in_columns() {
+        let tasks = [
+            task(1, 4, Some("ticker"), "waits for sleep", "<repl>:1:9"),
+            task(1, 12, None, "ready", ""),
+            task(3, 0, None, "running", ""),
+        ];
+        let expected = "\
+thread 1 'main'
+  1.4   ticker  waits for sleep  <repl>:1:9
+  1.12          ready
+thread 3
+                running
+";
+        assert_eq!(listing(&tasks), expected);
+        assert_eq!(listing(&[]), "nothing is in the background\n");
+    }
+    #[test]
+    fn commands_have_an_operand() {
+        assert_eq!(command(" :kill  3 "), (":kill", "3"));
+        assert_eq!(command(":quit"), (":quit", ""));
+        assert!(is_quit(":q") && !is_quit("q"));
+    }
+}

@@ -1,0 +1,285 @@
+//! Carriers: how they find work, sleep, are woken and stopped; what they know of threads together.
+
+use super::*;
+use crate::engine::Engine;
+use crate::sched::choices::Schedule;
+use crate::sched::registry::{self, Part};
+use crate::sched::wait::Claimed;
+use crate::sched::{CarrierSlot, Next, block};
+use crate::sync::{Condvar, Mutex};
+use crate::task::Wait;
+use crate::thread::{Ended, Settings, Stress};
+
+/// A carrier that `start_carrier` started.
+pub(in crate::sched) fn run_carrier(scheduler: &Arc<Scheduler>, mut own: Own) -> Own {
+    loop {
+        match scheduler.next(&mut own, false, &scheduler.engine) {
+            Next::Run(block, _) => run_block(scheduler, &own, block),
+            _ => return own,
+        }
+    }
+}
+
+/// Runs a thread: each of its tasks ends when it runs, and with the last of them the thread.
+fn run_block(scheduler: &Arc<Scheduler>, own: &Own, block: *const ThreadBlock) {
+    // SAFETY: the registry keeps a thread that is in a queue.
+    let block = unsafe { &*block };
+    if Machine::new(|_| Step::Ends).run_block(block) {
+        drop(scheduler.unregister(own, block, true, false));
+    }
+}
+
+static ENGINE: LazyLock<Arc<Engine>> = LazyLock::new(Engine::new);
+
+fn scheduler(carriers: usize) -> (Arc<Scheduler>, Own) {
+    let settings = Settings {
+        memory: 0,
+        depth: 1,
+        stress: Stress::None,
+        slice: 1,
+        script_args: Box::default(),
+        on_many_tasks: None,
+    };
+    let output = Box::new(std::io::sink());
+    let made = Scheduler::new(
+        ENGINE.clone(),
+        settings,
+        Schedule::Ordinary,
+        carriers,
+        output,
+    );
+    // The models' threads are all that there are.
+    made.0.note_host(true);
+    made
+}
+/// A thread with one task that is ready, known to the registry.
+fn ready_thread(scheduler: &Arc<Scheduler>, own: &Own) -> Arc<ThreadBlock> {
+    let block = thread_block(scheduler.new_thread_id());
+    let task = task_of(&block);
+    // SAFETY: nobody else knows the thread yet.
+    unsafe {
+        let parts = &mut (*block.parts.get_mut()).parts;
+        parts.tasks.add(task);
+        parts.ready.push_back(task);
+    }
+    scheduler.register(own, block.clone());
+    block
+}
+/// A thread that is idle, with one task that waits.
+fn waiting_thread(scheduler: &Arc<Scheduler>, own: &Own) -> (Arc<ThreadBlock>, Sent<Task>) {
+    let block = thread_block(scheduler.new_thread_id());
+    let task = task_of(&block);
+    let _ = block.signal.begin();
+    // SAFETY: nobody else knows the thread yet.
+    unsafe {
+        // As a `select` of nothing: only a request ends it.
+        (*task).wait = Wait::Select;
+        (*task).claim.begin();
+        (*block.parts.get_mut()).parts.tasks.add(task);
+    }
+    assert!(block.signal.finish());
+    scheduler.register(own, block.clone());
+    (block, Sent(task))
+}
+
+/// A carrier goes to sleep while another one, which is busy for long, wakes a thread by the injector (it has no queues at hand). The sleeper runs it.
+#[test]
+fn injector_against_going_to_sleep() {
+    check("injector_against_going_to_sleep", PREEMPTIONS, || {
+        let (scheduler, mut own) = scheduler(2);
+        let _other = scheduler.count_carrier();
+        let (block, task) = waiting_thread(&scheduler, &own);
+        let has_run = Arc::new((Mutex::new(false), Condvar::new()));
+        let (there, ran) = (scheduler.clone(), has_run.clone());
+        let busy = loom::thread::spawn(move || {
+            let task = task;
+            // SAFETY: claimed here.
+            unsafe {
+                (*task.0).claim.set(Claimed::Arm(0));
+                there.wake_from_outside(task.0);
+            }
+            // It does not look for work before somebody else has run the thread.
+            let mut has_run = ran.0.lock();
+            while !*has_run {
+                ran.1.wait(&mut has_run);
+            }
+        });
+        loop {
+            match scheduler.next(&mut own, true, &scheduler.engine) {
+                Next::Run(block, _) => run_block(&scheduler, &own, block),
+                Next::Done => break,
+                _ => panic!("a carrier is busy"),
+            }
+        }
+        assert!(block.signal.is_ended());
+        *has_run.0.lock() = true;
+        has_run.1.notify_one();
+        busy.join().expect("a carrier");
+    });
+}
+
+/// More threads than one are queued: another carrier starts and takes one, or finds nothing and sleeps, and whoever comes last tells the host that all have ended.
+#[test]
+fn stealing_to_the_end() {
+    check("stealing_to_the_end", 2, || {
+        let (scheduler, mut own) = scheduler(2);
+        let blocks = [0; 3].map(|_| ready_thread(&scheduler, &own));
+        for block in &blocks {
+            scheduler.enqueue_woken(&own, Arc::as_ptr(block));
+        }
+        run_to(&scheduler, &mut own, "done");
+        scheduler.stop(&mut own);
+        for block in &blocks {
+            assert!(block.signal.is_ended());
+            assert_eq!(Arc::strong_count(block), 1, "nothing else holds it");
+        }
+    });
+}
+
+/// The last thread that the program waits for ends on a carrier that then has nothing to do, while another one goes on with what nobody waits for: the host is
+/// told.
+#[test]
+fn the_end_is_told_though_a_carrier_is_busy() {
+    check(
+        "the_end_is_told_though_a_carrier_is_busy",
+        PREEMPTIONS,
+        || {
+            let (scheduler, mut own) = scheduler(3);
+            let _busy = scheduler.count_carrier();
+            let other = scheduler.count_carrier();
+            let block = ready_thread(&scheduler, &other);
+            scheduler.enqueue_woken(&other, Arc::as_ptr(&block));
+            scheduler.start_counted(other);
+            run_to(&scheduler, &mut own, "done");
+            scheduler.stop(&mut own);
+            assert!(block.signal.is_ended());
+        },
+    );
+}
+
+/// A carrier that takes what others queue, and a thread that nothing can wake: the host is told when, and only when, everything else has been run.
+#[test]
+fn deadlock_is_told_by_the_last() {
+    check("deadlock_is_told_by_the_last", 2, || {
+        let (scheduler, mut own) = scheduler(2);
+        let (stuck, _) = waiting_thread(&scheduler, &own);
+        let blocks = [0; 2].map(|_| ready_thread(&scheduler, &own));
+        for block in &blocks {
+            scheduler.enqueue_woken(&own, Arc::as_ptr(block));
+        }
+        run_to(&scheduler, &mut own, "deadlock");
+        for block in &blocks {
+            assert!(block.signal.is_ended(), "it could run");
+        }
+        // SAFETY: every carrier is idle and nothing can wake one: as `deadlock_report`.
+        unsafe { assert!(!(*stuck.parts.get()).parts.tasks.is_empty()) };
+        // What the host does then: the task ends, and the program with it.
+        scheduler.request(&own, &stuck, block::KILL);
+        run_to(&scheduler, &mut own, "done");
+        scheduler.stop(&mut own);
+        assert!(stuck.signal.is_ended());
+    });
+}
+
+/// Runs threads until the host is told something else, which must be this.
+fn run_to(scheduler: &Arc<Scheduler>, own: &mut Own, end: &str) {
+    loop {
+        let told = match scheduler.next(own, true, &scheduler.engine) {
+            Next::Run(block, _) => {
+                run_block(scheduler, own, block);
+                continue;
+            }
+            Next::Done => "done",
+            Next::Deadlock => "deadlock",
+            Next::Stop => "stop",
+            Next::Interrupted => "interrupted",
+        };
+        assert_eq!(told, end);
+        return;
+    }
+}
+
+/// The program ends while carriers start, steal and run: afterwards no carrier is left, nothing is queued or registered, and the scheduler can be used again.
+#[test]
+fn stealing_against_shutdown() {
+    check("stealing_against_shutdown", 2, || {
+        let (scheduler, mut own) = scheduler(3);
+        let blocks = [0; 3].map(|_| ready_thread(&scheduler, &own));
+        for block in &blocks {
+            scheduler.enqueue_woken(&own, Arc::as_ptr(block));
+        }
+        // A native that ends the program at once, on the host's carrier.
+        scheduler.end_program(Ended::Exit(0));
+        scheduler.stop(&mut own);
+        for block in &blocks {
+            assert_eq!(Arc::strong_count(block), 1, "nothing else holds it");
+        }
+        assert!(own.is_empty() && scheduler.threads().is_empty() && scheduler.is_done());
+        assert_eq!(scheduler.counted_carriers(), 1);
+        let again = ready_thread(&scheduler, &own);
+        scheduler.enqueue_woken(&own, Arc::as_ptr(&again));
+        run_to(&scheduler, &mut own, "done");
+    });
+}
+
+/// A carrier that has paused all others looks at a thread that one of them runs, or will run.
+#[test]
+fn pause_against_running() {
+    check("pause_against_running", PREEMPTIONS, || {
+        let (scheduler, mut own) = scheduler(2);
+        let other = scheduler.count_carrier();
+        let block = ready_thread(&scheduler, &other);
+        scheduler.enqueue_woken(&other, Arc::as_ptr(&block));
+        scheduler.start_counted(other);
+        if scheduler.pause() {
+            // SAFETY: nobody has it mounted.
+            let is_left = unsafe { !(*block.parts.get()).parts.tasks.is_empty() };
+            assert_eq!(is_left, !block.signal.is_ended());
+            scheduler.resume();
+        }
+        run_to(&scheduler, &mut own, "done");
+        scheduler.stop(&mut own);
+        assert!(block.signal.is_ended());
+    });
+}
+
+/// A thread on one carrier starts another, which ends on a second carrier: as long as the first has not ended, nobody believes that all have.
+#[test]
+fn starts_and_ends_on_two_carriers() {
+    check("starts_and_ends_on_two_carriers", 4, || {
+        let parts: Arc<[Part; 2]> = Arc::default();
+        parts[0].add(0, thread_block(1));
+        let has_ended = Arc::new(AtomicUsize::new(0));
+        let there = parts.clone();
+        let queue = Arc::new(Mutex::new(None));
+        let taken = queue.clone();
+        let second = loom::thread::spawn(move || {
+            // Steals the new thread, if it is there, runs it, and it ends.
+            let stolen: Option<Arc<ThreadBlock>> = taken.lock().take();
+            let is_there = stolen.is_some();
+            if let Some(block) = stolen {
+                drop(registry::remove(&block, |number| &there[number]));
+                there[1].note_end();
+            }
+            is_there
+        });
+        let (observed, ended) = (parts.clone(), has_ended.clone());
+        let observer = loom::thread::spawn(move || {
+            if registry::is_empty(observed.iter()) {
+                assert_eq!(ended.load(Ordering::Relaxed), 1, "a thread is left");
+            }
+        });
+        let started = thread_block(2);
+        parts[0].add(0, started.clone());
+        *queue.lock() = Some(started);
+        let was_stolen = second.join().expect("a carrier");
+        if was_stolen {
+            has_ended.store(1, Ordering::Relaxed);
+            parts[0].note_end();
+        }
+        observer.join().expect("an observer");
+        assert_eq!(registry::is_empty(parts.iter()), was_stolen);
+        let left = parts[0].clear();
+        assert_eq!(left.len(), 2 - was_stolen as usize);
+    });
+}
