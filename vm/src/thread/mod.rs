@@ -236,6 +236,8 @@ pub(crate) struct Parts {
     pub(crate) stopped: Stopped,
     /// How many of its tasks are detached.
     pub(crate) detached: u32,
+    /// The carrier that had it mounted last.
+    carrier: u32,
     more: Option<Box<MoreParts>>,
 }
 
@@ -275,6 +277,7 @@ impl Default for Parts {
             main_ended: crate::task::Ended::Returned,
             stopped: Stopped::No,
             detached: 0,
+            carrier: u32::MAX,
             more: None,
         }
     }
