@@ -699,7 +699,7 @@ impl Thread {
             self.pc = proto.code_start.add((*generator).pc as usize);
             (*generator).pc = reason;
             if started {
-                let word = crate::bytecode::Word(*self.pc.sub(1));
+                let word = crate::bytecode::Word(super::code_word(self.pc.sub(1)));
                 *base.add(word.a()) = Value::NIL;
             }
             if let Some(thrown) = thrown {

@@ -4,7 +4,7 @@
 //! numbers in `w` are inside the frame, constants inside the prototype. Nothing here allocates except by bumping, calls out or drops.
 
 use super::frame::{call_return_word, constants, return_destination, return_distance, return_pc};
-use super::{Next, State};
+use super::{Next, State, code_word};
 use crate::bytecode::{Op, Word};
 use crate::module::{Head, NearHead};
 use crate::object::{
@@ -700,7 +700,7 @@ unsafe fn is_guarded(header: *const Header, v: Value) -> bool {
 #[inline(always)]
 pub(super) unsafe fn in_word(pc: *const u64, type_id: u32) -> Option<u32> {
     // SAFETY: a cache word follows the instruction.
-    let cache = unsafe { *pc };
+    let cache = unsafe { code_word(pc) };
     if cache as u32 == type_id {
         Some((cache >> 32) as u32)
     } else {

@@ -1,6 +1,6 @@
 //! Dispatch by a `match` in a loop, for builds in which sibling calls are not optimised.
 
-use super::{Exit, Next, State, after_slow, fast, frame, slow};
+use super::{Exit, Next, State, after_slow, code_word, fast, frame, slow};
 use crate::bytecode::{Op, Word};
 use crate::for_each_op;
 
@@ -12,7 +12,7 @@ macro_rules! run_loop {
             // SAFETY: passed on to every body; the thread is not otherwise borrowed while the loop runs.
             unsafe {
                 loop {
-                    let word = Word(*s.pc);
+                    let word = Word(code_word(s.pc));
                     s.pc = s.pc.add(1);
                     let result = match std::mem::transmute::<u8, Op>(word.op_byte()) {
                         $(Op::$name => {

@@ -36,6 +36,18 @@ use crate::native::Trap;
 use crate::thread::Thread;
 use crate::value::Value;
 
+/// A word of code: an instruction or a cache. Carriers share code, and each may exchange such a word while others run it: so it is read whole.
+///
+/// # Safety
+/// The word is one of linked code.
+#[inline(always)]
+pub(crate) unsafe fn code_word(pc: *const u64) -> u64 {
+    // SAFETY: promised by the caller.
+    unsafe {
+        (*pc.cast::<std::sync::atomic::AtomicU64>()).load(std::sync::atomic::Ordering::Relaxed)
+    }
+}
+
 /// The machine registers of the loop.
 #[derive(Clone, Copy)]
 pub(crate) struct State {

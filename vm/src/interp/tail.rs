@@ -2,7 +2,7 @@
 //!
 //! CI disassembles this module's functions and fails if one of them contains a call that is not on the allow-list.
 
-use super::{Exit, Next, State, after_slow, fast, slow};
+use super::{Exit, Next, State, after_slow, code_word, fast, slow};
 use crate::bytecode::Word;
 use crate::for_each_op;
 use crate::thread::Thread;
@@ -17,7 +17,7 @@ const GO_ON: u64 = u64::MAX;
 
 macro_rules! dispatch {
     ($s:expr) => {{
-        let word = *$s.pc;
+        let word = code_word($s.pc);
         return (*$s.thread).handlers[(word & 0xff) as usize](
             $s.pc.add(1),
             $s.base,
@@ -43,7 +43,7 @@ macro_rules! handlers {
                             Next::Go => dispatch!(s),
                             Next::Jump => {
                                 // Different text from the other arm just before the jump, so that the two are not merged.
-                                let word = *s.pc;
+                                let word = code_word(s.pc);
                                 let mut next = (*s.thread).handlers[(word & 0xff) as usize];
                                 std::arch::asm!("/* taken {0} */", inout(reg) next, options(nomem, nostack, preserves_flags));
                                 return next(s.pc.add(1), s.base, s.thread, word, s.k);
@@ -109,7 +109,7 @@ for_each_op!(handlers);
 pub(super) unsafe fn run(s: State) -> Exit {
     // SAFETY: passed on; what handlers return are `Exit`s.
     unsafe {
-        let word = *s.pc;
+        let word = code_word(s.pc);
         let code =
             (*s.thread).handlers[(word & 0xff) as usize](s.pc.add(1), s.base, s.thread, word, s.k);
         std::mem::transmute::<u64, Exit>(code)

@@ -136,7 +136,7 @@ pub(crate) fn ReturnJump(t: &mut Thread, w: Word) -> Done {
     let truth = t.reg(w.a()).is_truthy();
     leave_frame(t);
     // SAFETY: the caller's `pc` is behind the word of the fused instruction.
-    let caller = unsafe { Word(*t.pc.sub(1)) };
+    let caller = unsafe { Word(crate::interp::code_word(t.pc.sub(1))) };
     let wanted = match caller.op() {
         Some(
             Op::JLt | Op::JLe | Op::JEq | Op::JLtI | Op::JLeI | Op::JGtI | Op::JGeI | Op::JEqI,

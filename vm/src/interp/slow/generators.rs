@@ -19,7 +19,7 @@ pub(crate) fn Yield(t: &mut Thread, w: Word) -> Done {
         && let Step::Pair(x, y) = element(t, value, true)?
     {
         // SAFETY: the caller's `pc` is behind the `ForNext2` that asked.
-        let asked = unsafe { Word(*t.pc.sub(1)) };
+        let asked = unsafe { Word(crate::interp::code_word(t.pc.sub(1))) };
         t.set_reg(asked.b(), x);
         t.set_reg(asked.b() + 1, y);
     }
@@ -48,7 +48,7 @@ pub(crate) fn ReturnEnd(t: &mut Thread, _: Word) -> Done {
 /// The caller is a `ForNext` or `ForNext2` that asked for a next value, and there is none.
 fn end_loop(t: &mut Thread) {
     // SAFETY: the caller's `pc` is behind the word that asked.
-    let caller = unsafe { Word(*t.pc.sub(1)) };
+    let caller = unsafe { Word(crate::interp::code_word(t.pc.sub(1))) };
     debug_assert!(matches!(caller.op(), Some(Op::ForNext | Op::ForNext2)));
     take_jump(t, caller);
 }
