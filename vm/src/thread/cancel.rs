@@ -75,6 +75,14 @@ impl Thread {
         self.thrown = Value::UNSET;
         self.forget_handler();
     }
+    /// Whether the running task runs something that it has deferred: a kill waits for the end of that, as it is out of the list of what is left to run.
+    pub(crate) fn is_in_deferred(&self) -> bool {
+        // SAFETY: the top frame's; prototypes live as long as the engine.
+        unsafe {
+            crate::interp::frame::Frames::new(self.base, self.pc)
+                .any(|frame| (*frame.proto).is_deferred())
+        }
+    }
     pub(super) fn forget_handler(&mut self) {
         if let Some(more) = self.task().more_if_any_mut() {
             more.handler = None;

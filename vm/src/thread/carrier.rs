@@ -307,13 +307,16 @@ impl Thread {
 
     /// Takes the parts of a thread whose state is running.
     pub(super) fn mount_thread(&mut self, block: BlockRef) {
-        if self.stack_owner != block.id {
-            // What frames of another thread left in the run stack are values of another heap.
-            self.clear_run_stack();
-            self.stack_owner = block.id;
-        }
         // SAFETY: the state is running, and this carrier made it so.
         let mounted = unsafe { &mut *block.parts.get_mut() };
+        let number = self.own.number as u16;
+        if self.stack_owner != block.id || mounted.parts.last_carrier != number {
+            // What frames of another thread left in the run stack are values of another heap; what this thread left, before it was on another carrier, may have
+            // moved there.
+            self.clear_run_stack();
+            self.stack_owner = block.id;
+            mounted.parts.last_carrier = number;
+        }
         debug_assert!(self.heap.is_fresh());
         // A machine without a thread has an empty heap, which owns nothing.
         std::mem::forget(std::mem::replace(&mut self.heap, mounted.take_heap()));

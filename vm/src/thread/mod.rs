@@ -234,6 +234,8 @@ pub(crate) struct Parts {
     /// How its first task ended, or that it has not.
     pub(crate) main_ended: crate::task::Ended,
     pub(crate) stopped: Stopped,
+    /// The number of the carrier that had it mounted last.
+    last_carrier: u16,
     /// How many of its tasks are detached.
     pub(crate) detached: u32,
     more: Option<Box<MoreParts>>,
@@ -274,6 +276,7 @@ impl Default for Parts {
             stack_bytes: 0,
             main_ended: crate::task::Ended::Returned,
             stopped: Stopped::No,
+            last_carrier: u16::MAX,
             detached: 0,
             more: None,
         }
@@ -1208,7 +1211,7 @@ impl Thread {
             }
             // SAFETY: while the loop runs there is a task.
             let is_killed = unsafe { (*self.current).is(flag::IS_KILLED) };
-            if is_killed && !self.is_killing {
+            if is_killed && !self.is_killing && !self.is_in_deferred() {
                 // SAFETY: as below.
                 self.pc = unsafe { self.pc.add(1) };
                 self.begin_kill();
