@@ -1,8 +1,9 @@
 //! The program's memory. Its allocator: threads start and end on different carriers and hand memory over; the system's takes locks for that, and some ten
-//! nanoseconds more for each block.
+//! nanoseconds more for each block. (Sanitizers watch the system's: see `tests/sanitizers`.)
 
 use libmimalloc_sys::{mi_option_set, mi_option_t};
 
+#[cfg(not(heddle_sanitized))]
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 

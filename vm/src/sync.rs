@@ -40,11 +40,25 @@ pub(crate) use mutation;
 
 #[cfg(loom)]
 pub(crate) use crate::sched::models::is_mutated;
-#[cfg(not(loom))]
+#[cfg(not(any(loom, heddle_sanitized)))]
 #[inline(always)]
-pub(crate) const fn is_mutated(name: &str) -> bool {
-    // `tests/sanitizers` proves that it finds the race that this makes.
-    cfg!(heddle_planted_race) && matches!(name.as_bytes(), b"unlock_relaxed")
+pub(crate) const fn is_mutated(_: &str) -> bool {
+    false
+}
+/// Under sanitizers one can be chosen, a race: `tests/sanitizers` proves that it finds that.
+#[cfg(all(not(loom), heddle_sanitized))]
+pub(crate) fn is_mutated(name: &str) -> bool {
+    const PLANTED: &str = "unlock_relaxed";
+    /// 0: not known yet.
+    static IS_PLANTED: AtomicU32 = AtomicU32::new(0);
+    if name != PLANTED {
+        return false;
+    }
+    if IS_PLANTED.load(Ordering::Relaxed) == 0 {
+        let wanted = std::env::var("HEDDLE_MUTATION").is_ok_and(|wanted| wanted == PLANTED);
+        IS_PLANTED.store(1 + u32::from(wanted), Ordering::Relaxed);
+    }
+    IS_PLANTED.load(Ordering::Relaxed) == 2
 }
 
 /// Stands for memory beside it: the models check that accesses to that are ordered.

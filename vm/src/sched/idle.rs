@@ -247,9 +247,10 @@ impl Scheduler {
             }
             // A call is taken only by a host that does not sleep.
             let is_called = self.host_stays() && self.is_host_called(engine);
-            let has_nothing = !self.has_any_queued()
-                && !self.migrants.has_for(own.number, state.carriers)
-                && !(is_host && is_called);
+            let has_work = self.has_any_queued()
+                || self.migrants.has_for(own.number, state.carriers)
+                || is_host && is_called;
+            let has_nothing = !has_work;
             if mutation!("no_second_look", has_nothing, true) {
                 // A host that stays is not done before it says so.
                 let is_done = !self.host_stays() && self.is_done();

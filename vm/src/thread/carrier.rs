@@ -71,7 +71,7 @@ const MOST_KEPT_SLOTS: usize = 64 * 1024;
 /// Frames of a task that was just mounted may use so many slots before they must ask.
 pub(super) const FIRST_SLOTS: usize = 64;
 /// Beyond the stack limit frames use no more than these slots (arguments that are put in front of others).
-const TAIL_SLOTS: usize = 16;
+pub(super) const TAIL_SLOTS: usize = 16;
 /// What mounting a task costs of a slice.
 const SWITCH_FUEL: i64 = 10;
 /// The clock is looked at for timers before every so many tasks, besides at the end of each slice and before a carrier looks for another thread.
@@ -309,13 +309,13 @@ impl Thread {
     pub(super) fn mount_thread(&mut self, block: BlockRef) {
         // SAFETY: the state is running, and this carrier made it so.
         let mounted = unsafe { &mut *block.parts.get_mut() };
-        let number = self.own.number as u16;
-        if self.stack_owner != block.id || mounted.parts.last_carrier != number {
-            // What frames of another thread left in the run stack are values of another heap; what this thread left, before it was on another carrier, may have
-            // moved there.
+        let here = self.own.number as u32;
+        if self.stack_owner != block.id || mounted.parts.carrier != here {
+            // What frames of another thread left in the run stack are values of another heap; what those of this one left may have been moved by a collection
+            // on another carrier since.
             self.clear_run_stack();
             self.stack_owner = block.id;
-            mounted.parts.last_carrier = number;
+            mounted.parts.carrier = here;
         }
         debug_assert!(self.heap.is_fresh());
         // A machine without a thread has an empty heap, which owns nothing.

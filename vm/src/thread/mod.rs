@@ -234,10 +234,10 @@ pub(crate) struct Parts {
     /// How its first task ended, or that it has not.
     pub(crate) main_ended: crate::task::Ended,
     pub(crate) stopped: Stopped,
-    /// The number of the carrier that had it mounted last.
-    last_carrier: u16,
     /// How many of its tasks are detached.
     pub(crate) detached: u32,
+    /// The carrier that had it mounted last.
+    carrier: u32,
     more: Option<Box<MoreParts>>,
 }
 
@@ -276,8 +276,8 @@ impl Default for Parts {
             stack_bytes: 0,
             main_ended: crate::task::Ended::Returned,
             stopped: Stopped::No,
-            last_carrier: u16::MAX,
             detached: 0,
+            carrier: u32::MAX,
             more: None,
         }
     }
@@ -1348,17 +1348,7 @@ impl Thread {
     }
     /// The depth comes close to its limit: the soft limit must be no higher than the frames above allow.
     fn lower_stack_limit(&mut self) {
-        let old = self.stack_limit;
         self.set_soft_limit();
-        let (from, to) = (
-            self.stack_limit.wrapping_add(SLACK),
-            old.wrapping_add(SLACK),
-        );
-        if from < to {
-            // What lies beyond the limit and its slack is clear.
-            // SAFETY: both lie in the stack: the old limit kept its slack.
-            unsafe { std::ptr::write_bytes(from, 0, to.offset_from(from) as usize) };
-        }
     }
     /// The soft limit: no further than the stack, than what was cleared, and than the depth that is left allows.
     fn set_soft_limit_for(&mut self, slots: usize) {
@@ -1370,7 +1360,15 @@ impl Thread {
         let limit = (used + used.clamp(carrier::FIRST_SLOTS, SOFT_SLOTS))
             .min(by_depth)
             .min(self.stack.capacity - SLACK);
-        self.stack_limit = self.stack.start.wrapping_add(limit.max(used));
+        let limit = self.stack.start.wrapping_add(limit.max(used));
+        if limit < self.stack_limit {
+            // What lies beyond the limit, but for a few slots, is clear.
+            let from = limit.wrapping_add(carrier::TAIL_SLOTS);
+            let count = self.stack_index(self.stack_limit) - self.stack_index(limit);
+            // SAFETY: the old limit, and so many slots behind it, lie in the stack.
+            unsafe { std::ptr::write_bytes(from, 0, count) };
+        }
+        self.stack_limit = limit;
     }
     /// Moves the registers to a larger block; return words are relative, so only `base` and the limit change.
     fn grow_stack(&mut self, capacity: usize) {

@@ -193,6 +193,7 @@ fn run_to(scheduler: &Arc<Scheduler>, own: &mut Own, end: &str) {
             Next::Deadlock => "deadlock",
             Next::Stop => "stop",
             Next::Interrupted => "interrupted",
+            Next::Called => "called",
         };
         assert_eq!(told, end);
         return;
