@@ -11,8 +11,7 @@
 
 use super::{Scheduler, ThreadBlock};
 use crate::engine::Engine;
-use crate::sync::{AtomicBool, Ordering};
-use parking_lot::Mutex;
+use crate::sync::{AtomicBool, Mutex, Ordering};
 use std::sync::Arc;
 
 /// A task, or a thread that did not say which it has.
@@ -58,7 +57,7 @@ impl Host {
             has_input: no(),
             is_interrupting: no(),
             has_failed_task: no(),
-            kills: Mutex::default(),
+            kills: Mutex::new(Vec::new()),
         }
     }
 }

@@ -261,6 +261,10 @@ impl Scheduler {
                     && state.sources == 0
                     && !is_called;
                 state.is_deadlocked |= is_last && !is_done;
+                if is_host && self.host_stays() {
+                    // What another one found may be out of date: the host was called since, and did something.
+                    state.is_deadlocked = is_last;
+                }
                 let is_end = is_last || mutation!("end_not_told", is_done, false);
                 let must_tell = !is_host && is_end && !state.is_host_told;
                 if must_tell && mutation!("deadlock_not_told", true, false) {
@@ -365,7 +369,9 @@ impl Scheduler {
     /// All carriers that sleep look again.
     pub(super) fn wake_sleepers(&self) {
         // The lock orders this after a sleeper's last look, or before it.
-        drop(self.idle.state.lock());
+        if mutation!("host_called_unlocked", true, false) {
+            drop(self.idle.state.lock());
+        }
         self.idle.changed.notify_all();
     }
 

@@ -3,6 +3,7 @@
 use super::*;
 use crate::engine::Engine;
 use crate::sched::choices::Schedule;
+use crate::sched::host::Waker;
 use crate::sched::registry::{self, Part};
 use crate::sched::wait::Claimed;
 use crate::sched::{CarrierSlot, Next, block};
@@ -178,6 +179,40 @@ fn deadlock_is_told_by_the_last() {
         run_to(&scheduler, &mut own, "done");
         scheduler.stop(&mut own);
         assert!(stuck.signal.is_ended());
+    });
+}
+
+/// A host that stays goes to sleep while it is woken from outside: it is told so. Nothing is a deadlock while there is a source, or a call; without, the same is one.
+#[test]
+fn a_call_reaches_a_host_that_stays() {
+    check("a_call_reaches_a_host_that_stays", PREEMPTIONS, || {
+        let (scheduler, mut own) = scheduler(1);
+        let (stuck, task) = waiting_thread(&scheduler, &own);
+        scheduler.set_host_stays(true);
+        scheduler.add_source();
+        let waker = Waker(scheduler.clone());
+        let outside = loom::thread::spawn(move || waker.wake());
+        run_to(&scheduler, &mut own, "called");
+        assert!(scheduler.host.is_woken.load(Ordering::Acquire));
+        outside.join().expect("it wakes");
+        scheduler.remove_source();
+        run_to(&scheduler, &mut own, "deadlock");
+        // A source that wakes something and goes: that is seen, and then nothing is left.
+        scheduler.add_source();
+        let there = scheduler.clone();
+        let source = loom::thread::spawn(move || {
+            let task = task;
+            // SAFETY: claimed here.
+            unsafe {
+                (*task.0).claim.set(Claimed::Arm(0));
+                there.wake_from_outside(task.0);
+            }
+            there.remove_source();
+        });
+        run_to(&scheduler, &mut own, "deadlock");
+        assert!(stuck.signal.is_ended(), "it could run");
+        source.join().expect("it ends");
+        scheduler.stop(&mut own);
     });
 }
 
