@@ -14,7 +14,7 @@ use libtest_mimic::{Arguments, Failed, Trial};
 
 #[path = "support/mod.rs"]
 mod support;
-use support::Program;
+use support::{Outcome, Program};
 
 /// A program of `examples/` and how it is run, from the project's root.
 struct Example {
@@ -90,6 +90,11 @@ fn main() -> ExitCode {
     for example in EXAMPLES {
         let here = root.clone();
         trials.push(Trial::test(example.name, move || run(example, &here)));
+        let here = root.clone();
+        trials.push(Trial::test(
+            format!("{} [repeat]", example.name),
+            move || run_twice(example, &here),
+        ));
         let source = program(&root, example.name);
         if fs::read_to_string(&source).is_ok_and(|text| text.contains("\ntest \"")) {
             let here = root.clone();
@@ -144,16 +149,31 @@ fn check_benchmarks(root: &Path) -> Result<(), Failed> {
     outcome.verdict(faults)
 }
 
-fn run(example: &Example, root: &Path) -> Result<(), Failed> {
+fn call(example: &Example, root: &Path, flags: &[&str]) -> Result<Outcome, Failed> {
     let mut heddle = Program::heddle()
         .folder(root)
         .arg("run")
+        .args(flags.iter().copied())
         .arg(program(root, example.name))
         .args(example.arguments.iter().copied());
     if let Some(name) = example.stdin {
         heddle = heddle.stdin(&fs::read(root.join("examples/data").join(name))?);
     }
-    let outcome = heddle.run();
+    Ok(heddle.run())
+}
+
+/// The same seed gives the same run.
+fn run_twice(example: &Example, root: &Path) -> Result<(), Failed> {
+    let flags = ["--schedule=seed:1", "--trace-schedule"];
+    let first = call(example, root, &flags)?;
+    let mut faults = String::new();
+    first.check_exit(0, &mut faults);
+    first.compare_repeated(&call(example, root, &flags)?, &mut faults);
+    first.verdict(faults)
+}
+
+fn run(example: &Example, root: &Path) -> Result<(), Failed> {
+    let outcome = call(example, root, &[])?;
     let mut faults = String::new();
     outcome.check_exit(0, &mut faults);
     let file = root.join(format!("examples/expected/{}.out", example.name));

@@ -188,6 +188,10 @@ impl Proto {
     pub(crate) fn constant(&self, index: usize) -> *mut Value {
         (&raw const self.consts[Head::WORDS + index]).cast_mut()
     }
+    /// What a `defer` runs: no function of a program can have these names.
+    pub(crate) fn is_deferred(&self) -> bool {
+        matches!(&*self.name, "<defer>" | "<deferred call>")
+    }
     /// The stub that ends a run of the loop.
     pub(crate) fn is_stub(&self) -> bool {
         self.module.is_null()

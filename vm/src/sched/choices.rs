@@ -99,6 +99,8 @@ const BURST_EVERY: u64 = 256;
 const BURST: u32 = 64;
 /// One choice in so many is uniform whatever the way of choosing.
 const UNIFORM_EVERY: u64 = 8;
+/// Of more threads than so many, mostly one of those queued last is chosen: their memory is at hand.
+const NEAR: usize = 1024;
 /// The highest priority is looked for among so many threads.
 const WINDOW: usize = 32;
 /// So many threads have had their priority lowered at a time.
@@ -217,15 +219,16 @@ impl State {
         if number.is_multiple_of(UNIFORM_EVERY) {
             return uniform;
         }
+        let near = if n <= NEAR {
+            uniform
+        } else {
+            n - NEAR + uniform % NEAR
+        };
         match self.way {
-            Way::Uniform => uniform,
+            Way::Uniform => near,
             Way::NewestFirst => n - 1,
             Way::Priorities(power) => {
-                let from = if n <= WINDOW {
-                    0
-                } else {
-                    uniform.min(n - WINDOW)
-                };
+                let from = if n <= WINDOW { 0 } else { near.min(n - WINDOW) };
                 let window = &self.queue[from..n.min(from + WINDOW)];
                 let highest = (0..window.len()).max_by_key(|&i| window[i].1);
                 let at = from + highest.unwrap_or(0);

@@ -17,13 +17,14 @@
 //! **Kill.** The unset value is thrown, which only cleanups see. An error that a defer throws ends that defer and no more; a wait in one ends it, too.
 
 use super::Thread;
-use crate::bytecode::HandlerRange;
+use crate::bytecode::{HandlerRange, Op, Word};
 use crate::interp::frame::Frames;
 use crate::module::Proto;
 use crate::native::Trap;
 use crate::task::{InHandler, flag};
 use crate::types::ErrorKind;
 use crate::value::Value;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// No frame's slot: the handler has been left.
 const LEFT: usize = usize::MAX;
@@ -74,6 +75,16 @@ impl Thread {
         self.is_killing = true;
         self.thrown = Value::UNSET;
         self.forget_handler();
+    }
+    /// Whether the running task runs something that it has deferred: a kill waits for the end of that, as it is out of the list of what is left to run.
+    pub(crate) fn is_in_deferred(&self) -> bool {
+        // SAFETY: the top frame's; prototypes live as long as the engine; a word lies in front of each function's code.
+        unsafe {
+            // It is about to be called. (If the word is no instruction but looks like this one, the next safepoint is soon enough.)
+            let word = (*self.pc.sub(1).cast::<AtomicU64>()).load(Ordering::Relaxed);
+            let is_popped = Word(word).op() == Some(Op::DeferPop);
+            is_popped || Frames::new(self.base, self.pc).any(|frame| (*frame.proto).is_deferred())
+        }
     }
     pub(super) fn forget_handler(&mut self) {
         if let Some(more) = self.task().more_if_any_mut() {

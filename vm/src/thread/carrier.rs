@@ -780,18 +780,22 @@ impl Thread {
         // SAFETY: the mounted task.
         let task = unsafe { &mut *self.current };
         if task.wait != Wait::None {
+            let wait = task.wait;
             if let Some(exit) = self.finish_wait() {
                 return exit;
             }
-            // It was killed after somebody had woken it: it gets what it was given, and does not go on.
+            // It was killed after somebody had woken it: it gets what it was given, and does not go on; but with what has to be given back it goes on
+            // to the next safepoint, so that it can defer that.
             // SAFETY: as above.
-            if unsafe { (*self.current).is(flag::IS_KILLED) } && !self.is_killing {
+            let is_killed = unsafe { (*self.current).is(flag::IS_KILLED) };
+            let owes = matches!(wait, Wait::Acquire | Wait::Lock | Wait::Once);
+            if is_killed && !owes && !self.is_killing && !self.is_in_deferred() {
                 self.begin_kill();
                 if let Some(exit) = self.unwind() {
                     return exit;
                 }
             }
-        } else if task.is(flag::IS_KILLED) && !task.is(flag::IS_DYING) {
+        } else if task.is(flag::IS_KILLED) && !task.is(flag::IS_DYING) && !self.is_in_deferred() {
             self.begin_kill();
             if let Some(exit) = self.unwind() {
                 return exit;
