@@ -63,6 +63,10 @@ pub(crate) enum Wait {
     /// The end of the call that a `Once` makes.
     Once,
     Queue,
+    /// A source: the native is run again.
+    Io,
+    /// Work on another OS thread.
+    Work,
 }
 
 impl Wait {
@@ -84,6 +88,8 @@ impl Wait {
             Wait::Subscriber => "recv of a broadcast's subscriber",
             Wait::Once => "the call of a once",
             Wait::Queue => "recv of a queue",
+            Wait::Io => "the system",
+            Wait::Work => "a blocking call",
         }
     }
 }
@@ -168,6 +174,20 @@ pub(crate) struct More {
     pub(crate) counted: Vec<(usize, usize)>,
     /// The handler or cleanup that it is in since it was cancelled or killed.
     pub(crate) handler: Option<InHandler>,
+    /// The native that waits for a source or for work.
+    pub(crate) native: Option<WaitingNative>,
+}
+
+/// A call of a native that waits in the middle of it.
+pub(crate) struct WaitingNative {
+    pub(crate) def: &'static crate::native::NativeDef,
+    /// Its window in the top frame.
+    pub(crate) at: u16,
+    pub(crate) argc: u16,
+    /// See `Ctx::state`.
+    pub(crate) state: u64,
+    /// What it has another OS thread do.
+    pub(crate) work: Option<Arc<crate::shared::SharedObject>>,
 }
 
 /// A place on a task's stack: a frame that is in a handler's own code.

@@ -53,6 +53,9 @@ pub(crate) struct Settings {
     pub(crate) slice: i64,
     pub(crate) script_args: Box<[String]>,
     pub(crate) on_many_tasks: Option<fn()>,
+    /// How many carriers run threads at a time.
+    pub(crate) carriers: usize,
+    pub(crate) max_workers: usize,
 }
 
 /// Why the program ends at once.
@@ -76,6 +79,8 @@ pub(super) const TAIL_SLOTS: usize = 16;
 const SWITCH_FUEL: i64 = 10;
 /// The clock is looked at for timers before every so many tasks, besides at the end of each slice and before a carrier looks for another thread.
 const TURNS_BETWEEN_CLOCKS: u32 = 16;
+/// The same for the system, which costs more: a multiple of that.
+const TURNS_BETWEEN_POLLS: u32 = 64;
 
 /// The id of the thread that a host calls.
 pub(crate) const HOST_THREAD: u64 = 1;
@@ -420,6 +425,9 @@ impl Thread {
             self.turn = self.turn.wrapping_add(1);
             if self.turn.is_multiple_of(TURNS_BETWEEN_CLOCKS) {
                 self.scheduler.fire_timers(&self.own);
+                if self.turn.is_multiple_of(TURNS_BETWEEN_POLLS) {
+                    self.scheduler.look_at_system(&mut self.own);
+                }
             }
             let Some(task) = self.parts.ready.pop_front() else {
                 return false;

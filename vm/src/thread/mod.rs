@@ -61,6 +61,9 @@ const SOFT_SLOTS: usize = 16 * 1024;
 /// How deep calls may nest unless the host says otherwise.
 pub const DEFAULT_DEPTH: usize = 1_000_000;
 
+/// See `Options::max_carriers`.
+const DEFAULT_MAX_CARRIERS: usize = 64;
+
 /// See `Options::on_many_tasks`.
 pub const MANY_TASKS: usize = 10_000;
 
@@ -95,6 +98,12 @@ pub struct Options {
     pub output: Box<dyn std::io::Write + Send>,
     /// `os.args`.
     pub script_args: Vec<String>,
+    /// The most carriers there are, with those that are held by blocking calls.
+    pub max_carriers: usize,
+    /// What becomes of blocking calls.
+    pub blocking: crate::io::Policy,
+    /// The most OS threads that make blocking calls for parked tasks.
+    pub max_workers: usize,
     /// Called once, when there are more than `MANY_TASKS` tasks or threads: the program may want to set its memory up for that.
     pub on_many_tasks: Option<fn()>,
 }
@@ -111,6 +120,9 @@ impl Default for Options {
             slice: None,
             output: Box::new(std::io::BufWriter::new(std::io::stdout())),
             script_args: Vec::new(),
+            max_carriers: DEFAULT_MAX_CARRIERS,
+            blocking: crate::io::Policy::default(),
+            max_workers: crate::sched::DEFAULT_MAX_WORKERS,
             on_many_tasks: None,
         }
     }
@@ -499,6 +511,10 @@ unsafe fn visit_stack(
 impl Thread {
     /// A thread without tasks, for a host.
     pub fn new(engine: Arc<Engine>, options: Options) -> Box<Thread> {
+        let carriers = match options.schedule {
+            Schedule::Ordinary => options.carriers.max(1),
+            Schedule::Seed(_) => 1,
+        };
         let settings = Settings {
             memory: options.memory,
             depth: options.depth.max(1),
@@ -508,13 +524,21 @@ impl Thread {
             }),
             script_args: options.script_args.into(),
             on_many_tasks: options.on_many_tasks,
+            carriers,
+            max_workers: options.max_workers.max(1),
         };
-        let carriers = match options.schedule {
-            Schedule::Ordinary => options.carriers,
+        let max_carriers = match options.schedule {
+            Schedule::Ordinary => options.max_carriers.max(carriers),
             Schedule::Seed(_) => 1,
         };
-        let (scheduler, own) =
-            Scheduler::new(engine, settings, options.schedule, carriers, options.output);
+        let (scheduler, own) = Scheduler::new(
+            engine,
+            settings,
+            options.schedule,
+            max_carriers,
+            options.blocking,
+            options.output,
+        );
         let main = Arc::new(ThreadBlock::new(
             1,
             Mounted::new(options.memory),
@@ -1229,6 +1253,7 @@ impl Thread {
                 }
             }
             self.scheduler.fire_timers(&self.own);
+            self.scheduler.look_at_system(&mut self.own);
             if self.scheduler.has_backlog(&self.own) {
                 self.scheduler.help();
                 return Some(Exit::Preempted);

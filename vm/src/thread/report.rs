@@ -4,6 +4,7 @@
 //! was stopped, or the thread is held). What a waiting task waits for is alive: its registers or its heap hold it.
 
 use super::{Parts, Thread};
+use crate::io::Source;
 use crate::sched::ThreadBlock;
 use crate::sched::scope::{self, Scope};
 use crate::sched::wait::{Owner, Waiter};
@@ -208,6 +209,17 @@ pub(super) unsafe fn wait_text(task: *mut Task, members: &Members) -> String {
                     None => name.into(),
                 },
                 _ => name.into(),
+            },
+            (Wait::Io, Owner::Shared(object)) => {
+                let title = match &*(*object).state.lock() {
+                    ObjectState::Source(_) => Source::of_object(object).title(),
+                    _ => return name.into(),
+                };
+                format!("{name}: {title}")
+            }
+            (Wait::Work, _) => match (*task).more_if_any().and_then(|m| m.native.as_ref()) {
+                Some(native) => format!("{name}: {}", native.def.public_name()),
+                None => name.into(),
             },
             (Wait::Scope, _) => {
                 let scope = (*task).scope.as_ref().map(Arc::as_ptr);

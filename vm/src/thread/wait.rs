@@ -206,10 +206,20 @@ impl Thread {
             self.begin_kill();
             return self.unwind();
         }
+        let native = match wait {
+            Wait::Io | Wait::Work => task.more().native.take(),
+            _ => None,
+        };
         // The registers of the native's window hold its arguments: they stay roots until it has its result.
         let result = match claimed {
             Claimed::Killed => unreachable!("a killed task was dealt with above"),
             Claimed::Cancelled => Err(self.throw_cancelled()),
+            Claimed::Arm(_) if let Some(native) = native => {
+                return match self.resume_native(native, dest) {
+                    Ok(()) => None,
+                    Err(trap) => self.handle_trap(trap),
+                };
+            }
             Claimed::TimedOut if wait == Wait::Select => self.pair(-1, Value::NIL),
             Claimed::TimedOut | Claimed::None => Ok(Value::NIL),
             Claimed::Arm(arm) => match (wait, delivery) {
