@@ -16,7 +16,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI32};
 
 pub use heddle_vm::io::Policy as BlockingPolicy;
-pub use heddle_vm::thread::{Outside, Schedule, ScheduleTrace, Stress};
+pub use heddle_vm::thread::{Outside, Schedule, ScheduleTrace, Stress, Threadlets};
 
 /// How an [`Engine`] is made.
 ///
@@ -70,6 +70,11 @@ impl EngineBuilder {
     /// ```
     pub fn blocking(mut self, policy: BlockingPolicy) -> EngineBuilder {
         self.options.blocking = policy;
+        self
+    }
+    /// When threadlets become tasks of their own; when they wait, unless set. For tests of code that runs in two ways.
+    pub fn threadlets(mut self, mode: Threadlets) -> EngineBuilder {
+        self.options.threadlets = mode;
         self
     }
     /// The most OS threads that make blocking calls under [`BlockingPolicy::Offload`]. 64 unless set; they start when they are needed and end when they are not.

@@ -2,7 +2,7 @@
 
 use clap::builder::{OsStringValueParser, PathBufValueParser};
 use clap::{Arg, ArgAction, ArgMatches};
-use heddle::{BlockingPolicy as Policy, EngineBuilder, Outside, Schedule, Stress};
+use heddle::{BlockingPolicy as Policy, EngineBuilder, Outside, Schedule, Stress, Threadlets};
 use std::ffi::{OsStr, OsString};
 use std::io::IsTerminal;
 use std::path::PathBuf;
@@ -50,6 +50,7 @@ pub(crate) struct Settings {
     carriers: Option<usize>,
     max_carriers: Option<usize>,
     blocking: Policy,
+    threadlets: Threadlets,
     max_workers: Option<usize>,
     schedule: Schedule,
     slice: Option<usize>,
@@ -65,6 +66,7 @@ impl Settings {
             .stress(self.stress)
             .schedule(self.schedule)
             .blocking(self.blocking)
+            .threadlets(self.threadlets)
             .trace_safepoints(self.trace_safepoints);
         if let Some(bytes) = self.memory {
             builder = builder.memory_limit(bytes);
@@ -142,6 +144,7 @@ fn read_from(arguments: Vec<OsString>) -> Result<Command, clap::Error> {
         carriers: sub.get_one("carriers").copied(),
         max_carriers: sub.get_one("carriers-max").copied(),
         blocking: sub.get_one("blocking").copied().unwrap_or_default(),
+        threadlets: sub.get_one("threadlets").copied().unwrap_or_default(),
         max_workers: sub.get_one("offload-max").copied(),
         schedule: sub.get_one("schedule").copied().unwrap_or_default(),
         slice: sub.get_one("slice").copied(),
@@ -161,7 +164,7 @@ fn plain(mut arguments: Vec<OsString>) -> Vec<OsString> {
         let text = argument.to_string_lossy();
         match &*text {
             "--memory" | "--depth" | "--carriers" | "--carriers-max" | "--blocking"
-            | "--offload-max" | "--schedule" | "--slice" | "--stress" => at += 2,
+            | "--offload-max" | "--threadlets" | "--schedule" | "--slice" | "--stress" => at += 2,
             "run" if !has_command => {
                 has_command = true;
                 let name = arguments.remove(at);
@@ -307,7 +310,7 @@ fn command() -> clap::Command {
         .subcommand(clap::Command::new("repl").about("The interactive session").args(flags()))
 }
 
-fn flags() -> [Arg; 11] {
+fn flags() -> [Arg; 12] {
     [
         Arg::new("memory")
             .long("memory")
@@ -334,6 +337,11 @@ fn flags() -> [Arg; 11] {
             .value_name("N")
             .value_parser(count)
             .help("The most OS threads that make calls that block (64)"),
+        Arg::new("threadlets")
+            .long("threadlets")
+            .value_name("MODE")
+            .value_parser(threadlets)
+            .help("When threadlets become tasks: inline (when they wait), split (at once), random:SEED"),
         Arg::new("carriers-max")
             .long("carriers-max")
             .value_name("N")
@@ -370,6 +378,18 @@ fn flags() -> [Arg; 11] {
 
 fn policy(text: &str) -> Result<Policy, String> {
     Policy::from_name(text).ok_or_else(|| "one of offload, capture, error".into())
+}
+
+fn threadlets(text: &str) -> Result<Threadlets, String> {
+    match text.split_once(':') {
+        None if text == "inline" => Ok(Threadlets::Inline),
+        None if text == "split" => Ok(Threadlets::Split),
+        Some(("random", seed)) => {
+            let seed = seed.parse().map(Threadlets::Random);
+            seed.map_err(|_| "the seed is a number".into())
+        }
+        _ => Err("one of inline, split, random:SEED".into()),
+    }
 }
 
 /// `64mb`, `1_000kb`, `4096`.

@@ -7,11 +7,12 @@ use super::frame::{self, return_word};
 use super::unwind::{generator_state, resumed_by};
 use crate::engine::{Hook, sym};
 use crate::module::{Link, Proto};
-use crate::native::{Ctx, HostCtx, NativeDef, Trap};
+use crate::native::{Class, Ctx, HostCtx, NativeDef, Trap};
 use crate::object::{
     BoundMethod, Closure, FLAG_FROZEN, Generator, Header, Kind, NativeFunction, type_id,
 };
 use crate::ops;
+use crate::sched::wait::Claimed;
 use crate::task::{Wait, WaitingNative};
 use crate::thread::Thread;
 use crate::types::{ErrorKind, Shape, Sym};
@@ -236,6 +237,9 @@ impl Thread {
         if self.is_stressed() {
             return self.call_native(def, at, argc, dest, &[], argc);
         }
+        if self.boundary != 0 && def.class != Class::Plain && self.splits_early() {
+            return self.park_before(def, at, argc, dest);
+        }
         // SAFETY: the window is on the stack, which no native moves without `HostCtx`.
         let args = unsafe { self.base.add(at + 2) };
         let mut ctx = Ctx {
@@ -281,6 +285,23 @@ impl Thread {
         });
         (native.at, native.argc, native.state) = (at as u16, argc as u16, state);
         self.keep_window(at + 2 + argc);
+    }
+    /// The task parks before it calls a native, which is called when it goes on.
+    #[cold]
+    fn park_before(
+        &mut self,
+        def: &'static NativeDef,
+        at: usize,
+        argc: usize,
+        dest: usize,
+    ) -> Result<(), Trap> {
+        self.begin_wait(Wait::Io)?;
+        self.task().claim.set(Claimed::Arm(0));
+        self.parks_ready = true;
+        self.keep_window(at + 2 + argc);
+        self.note_waiting(def, at, argc, 0);
+        self.wait_dest = dest;
+        Err(Trap::Suspend)
     }
     /// The task goes on in a native that has waited: what it waited for is there.
     pub(crate) fn resume_native(&mut self, native: WaitingNative, dest: usize) -> Result<(), Trap> {
@@ -400,6 +421,9 @@ impl Thread {
         if self.collects_always() {
             self.scan_extra = at + 2 + argc;
             self.collect_stress();
+        }
+        if self.boundary != 0 && def.class != Class::Plain && self.splits_early() {
+            return self.park_before(def, at, argc, dest);
         }
         let mut retried = false;
         loop {

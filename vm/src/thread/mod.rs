@@ -14,6 +14,7 @@ pub(crate) mod report;
 mod runtime;
 mod start;
 mod stay;
+mod threadlet;
 mod wait;
 #[cfg(loom)]
 pub(crate) use wait::{claim_own, end_wait};
@@ -24,6 +25,7 @@ pub(crate) use wait::thread_of;
 
 pub use crate::sched::host::{TaskInfo, Waker};
 pub use stay::Idled;
+pub use threadlet::Threadlets;
 
 use crate::bytecode::{Op, Word};
 use crate::engine::{Engine, Hooks};
@@ -100,6 +102,8 @@ pub struct Options {
     pub script_args: Vec<String>,
     /// The most carriers there are, with those that are held by blocking calls.
     pub max_carriers: usize,
+    /// When threadlets become tasks of their own.
+    pub threadlets: Threadlets,
     /// What becomes of blocking calls.
     pub blocking: crate::io::Policy,
     /// The most OS threads that make blocking calls for parked tasks.
@@ -121,6 +125,7 @@ impl Default for Options {
             output: Box::new(std::io::BufWriter::new(std::io::stdout())),
             script_args: Vec::new(),
             max_carriers: DEFAULT_MAX_CARRIERS,
+            threadlets: Threadlets::default(),
             blocking: crate::io::Policy::default(),
             max_workers: crate::sched::DEFAULT_MAX_WORKERS,
             on_many_tasks: None,
@@ -199,6 +204,14 @@ pub struct Thread {
     pub(crate) pool: TaskPool,
     /// The task that runs; null: none.
     pub(crate) current: *mut Task,
+    /// The innermost task of a threadlet that is under way, else `current`: see `threadlet`.
+    pub(crate) identity: *mut Task,
+    /// Stack slot of the state of the innermost threadlet that is under way; 0: none.
+    pub(crate) boundary: usize,
+    /// What waits can go on at once: it was only to leave the stack.
+    pub(crate) parks_ready: bool,
+    /// Stack slot of the stub of the innermost call that a host's function makes; 0: none.
+    pub(crate) nested_slot: usize,
     /// It is the host's.
     is_host: bool,
     /// Where the task or thread was started whose error ended the program, and where its starters were.
@@ -445,7 +458,7 @@ impl Roots for ThreadRoots<'_> {
                     // What lies above its registers in a run stack that it took along is clear.
                     visit_stack(base, (*task).live as usize, extent, visit);
                 }
-                if extent != Extent::Look && task != current {
+                if extent != Extent::Look && !(*task).is_mounted() {
                     (*task).flags &= !flag::TOUCHED;
                 }
             }
@@ -526,6 +539,7 @@ impl Thread {
             on_many_tasks: options.on_many_tasks,
             carriers,
             max_workers: options.max_workers.max(1),
+            threadlets: options.threadlets,
         };
         let max_carriers = match options.schedule {
             Schedule::Ordinary => options.max_carriers.max(carriers),
@@ -609,6 +623,10 @@ impl Thread {
             site_cache: sites::SiteCache::new(),
             pool: TaskPool::new(),
             current: std::ptr::null_mut(),
+            identity: std::ptr::null_mut(),
+            boundary: 0,
+            parks_ready: false,
+            nested_slot: 0,
             is_killing: false,
             stress: settings.stress,
             stretches: None,
@@ -1458,6 +1476,7 @@ impl Thread {
         }
         let (saved_pc, saved_base, saved_dest) =
             (self.pc, self.stack_index(self.base), self.wait_dest);
+        let saved_nested = self.nested_slot;
         let saved_extra = self.scan_extra;
         // SAFETY: the running prototype.
         let at = unsafe { (*frame::proto(self.base)).registers as usize }
@@ -1473,6 +1492,7 @@ impl Thread {
             *base.sub(1) = Value::from_bits(frame::return_word(self.pc, at, 0));
             self.base = base;
             self.pc = (*frame::proto(base)).code_start;
+            self.nested_slot = self.stack_index(base);
         }
         self.set_reg(0, function);
         for (i, arg) in args.iter().enumerate() {
@@ -1489,6 +1509,7 @@ impl Thread {
             exit = interp::run(self);
         }
         self.nesting -= 1;
+        self.nested_slot = saved_nested;
         self.base = self.stack.start.wrapping_add(saved_base);
         self.pc = saved_pc;
         self.wait_dest = saved_dest;

@@ -250,7 +250,7 @@ impl Thread {
         // SAFETY: promised by the caller.
         unsafe {
             let is_waiting = (*task).wait != Wait::None && (*task).claim.is_waiting();
-            let mut place = if task == self.current {
+            let mut place = if (*task).is_mounted() {
                 crate::error::place_of(self.base, self.pc)
             } else {
                 crate::error::place_of((*task).base(), (*task).pc)
@@ -266,7 +266,7 @@ impl Thread {
                 name: (*task).name().map(Into::into),
                 state: match is_waiting {
                     true => "waiting",
-                    false if task == self.current => "running",
+                    false if (*task).is_mounted() => "running",
                     false => "runnable",
                 },
                 waits_for: is_waiting.then(|| wait_text(task, members)),

@@ -109,17 +109,25 @@ pub(crate) fn claim_own(task: *mut Task, by: Claimed) -> bool {
 }
 
 impl Thread {
-    /// The running task.
+    /// The running task. In a threadlet, that of the threadlet, made now if there is none.
+    #[inline]
     pub(crate) fn task(&mut self) -> &mut Task {
         debug_assert!(!self.current.is_null(), "natives run in tasks");
-        // SAFETY: the mounted task, which only this carrier uses while it runs.
-        unsafe { &mut *self.current }
+        if self.has_bare_threadlet() {
+            self.make_identities();
+        }
+        // SAFETY: the mounted task, or one on its stack, which only this carrier uses while it runs.
+        unsafe { &mut *self.identity }
+    }
+    /// The same, as a pointer.
+    pub(crate) fn task_pointer(&mut self) -> *mut Task {
+        self.task()
     }
 
     /// The running task is about to wait; its waiters are linked after this, under the locks of what it waits for.
     #[inline]
     pub(crate) fn begin_wait(&mut self, wait: Wait) -> Result<(), Trap> {
-        if self.nesting > 0 {
+        if self.nesting > 0 && !self.can_split() {
             // The error is made when the native has left (`handle_trap`): callers hold the lock of what they would wait for, and to make it may collect, which drops objects,
             // whose ends take locks.
             return Err(Trap::Suspend);
@@ -360,7 +368,7 @@ impl Thread {
             if other.is_null() {
                 return self.task_outcome(handle);
             }
-            if other == self.current {
+            if other == self.task_pointer() {
                 return Err(self.throw_new(ErrorKind::Value, "a task cannot join itself"));
             }
             self.begin_wait(Wait::Join)?;
@@ -549,7 +557,7 @@ impl Thread {
     /// `scope { … }` begins; gives the object that stands for it.
     pub(crate) fn enter_scope(&mut self, limit: Option<i64>) -> Arc<Scope> {
         let block = Arc::downgrade(&self.block.to_arc());
-        let owner = self.current;
+        let owner = self.task_pointer();
         let parent = self.task().scope.clone();
         let scope = Scope::new(parent, owner, block);
         if let Some(nanoseconds) = limit {
