@@ -181,12 +181,9 @@ pub(crate) struct More {
     pub(crate) native: Option<WaitingNative>,
     /// See `Thread::boundary`, for one that does not run.
     pub(crate) boundary: usize,
-    /// Of a task of a threadlet that is under way: the identity around it. Of one that was left with threadlets under way: the innermost identity.
-    pub(crate) outer: Outer,
+    /// Of a task that was left with threadlets under way: the identity of the innermost.
+    pub(crate) identity: *mut Task,
 }
-
-/// A task of the same thread.
-pub(crate) type Outer = *mut Task;
 
 /// A call of a native that waits in the middle of it.
 pub(crate) struct WaitingNative {
@@ -213,7 +210,7 @@ impl Default for More {
             handler: None,
             native: None,
             boundary: 0,
-            outer: std::ptr::null_mut(),
+            identity: std::ptr::null_mut(),
         }
     }
 }

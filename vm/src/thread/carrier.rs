@@ -734,7 +734,7 @@ impl Thread {
         if task.take(flag::HAS_THREADLETS)
             && let Some(more) = task.more_if_any_mut()
         {
-            (self.boundary, self.identity) = (more.boundary, more.outer);
+            (self.boundary, self.identity) = (more.boundary, more.identity);
         }
         // A killed task that was preempted in its defers goes on with them.
         self.is_killing = task.is(flag::IS_DYING);
@@ -920,7 +920,7 @@ impl Thread {
             unsafe {
                 (*task).set(flag::HAS_THREADLETS);
                 let more = (*task).more();
-                (more.boundary, more.outer) = (boundary, identity);
+                (more.boundary, more.identity) = (boundary, identity);
             }
         }
         match exit {

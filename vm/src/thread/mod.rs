@@ -14,7 +14,7 @@ pub(crate) mod report;
 mod runtime;
 mod start;
 mod stay;
-mod threadlet;
+pub(crate) mod threadlet;
 mod wait;
 #[cfg(loom)]
 pub(crate) use wait::{claim_own, end_wait};
@@ -208,6 +208,7 @@ pub struct Thread {
     pub(crate) identity: *mut Task,
     /// Stack slot of the state of the innermost threadlet that is under way; 0: none.
     pub(crate) boundary: usize,
+    pub(crate) threadlets: Threadlets,
     /// What waits can go on at once: it was only to leave the stack.
     pub(crate) parks_ready: bool,
     /// Stack slot of the stub of the innermost call that a host's function makes; 0: none.
@@ -309,6 +310,12 @@ impl Default for Parts {
 }
 
 impl Parts {
+    /// The number of a new task.
+    #[inline]
+    pub(crate) fn new_number(&mut self) -> u64 {
+        self.next_task += 1;
+        self.next_task
+    }
     pub(crate) fn more(&mut self) -> &mut MoreParts {
         self.more.get_or_insert_default()
     }
@@ -625,6 +632,7 @@ impl Thread {
             current: std::ptr::null_mut(),
             identity: std::ptr::null_mut(),
             boundary: 0,
+            threadlets: settings.threadlets,
             parks_ready: false,
             nested_slot: 0,
             is_killing: false,

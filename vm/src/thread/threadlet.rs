@@ -7,7 +7,7 @@
 //! | --- | --- |
 //! | `IDENTITY` | nil; or the address of its task, if anybody has asked for one; true: it has been split off, and the result is its handle |
 //! | `OUTER` | the stack slot of these registers of the threadlet around it; 0: none |
-//! | `NAME` | its name, or nil |
+//! | `NAME` | its name, or nil; once it has a task, the address of the identity around it |
 //!
 //! **Identity.** A threadlet is a task of its own from the beginning: its locks, scopes, `Task.current` and cancel are not its caller's. But most need none of that, so the task is made
 //! when something asks for the running task (`Thread::task`). Until it is split off it has no registers: its frames lie on the stack of the task that is mounted (`Thread::current`), and it counts as
@@ -26,7 +26,7 @@ use crate::interp::frame::{self, COUNTED, Frames};
 use crate::native::Trap;
 use crate::object::{Header, Kind, TaskObject, type_id};
 use crate::task::{Ended, Task, flag};
-use crate::value::{TAG_INT, Value};
+use crate::value::{TAG_INT, TAG_SHIFT, Value};
 
 /// When threadlets become tasks of their own.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -41,9 +41,9 @@ pub enum Threadlets {
 }
 
 /// Registers of the caller's: see the head of the file.
-const IDENTITY: usize = 0;
-const OUTER: usize = 1;
-const NAME: usize = 2;
+pub(crate) const IDENTITY: usize = 0;
+pub(crate) const OUTER: usize = 1;
+pub(crate) const NAME: usize = 2;
 /// Where the window lies in the stub's frame of a task that was split off, and the slot of that.
 const STUB_WINDOW: usize = 1;
 const WINDOW_SLOT: usize = 2 + STUB_WINDOW;
@@ -56,7 +56,7 @@ impl Thread {
         state: usize,
         argc: usize,
     ) -> Result<(), Trap> {
-        let mode = match self.scheduler.settings.threadlets {
+        let mode = match self.threadlets {
             Threadlets::Inline => Threadlets::Inline,
             Threadlets::Split => Threadlets::Split,
             Threadlets::Random(seed) => self.random_mode(seed),
@@ -133,10 +133,8 @@ impl Thread {
         let task = self.identity;
         let outer = self.reg(state + OUTER).as_small_int() as usize;
         // SAFETY: the identity is a task of the mounted thread.
-        let handle = unsafe {
-            self.identity = (*task).more().outer;
-            (*task).handle
-        };
+        let handle = unsafe { (*task).handle };
+        self.identity = address_in(self.reg(state + NAME));
         self.boundary = outer;
         self.end_task(task, value, how);
         handle
@@ -150,10 +148,10 @@ impl Thread {
             .heap
             .alloc(Header::new(Kind::Task, type_id::TASK, aux), bytes)
             .cast::<TaskObject>();
-        self.parts.next_task += 1;
+        let id = self.parts.new_number();
         // SAFETY: `alloc` made room.
         unsafe {
-            (*object).id = self.parts.next_task;
+            (*object).id = id;
             (*object).result = result;
             if is_named {
                 *object.add(1).cast::<Value>() = name;
@@ -172,6 +170,10 @@ impl Thread {
     /// Makes the tasks of all threadlets that are under way.
     #[cold]
     pub(crate) fn make_identities(&mut self) {
+        let around = self.stack_slot(self.boundary + OUTER).as_small_int() as usize;
+        if around == 0 || !self.stack_slot(around + IDENTITY).is_nil() {
+            return self.make_identity(self.boundary);
+        }
         let mut bare = Vec::new();
         let mut slot = self.boundary;
         while slot != 0 {
@@ -197,7 +199,12 @@ impl Thread {
             let window = threadlet_of(caller.pc).a();
             let callee = *caller.base.add(window);
             let place = (caller.proto, u64::from(caller.word()));
-            let site = self.scheduler.sites.intern((*around).site, place);
+            let parent = (*around).site;
+            let site = self.site_cache.get(parent, caller.pc).unwrap_or_else(|| {
+                let site = self.scheduler.sites.intern(parent, place);
+                self.site_cache.set(parent, caller.pc, site);
+                site
+            });
             (callee, site)
         };
         let task = self
@@ -211,7 +218,6 @@ impl Thread {
             self.add_unready_task(task);
             self.handle_of(task, name);
             (*task).clear(flag::IS_NEW);
-            (*task).more().outer = around;
             if let Some(name) = crate::ops::text::as_str(name) {
                 (*task).more().name = Some(name.into());
             }
@@ -222,7 +228,8 @@ impl Thread {
             if let Some(scoped) = (*around).more_if_any().and_then(|more| more.scoped.clone()) {
                 (*task).more().scoped = Some(scoped);
             }
-            *state.add(IDENTITY) = Value::from_bits(TAG_INT | task as u64);
+            *state.add(IDENTITY) = address_of(task);
+            *state.add(NAME) = address_of(around);
         }
         self.identity = task;
     }
@@ -311,8 +318,7 @@ impl Thread {
             *from = (*task).handle;
             self.boundary = (*state.add(OUTER)).as_small_int() as usize;
             *state.add(IDENTITY) = Value::TRUE;
-            self.identity = (*task).more().outer;
-            (*task).more().outer = std::ptr::null_mut();
+            self.identity = address_in(*state.add(NAME));
         }
     }
     /// A native that may wait is about to be called in a threadlet that is to be split off at such a call: it parks at once, and the native is called when it goes on.
@@ -324,6 +330,14 @@ impl Thread {
         // SAFETY: the identity is a task of the mounted thread.
         unsafe { (*self.identity).take(flag::SPLITS_EARLY) }
     }
+}
+
+/// An address in the form of an int, which the collector leaves alone.
+fn address_of(task: *mut Task) -> Value {
+    Value::from_bits(TAG_INT | task as u64)
+}
+fn address_in(value: Value) -> *mut Task {
+    (value.bits() & ((1 << TAG_SHIFT) - 1)) as *mut Task
 }
 
 /// The instruction that has called what returns to `pc`.
