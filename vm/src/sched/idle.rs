@@ -296,7 +296,7 @@ impl Scheduler {
             if let Some(taken) = self.find(own) {
                 if idle.is_searching.load(Ordering::Relaxed) {
                     idle.is_searching.store(false, Ordering::Relaxed);
-                    if !own.is_empty() {
+                    if !own.is_empty() || !self.injector.is_empty() {
                         self.help();
                     }
                 }
@@ -415,10 +415,16 @@ impl Scheduler {
     }
     // --- carriers that wait for one task
 
-    pub(crate) fn begin_pinned(&self) {
-        let mut state = self.idle.state.lock();
-        state.pinned += 1;
-        self.idle.pinned.store(state.pinned, Ordering::Relaxed);
+    pub(crate) fn begin_pinned(self: &Arc<Self>) {
+        {
+            let mut state = self.idle.state.lock();
+            state.pinned += 1;
+            self.idle.pinned.store(state.pinned, Ordering::Relaxed);
+        }
+        // What others have called for while this one was to take it.
+        if self.has_any_queued() {
+            self.help();
+        }
     }
     pub(crate) fn end_pinned(&self) {
         let mut state = self.idle.state.lock();
