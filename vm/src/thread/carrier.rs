@@ -488,10 +488,8 @@ impl Thread {
 
     /// Acts on what others asked of the mounted thread.
     pub(crate) fn take_requests(&mut self) {
-        if self.has_bare_threadlet() {
-            // They are asked, too.
-            self.make_identities();
-        }
+        // Threadlets are asked, too.
+        self.make_all_identities();
         let requests = self.block.signal.take_requests();
         if requests & KILL != 0 {
             self.parts.stopped = Stopped::Killed;

@@ -520,6 +520,7 @@ impl Thread {
     }
     /// Cancels the tasks in cancelled scopes, each once for each scope.
     pub(crate) fn cancel_in_scopes(&mut self) {
+        self.make_all_identities();
         for task in self.parts.tasks.to_vec() {
             // SAFETY: a task of the mounted thread.
             let (scope, is_waiting_for_scope) =
