@@ -317,7 +317,12 @@ pub(crate) unsafe fn deliver(task: *mut Task, delivery: Delivery) {
         match delivery {
             Delivery::None => {}
             Delivery::Value(message) => {
-                drop(waiter.take_message());
+                waiter.payload_use.write();
+                debug_assert_eq!(
+                    waiter.payload,
+                    Value::UNSET.0,
+                    "who waits for a message sends none"
+                );
                 waiter.payload = message.into_bits();
             }
             Delivery::Closed => {

@@ -166,7 +166,7 @@ fn task_detach(ctx: &mut Ctx) -> NativeResult {
     }
     ctx.nil()
 }
-fn thread_arg(ctx: &mut Ctx) -> Result<Arc<crate::sched::ThreadBlock>, Trap> {
+fn thread_arg(ctx: &mut Ctx) -> Result<&'static crate::sched::ThreadBlock, Trap> {
     let handle = ctx.arg(0);
     if handle.type_id() != type_id::THREAD {
         return Err(ctx.wrong_type(0, "a Thread"));
@@ -183,7 +183,7 @@ fn thread_detach(ctx: &mut Ctx) -> NativeResult {
 }
 fn thread_tasks(ctx: &mut Ctx) -> NativeResult {
     let block = thread_arg(ctx)?;
-    if Arc::as_ptr(&block) != ctx.thread.block.as_ptr() {
+    if !std::ptr::eq(block, ctx.thread.block.as_ptr()) {
         let message = "the tasks of another thread belong to that and cannot cross";
         return Err(ctx.throw(ErrorKind::Share, message));
     }
@@ -647,7 +647,7 @@ fn enlist(kind: u8, object: Value, waiter: *mut Waiter) -> bool {
             if !matches!(end.outcome, Outcome::None) {
                 return false;
             }
-            (*waiter).set_owner(Owner::Thread(Arc::as_ptr(&block)), 0);
+            (*waiter).set_owner(Owner::Thread(block), 0);
             end.joiners.push(waiter);
             return true;
         }

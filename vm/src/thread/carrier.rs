@@ -23,23 +23,30 @@ use std::sync::Arc;
 /// Both blocks have so many slots, and do not overlap.
 #[inline(always)]
 unsafe fn copy_slots(from: *const Value, to: *mut Value, count: usize) {
-    const FEW: usize = 24;
+    const FEW: usize = 32;
+    const AT_A_TIME: usize = 4;
+    type Row = [Value; AT_A_TIME];
     // SAFETY: promised by the caller.
     unsafe {
+        let copy_row = |i: usize| {
+            let row = from.add(i).cast::<Row>().read_unaligned();
+            to.add(i).cast::<Row>().write_unaligned(row);
+        };
         if count > FEW {
             std::ptr::copy_nonoverlapping(from, to, count);
-            return;
-        }
-        // Two at a time.
-        let mut i = 0;
-        while i + 2 <= count {
-            to.add(i)
-                .cast::<[Value; 2]>()
-                .write_unaligned(from.add(i).cast::<[Value; 2]>().read_unaligned());
-            i += 2;
-        }
-        if i < count {
-            to.add(i).write(from.add(i).read());
+        } else if count >= AT_A_TIME {
+            let last = count - AT_A_TIME;
+            let mut i = 0;
+            while i < last {
+                copy_row(i);
+                i += AT_A_TIME;
+            }
+            // Some of these for the second time.
+            copy_row(last);
+        } else {
+            for i in 0..count {
+                to.add(i).write(from.add(i).read());
+            }
         }
     }
 }
@@ -538,8 +545,7 @@ impl Thread {
         };
         let memory_limit = self.memory_limit;
         self.park_thread();
-        // The run stack may hold values of its heap.
-        self.clear_run_stack();
+        // The run stack may hold values of its heap: whoever is mounted next clears it.
         self.stack_owner = 0;
         // SAFETY: still ours: the state is running.
         let mounted = unsafe { &mut *block.parts.get_mut() };

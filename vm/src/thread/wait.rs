@@ -361,12 +361,12 @@ impl Thread {
             return Err(Trap::Suspend);
         }
         let block = thread_of(handle);
-        if Arc::as_ptr(&block) == self.block.as_ptr() {
+        if std::ptr::eq(block, self.block.as_ptr()) {
             return Err(self.throw_new(ErrorKind::Value, "a thread cannot join itself"));
         }
         self.begin_wait(Wait::JoinThread)?;
         self.task().more().wait_value = handle;
-        let waiter = self.single_waiter(Owner::Thread(&raw const *block), 0);
+        let waiter = self.single_waiter(Owner::Thread(block), 0);
         // SAFETY: under the lock of the list's owner.
         if unsafe { block.end.lock().wait(waiter) } {
             return Err(Trap::Suspend);
@@ -631,14 +631,12 @@ impl Thread {
     }
 }
 
-/// The thread that a handle names.
-pub(crate) fn thread_of(handle: Value) -> Arc<ThreadBlock> {
+/// The thread that a handle names. It lives as long as the handle, which the caller's heap holds while it uses this.
+pub(crate) fn thread_of(handle: Value) -> &'static ThreadBlock {
     // SAFETY: the caller knows it is a thread's handle, which owns a reference to the block.
     unsafe {
-        let block = (*handle.as_object().cast::<Handle>())
+        &*(*handle.as_object().cast::<Handle>())
             .target
-            .cast::<ThreadBlock>();
-        Arc::increment_strong_count(block);
-        Arc::from_raw(block)
+            .cast::<ThreadBlock>()
     }
 }
