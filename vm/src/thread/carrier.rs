@@ -781,14 +781,18 @@ impl Thread {
         }
     }
 
-    /// Runs the mounted task until it ends, waits or yields.
-    fn run_mounted(&mut self) -> Exit {
+    /// What the mounted task does before it goes on in its code: it gets what it waited for, or ends, or begins. `Some`: it does not go on.
+    #[inline(never)]
+    fn begin_run(&mut self) -> Option<Exit> {
         // SAFETY: the mounted task.
         let task = unsafe { &mut *self.current };
         if task.wait != Wait::None {
             let wait = task.wait;
+            if self.finish_plain_wait() {
+                return None;
+            }
             if let Some(exit) = self.finish_wait() {
-                return exit;
+                return Some(exit);
             }
             // It was killed after somebody had woken it: it gets what it was given, and does not go on; but with what has to be given back it goes on
             // to the next safepoint, so that it can defer that.
@@ -798,13 +802,13 @@ impl Thread {
             if is_killed && !owes && !self.is_killing && !self.is_in_deferred() {
                 self.begin_kill();
                 if let Some(exit) = self.unwind() {
-                    return exit;
+                    return Some(exit);
                 }
             }
         } else if task.is(flag::IS_KILLED) && !task.is(flag::IS_DYING) && !self.is_in_deferred() {
             self.begin_kill();
             if let Some(exit) = self.unwind() {
-                return exit;
+                return Some(exit);
             }
         } else if task.is(flag::CANCEL_PENDING)
             && (task.is(flag::IS_NEW) || task.is(flag::HAS_YIELDED))
@@ -813,16 +817,31 @@ impl Thread {
             task.clear(flag::CANCEL_PENDING | flag::IS_NEW | flag::HAS_YIELDED);
             let trap = self.throw_cancelled();
             if let Some(exit) = self.handle_trap(trap) {
-                return exit;
+                return Some(exit);
             }
         } else if task.take(flag::IS_NEW) {
             // The stub's frame is on top: call what its window holds.
             let argc = task.live as usize - 2;
+            if self.call_plain_closure(0, argc, 0) {
+                return None;
+            }
             if let Err(trap) = self.call_window(0, argc, 0, &[])
                 && let Some(exit) = self.handle_trap(trap)
             {
-                return exit;
+                return Some(exit);
             }
+        }
+        None
+    }
+
+    /// Runs the mounted task until it ends, waits or yields.
+    fn run_mounted(&mut self) -> Exit {
+        // SAFETY: the mounted task.
+        let task = unsafe { &*self.current };
+        let stands_in_code = task.wait == Wait::None
+            && !task.is(flag::IS_KILLED | flag::CANCEL_PENDING | flag::IS_NEW);
+        if !stands_in_code && let Some(exit) = self.begin_run() {
+            return exit;
         }
         loop {
             let exit = if self.stress == Stress::Suspend {

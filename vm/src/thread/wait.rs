@@ -176,6 +176,31 @@ impl Thread {
         }
     }
 
+    /// As most waits end: the mounted task was woken with a message that is no parcel, or its own was taken. `false`: it was not, and nothing is done.
+    #[inline]
+    pub(super) fn finish_plain_wait(&mut self) -> bool {
+        let task = self.task();
+        // Of one that was cancelled instead nothing is left there.
+        if !matches!(
+            task.wait,
+            Wait::Receive | Wait::Next | Wait::Loop | Wait::Send
+        ) || task.is(flag::IS_KILLED)
+            || !task.waiter.has_plain_message()
+        {
+            return false;
+        }
+        debug_assert!(!task.waiter.is_linked());
+        let dest = task.wait_dest as usize;
+        // SAFETY: it was claimed and handed over; what it waited for is in its registers.
+        let (_, claimed) = unsafe { end_wait(self.current) };
+        debug_assert!(matches!(claimed, Claimed::Arm(_)));
+        let message = self.task().waiter.take_message();
+        match message.deliver(&mut self.heap) {
+            Ok(value) => self.set_reg(dest, value),
+            Err(_) => unreachable!("only parcels need room"),
+        }
+        true
+    }
     /// The mounted task was woken: what it gets. `Some`: it ends.
     pub(crate) fn finish_wait(&mut self) -> Option<Exit> {
         // SAFETY: it was claimed and handed over; what it waited for is in its registers.
@@ -397,12 +422,10 @@ impl Thread {
             (handle, (*task).flags, (*task).site, (*task).scope.take())
         };
         // SAFETY: as above.
-        let locks = unsafe {
-            let more = (*task).more_if_any_mut();
-            more.map(|more| std::mem::take(&mut more.locks))
-        };
-        for lock in locks.into_iter().flatten() {
-            self.unlock_for(lock, task);
+        if let Some(more) = unsafe { (*task).more_if_any_mut() } {
+            for lock in std::mem::take(&mut more.locks) {
+                self.unlock_for(lock, task);
+            }
         }
         let has_failed = how == Ended::Failed;
         self.parts.detached -= (flags & flag::IS_DETACHED != 0) as u32;
