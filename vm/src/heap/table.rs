@@ -170,6 +170,14 @@ impl More {
             self.elsewhere.insert(entry.head() as usize, to);
         }
     }
+    #[inline(never)]
+    fn release_all(self) {
+        for mut entry in self.entries {
+            entry.give_place_back();
+            // SAFETY: the table's reference.
+            unsafe { release(entry.head()) };
+        }
+    }
     /// A collection ends: `settle` says of each entry that it may concern whether it stays.
     fn end(&mut self, is_full: bool, mut settle: impl FnMut(&mut Entry) -> Fate) {
         let first = if is_full { 0 } else { self.first_young };
@@ -477,14 +485,16 @@ fn add(counter: &mut u32, bytes: usize) {
 }
 
 impl Drop for BundleTable {
+    #[inline]
     fn drop(&mut self) {
-        let more = self.more.take().into_iter().flat_map(|more| more.entries);
-        for mut entry in self.few.into_iter().chain(more) {
+        for entry in self.few {
             if !entry.is_none() {
-                entry.give_place_back();
                 // SAFETY: the table's reference.
                 unsafe { release(entry.head()) };
             }
+        }
+        if let Some(more) = self.more.take() {
+            more.release_all();
         }
     }
 }

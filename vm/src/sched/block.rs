@@ -315,6 +315,8 @@ unsafe impl Send for ThreadBlock {}
 unsafe impl Sync for ThreadBlock {}
 
 impl ThreadBlock {
+    /// Inlined, since it is large, and would be copied from place to place.
+    #[inline(always)]
     pub(crate) fn new(
         id: u64,
         parts: Mounted,

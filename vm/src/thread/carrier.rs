@@ -104,6 +104,7 @@ impl Carrier {
 
 impl Mounted {
     /// Of a thread without tasks.
+    #[inline(always)]
     pub(crate) fn new(memory: usize) -> Mounted {
         Mounted {
             parts: Parts::default(),

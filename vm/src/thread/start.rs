@@ -282,13 +282,15 @@ impl Thread {
         mounted.parts.tasks.add(task);
         mounted.parts.ready.push_back(task);
         let id = self.scheduler.new_thread_id();
-        let block = Arc::new(ThreadBlock::new(
-            id,
-            mounted,
-            Self::name_of(name),
-            scope,
-            site,
-        ));
+        // Written where it will lie: it is large.
+        let block = Arc::<ThreadBlock>::new_uninit();
+        let place = Arc::as_ptr(&block).cast_mut().cast::<ThreadBlock>();
+        let name = Self::name_of(name);
+        // SAFETY: nobody else knows the memory yet.
+        let block = unsafe {
+            place.write(ThreadBlock::new(id, mounted, name, scope, site));
+            block.assume_init()
+        };
         // SAFETY: nobody else knows the task yet.
         unsafe { (*task).block = Arc::as_ptr(&block) };
         let handle = self.thread_handle(block.clone());
