@@ -177,7 +177,7 @@ fn thread_detach(ctx: &mut Ctx) -> NativeResult {
     let block = thread_arg(ctx)?;
     // The program ends no earlier than its own thread.
     if block.id != crate::thread::HOST_THREAD {
-        ctx.thread.scheduler.detach(&ctx.thread.own, &block);
+        ctx.thread.scheduler.detach(&ctx.thread.own, block);
     }
     ctx.nil()
 }
@@ -214,7 +214,7 @@ fn thread_request(ctx: &mut Ctx, what: u32) -> NativeResult {
     let block = thread_arg(ctx)?;
     let has_ended = !matches!(block.end.lock().outcome, Outcome::None);
     if !has_ended {
-        ctx.thread.scheduler.request(&ctx.thread.own, &block, what);
+        ctx.thread.scheduler.request(&ctx.thread.own, block, what);
         // If it is this thread, the next safepoint is now.
         ctx.thread.end_slice();
     }
