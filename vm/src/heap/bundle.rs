@@ -17,6 +17,7 @@
 
 use super::graph::{Graph, GraphError, Target, Visit};
 use super::{Heap, NeedsCollection};
+use crate::account;
 use crate::object::size::object_bytes;
 use crate::object::trace::inline_values;
 use crate::object::*;
@@ -208,6 +209,7 @@ unsafe fn free_block(head: *mut BundleHead) {
             std::ptr::write_bytes(head.cast::<u8>(), super::POISON, bytes);
         }
         dealloc(head.cast(), layout(bytes));
+        account::subtract(bytes);
     }
 }
 
@@ -256,6 +258,7 @@ fn new_block(bytes: usize) -> *mut BundleHead {
     if block.is_null() {
         handle_alloc_error(layout(bytes));
     }
+    account::add(bytes);
     #[cfg(test)]
     live::add(block.cast());
     block.cast()
@@ -453,7 +456,7 @@ impl Heap {
                 }
             });
             let whole = HEAD_BYTES + size_of::<*mut BundleHead>() + bytes;
-            if !is_flat || self.reserve(whole).is_err() {
+            if !is_flat || self.reserve_shared(whole).is_err() {
                 return None;
             }
             let head = new_block(whole);
@@ -481,7 +484,7 @@ impl Heap {
     ) -> Result<Value, FreezeError> {
         let (head, shared) = self.new_bundle(value, visit)?;
         // SAFETY: the new bundle's one reference becomes the table's.
-        unsafe { self.bundles.enter(head, true, true) };
+        unsafe { self.bundles.enter(head, true) };
         self.note_bundle_bytes();
         Ok(shared)
     }
@@ -495,7 +498,7 @@ impl Heap {
         graph.walk(value, visit)?;
         // Each object has one word in front of it.
         let bytes = HEAD_BYTES + graph.bytes + graph.len() * 8;
-        self.reserve(bytes)
+        self.reserve_shared(bytes)
             .map_err(|NeedsCollection| GraphError::NeedsCollection)?;
         let head = new_block(bytes);
         let mut block = Block {
@@ -541,7 +544,7 @@ impl Heap {
             // SAFETY: the caller's reference keeps the value alive.
             unsafe {
                 if let Some(head) = bundle_of(value.as_object()) {
-                    self.bundles.enter(head, true, false);
+                    self.bundles.enter(head, true);
                     self.note_bundle_bytes();
                 }
             }
@@ -557,7 +560,7 @@ impl Heap {
             // SAFETY: the caller's reference keeps the value alive.
             unsafe {
                 if let Some(head) = bundle_of(value.as_object()) {
-                    self.bundles.enter(head, false, false);
+                    self.bundles.enter(head, false);
                     self.note_bundle_bytes();
                 }
             }

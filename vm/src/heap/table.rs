@@ -12,7 +12,6 @@
 //! | --- | --- |
 //! | `OLD` | a collection has met it since it entered; else it is *young* |
 //! | `MET` | met by the collection, or since the mark began |
-//! | `MADE` | made by this heap, which is charged for its bytes |
 //!
 //! **What enters is young. Each minor collection makes those old that it meets and gives the others back**, so its work is
 //! proportional to what entered since the last one. Old entries are given back by full collections only. That is right
@@ -28,6 +27,7 @@
 //! Contract: heads passed in belong to live bundles.
 
 use super::bundle::{BundleHead, bundle_of, release, retain};
+use crate::account;
 use crate::object::Header;
 use crate::value::Value;
 
@@ -42,7 +42,6 @@ const UNIT_BYTES: usize = 16;
 
 const OLD: usize = 1;
 const MET: usize = 2;
-const MADE: usize = 4;
 const BITS: usize = 15;
 
 /// See the head of the file; 0: none.
@@ -79,6 +78,8 @@ struct More {
     young: Vec<*mut BundleHead>,
     /// Saves the look-up when values of the same bundle are met in a row; null: none.
     last_met: *mut BundleHead,
+    /// What the account was told of the slots.
+    counted_bytes: usize,
 }
 
 impl More {
@@ -118,6 +119,7 @@ impl More {
                 for entry in old.into_iter().filter(|entry| !entry.is_none()) {
                     self.place(entry);
                 }
+                self.count();
             }
             self.place(entry);
             if !entry.has(OLD) {
@@ -125,6 +127,11 @@ impl More {
             }
         }
         self.len += 1;
+    }
+    fn count(&mut self) {
+        account::subtract(self.counted_bytes);
+        self.counted_bytes = (self.slots.capacity() + self.young.capacity()) * size_of::<Entry>();
+        account::add(self.counted_bytes);
     }
     /// Puts an entry into the hash table, which has room.
     fn place(&mut self, entry: Entry) {
@@ -156,14 +163,18 @@ impl More {
     }
 }
 
+impl Drop for More {
+    fn drop(&mut self) {
+        account::subtract(self.counted_bytes);
+    }
+}
+
 /// See the head of the file.
 #[derive(Default)]
 pub(crate) struct BundleTable {
     few: [Entry; 2],
     /// Never empty.
     more: Option<Box<More>>,
-    /// Bytes of bundles that this heap made and still holds.
-    pub(crate) charged: usize,
     /// Of young entries, in units.
     entered: u32,
     /// Of entries that became old since the last full collection, in units.
@@ -183,7 +194,7 @@ impl BundleTable {
     /// # Safety
     /// See the head of the file.
     #[inline]
-    pub(crate) unsafe fn enter(&mut self, head: *mut BundleHead, is_owned: bool, is_made: bool) {
+    pub(crate) unsafe fn enter(&mut self, head: *mut BundleHead, is_owned: bool) {
         if self.few[0].is(head) || self.few[1].is(head) {
             if is_owned {
                 // SAFETY: the caller's reference; the table has another.
@@ -192,7 +203,7 @@ impl BundleTable {
             return;
         }
         // SAFETY: the caller's.
-        unsafe { self.enter_slow(head, is_owned, is_made) }
+        unsafe { self.enter_slow(head, is_owned) }
     }
 
     /// A shared value has come to this heap.
@@ -204,7 +215,7 @@ impl BundleTable {
         // SAFETY: the caller's.
         unsafe {
             if let Some(head) = bundle_of(value.as_object()) {
-                self.enter(head, false, false);
+                self.enter(head, false);
             }
         }
     }
@@ -218,7 +229,7 @@ impl BundleTable {
             let head = entry.head();
             // SAFETY: the other table's reference.
             unsafe {
-                self.enter(head, true, entry.has(MADE));
+                self.enter(head, true);
                 if as_old {
                     self.make_old(head);
                 }
@@ -249,7 +260,7 @@ impl BundleTable {
     }
 
     #[inline(never)]
-    unsafe fn enter_slow(&mut self, head: *mut BundleHead, is_owned: bool, is_made: bool) {
+    unsafe fn enter_slow(&mut self, head: *mut BundleHead, is_owned: bool) {
         // SAFETY: the caller's reference or value keeps the bundle.
         unsafe {
             if self
@@ -267,16 +278,13 @@ impl BundleTable {
             if !is_owned {
                 retain(head);
             }
-            if is_made {
-                self.charged += bytes;
-            }
             let weight = if is_alone {
                 bytes
             } else {
                 bytes.min(MAX_SHARED_ENTERED_BYTES)
             };
             add(&mut self.entered, weight);
-            self.insert(Entry::new(head, if is_made { MADE } else { 0 }));
+            self.insert(Entry::new(head, 0));
         }
     }
 
@@ -381,7 +389,7 @@ impl BundleTable {
     }
 
     fn end(&mut self, is_full: bool) {
-        let (mut charged, mut aged) = (self.charged, self.aged);
+        let mut aged = self.aged;
         let mut settle = |entry: &mut Entry| {
             if entry.is_none() || !is_full && entry.has(OLD) {
                 return Fate::Stays;
@@ -395,9 +403,6 @@ impl BundleTable {
                         add(&mut aged, (*head).bytes());
                     }
                     return Fate::Stays;
-                }
-                if entry.has(MADE) {
-                    charged -= (*head).bytes();
                 }
                 release(head);
             }
@@ -419,8 +424,10 @@ impl BundleTable {
                 }
             } else if is_full {
                 // Anew, as small as what is left allows.
-                let old = std::mem::take(&mut **more);
-                for mut entry in old.slots {
+                let slots = std::mem::take(&mut more.slots);
+                more.young = Vec::new();
+                more.len = 0;
+                for mut entry in slots {
                     if !entry.is_none()
                         && let Fate::Stays = settle(&mut entry)
                     {
@@ -428,6 +435,7 @@ impl BundleTable {
                     }
                 }
                 more.young.clear();
+                more.count();
             } else {
                 let mut young = std::mem::take(&mut more.young);
                 for head in young.drain(..) {
@@ -450,7 +458,7 @@ impl BundleTable {
                 self.more = None;
             }
         }
-        (self.charged, self.aged, self.entered) = (charged, aged, 0);
+        (self.aged, self.entered) = (aged, 0);
     }
 }
 

@@ -36,6 +36,7 @@ pub use block::ThreadBlock;
 pub(crate) use idle::carrier_loop;
 pub(crate) use queues::Own;
 
+use crate::account::Account;
 use crate::engine::Engine;
 use crate::sync::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering, fence, mutation};
 use crate::task::Task;
@@ -100,6 +101,8 @@ pub(crate) struct Scheduler {
     /// A thread goes to another carrier after each slice.
     is_migrating: bool,
     pub(crate) engine: Arc<Engine>,
+    /// What the program has taken of its limit of memory.
+    pub(crate) account: Arc<Account>,
     pub(crate) settings: Settings,
     /// What may still be used of the fuel; `u64::MAX`: no limit.
     fuel: AtomicU64,
@@ -147,6 +150,7 @@ impl Scheduler {
             failed: Mutex::default(),
             sites: Sites::default(),
             engine,
+            account: Arc::default(),
             settings,
             fuel: AtomicU64::new(u64::MAX),
             fuel_limit: AtomicU64::new(u64::MAX),

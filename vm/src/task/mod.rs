@@ -303,7 +303,7 @@ impl Task {
         self.base as usize + self.live as usize
     }
 
-    /// Makes room for `slots` registers of one that does not run any more; what was there is not kept. Gives what the thread's count of bytes changes by.
+    /// Makes room for `slots` registers of one that does not run any more; what was there is not kept.
     ///
     /// # Safety
     /// The task is used by the caller alone.
@@ -351,21 +351,5 @@ impl Task {
         }
         self.start = std::ptr::null_mut();
         self.capacity = 0;
-    }
-    /// Bytes of its registers outside the header's block.
-    #[inline]
-    pub(crate) fn block_bytes(&self) -> usize {
-        if std::ptr::eq(
-            self.start.cast_const(),
-            Task::own_room(std::ptr::from_ref(self).cast_mut()),
-        ) {
-            0
-        } else {
-            self.capacity as usize * size_of::<Value>()
-        }
-    }
-    /// Bytes of the block with the header.
-    pub(crate) fn header_bytes(&self) -> usize {
-        size_of::<Task>() + self.own_slots as usize * size_of::<Value>()
     }
 }

@@ -25,6 +25,7 @@ pub(crate) use wait::thread_of;
 pub use crate::sched::host::{TaskInfo, Waker};
 pub use stay::Idled;
 
+use crate::account;
 use crate::bytecode::{Op, Word};
 use crate::engine::{Engine, Hooks};
 use crate::heap::{Collect, Extent, Heap, Roots};
@@ -174,9 +175,8 @@ pub struct Thread {
     /// The engine's table of that many variables that are all unset; null: not asked for yet.
     no_vars: *mut Value,
     no_var_count: u32,
-    /// How many threads it has started, and how many there were of all when it last counted them.
+    /// How many threads it has started.
     pub(crate) started: u32,
-    pub(crate) thread_count: usize,
     /// This carrier's queues.
     pub(crate) own: Own,
     /// How many tasks it has run.
@@ -229,13 +229,13 @@ pub(crate) struct Parts {
     /// What its first task returned or threw.
     pub(crate) main_result: Value,
     pub(crate) next_task: u64,
-    /// Bytes of tasks and their registers.
-    pub(crate) stack_bytes: usize,
     /// How its first task ended, or that it has not.
     pub(crate) main_ended: crate::task::Ended,
     pub(crate) stopped: Stopped,
     /// How many of its tasks are detached.
     pub(crate) detached: u32,
+    /// Its heap lies beside this.
+    has_heap: bool,
     /// The carrier that had it mounted last.
     carrier: u32,
     more: Option<Box<MoreParts>>,
@@ -273,10 +273,10 @@ impl Default for Parts {
             ready: ReadyQueue::default(),
             main_result: Value::NIL,
             next_task: 0,
-            stack_bytes: 0,
             main_ended: crate::task::Ended::Returned,
             stopped: Stopped::No,
             detached: 0,
+            has_heap: false,
             carrier: u32::MAX,
             more: None,
         }
@@ -395,7 +395,6 @@ pub(crate) struct Mounted {
     pub(crate) parts: Parts,
     /// With the carrier while that has the thread mounted.
     heap: ManuallyDrop<Heap>,
-    has_heap: bool,
 }
 
 struct ThreadRoots<'a> {
@@ -515,6 +514,7 @@ impl Thread {
         };
         let (scheduler, own) =
             Scheduler::new(engine, settings, options.schedule, carriers, options.output);
+        account::enter(Some(&scheduler.account));
         let main = Arc::new(ThreadBlock::new(
             1,
             Mounted::new(options.memory),
@@ -578,7 +578,6 @@ impl Thread {
             no_vars: std::ptr::null_mut(),
             no_var_count: 0,
             started: 0,
-            thread_count: 0,
             own,
             turn: 0,
             stack_owner: 0,
@@ -605,6 +604,11 @@ impl Thread {
             spare_stack: None,
             random: 0x9E37_79B9_7F4A_7C15,
         })
+    }
+
+    /// What this OS thread takes is this program's, until it drops the result: then it works for whom it worked for before.
+    pub(crate) fn enter(&self) -> account::Entered {
+        account::enter_for_now(&self.scheduler.account)
     }
 
     #[inline]
@@ -916,6 +920,10 @@ impl Thread {
     }
     pub(crate) fn reserve(&mut self, bytes: usize) -> Result<(), Trap> {
         self.heap.reserve(bytes).map_err(|_| Trap::Collect)
+    }
+    /// As `reserve`, for what is shared, tasks and threads: see `Heap::reserve_shared`.
+    pub(crate) fn reserve_shared(&mut self, bytes: usize) -> Result<(), Trap> {
+        self.heap.reserve_shared(bytes).map_err(|_| Trap::Collect)
     }
     /// Calls a function of the prelude by name.
     pub(crate) fn call_prelude(
@@ -1286,11 +1294,11 @@ impl Thread {
                 .next_multiple_of(64);
             // The run stack is the carrier's; but who makes it large pays for it.
             let bytes = capacity * size_of::<Value>();
-            if self.heap.reserve(self.parts.stack_bytes + bytes).is_err() {
+            if self.heap.reserve(bytes).is_err() {
                 self.scan_extra = self.scan_extra.max(slots);
                 self.collect_full();
                 self.scan_extra = 0;
-                if self.heap.reserve(self.parts.stack_bytes + bytes).is_err() {
+                if self.heap.reserve(bytes).is_err() {
                     return Err(self.throw_overflow("calls nest too deep for the memory limit"));
                 }
             }
@@ -1485,6 +1493,7 @@ impl Thread {
         self.thrown
     }
     pub fn heap(&mut self) -> &mut Heap {
+        account::enter(Some(&self.scheduler.account));
         &mut self.heap
     }
     /// Writes out what the program printed.
@@ -1518,6 +1527,7 @@ impl Thread {
 impl Drop for Thread {
     fn drop(&mut self) {
         if self.is_host {
+            account::enter(Some(&self.scheduler.account));
             let scheduler = self.scheduler.clone();
             scheduler.stop(&mut self.own);
             self.discard_tasks();

@@ -15,8 +15,9 @@ use crate::task::{Task, TaskPool, flag};
 use crate::value::{TAG_INT, Value};
 use std::sync::Arc;
 
-/// What a thread costs besides its heap, for the limit of memory.
-const THREAD_BYTES: usize = 512;
+/// There must be room for so much before a task or a thread is started; what it takes is counted then.
+const TASK_BYTES: usize = size_of::<Task>() + 256;
+const THREAD_BYTES: usize = size_of::<ThreadBlock>() + TASK_BYTES + 512;
 /// The threads are counted once in so many starts of a carrier.
 const COUNT_EVERY: u32 = 64;
 /// Slots of the stub's frame, and of the window of a call in front of its arguments.
@@ -72,8 +73,6 @@ impl Thread {
     pub(super) fn add_task(&mut self, task: *mut Task) {
         let parts = &mut *self.parts;
         parts.next_task += 1;
-        // SAFETY: a task that was just made.
-        parts.stack_bytes += unsafe { (*task).header_bytes() };
         parts.tasks.add(task);
         parts.ready.push_back(task);
     }
@@ -149,7 +148,7 @@ impl Thread {
 
     /// `spawn` of the call in window `at`: gives the handle.
     pub(crate) fn spawn(&mut self, at: usize, argc: usize, name: Value) -> Result<Value, Trap> {
-        self.reserve(self.parts.stack_bytes + size_of::<Task>())?;
+        self.reserve_shared(TASK_BYTES)?;
         let site = self.site();
         let function = self.reg(at);
         let window = self.base.wrapping_add(at + WINDOW_SLOTS);
@@ -198,14 +197,11 @@ impl Thread {
         if !self.scheduler.has_threads() {
             self.publish_globals();
         }
-        // Now and then is enough for the limit of memory: to count them reads what other carriers write.
-        if self.started.is_multiple_of(COUNT_EVERY) {
-            self.thread_count = self.scheduler.thread_count();
-            if self.thread_count > MANY_TASKS {
-                self.scheduler.note_many();
-            }
+        self.reserve_shared(THREAD_BYTES)?;
+        // Now and then is enough: to count them reads what other carriers write.
+        if self.started.is_multiple_of(COUNT_EVERY) && self.scheduler.thread_count() > MANY_TASKS {
+            self.scheduler.note_many();
         }
-        self.reserve(self.thread_count * THREAD_BYTES)?;
         self.started = self.started.wrapping_add(1);
         let function = self.share(self.reg(at), "the function")?;
         let mut messages: Vec<Message> = Vec::with_capacity(argc);
@@ -252,7 +248,6 @@ impl Thread {
                 (*task).more().scoped = Some(scoped);
             }
             mounted.parts.next_task = 1;
-            mounted.parts.stack_bytes = (*task).header_bytes();
         }
         mounted.parts.tasks.add(task);
         mounted.parts.ready.push_back(task);

@@ -393,7 +393,6 @@ impl Thread {
             while let Some(waiter) = (*task).joiners.claim_first() {
                 joiners.push_back((*waiter).task());
             }
-            self.parts.stack_bytes -= (*task).header_bytes() + (*task).block_bytes();
             (handle, (*task).flags, (*task).site, (*task).scope.take())
         };
         // SAFETY: as above.

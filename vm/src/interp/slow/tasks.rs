@@ -60,7 +60,7 @@ impl Thread {
         let block = crate::thread::thread_of(handle);
         let text = match name {
             "id" => return Some(Value::small_int(block.id as i64)),
-            "name" => match &block.name {
+            "name" => match block.name() {
                 Some(name) => name.to_string(),
                 None => return Some(Value::NIL),
             },
