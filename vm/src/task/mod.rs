@@ -132,7 +132,7 @@ pub struct Task {
     /// Slot of the top frame's base; `MOUNTED` while it runs.
     base: u32,
     pub(crate) pc: *const u64,
-    /// Its handle, which gets its result; unset as long as nobody has asked for one.
+    /// Its handle, which gets its result. As long as nobody has asked for one: its number; unset: it is the first of a thread that another one started.
     pub(crate) handle: Value,
     pub(super) all_prev: *mut Task,
     pub(super) all_next: *mut Task,
@@ -260,13 +260,21 @@ impl Task {
     pub(crate) fn name(&self) -> Option<&str> {
         self.more.as_ref()?.name.as_deref()
     }
-    /// Its number within its thread: that of its handle; the first task of a thread may have none.
+    /// Its number within its thread.
     pub(crate) fn id(&self) -> u64 {
-        if self.handle.is_unset() {
-            return 1;
+        if self.handle.is_object() {
+            // SAFETY: a task's handle.
+            return unsafe { (*self.handle.as_object().cast::<crate::object::TaskObject>()).id };
         }
-        // SAFETY: a task's handle.
-        unsafe { (*self.handle.as_object().cast::<crate::object::TaskObject>()).id }
+        if self.handle.is_unset() {
+            1
+        } else {
+            self.handle.as_small_int() as u64
+        }
+    }
+    /// Its number, of one for whose handle nobody has asked yet.
+    pub(crate) fn set_number(&mut self, number: u64) {
+        self.handle = Value::small_int(number as i64);
     }
     /// `task 3 'left'`.
     pub(crate) fn title(&self) -> String {

@@ -80,7 +80,7 @@ impl Thread {
     pub(crate) fn handle_of(&mut self, task: *mut Task, name: Value) -> Value {
         // SAFETY: a task of the mounted thread, which does not wait for something of which it would be woken now.
         unsafe {
-            if !(*task).handle.is_unset() {
+            if (*task).handle.is_object() {
                 return (*task).handle;
             }
             let is_named = name.is_kind(Kind::Str);
@@ -90,15 +90,19 @@ impl Thread {
                 .heap
                 .alloc(Header::new(Kind::Task, type_id::TASK, aux), bytes)
                 .cast::<TaskObject>();
-            // One without a handle is the first of a thread that another one started.
-            let is_new = (*task).is(flag::IS_NEW);
-            (*object).id = if is_new { self.parts.next_task } else { 1 };
+            (*object).id = if (*task).is(flag::IS_NEW) && (*task).handle.is_unset() {
+                self.parts.next_task
+            } else {
+                (*task).id()
+            };
             // An address fits an int, so the collector leaves it alone.
             (*object).result = Value::from_bits(TAG_INT | task as u64);
             if is_named {
                 *object.add(1).cast::<Value>() = name;
             }
             (*task).handle = Value::local(object.cast());
+            // The next collection must see it.
+            self.parts.tasks.touch(task);
             (*task).handle
         }
     }
@@ -146,8 +150,14 @@ impl Thread {
         ops::text::as_str(name).map(Into::into)
     }
 
-    /// `spawn` of the call in window `at`: gives the handle.
-    pub(crate) fn spawn(&mut self, at: usize, argc: usize, name: Value) -> Result<Value, Trap> {
+    /// `spawn` of the call in window `at`: gives the handle, or nil: it is made when somebody asks for it.
+    pub(crate) fn spawn(
+        &mut self,
+        at: usize,
+        argc: usize,
+        name: Value,
+        is_wanted: bool,
+    ) -> Result<Value, Trap> {
         self.reserve_shared(TASK_BYTES)?;
         let site = self.site();
         let function = self.reg(at);
@@ -165,7 +175,13 @@ impl Thread {
         if self.parts.tasks.count == MANY_TASKS {
             self.scheduler.note_many();
         }
-        let handle = self.handle_of(task, name);
+        let handle = if is_wanted || name.is_kind(Kind::Str) {
+            self.handle_of(task, name)
+        } else {
+            // SAFETY: just made.
+            unsafe { (*task).set_number(self.parts.next_task) };
+            Value::NIL
+        };
         // SAFETY: both are tasks of this thread, and neither waits.
         unsafe {
             if let Some(name) = Self::name_of(name) {
@@ -193,6 +209,7 @@ impl Thread {
         argc: usize,
         name: Value,
         copy_mask: u32,
+        is_wanted: bool,
     ) -> Result<Value, Trap> {
         if !self.scheduler.has_threads() {
             self.publish_globals();
@@ -261,7 +278,11 @@ impl Thread {
         ));
         // SAFETY: nobody else knows the task yet.
         unsafe { (*task).block = Arc::as_ptr(&block) };
-        let handle = self.thread_handle(block.clone());
+        let handle = if is_wanted {
+            self.thread_handle(block.clone())
+        } else {
+            Value::NIL
+        };
         if self.scheduler.is_ending.load(Ordering::Relaxed) {
             let _ = block.signal.request(KILL);
         }
