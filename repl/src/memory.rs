@@ -1,7 +1,7 @@
 //! The program's memory. Its allocator: threads start and end on different carriers and hand memory over; the system's takes locks for that, and some ten
 //! nanoseconds more for each block. (Sanitizers watch the system's: see `tests/sanitizers`.)
 
-use libmimalloc_sys::{mi_option_set, mi_option_t};
+use libmimalloc_sys::{mi_collect, mi_option_set, mi_option_t};
 
 #[cfg(not(heddle_sanitized))]
 #[global_allocator]
@@ -33,6 +33,12 @@ static EARLY: extern "C" fn() = early;
 /// then costs half.
 pub(crate) fn many_tasks() {
     use_huge_pages(true);
+}
+
+/// The allocator gives back what this OS thread has freed. By itself it looks after that only when it is asked for memory, which a program that sleeps does not do.
+pub(crate) fn shrunk() {
+    // SAFETY: it may be called anywhere.
+    unsafe { mi_collect(true) };
 }
 
 fn use_huge_pages(is_wanted: bool) {

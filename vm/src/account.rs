@@ -18,15 +18,25 @@
 
 use std::cell::{Cell, RefCell};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicIsize, Ordering};
+use std::sync::atomic::{AtomicIsize, AtomicU32, Ordering};
+use std::time::{Duration, Instant};
 
 /// Up to so much is added up before the account is told.
 const STEP_BYTES: isize = 16 * 1024;
+
+/// A program that had less has nothing to give back that is worth it.
+const LEAST_PEAK_BYTES: isize = 32 * 1024 * 1024;
+/// An OS thread gives memory back no more often: one burst after the other needs it again.
+const TRIM_PAUSE: Duration = Duration::from_millis(100);
 
 /// What a program has taken, in bytes, about.
 #[derive(Default)]
 pub(crate) struct Account {
     bytes: AtomicIsize,
+    /// The most it has had since the last time that this was twice as much as it had.
+    peak: AtomicIsize,
+    /// How often that was so.
+    shrinks: AtomicU32,
 }
 
 /// What an OS thread has to tell its account.
@@ -34,6 +44,9 @@ struct Here {
     untold: Cell<isize>,
     /// Kept by `KEPT`; null: none.
     account: Cell<*const Account>,
+    /// How many of the account's `shrinks` it knows of.
+    seen: Cell<u32>,
+    trimmed_at: Cell<Option<Instant>>,
 }
 
 /// Keeps the account of an OS thread.
@@ -44,6 +57,8 @@ thread_local! {
         Here {
             untold: Cell::new(0),
             account: Cell::new(std::ptr::null()),
+            seen: Cell::new(0),
+            trimmed_at: Cell::new(None),
         }
     };
     static KEPT: Kept = const { Kept(RefCell::new(None)) };
@@ -67,10 +82,16 @@ pub(crate) fn enter(account: Option<&Arc<Account>>) {
 fn change(account: Option<Arc<Account>>) {
     tell();
     let address = account.as_ref().map_or(std::ptr::null(), Arc::as_ptr);
+    let shrinks = account
+        .as_ref()
+        .map_or(0, |a| a.shrinks.load(Ordering::Relaxed));
     // An OS thread that ends keeps nothing any more.
     let is_kept = KEPT.try_with(|kept| drop(kept.0.replace(account))).is_ok();
     let address = if is_kept { address } else { std::ptr::null() };
-    HERE.with(|here| here.account.set(address));
+    HERE.with(|here| {
+        here.account.set(address);
+        here.seen.set(shrinks);
+    });
 }
 
 /// As `enter`, until the result is dropped.
@@ -122,9 +143,37 @@ pub(crate) fn tell() {
         let untold = here.untold.replace(0);
         // SAFETY: `KEPT` keeps it.
         if let Some(account) = unsafe { here.account.get().as_ref() } {
-            account.bytes.fetch_add(untold, Ordering::Relaxed);
+            let bytes = account.bytes.fetch_add(untold, Ordering::Relaxed) + untold;
+            let peak = account.peak.load(Ordering::Relaxed);
+            if bytes > peak {
+                account.peak.store(bytes, Ordering::Relaxed);
+            } else if peak > LEAST_PEAK_BYTES && bytes < peak / 2 {
+                account.peak.store(bytes, Ordering::Relaxed);
+                account.shrinks.fetch_add(1, Ordering::Relaxed);
+            }
         }
     });
+}
+/// Whether this OS thread, which has nothing to do, may give back what its allocator keeps: its program needs much less than before.
+pub(crate) fn is_trim_due() -> bool {
+    HERE.with(|here| {
+        // SAFETY: `KEPT` keeps it.
+        let Some(account) = (unsafe { here.account.get().as_ref() }) else {
+            return false;
+        };
+        let shrinks = account.shrinks.load(Ordering::Relaxed);
+        if shrinks == here.seen.get() {
+            return false;
+        }
+        let now = Instant::now();
+        let before = here.trimmed_at.get();
+        if before.is_some_and(|before| now.duration_since(before) < TRIM_PAUSE) {
+            return false;
+        }
+        here.seen.set(shrinks);
+        here.trimmed_at.set(Some(now));
+        true
+    })
 }
 /// What the program has taken that this OS thread works for; 0: it works for none.
 pub(crate) fn total() -> usize {

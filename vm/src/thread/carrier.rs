@@ -54,6 +54,7 @@ pub(crate) struct Settings {
     pub(crate) slice: i64,
     pub(crate) script_args: Box<[String]>,
     pub(crate) on_many_tasks: Option<fn()>,
+    pub(crate) on_shrunk: Option<fn()>,
 }
 
 /// Why the program ends at once.

@@ -98,6 +98,9 @@ pub struct Options {
     pub script_args: Vec<String>,
     /// Called once, when there are more than `MANY_TASKS` tasks or threads: the program may want to set its memory up for that.
     pub on_many_tasks: Option<fn()>,
+    /// Called by OS threads without work, each for itself, after the program's memory has become much less than it was: the allocator may keep some that
+    /// could go back to the system.
+    pub on_shrunk: Option<fn()>,
 }
 
 impl Default for Options {
@@ -113,6 +116,7 @@ impl Default for Options {
             output: Box::new(std::io::BufWriter::new(std::io::stdout())),
             script_args: Vec::new(),
             on_many_tasks: None,
+            on_shrunk: None,
         }
     }
 }
@@ -507,6 +511,7 @@ impl Thread {
             }),
             script_args: options.script_args.into(),
             on_many_tasks: options.on_many_tasks,
+            on_shrunk: options.on_shrunk,
         };
         let carriers = match options.schedule {
             Schedule::Ordinary => options.carriers,
