@@ -176,6 +176,7 @@ pub(crate) fn is_trim_due() -> bool {
     })
 }
 /// What the program has taken that this OS thread works for; 0: it works for none.
+#[inline]
 pub(crate) fn total() -> usize {
     HERE.with(|here| {
         // SAFETY: `KEPT` keeps it.

@@ -353,7 +353,8 @@ impl Heap {
 
     /// Would `bytes` more stay under the limit? To be asked before any side effect.
     pub fn reserve(&mut self, bytes: usize) -> Result<(), NeedsCollection> {
-        if bytes.saturating_add(self.used_bytes()) <= self.own_limit() {
+        if self.has_ample_room(bytes) || bytes.saturating_add(self.used_bytes()) <= self.own_limit()
+        {
             return Ok(());
         }
         self.refuse()
@@ -374,15 +375,34 @@ impl Heap {
     }
     /// As `reserve`, of what a program makes of which it may have any number without holding it in a heap: messages, places for them, shared objects, tasks,
     /// threads. A part of the limit is not for these, so that a program that has met it so can go on.
+    #[inline]
     pub(crate) fn reserve_shared(&mut self, bytes: usize) -> Result<(), NeedsCollection> {
+        if !self.has_refused && self.has_ample_room(bytes) {
+            return Ok(());
+        }
+        self.reserve_shared_exactly(bytes)
+    }
+    /// Whether the limit is far: at most what a collection copies is estimated, and that generously.
+    #[inline]
+    fn has_ample_room(&self, bytes: usize) -> bool {
+        let copied = match &self.inner {
+            Some(inner) => inner.young.capacity,
+            None => FIRST_CHUNK_BYTES,
+        };
+        let total = account::total();
+        let wanted = bytes.saturating_add(total + copied);
+        // Without an account it is the heap's own bytes that count.
+        total > 0 && wanted <= self.limit - self.limit / 8
+    }
+    #[cold]
+    fn reserve_shared_exactly(&mut self, bytes: usize) -> Result<(), NeedsCollection> {
         // After a collection that gave back next to nothing the program would only collect.
-        let spare = self.limit
-            / if self.has_refused {
-                LARGE_HEADROOM
-            } else {
-                HEADROOM
-            };
-        let wanted = bytes.saturating_add(spare);
+        let parts = if self.has_refused {
+            LARGE_HEADROOM
+        } else {
+            HEADROOM
+        };
+        let wanted = bytes.saturating_add(self.limit / parts);
         self.has_refused = wanted.saturating_add(self.used_bytes()) > self.own_limit();
         if self.has_refused {
             self.refuse()
