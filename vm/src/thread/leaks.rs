@@ -325,7 +325,7 @@ unsafe fn is_live(task: *mut Task) -> bool {
     unsafe {
         let is_timed = |owner| matches!(owner, Owner::Timers(_));
         match (*task).wait {
-            Wait::None | Wait::Sleep => true,
+            Wait::None | Wait::Sleep | Wait::Io | Wait::Work => true,
             _ if !(*task).claim.is_waiting() => true,
             _ if (*task).is(flag::IS_KILLED | flag::CANCEL_PENDING) => true,
             // A subscriber that is dropped wakes it, which a collection may do.

@@ -41,6 +41,8 @@ fn scheduler(carriers: usize) -> (Arc<Scheduler>, Own) {
         script_args: Box::default(),
         on_many_tasks: None,
         on_shrunk: None,
+        carriers,
+        max_workers: 1,
     };
     let output = Box::new(std::io::sink());
     let made = Scheduler::new(
@@ -48,6 +50,7 @@ fn scheduler(carriers: usize) -> (Arc<Scheduler>, Own) {
         settings,
         Schedule::Ordinary,
         carriers,
+        crate::io::Policy::Offload,
         output,
     );
     // The models' threads are all that there are.
