@@ -2,7 +2,7 @@
 //! nanoseconds more for each block. (Sanitizers watch the system's: see `tests/sanitizers`.)
 
 use libmimalloc_sys::{
-    mi_free, mi_malloc, mi_malloc_aligned, mi_option_set, mi_option_t, mi_realloc,
+    mi_collect, mi_free, mi_malloc, mi_malloc_aligned, mi_option_set, mi_option_t, mi_realloc,
     mi_realloc_aligned, mi_zalloc, mi_zalloc_aligned,
 };
 use std::alloc::{GlobalAlloc, Layout};
@@ -92,6 +92,12 @@ static EARLY: extern "C" fn() = early;
 /// then costs half.
 pub(crate) fn many_tasks() {
     use_huge_pages(true);
+}
+
+/// The allocator gives back what this OS thread has freed. By itself it looks after that only when it is asked for memory, which a program that sleeps does not do.
+pub(crate) fn shrunk() {
+    // SAFETY: it may be called anywhere.
+    unsafe { mi_collect(true) };
 }
 
 fn use_huge_pages(is_wanted: bool) {

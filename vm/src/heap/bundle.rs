@@ -17,6 +17,7 @@
 
 use super::graph::{Graph, GraphError, Target, Visit};
 use super::{Heap, NeedsCollection};
+use crate::account;
 use crate::object::size::object_bytes;
 use crate::object::trace::inline_values;
 use crate::object::*;
@@ -262,6 +263,7 @@ unsafe fn free_block(head: *mut BundleHead) {
             std::ptr::write_bytes(head.cast::<u8>(), super::POISON, bytes);
         }
         dealloc(head.cast(), layout(bytes));
+        account::subtract(bytes);
     }
 }
 
@@ -325,11 +327,14 @@ unsafe fn free_all(head: *mut BundleHead) {
 
 /// Memory of a bundle, without its head.
 fn new_block(bytes: usize) -> *mut BundleHead {
+    // As the head will say.
+    let bytes = bytes.next_multiple_of(UNIT_BYTES);
     // SAFETY: the size is not 0.
     let block = unsafe { alloc(layout(bytes)) };
     if block.is_null() {
         handle_alloc_error(layout(bytes));
     }
+    account::add(bytes);
     #[cfg(test)]
     live::add(block.cast());
     block.cast()
@@ -533,7 +538,7 @@ impl Heap {
                 }
             });
             let whole = HEAD_BYTES + size_of::<*mut BundleHead>() + bytes;
-            if !is_flat || self.reserve(whole).is_err() {
+            if !is_flat || self.reserve_shared(whole).is_err() {
                 return None;
             }
             let head = new_block(whole);
@@ -563,7 +568,7 @@ impl Heap {
         // SAFETY: a value of the bundle, which its reference keeps.
         unsafe {
             if let Some(head) = bundle_of(shared.as_object()) {
-                self.bundles.enter(head, true, true);
+                self.bundles.enter(head, true);
             }
         }
         self.note_bundle_bytes();
@@ -579,7 +584,7 @@ impl Heap {
         graph.walk(value, visit)?;
         // Each object has one word in front of it.
         let bytes = HEAD_BYTES + graph.bytes + graph.len() * 8;
-        self.reserve(bytes)
+        self.reserve_shared(bytes)
             .map_err(|NeedsCollection| GraphError::NeedsCollection)?;
         let head = new_block(bytes);
         let mut block = Block {
@@ -621,7 +626,7 @@ impl Heap {
             // SAFETY: the caller's reference keeps the value alive.
             unsafe {
                 if let Some(head) = bundle_of(value.as_object()) {
-                    self.bundles.enter(head, true, false);
+                    self.bundles.enter(head, true);
                     self.note_bundle_bytes();
                 }
             }
@@ -637,7 +642,7 @@ impl Heap {
             // SAFETY: the caller's reference keeps the value alive.
             unsafe {
                 if let Some(head) = bundle_of(value.as_object()) {
-                    self.bundles.enter(head, false, false);
+                    self.bundles.enter(head, false);
                     self.note_bundle_bytes();
                 }
             }

@@ -86,7 +86,7 @@ impl Heap {
         if graph.len() == 0 {
             return Ok((heap, value));
         }
-        self.reserve(graph.bytes)
+        self.reserve_shared(graph.bytes)
             .map_err(|NeedsCollection| GraphError::NeedsCollection)?;
         let replaces = |value: Value, is_key: bool| value.is_local() || !is_key;
         let copy = heap.fill(&mut graph, replaces);
@@ -106,7 +106,7 @@ impl Heap {
             if len * size_of::<Value>() <= MAX_SMALL_BYTES || has_object(from) {
                 return Ok(None);
             }
-            self.reserve(len * size_of::<Value>())
+            self.reserve_shared(len * size_of::<Value>())
                 .map_err(|NeedsCollection| GraphError::NeedsCollection)?;
             let mut heap = Heap::new(usize::MAX);
             let header = Header::new(Kind::List, (*original).header.type_id, 0);

@@ -15,7 +15,6 @@
 //! | --- | --- |
 //! | `OLD` | a collection has met it since it entered; else it is *young* |
 //! | `MET` | met by the collection, or since the mark began |
-//! | `MADE` | made by this heap, which is charged for its bytes |
 //! | `NAMED` | its bundle knows this place, which only this heap changes until it takes it back |
 //!
 //! **What enters is young. Each minor collection makes those old that it meets and gives the others back**, so its work is
@@ -32,6 +31,7 @@
 //! Contract: heads passed in belong to live bundles.
 
 use super::bundle::{BundleHead, bundle_of, release, retain};
+use crate::account;
 use crate::object::Header;
 use crate::value::Value;
 use std::collections::HashMap;
@@ -46,8 +46,7 @@ const UNIT_BYTES: usize = 16;
 
 const OLD: usize = 1;
 const MET: usize = 2;
-const MADE: usize = 4;
-const NAMED: usize = 8;
+const NAMED: usize = 4;
 const BITS: usize = 15;
 
 /// See the head of the file; 0: none.
@@ -113,6 +112,8 @@ struct More {
     elsewhere: HashMap<usize, usize, BuildHasherDefault<AddressHasher>>,
     /// Saves the look-up when values of the same bundle are met in a row; null: none.
     last_met: *mut BundleHead,
+    /// What the account was told of both.
+    counted_bytes: usize,
 }
 
 impl More {
@@ -136,9 +137,13 @@ impl More {
             self.has_places = true;
             (0..IN_A_ROW).for_each(|at| self.note_place(at));
         }
+        let is_full = self.entries.len() == self.entries.capacity();
         self.entries.push(entry);
         if self.has_places {
             self.note_place(self.entries.len() - 1);
+        }
+        if is_full {
+            self.count();
         }
     }
     /// From now on the entry is found by its place.
@@ -171,8 +176,8 @@ impl More {
         }
     }
     #[inline(never)]
-    fn release_all(self) {
-        for mut entry in self.entries {
+    fn release_all(mut self) {
+        for mut entry in std::mem::take(&mut self.entries) {
             entry.give_place_back();
             // SAFETY: the table's reference.
             unsafe { release(entry.head()) };
@@ -210,6 +215,21 @@ impl More {
         if self.entries.capacity() > 4 * kept.max(IN_A_ROW) {
             self.entries.shrink_to(2 * kept);
         }
+        self.count();
+    }
+    /// Tells the account what the table takes.
+    fn count(&mut self) {
+        let entries = self.entries.capacity() * size_of::<Entry>();
+        let elsewhere = self.elsewhere.capacity() * size_of::<(usize, usize)>();
+        account::subtract(self.counted_bytes);
+        self.counted_bytes = entries + elsewhere;
+        account::add(self.counted_bytes);
+    }
+}
+
+impl Drop for More {
+    fn drop(&mut self) {
+        account::subtract(self.counted_bytes);
     }
 }
 
@@ -219,8 +239,6 @@ pub(crate) struct BundleTable {
     few: [Entry; 2],
     /// Never empty.
     more: Option<Box<More>>,
-    /// Bytes of bundles that this heap made and still holds.
-    pub(crate) charged: usize,
     /// Of young entries, in units.
     entered: u32,
     /// Of entries that became old since the last full collection, in units.
@@ -240,7 +258,7 @@ impl BundleTable {
     /// # Safety
     /// See the head of the file.
     #[inline]
-    pub(crate) unsafe fn enter(&mut self, head: *mut BundleHead, is_owned: bool, is_made: bool) {
+    pub(crate) unsafe fn enter(&mut self, head: *mut BundleHead, is_owned: bool) {
         if self.few[0].is(head) || self.few[1].is(head) {
             if is_owned {
                 // SAFETY: the caller's reference; the table has another.
@@ -249,7 +267,7 @@ impl BundleTable {
             return;
         }
         // SAFETY: the caller's.
-        unsafe { self.enter_slow(head, is_owned, is_made) }
+        unsafe { self.enter_slow(head, is_owned) }
     }
 
     /// A shared value has come to this heap.
@@ -261,7 +279,7 @@ impl BundleTable {
         // SAFETY: the caller's.
         unsafe {
             if let Some(head) = bundle_of(value.as_object()) {
-                self.enter(head, false, false);
+                self.enter(head, false);
             }
         }
     }
@@ -270,13 +288,14 @@ impl BundleTable {
     pub(crate) fn take_over(&mut self, mut other: BundleTable, as_old: bool) {
         let more = other.more.take();
         let few = std::mem::take(&mut other.few).into_iter();
-        let more = more.into_iter().flat_map(|more| more.entries);
+        let more = more.map(|mut more| std::mem::take(&mut more.entries));
+        let more = more.into_iter().flatten();
         for mut entry in few.chain(more).filter(|entry| !entry.is_none()) {
             let head = entry.head();
             entry.give_place_back();
             // SAFETY: the other table's reference.
             unsafe {
-                self.enter(head, true, entry.has(MADE));
+                self.enter(head, true);
                 if as_old {
                     self.make_old(head);
                 }
@@ -302,7 +321,7 @@ impl BundleTable {
     }
 
     #[inline(never)]
-    unsafe fn enter_slow(&mut self, head: *mut BundleHead, is_owned: bool, is_made: bool) {
+    unsafe fn enter_slow(&mut self, head: *mut BundleHead, is_owned: bool) {
         // SAFETY: the caller's reference or value keeps the bundle.
         unsafe {
             if self
@@ -320,16 +339,13 @@ impl BundleTable {
             if !is_owned {
                 retain(head);
             }
-            if is_made {
-                self.charged += bytes;
-            }
             let weight = if is_alone {
                 bytes
             } else {
                 bytes.min(MAX_SHARED_ENTERED_BYTES)
             };
             add(&mut self.entered, weight);
-            self.insert(Entry::new(head, if is_made { MADE } else { 0 }));
+            self.insert(Entry::new(head, 0));
         }
     }
 
@@ -434,7 +450,7 @@ impl BundleTable {
     }
 
     fn end(&mut self, is_full: bool) {
-        let (mut charged, mut aged) = (self.charged, self.aged);
+        let mut aged = self.aged;
         let mut settle = |entry: &mut Entry| {
             if entry.is_none() || !is_full && entry.has(OLD) {
                 return Fate::Stays;
@@ -448,9 +464,6 @@ impl BundleTable {
                         add(&mut aged, (*head).bytes());
                     }
                     return Fate::Stays;
-                }
-                if entry.has(MADE) {
-                    charged -= (*head).bytes();
                 }
             }
             Fate::Goes
@@ -474,7 +487,7 @@ impl BundleTable {
                 self.more = None;
             }
         }
-        (self.charged, self.aged, self.entered) = (charged, aged, 0);
+        (self.aged, self.entered) = (aged, 0);
     }
 }
 

@@ -5,6 +5,7 @@
 
 use super::frame::{self, return_word};
 use super::unwind::{generator_state, resumed_by};
+use crate::account;
 use crate::engine::{Hook, sym};
 use crate::module::{Link, Proto};
 use crate::native::{Class, Ctx, HostCtx, NativeDef, Trap};
@@ -481,7 +482,9 @@ impl Thread {
                         args,
                         argc,
                     };
-                    guarded(|| host(&mut ctx))
+                    let result = guarded(|| host(&mut ctx));
+                    account::enter(Some(&self.scheduler.account));
+                    result
                 }
             };
             if let (Some(start), Some(stretches)) = (start, &mut self.stretches) {

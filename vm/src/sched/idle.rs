@@ -11,6 +11,7 @@
 //! last one to go to sleep knows, since it looked into all queues when nobody else could have put anything there.
 
 use super::{Next, Own, Scheduler, ThreadBlock};
+use crate::account;
 use crate::engine::Engine;
 use crate::sync::{
     AtomicBool, AtomicUsize, Builder, Condvar, JoinHandle, Mutex, MutexGuard, Ordering, fence,
@@ -277,6 +278,7 @@ impl Scheduler {
             if is_host && engine.has_interrupt() && !self.host_stays() {
                 return Next::Interrupted;
             }
+            self.trim();
             let mut state = idle.state.lock();
             if state.is_stopping {
                 return Next::Stop;
@@ -333,6 +335,14 @@ impl Scheduler {
             }
             state.sleeping -= 1;
             idle.sleeping.store(state.sleeping, Ordering::Relaxed);
+        }
+    }
+    /// A carrier without work lets its host give memory back.
+    fn trim(&self) {
+        if let Some(trim) = self.settings.on_shrunk
+            && account::is_trim_due()
+        {
+            trim();
         }
     }
     /// Until `resume`.

@@ -1,6 +1,7 @@
 //! Mounting: a carrier takes a thread's heap and parts, runs its tasks one after the other, and puts them back.
 
 use super::{BlockRef, Failure, Mounted, Parts, SLACK, Stopped, Stress, Thread};
+use crate::account;
 use crate::heap::{Collect, GraphError, Heap};
 use crate::interp::frame;
 #[cfg(debug_assertions)]
@@ -60,6 +61,7 @@ pub(crate) struct Settings {
     pub(crate) slice: i64,
     pub(crate) script_args: Box<[String]>,
     pub(crate) on_many_tasks: Option<fn()>,
+    pub(crate) on_shrunk: Option<fn()>,
     /// How many carriers run threads at a time.
     pub(crate) carriers: usize,
     pub(crate) max_workers: usize,
@@ -103,8 +105,12 @@ impl Carrier {
     }
     /// Runs threads until the program ends; gives the queues back.
     pub(crate) fn run(mut self, scheduler: &Arc<Scheduler>) -> Own {
+        account::enter(Some(&scheduler.account));
         crate::sched::carrier_loop(&mut self.0, scheduler);
-        self.0.take_own()
+        let own = self.0.take_own();
+        drop(self);
+        account::enter(None);
+        own
     }
 }
 
@@ -112,28 +118,29 @@ impl Mounted {
     /// Of a thread without tasks.
     #[inline(always)]
     pub(crate) fn new(memory: usize) -> Mounted {
+        let mut parts = Parts::default();
+        parts.has_heap = true;
         Mounted {
-            parts: Parts::default(),
+            parts,
             heap: ManuallyDrop::new(Heap::new(memory)),
-            has_heap: true,
         }
     }
     pub(crate) fn heap(&mut self) -> &mut Heap {
-        debug_assert!(self.has_heap);
+        debug_assert!(self.parts.has_heap);
         &mut self.heap
     }
     #[inline]
     pub(super) fn take_heap(&mut self) -> Heap {
-        debug_assert!(self.has_heap);
-        self.has_heap = false;
+        debug_assert!(self.parts.has_heap);
+        self.parts.has_heap = false;
         // SAFETY: it is there, and from now on it is not.
         unsafe { ManuallyDrop::take(&mut self.heap) }
     }
     #[inline]
     fn put_heap(&mut self, heap: Heap) {
-        debug_assert!(!self.has_heap);
+        debug_assert!(!self.parts.has_heap);
         self.heap = ManuallyDrop::new(heap);
-        self.has_heap = true;
+        self.parts.has_heap = true;
     }
 }
 
@@ -141,7 +148,7 @@ impl Drop for Mounted {
     fn drop(&mut self) {
         // First: what its tasks wait for lives in the heap's bundles.
         super::drop_tasks(&mut self.parts.tasks);
-        if self.has_heap {
+        if self.parts.has_heap {
             drop(self.take_heap());
         }
     }
@@ -152,6 +159,7 @@ impl Thread {
     ///
     /// After `stay` it ends with that task.
     pub fn run(&mut self, function: Value, args: &[Value]) -> Result<Value, Failure> {
+        let _entered = self.enter();
         if self.scheduler.host_stays() {
             return self.run_and_stay(function, args);
         }
@@ -311,7 +319,6 @@ impl Thread {
     pub(crate) fn discard_tasks(&mut self) {
         super::drop_tasks(&mut self.parts.tasks);
         self.parts.ready.clear();
-        self.parts.stack_bytes = 0;
         self.parts.stopped = Stopped::No;
         self.parts.main_ended = task::Ended::Returned;
         self.parts.detached = 0;
@@ -716,7 +723,6 @@ impl Thread {
         let task = unsafe { &mut *task };
         let (base, used) = (task.base_slot(), task.used_slots());
         if task.take(flag::HAS_RUN_STACK) {
-            self.parts.stack_bytes -= task.block_bytes();
             let stack = Stack::from_parts(
                 std::mem::replace(&mut task.start, std::ptr::null_mut()),
                 std::mem::take(&mut task.capacity) as usize,
@@ -1038,7 +1044,6 @@ impl Thread {
             let used = base + live;
             (*task).live = live as u16;
             self.base = std::ptr::null_mut();
-            let before = (*task).block_bytes();
             if used * 2 <= self.stack.capacity {
                 Task::make_room(task, used);
                 copy_slots(self.stack.start, (*task).start, used);
@@ -1054,10 +1059,6 @@ impl Thread {
                 (*task).capacity =
                     u32::try_from(capacity).expect("stacks are bounded by the memory limit");
                 (*task).flags |= flag::HAS_RUN_STACK;
-            }
-            let after = (*task).block_bytes();
-            if before != after {
-                self.parts.stack_bytes = self.parts.stack_bytes + after - before;
             }
             if !self.stack.counted.is_empty() {
                 (*task).more().counted = std::mem::take(&mut self.stack.counted);

@@ -27,6 +27,7 @@ pub use crate::sched::host::{TaskInfo, Waker};
 pub use stay::Idled;
 pub use threadlet::Threadlets;
 
+use crate::account;
 use crate::bytecode::{Op, Word};
 use crate::engine::{Engine, Hooks};
 use crate::heap::{Collect, Extent, Heap, Roots};
@@ -110,6 +111,9 @@ pub struct Options {
     pub max_workers: usize,
     /// Called once, when there are more than `MANY_TASKS` tasks or threads: the program may want to set its memory up for that.
     pub on_many_tasks: Option<fn()>,
+    /// Called by OS threads without work, each for itself, after the program's memory has become much less than it was: the allocator may keep some that
+    /// could go back to the system.
+    pub on_shrunk: Option<fn()>,
 }
 
 impl Default for Options {
@@ -129,6 +133,7 @@ impl Default for Options {
             blocking: crate::io::Policy::default(),
             max_workers: crate::sched::DEFAULT_MAX_WORKERS,
             on_many_tasks: None,
+            on_shrunk: None,
         }
     }
 }
@@ -191,9 +196,8 @@ pub struct Thread {
     /// The engine's table of that many variables that are all unset; null: not asked for yet.
     no_vars: *mut Value,
     no_var_count: u32,
-    /// How many threads it has started, and how many there were of all when it last counted them.
+    /// How many threads it has started.
     pub(crate) started: u32,
-    pub(crate) thread_count: usize,
     /// This carrier's queues.
     pub(crate) own: Own,
     /// How many tasks it has run.
@@ -255,13 +259,13 @@ pub(crate) struct Parts {
     /// What its first task returned or threw.
     pub(crate) main_result: Value,
     pub(crate) next_task: u64,
-    /// Bytes of tasks and their registers.
-    pub(crate) stack_bytes: usize,
     /// How its first task ended, or that it has not.
     pub(crate) main_ended: crate::task::Ended,
     pub(crate) stopped: Stopped,
     /// How many of its tasks are detached.
     pub(crate) detached: u32,
+    /// Its heap lies beside this.
+    has_heap: bool,
     /// The carrier that had it mounted last.
     carrier: u32,
     more: Option<Box<MoreParts>>,
@@ -299,10 +303,10 @@ impl Default for Parts {
             ready: ReadyQueue::default(),
             main_result: Value::NIL,
             next_task: 0,
-            stack_bytes: 0,
             main_ended: crate::task::Ended::Returned,
             stopped: Stopped::No,
             detached: 0,
+            has_heap: false,
             carrier: u32::MAX,
             more: None,
         }
@@ -427,7 +431,6 @@ pub(crate) struct Mounted {
     pub(crate) parts: Parts,
     /// With the carrier while that has the thread mounted.
     heap: ManuallyDrop<Heap>,
-    has_heap: bool,
 }
 
 struct ThreadRoots<'a> {
@@ -544,6 +547,7 @@ impl Thread {
             }),
             script_args: options.script_args.into(),
             on_many_tasks: options.on_many_tasks,
+            on_shrunk: options.on_shrunk,
             carriers,
             max_workers: options.max_workers.max(1),
             threadlets: options.threadlets,
@@ -560,6 +564,7 @@ impl Thread {
             options.blocking,
             options.output,
         );
+        account::enter(Some(&scheduler.account));
         let main = Arc::new(ThreadBlock::new(
             1,
             Mounted::new(options.memory),
@@ -623,7 +628,6 @@ impl Thread {
             no_vars: std::ptr::null_mut(),
             no_var_count: 0,
             started: 0,
-            thread_count: 0,
             own,
             turn: 0,
             stack_owner: 0,
@@ -655,6 +659,11 @@ impl Thread {
             spare_stack: None,
             random: 0x9E37_79B9_7F4A_7C15,
         })
+    }
+
+    /// What this OS thread takes is this program's, until it drops the result: then it works for whom it worked for before.
+    pub(crate) fn enter(&self) -> account::Entered {
+        account::enter_for_now(&self.scheduler.account)
     }
 
     #[inline]
@@ -966,6 +975,10 @@ impl Thread {
     }
     pub(crate) fn reserve(&mut self, bytes: usize) -> Result<(), Trap> {
         self.heap.reserve(bytes).map_err(|_| Trap::Collect)
+    }
+    /// As `reserve`, for what is shared, tasks and threads: see `Heap::reserve_shared`.
+    pub(crate) fn reserve_shared(&mut self, bytes: usize) -> Result<(), Trap> {
+        self.heap.reserve_shared(bytes).map_err(|_| Trap::Collect)
     }
     /// Calls a function of the prelude by name.
     pub(crate) fn call_prelude(
@@ -1337,11 +1350,11 @@ impl Thread {
                 .next_multiple_of(64);
             // The run stack is the carrier's; but who makes it large pays for it.
             let bytes = capacity * size_of::<Value>();
-            if self.heap.reserve(self.parts.stack_bytes + bytes).is_err() {
+            if self.heap.reserve(bytes).is_err() {
                 self.scan_extra = self.scan_extra.max(slots);
                 self.collect_full();
                 self.scan_extra = 0;
-                if self.heap.reserve(self.parts.stack_bytes + bytes).is_err() {
+                if self.heap.reserve(bytes).is_err() {
                     return Err(self.throw_overflow("calls nest too deep for the memory limit"));
                 }
             }
@@ -1539,6 +1552,7 @@ impl Thread {
         self.thrown
     }
     pub fn heap(&mut self) -> &mut Heap {
+        account::enter(Some(&self.scheduler.account));
         &mut self.heap
     }
     /// Writes out what the program printed.
@@ -1572,6 +1586,7 @@ impl Thread {
 impl Drop for Thread {
     fn drop(&mut self) {
         if self.is_host {
+            account::enter(Some(&self.scheduler.account));
             let scheduler = self.scheduler.clone();
             scheduler.stop(&mut self.own);
             self.discard_tasks();

@@ -353,7 +353,7 @@ impl Thread {
                     let tasks = tasks_of(block).into_iter();
                     entries.push(ThreadEntry {
                         id: block.id,
-                        name: block.name.as_deref().map(Into::into),
+                        name: block.name().map(Into::into),
                         state: match is_here {
                             true => "running",
                             false => block.signal.name(),

@@ -15,8 +15,9 @@ use crate::task::{Task, TaskPool, flag};
 use crate::value::{TAG_INT, Value};
 use std::sync::Arc;
 
-/// What a thread costs besides its heap, for the limit of memory.
-const THREAD_BYTES: usize = 512;
+/// There must be room for so much before a task or a thread is started; what it takes is counted then.
+const TASK_BYTES: usize = size_of::<Task>() + 256;
+const THREAD_BYTES: usize = size_of::<ThreadBlock>() + TASK_BYTES + 512;
 /// The threads are counted once in so many starts of a carrier.
 const COUNT_EVERY: u32 = 64;
 /// Slots of the stub's frame, and of the window of a call in front of its arguments.
@@ -76,15 +77,13 @@ impl Thread {
     pub(super) fn add_unready_task(&mut self, task: *mut Task) {
         let parts = &mut *self.parts;
         parts.next_task += 1;
-        // SAFETY: a task that was just made.
-        parts.stack_bytes += unsafe { (*task).header_bytes() };
         parts.tasks.add(task);
     }
     /// The handle of a task of the mounted thread; made now if there is none. `name`: nil or a text, for one that was just made.
     pub(crate) fn handle_of(&mut self, task: *mut Task, name: Value) -> Value {
         // SAFETY: a task of the mounted thread, which does not wait for something of which it would be woken now.
         unsafe {
-            if !(*task).handle.is_unset() {
+            if (*task).handle.is_object() {
                 return (*task).handle;
             }
             let is_named = name.is_kind(Kind::Str);
@@ -94,15 +93,19 @@ impl Thread {
                 .heap
                 .alloc(Header::new(Kind::Task, type_id::TASK, aux), bytes)
                 .cast::<TaskObject>();
-            // One without a handle is the first of a thread that another one started.
-            let is_new = (*task).is(flag::IS_NEW);
-            (*object).id = if is_new { self.parts.next_task } else { 1 };
+            (*object).id = if (*task).is(flag::IS_NEW) && (*task).handle.is_unset() {
+                self.parts.next_task
+            } else {
+                (*task).id()
+            };
             // An address fits an int, so the collector leaves it alone.
             (*object).result = Value::from_bits(TAG_INT | task as u64);
             if is_named {
                 *object.add(1).cast::<Value>() = name;
             }
             (*task).handle = Value::local(object.cast());
+            // The next collection must see it.
+            self.parts.tasks.touch(task);
             (*task).handle
         }
     }
@@ -151,9 +154,15 @@ impl Thread {
         ops::text::as_str(name).map(Into::into)
     }
 
-    /// `spawn` of the call in window `at`: gives the handle.
-    pub(crate) fn spawn(&mut self, at: usize, argc: usize, name: Value) -> Result<Value, Trap> {
-        self.reserve(self.parts.stack_bytes + size_of::<Task>())?;
+    /// `spawn` of the call in window `at`: gives the handle, or nil: it is made when somebody asks for it.
+    pub(crate) fn spawn(
+        &mut self,
+        at: usize,
+        argc: usize,
+        name: Value,
+        is_wanted: bool,
+    ) -> Result<Value, Trap> {
+        self.reserve_shared(TASK_BYTES)?;
         let site = self.site();
         let function = self.reg(at);
         let window = self.base.wrapping_add(at + WINDOW_SLOTS);
@@ -170,7 +179,13 @@ impl Thread {
         if self.parts.tasks.count == MANY_TASKS {
             self.scheduler.note_many();
         }
-        let handle = self.handle_of(task, name);
+        let handle = if is_wanted || name.is_kind(Kind::Str) {
+            self.handle_of(task, name)
+        } else {
+            // SAFETY: just made.
+            unsafe { (*task).set_number(self.parts.next_task) };
+            Value::NIL
+        };
         // SAFETY: both are tasks of this thread, and neither waits.
         unsafe {
             if let Some(name) = Self::name_of(name) {
@@ -209,18 +224,16 @@ impl Thread {
         argc: usize,
         name: Value,
         copy_mask: u32,
+        is_wanted: bool,
     ) -> Result<Value, Trap> {
         if !self.scheduler.has_threads() {
             self.publish_globals();
         }
-        // Now and then is enough for the limit of memory: to count them reads what other carriers write.
-        if self.started.is_multiple_of(COUNT_EVERY) {
-            self.thread_count = self.scheduler.thread_count();
-            if self.thread_count > MANY_TASKS {
-                self.scheduler.note_many();
-            }
+        self.reserve_shared(THREAD_BYTES)?;
+        // Now and then is enough: to count them reads what other carriers write.
+        if self.started.is_multiple_of(COUNT_EVERY) && self.scheduler.thread_count() > MANY_TASKS {
+            self.scheduler.note_many();
         }
-        self.reserve(self.thread_count * THREAD_BYTES)?;
         self.started = self.started.wrapping_add(1);
         let function = self.share(self.reg(at), "the function")?;
         let site = self.site();
@@ -282,7 +295,6 @@ impl Thread {
                 (*task).more().scoped = Some(scoped);
             }
             mounted.parts.next_task = 1;
-            mounted.parts.stack_bytes = (*task).header_bytes();
         }
         mounted.parts.tasks.add(task);
         mounted.parts.ready.push_back(task);
@@ -298,7 +310,11 @@ impl Thread {
         };
         // SAFETY: nobody else knows the task yet.
         unsafe { (*task).block = Arc::as_ptr(&block) };
-        let handle = self.thread_handle(block.clone());
+        let handle = if is_wanted {
+            self.thread_handle(block.clone())
+        } else {
+            Value::NIL
+        };
         if self.scheduler.is_ending.load(Ordering::Relaxed) {
             let _ = block.signal.request(KILL);
         }

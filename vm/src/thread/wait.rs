@@ -421,6 +421,12 @@ impl Thread {
     // --- the end of a task
 
     pub(crate) fn end_task(&mut self, task: *mut Task, value: Value, how: Ended) {
+        // SAFETY: the task that has just ended.
+        let is_first = unsafe { (*task).is(flag::IS_FIRST) };
+        if how == Ended::Failed && !is_first {
+            // The error is reported by the handle.
+            self.handle_of(task, Value::NIL);
+        }
         self.parts.tasks.remove(task);
         let mut joiners = ReadyQueue::default();
         // SAFETY: a task of the mounted thread that has just ended; nobody waits for it but its joiners, which are this thread's.
@@ -436,7 +442,6 @@ impl Thread {
             while let Some(waiter) = (*task).joiners.claim_first() {
                 joiners.push_back((*waiter).task());
             }
-            self.parts.stack_bytes -= (*task).header_bytes() + (*task).block_bytes();
             (handle, (*task).flags, (*task).site, (*task).scope.take())
         };
         // SAFETY: as above.
@@ -447,7 +452,6 @@ impl Thread {
         }
         let has_failed = how == Ended::Failed;
         self.parts.detached -= (flags & flag::IS_DETACHED != 0) as u32;
-        let is_first = flags & flag::IS_FIRST != 0;
         let is_joined = !joiners.is_empty();
         if is_first {
             self.parts.main_result = value;
