@@ -92,6 +92,12 @@ impl EngineBuilder {
         self.options.on_many_tasks = Some(tell);
         self
     }
+    /// Calls `trim` on each OS thread that runs scripts when it has nothing to do and the scripts' memory has become much less than it was (at most ten times a second): the
+    /// program's allocator may be asked there to give back what it keeps.
+    pub fn on_shrunk(mut self, trim: fn()) -> EngineBuilder {
+        self.options.on_shrunk = Some(trim);
+        self
+    }
     /// Calls and turns of loops that scripts may make in all; past it the running one ends with a `LimitError` that it cannot catch.
     ///
     /// ```

@@ -66,6 +66,7 @@ impl Settings {
     pub(crate) fn engine(self) -> EngineBuilder {
         let mut builder = heddle::Engine::builder()
             .on_many_tasks(crate::memory::many_tasks)
+            .on_shrunk(crate::memory::shrunk)
             .stress(self.stress)
             .schedule(self.schedule)
             .blocking(self.blocking)

@@ -1,6 +1,7 @@
 //! What a host does with an engine and a thread from outside: adds functions of its own, reads a module's exports, runs its tests,
 //! reads and makes values, keeps some alive.
 
+use crate::account;
 use crate::engine::Engine;
 use crate::module::{Module, Slot};
 use crate::native::{Class, Ctx, HostFn, NativeDef, Trap};
@@ -129,6 +130,7 @@ impl Thread {
     }
     /// A view to read and make values with, outside any call. Nothing is collected while it lives.
     pub fn values(&mut self) -> Ctx<'_> {
+        account::enter(Some(&self.scheduler.account));
         Ctx {
             thread: self,
             args: std::ptr::null_mut(),
@@ -178,6 +180,7 @@ impl Thread {
     /// A point between calls: collects if that is due. Values that are not in handles die.
     pub fn collect_if_due(&mut self) {
         if self.heap.is_collect_wanted() {
+            account::enter(Some(&self.scheduler.account));
             self.collect_full();
         }
     }

@@ -12,6 +12,7 @@
 
 use super::reactor::Found;
 use super::{Next, Own, Scheduler, ThreadBlock};
+use crate::account;
 use crate::engine::Engine;
 use crate::sync::{
     AtomicBool, AtomicU8, AtomicUsize, Builder, Condvar, JoinHandle, Mutex, MutexGuard, Ordering,
@@ -305,6 +306,7 @@ impl Scheduler {
             if is_host && engine.has_interrupt() && !self.host_stays() {
                 return Next::Interrupted;
             }
+            self.trim();
             let mut state = idle.state.lock();
             if state.is_stopping {
                 return Next::Stop;
@@ -362,6 +364,14 @@ impl Scheduler {
             }
             state.sleeping -= 1;
             idle.sleeping.store(state.sleeping, Ordering::Relaxed);
+        }
+    }
+    /// A carrier without work lets its host give memory back.
+    fn trim(&self) {
+        if let Some(trim) = self.settings.on_shrunk
+            && account::is_trim_due()
+        {
+            trim();
         }
     }
     /// Until `resume`.

@@ -45,6 +45,7 @@ pub(crate) use idle::carrier_loop;
 pub(crate) use queues::Own;
 pub use workers::DEFAULT_MAX as DEFAULT_MAX_WORKERS;
 
+use crate::account::Account;
 use crate::engine::Engine;
 use crate::shared::SharedObject;
 use crate::sync::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering, fence, mutation};
@@ -124,6 +125,8 @@ pub(crate) struct Scheduler {
     /// A thread goes to another carrier after each slice.
     is_migrating: bool,
     pub(crate) engine: Arc<Engine>,
+    /// What the program has taken of its limit of memory.
+    pub(crate) account: Arc<Account>,
     pub(crate) settings: Settings,
     /// What may still be used of the fuel; `u64::MAX`: no limit.
     fuel: AtomicU64,
@@ -172,6 +175,7 @@ impl Scheduler {
             failed: Mutex::default(),
             sites: Sites::default(),
             engine,
+            account: Arc::default(),
             settings,
             fuel: AtomicU64::new(u64::MAX),
             fuel_limit: AtomicU64::new(u64::MAX),

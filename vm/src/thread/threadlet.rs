@@ -63,7 +63,7 @@ impl Thread {
         };
         if mode == Threadlets::Split {
             // (It is no call: `ThreadletEnd` takes what is made here.)
-            let handle = self.spawn(at, argc, self.reg(state + NAME))?;
+            let handle = self.spawn(at, argc, self.reg(state + NAME), true)?;
             self.set_reg(at, handle);
             self.set_reg(state + IDENTITY, Value::TRUE);
             return Ok(());
@@ -337,7 +337,6 @@ impl Thread {
             {
                 handler.slot = handler.slot - from_slot + WINDOW_SLOT;
             }
-            self.parts.stack_bytes += (*task).block_bytes();
             self.parts.tasks.touch(task);
             let counted = &mut self.stack.counted;
             while counted.last().is_some_and(|last| last.0 >= from_slot) {
