@@ -33,7 +33,8 @@ fn builder() -> EngineBuilder {
 
 /// Runs in each of several ways; the script asserts what it expects.
 fn check(script: &str) {
-    let ways: [(&str, fn(EngineBuilder) -> EngineBuilder); 5] = [
+    type Way = fn(EngineBuilder) -> EngineBuilder;
+    let ways: [(&str, Way); 5] = [
         ("plain", |b| b),
         ("one carrier", |b| b.carriers(1)),
         ("two carriers", |b| b.carriers(2)),

@@ -492,7 +492,7 @@ impl Scheduler {
                     (wait, false) => wait,
                 };
                 let condition = &self.idle.pinned_changed;
-                if !(is_awaiting || !self.choices.jump(deadline)) {
+                if !is_awaiting && self.choices.jump(deadline) {
                     state.pinned_sleeping -= 1;
                     return false;
                 }

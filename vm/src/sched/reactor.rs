@@ -186,10 +186,9 @@ impl Reactor {
             return;
         };
         let (poll, events) = &mut *poll;
-        match poll.poll(events, timeout) {
-            Ok(()) => found.extend(events.iter().map(Found::new)),
-            // A signal.
-            Err(_) => {}
+        // It fails if a signal came.
+        if poll.poll(events, timeout).is_ok() {
+            found.extend(events.iter().map(Found::new));
         }
     }
 }
