@@ -174,7 +174,7 @@ impl Scheduler {
                     let state = idle.state.lock();
                     state.sleeping > usize::from(self.is_polled_by(Poller::Sleeper))
                 };
-                if is_at_condition {
+                if mutation!("poller_not_woken", is_at_condition, true) {
                     idle.changed.notify_one();
                 } else {
                     self.reactor.wake();
@@ -559,8 +559,13 @@ impl Scheduler {
     ) {
         if self.reactor.is_open() && self.is_polled_by(Poller::Nobody) {
             let poller = &self.idle.poller;
-            poller.store(who as u8, Ordering::Relaxed);
-            MutexGuard::unlocked(state, || self.reactor.poll(longest, found));
+            if mutation!("poller_said_late", true, false) {
+                poller.store(who as u8, Ordering::Relaxed);
+            }
+            MutexGuard::unlocked(state, || {
+                poller.store(who as u8, Ordering::Relaxed);
+                self.reactor.poll(longest, found);
+            });
             poller.store(Poller::Nobody as u8, Ordering::Relaxed);
             while state.is_paused {
                 condition.wait(state);

@@ -18,6 +18,8 @@ use crate::sync::{AtomicUsize, Ordering};
 use mio::event::Event;
 use mio::{Events, Interest, Poll, Registry, Token};
 use parking_lot::Mutex;
+#[cfg(loom)]
+pub(crate) use stand_in::Reactor;
 use std::io;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -50,6 +52,7 @@ impl Found {
 }
 
 /// See the head of the file.
+#[cfg(not(loom))]
 #[derive(Default)]
 pub(crate) struct Reactor {
     system: OnceLock<System>,
@@ -57,6 +60,7 @@ pub(crate) struct Reactor {
     making: Mutex<()>,
 }
 
+#[cfg(not(loom))]
 struct System {
     sources: Arc<Sources>,
     waker: mio::Waker,
@@ -73,6 +77,7 @@ struct System {
 
 /// The sources that the system tells of, by token.
 pub(crate) struct Sources {
+    #[cfg(not(loom))]
     registry: Registry,
     table: Mutex<Table>,
     /// Tasks that wait for one.
@@ -118,6 +123,13 @@ impl Sources {
     /// The system tells of `what` from now on. `enter` puts the source into the table as soon as it has its place.
     pub(crate) fn register(&self, what: &mut dyn mio::event::Source) -> io::Result<u32> {
         let (index, token) = self.table.lock().add();
+        #[cfg(loom)]
+        let registered = what.register(
+            unreachable!("models register nothing"),
+            token,
+            Interest::READABLE,
+        );
+        #[cfg(not(loom))]
         let registered =
             self.registry
                 .register(what, token, Interest::READABLE | Interest::WRITABLE);
@@ -148,6 +160,7 @@ impl Sources {
     }
 }
 
+#[cfg(not(loom))]
 impl Reactor {
     #[inline]
     pub(super) fn is_open(&self) -> bool {
@@ -193,7 +206,7 @@ impl Reactor {
     }
 }
 
-#[cfg(unix)]
+#[cfg(all(unix, not(loom)))]
 impl Drop for System {
     fn drop(&mut self) {
         // Before the pipe is closed.
@@ -207,6 +220,7 @@ impl Drop for System {
     }
 }
 
+#[cfg(not(loom))]
 impl System {
     fn new(engine: &crate::Engine) -> io::Result<System> {
         let poll = Poll::new()?;
@@ -237,6 +251,7 @@ impl System {
     }
 }
 
+#[cfg(not(loom))]
 impl Scheduler {
     pub(crate) fn sources(&self) -> io::Result<Arc<Sources>> {
         self.reactor.open(&self.engine)
@@ -292,5 +307,71 @@ impl Scheduler {
             while io::Read::read(&mut *pipe, &mut bytes).is_ok_and(|n| n > 0) {}
         }
         self.wake_sleepers();
+    }
+}
+
+/// What the system guarantees, for models: a waker stays set until a poll has seen it.
+#[cfg(loom)]
+mod stand_in {
+    use super::{Duration, Found, Own, Scheduler, Sources};
+    use crate::sync::{Condvar, Mutex};
+    use std::io;
+    use std::sync::Arc;
+
+    pub(crate) struct Reactor {
+        is_open: std::sync::atomic::AtomicBool,
+        is_woken: Mutex<bool>,
+        changed: Condvar,
+    }
+
+    impl Default for Reactor {
+        fn default() -> Reactor {
+            Reactor {
+                is_open: false.into(),
+                is_woken: Mutex::new(false),
+                changed: Condvar::new(),
+            }
+        }
+    }
+    impl Reactor {
+        /// Before a model begins.
+        pub(in crate::sched) fn open(&self) {
+            self.is_open
+                .store(true, std::sync::atomic::Ordering::Relaxed);
+        }
+        pub(in crate::sched) fn is_open(&self) -> bool {
+            self.is_open.load(std::sync::atomic::Ordering::Relaxed)
+        }
+        pub(in crate::sched) fn is_awaited(&self) -> bool {
+            false
+        }
+        pub(in crate::sched) fn wake(&self) {
+            *self.is_woken.lock() = true;
+            self.changed.notify_all();
+        }
+        pub(in crate::sched) fn poll(&self, _: Option<Duration>, _: &mut Vec<Found>) {
+            let mut is_woken = self.is_woken.lock();
+            while !*is_woken {
+                self.changed.wait(&mut is_woken);
+            }
+            *is_woken = false;
+        }
+    }
+    impl Scheduler {
+        pub(crate) fn sources(&self) -> io::Result<Arc<Sources>> {
+            Err(io::ErrorKind::Unsupported.into())
+        }
+        pub(in crate::sched) fn take_found(self: &Arc<Self>, own: &mut Own) {
+            own.found.clear();
+        }
+        pub(crate) fn look_at_system(self: &Arc<Self>, _: &mut Own) {}
+    }
+    impl Sources {
+        pub(crate) fn for_models() -> Arc<Sources> {
+            Arc::new(Sources {
+                table: super::Mutex::default(),
+                waiting: crate::sync::AtomicUsize::new(0),
+            })
+        }
     }
 }
