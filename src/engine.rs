@@ -16,7 +16,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI32};
 
 pub use heddle_vm::io::Policy as BlockingPolicy;
-pub use heddle_vm::thread::{Outside, Schedule, ScheduleTrace, Stress, Threadlets};
+pub use heddle_vm::thread::{Outside, Schedule, ScheduleTrace, Stress, Threadlets, TracePinned};
 
 /// How an [`Engine`] is made.
 ///
@@ -75,6 +75,11 @@ impl EngineBuilder {
     /// When threadlets become tasks of their own; when they wait, unless set. For tests of code that runs in two ways.
     pub fn threadlets(mut self, mode: Threadlets) -> EngineBuilder {
         self.options.threadlets = mode;
+        self
+    }
+    /// Shows, on standard error, the stack of each task that waits while a function of the host lies below it.
+    pub fn trace_pinned(mut self, how: TracePinned) -> EngineBuilder {
+        self.options.trace_pinned = how;
         self
     }
     /// The most OS threads that make blocking calls under [`BlockingPolicy::Offload`]. 64 unless set; they start when they are needed and end when they are not.

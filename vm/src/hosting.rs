@@ -11,6 +11,7 @@ use crate::types::ErrorKind;
 use crate::value::Value;
 use parking_lot::Mutex;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// A function of the host, with the texts that its definition refers to.
 pub(crate) struct HostFunction {
@@ -20,16 +21,44 @@ pub(crate) struct HostFunction {
     _texts: Vec<Box<str>>,
 }
 
-/// A value that a host keeps alive. It belongs to the thread that made it.
+/// A value that a host keeps alive. It belongs to the thread of the language that made it, whichever carrier runs that.
 #[derive(Debug)]
 pub struct Held {
+    thread: u64,
     index: usize,
-    dropped: Arc<Mutex<Vec<usize>>>,
+    dropped: Arc<Dropped>,
+}
+
+/// What hosts have dropped since, by the number of the thread whose it is: only that can take it out of its table.
+#[derive(Debug, Default)]
+pub(crate) struct Dropped {
+    entries: Mutex<Vec<(u64, usize)>>,
+    has_any: AtomicBool,
+}
+
+impl Dropped {
+    /// Those of one thread.
+    pub(crate) fn take(&self, thread: u64) -> Vec<usize> {
+        let mut taken = Vec::new();
+        if self.has_any.load(Ordering::Relaxed) {
+            let mut entries = self.entries.lock();
+            entries.retain(|&(of, index)| {
+                if of == thread {
+                    taken.push(index);
+                }
+                of != thread
+            });
+            self.has_any.store(!entries.is_empty(), Ordering::Relaxed);
+        }
+        taken
+    }
 }
 
 impl Drop for Held {
     fn drop(&mut self) {
-        self.dropped.lock().push(self.index);
+        let mut entries = self.dropped.entries.lock();
+        entries.push((self.thread, self.index));
+        self.dropped.has_any.store(true, Ordering::Relaxed);
     }
 }
 
@@ -113,18 +142,22 @@ impl Thread {
     }
     /// Keeps a value alive as long as what is returned.
     pub fn hold(&mut self, value: Value) -> Held {
-        let dropped = std::mem::take(&mut *self.dropped_handles.lock());
-        for index in dropped {
+        let thread = self.block.id;
+        let dropped = self.scheduler.dropped.clone();
+        for index in dropped.take(thread) {
             self.free_handle(index);
         }
         Held {
+            thread,
             index: self.new_handle(value),
-            dropped: self.dropped_handles.clone(),
+            dropped,
         }
     }
     /// The value that is kept, if this thread keeps it.
     pub fn held(&self, held: &Held) -> Option<Value> {
-        Arc::ptr_eq(&held.dropped, &self.dropped_handles).then(|| self.handle(held.index))
+        let is_own =
+            Arc::ptr_eq(&held.dropped, &self.scheduler.dropped) && held.thread == self.block.id;
+        is_own.then(|| self.handle(held.index))
     }
     /// Throws a `LimitError`: there is no room for what the host wants to make.
     pub fn throw_no_room(&mut self) -> Trap {

@@ -171,6 +171,21 @@ impl Signal {
             .compare_exchange(RUNNING, IDLE, release, Ordering::Relaxed)
             .is_ok()
     }
+    /// Takes a thread that nobody runs, when the program ends and queues do not matter any more. `false`: somebody runs it.
+    #[must_use]
+    pub(crate) fn seize(&self) -> bool {
+        let word = self.word.load(Ordering::Relaxed);
+        word & STATE != RUNNING
+            && self
+                .word
+                .compare_exchange(
+                    word,
+                    word & !STATE | RUNNING,
+                    Ordering::AcqRel,
+                    Ordering::Relaxed,
+                )
+                .is_ok()
+    }
     /// Takes a thread that is idle, to look at its parts: `finish` lets go of it. `false`: it is not idle.
     #[must_use]
     pub(crate) fn hold(&self) -> bool {

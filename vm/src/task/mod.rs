@@ -122,6 +122,8 @@ pub(crate) mod flag {
     pub(crate) const HAS_THREADLETS: u16 = 1 << 12;
     /// A threadlet that is to be split off at the first call that may wait.
     pub(crate) const SPLITS_EARLY: u16 = 1 << 13;
+    /// It waits below a native frame: it can go on only on `More::carrier`, and keeps its run stack.
+    pub(crate) const IS_PINNED: u16 = 1 << 14;
 }
 
 /// A line of execution within a thread.
@@ -183,6 +185,8 @@ pub(crate) struct More {
     pub(crate) boundary: usize,
     /// Of a task that was left with threadlets under way: the identity of the innermost.
     pub(crate) identity: *mut Task,
+    /// Of a pinned one: its carrier.
+    pub(crate) carrier: usize,
 }
 
 /// A call of a native that waits in the middle of it.
@@ -211,6 +215,7 @@ impl Default for More {
             native: None,
             boundary: 0,
             identity: std::ptr::null_mut(),
+            carrier: 0,
         }
     }
 }

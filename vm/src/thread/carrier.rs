@@ -45,6 +45,17 @@ unsafe fn copy_slots(from: *const Value, to: *mut Value, count: usize) {
     }
 }
 
+/// How a thread's turn ended.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Turn {
+    /// It has nothing to run, or the program ends.
+    Over,
+    /// Others wait.
+    Spent,
+    /// Another carrier has it.
+    HandedOver,
+}
+
 /// What every carrier's machine is made by.
 pub(crate) struct Settings {
     pub(crate) memory: usize,
@@ -59,6 +70,7 @@ pub(crate) struct Settings {
     pub(crate) carriers: usize,
     pub(crate) max_workers: usize,
     pub(crate) threadlets: super::Threadlets,
+    pub(crate) trace_pinned: super::TracePinned,
 }
 
 /// Why the program ends at once.
@@ -262,7 +274,7 @@ impl Thread {
                     scheduler.end_program(Ended::Interrupted);
                 }
                 Next::Called => {}
-                Next::Done | Next::Stop => return deadlock,
+                Next::Done | Next::Stop => return deadlock.or(self.pinned_deadlock.take()),
             }
         }
     }
@@ -381,12 +393,17 @@ impl Thread {
             self.start_slice();
         }
         loop {
-            let is_spent = self.run_tasks();
-            if self.scheduler.is_stopping() {
-                self.park_thread();
+            let turn = self.run_tasks();
+            if turn == Turn::HandedOver {
                 return;
             }
-            if is_spent {
+            if self.scheduler.is_stopping() {
+                self.park_thread();
+                // A carrier to which one of its tasks is pinned waits for that.
+                block.signal.requeue();
+                return;
+            }
+            if turn == Turn::Spent {
                 return self.unmount_spent();
             }
             if self.parts.tasks.is_empty() {
@@ -418,16 +435,19 @@ impl Thread {
         }
     }
 
-    /// Runs the mounted thread's tasks until none is ready (false), the slice is used up and others wait (true), or the program ends.
-    fn run_tasks(&mut self) -> bool {
+    /// Runs the mounted thread's tasks until none is ready, the slice is used up and others wait, or the program ends.
+    fn run_tasks(&mut self) -> Turn {
         loop {
             if self.scheduler.is_disturbed() {
-                return !self.scheduler.is_stopping();
+                return match self.scheduler.is_stopping() {
+                    true => Turn::Over,
+                    false => Turn::Spent,
+                };
             }
             if self.block.signal.has_news() {
                 self.take_news();
                 if self.goes_home {
-                    return true;
+                    return Turn::Spent;
                 }
             }
             self.turn = self.turn.wrapping_add(1);
@@ -438,8 +458,12 @@ impl Thread {
                 }
             }
             let Some(task) = self.parts.ready.pop_front() else {
-                return false;
+                return Turn::Over;
             };
+            if self.is_pinned_elsewhere(task) {
+                self.hand_over(task);
+                return Turn::HandedOver;
+            }
             self.mount(task);
             self.begin_stretch();
             let exit = self.run_mounted();
@@ -450,14 +474,14 @@ impl Thread {
                     || self.scheduler.is_paused()
                     || self.is_called_off())
             {
-                return true;
+                return Turn::Spent;
             }
         }
     }
 
     /// Takes what came for the mounted thread: woken tasks, requests.
     #[inline(never)]
-    fn take_news(&mut self) {
+    pub(super) fn take_news(&mut self) {
         let inbox = self.block.signal.take_inbox();
         self.parts.ready.append(inbox);
         if self.block.signal.has_requests() {
@@ -557,6 +581,8 @@ impl Thread {
             false => value,
         };
         let memory_limit = self.memory_limit;
+        // Its table goes.
+        drop(self.scheduler.dropped.take(block.id));
         self.park_thread();
         // The run stack may hold values of its heap.
         self.clear_run_stack();
@@ -708,7 +734,7 @@ impl Thread {
     // --- tasks
 
     /// Takes a task's machine state: its registers go to the run stack, or its own stack becomes that.
-    fn mount(&mut self, task: *mut Task) {
+    pub(super) fn mount(&mut self, task: *mut Task) {
         self.parts.tasks.touch(task);
         self.current = task;
         self.identity = task;
@@ -917,7 +943,7 @@ impl Thread {
     }
 
     /// Puts the machine state back and acts on why the task was left.
-    fn unmount(&mut self, exit: Exit) {
+    pub(super) fn unmount(&mut self, exit: Exit) {
         let task = std::mem::replace(&mut self.current, std::ptr::null_mut());
         let identity = std::mem::replace(&mut self.identity, std::ptr::null_mut());
         let boundary = std::mem::take(&mut self.boundary);
@@ -1018,7 +1044,7 @@ impl Thread {
             let used = base + live;
             (*task).live = live as u16;
             self.base = std::ptr::null_mut();
-            if used * 2 <= self.stack.capacity {
+            if used * 2 <= self.stack.capacity && !(*task).is(flag::IS_PINNED) {
                 Task::make_room(task, used);
                 copy_slots(self.stack.start, (*task).start, used);
             } else {

@@ -10,6 +10,7 @@ mod cross;
 mod leaks;
 mod liveness;
 mod operand;
+mod pin;
 pub(crate) mod report;
 mod runtime;
 mod start;
@@ -24,6 +25,7 @@ pub use runtime::RUNTIME;
 pub(crate) use wait::thread_of;
 
 pub use crate::sched::host::{TaskInfo, Waker};
+pub use pin::TracePinned;
 pub use stay::Idled;
 pub use threadlet::Threadlets;
 
@@ -43,7 +45,6 @@ use crate::stretch::Stretches;
 use crate::task::{ReadyQueue, Stack, Task, TaskList, TaskPool, flag};
 use crate::types::{ErrorKind, Shape, Sym, TypeInfo};
 use crate::value::Value;
-use parking_lot::Mutex;
 use std::any::Any;
 use std::collections::HashMap;
 use std::io::Write;
@@ -105,6 +106,8 @@ pub struct Options {
     pub max_carriers: usize,
     /// When threadlets become tasks of their own.
     pub threadlets: Threadlets,
+    /// Whether it is shown when a task waits while it is pinned.
+    pub trace_pinned: TracePinned,
     /// What becomes of blocking calls.
     pub blocking: crate::io::Policy,
     /// The most OS threads that make blocking calls for parked tasks.
@@ -130,6 +133,7 @@ impl Default for Options {
             script_args: Vec::new(),
             max_carriers: DEFAULT_MAX_CARRIERS,
             threadlets: Threadlets::default(),
+            trace_pinned: TracePinned::default(),
             blocking: crate::io::Policy::default(),
             max_workers: crate::sched::DEFAULT_MAX_WORKERS,
             on_many_tasks: None,
@@ -237,14 +241,14 @@ pub struct Thread {
     depth_limit: usize,
     stress_ticks: usize,
     memory_limit: usize,
-    /// Handles that hosts have dropped since; see `Held`.
-    pub(crate) dropped_handles: Arc<Mutex<Vec<usize>>>,
     hopper: Option<crate::task::Hopper>,
     member_entries: Box<[crate::cache::Entry]>,
     /// Constants for strings of symbols, made when first needed.
     symbol_values: HashMap<Sym, Value>,
     /// The mounted thread is the host's, which wants it.
     goes_home: bool,
+    /// Every task waited while the host's carrier was pinned: the report.
+    pinned_deadlock: Option<String>,
     /// Everything was stopped while a host that stays asked for something else.
     pending_end: Option<Failure>,
 }
@@ -551,6 +555,7 @@ impl Thread {
             carriers,
             max_workers: options.max_workers.max(1),
             threadlets: options.threadlets,
+            trace_pinned: options.trace_pinned,
         };
         let max_carriers = match options.schedule {
             Schedule::Ordinary => options.max_carriers.max(carriers),
@@ -647,10 +652,10 @@ impl Thread {
             depth_limit: settings.depth,
             stress_ticks: 0,
             memory_limit: settings.memory,
-            dropped_handles: Arc::default(),
             hopper: None,
             symbol_values: HashMap::new(),
             goes_home: false,
+            pinned_deadlock: None,
             pending_end: None,
             scheduler: scheduler.clone(),
             is_host: false,
@@ -1525,9 +1530,16 @@ impl Thread {
             Ok(()) => interp::run(self),
             Err(trap) => self.handle_trap(trap).unwrap_or_else(|| interp::run(self)),
         };
-        // Pinned: a `yield` goes on at once.
-        while matches!(exit, Exit::Yielded | Exit::Preempted) {
-            exit = interp::run(self);
+        loop {
+            // Pinned: the end of a slice is not the end of its turn.
+            exit = match exit {
+                Exit::Preempted => interp::run(self),
+                Exit::Yielded | Exit::Parked => match self.wait_pinned(exit) {
+                    Some(exit) => exit,
+                    None => interp::run(self),
+                },
+                _ => break,
+            };
         }
         self.nesting -= 1;
         self.nested_slot = saved_nested;
@@ -1538,11 +1550,6 @@ impl Thread {
         match exit {
             Exit::Returned => Ok(self.result),
             Exit::Ended => Err(Trap::Exit),
-            Exit::Parked => {
-                self.abandon_wait();
-                let message = "a function that the host calls back cannot wait for a task";
-                Err(self.throw_new(ErrorKind::Blocking, message))
-            }
             _ => Err(Trap::Throw),
         }
     }

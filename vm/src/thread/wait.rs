@@ -127,11 +127,6 @@ impl Thread {
     /// The running task is about to wait; its waiters are linked after this, under the locks of what it waits for.
     #[inline]
     pub(crate) fn begin_wait(&mut self, wait: Wait) -> Result<(), Trap> {
-        if self.nesting > 0 && !self.can_split() {
-            // The error is made when the native has left (`handle_trap`): callers hold the lock of what they would wait for, and to make it may collect, which drops objects,
-            // whose ends take locks.
-            return Err(Trap::Suspend);
-        }
         let task = self.task();
         task.wait = wait;
         task.claim.begin();
@@ -187,7 +182,7 @@ impl Thread {
     /// The mounted task was woken: what it gets. `Some`: it ends.
     pub(crate) fn finish_wait(&mut self) -> Option<Exit> {
         // SAFETY: it was claimed and handed over; what it waited for is in its registers.
-        let (wait, claimed) = unsafe { end_wait(self.current) };
+        let (wait, claimed) = unsafe { end_wait(self.identity) };
         let task = self.task();
         let dest = task.wait_dest as usize;
         let mut operand = Value::NIL;

@@ -43,6 +43,8 @@ fn scheduler(carriers: usize) -> (Arc<Scheduler>, Own) {
         on_shrunk: None,
         carriers,
         max_workers: 1,
+        threadlets: crate::thread::Threadlets::Inline,
+        trace_pinned: crate::thread::TracePinned::No,
     };
     let output = Box::new(std::io::sink());
     let made = Scheduler::new(
