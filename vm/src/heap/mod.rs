@@ -66,6 +66,7 @@ mod verify;
 
 pub use bundle::{FreezeError, SharedArena, SharedRef};
 pub use copy::CopyError;
+pub(crate) use graph::any_object;
 pub use graph::{GraphError, Step};
 pub use hosts::HostTable;
 

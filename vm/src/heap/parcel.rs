@@ -108,7 +108,7 @@ impl Heap {
     }
 
     /// Takes all over that another heap has; it comes back if that would be too much.
-    fn take_over(&mut self, mut other: Heap) -> Result<(), Heap> {
+    pub(super) fn take_over(&mut self, mut other: Heap) -> Result<(), Heap> {
         if self.reserve_all_of(&other).is_err() {
             return Err(other);
         }

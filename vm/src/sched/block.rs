@@ -344,6 +344,8 @@ impl Drop for ThreadBlock {
 }
 
 impl ThreadBlock {
+    /// Inlined, since it is large, and would be copied from place to place.
+    #[inline(always)]
     pub(crate) fn new(
         id: u64,
         parts: Mounted,

@@ -167,7 +167,7 @@ fn task_detach(ctx: &mut Ctx) -> NativeResult {
     }
     ctx.nil()
 }
-fn thread_arg(ctx: &mut Ctx) -> Result<Arc<crate::sched::ThreadBlock>, Trap> {
+fn thread_arg(ctx: &mut Ctx) -> Result<&'static crate::sched::ThreadBlock, Trap> {
     let handle = ctx.arg(0);
     if handle.type_id() != type_id::THREAD {
         return Err(ctx.wrong_type(0, "a Thread"));
@@ -178,13 +178,13 @@ fn thread_detach(ctx: &mut Ctx) -> NativeResult {
     let block = thread_arg(ctx)?;
     // The program ends no earlier than its own thread.
     if block.id != crate::thread::HOST_THREAD {
-        ctx.thread.scheduler.detach(&ctx.thread.own, &block);
+        ctx.thread.scheduler.detach(&ctx.thread.own, block);
     }
     ctx.nil()
 }
 fn thread_tasks(ctx: &mut Ctx) -> NativeResult {
     let block = thread_arg(ctx)?;
-    if Arc::as_ptr(&block) != ctx.thread.block.as_ptr() {
+    if !std::ptr::eq(block, ctx.thread.block.as_ptr()) {
         let message = "the tasks of another thread belong to that and cannot cross";
         return Err(ctx.throw(ErrorKind::Share, message));
     }
@@ -215,7 +215,7 @@ fn thread_request(ctx: &mut Ctx, what: u32) -> NativeResult {
     let block = thread_arg(ctx)?;
     let has_ended = !matches!(block.end.lock().outcome, Outcome::None);
     if !has_ended {
-        ctx.thread.scheduler.request(&ctx.thread.own, &block, what);
+        ctx.thread.scheduler.request(&ctx.thread.own, block, what);
         // If it is this thread, the next safepoint is now.
         ctx.thread.end_slice();
     }
@@ -683,7 +683,7 @@ fn enlist(kind: u8, object: Value, waiter: *mut Waiter) -> bool {
             if !matches!(end.outcome, Outcome::None) {
                 return false;
             }
-            (*waiter).set_owner(Owner::Thread(Arc::as_ptr(&block)), 0);
+            (*waiter).set_owner(Owner::Thread(block), 0);
             end.joiners.push(waiter);
             return true;
         }

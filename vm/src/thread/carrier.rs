@@ -24,23 +24,30 @@ use std::sync::Arc;
 /// Both blocks have so many slots, and do not overlap.
 #[inline(always)]
 unsafe fn copy_slots(from: *const Value, to: *mut Value, count: usize) {
-    const FEW: usize = 24;
+    const FEW: usize = 32;
+    const AT_A_TIME: usize = 4;
+    type Row = [Value; AT_A_TIME];
     // SAFETY: promised by the caller.
     unsafe {
+        let copy_row = |i: usize| {
+            let row = from.add(i).cast::<Row>().read_unaligned();
+            to.add(i).cast::<Row>().write_unaligned(row);
+        };
         if count > FEW {
             std::ptr::copy_nonoverlapping(from, to, count);
-            return;
-        }
-        // Two at a time.
-        let mut i = 0;
-        while i + 2 <= count {
-            to.add(i)
-                .cast::<[Value; 2]>()
-                .write_unaligned(from.add(i).cast::<[Value; 2]>().read_unaligned());
-            i += 2;
-        }
-        if i < count {
-            to.add(i).write(from.add(i).read());
+        } else if count >= AT_A_TIME {
+            let last = count - AT_A_TIME;
+            let mut i = 0;
+            while i < last {
+                copy_row(i);
+                i += AT_A_TIME;
+            }
+            // Some of these for the second time.
+            copy_row(last);
+        } else {
+            for i in 0..count {
+                to.add(i).write(from.add(i).read());
+            }
         }
     }
 }
@@ -121,6 +128,7 @@ impl Carrier {
 
 impl Mounted {
     /// Of a thread without tasks.
+    #[inline(always)]
     pub(crate) fn new(memory: usize) -> Mounted {
         let mut parts = Parts::default();
         parts.has_heap = true;
@@ -495,10 +503,8 @@ impl Thread {
 
     /// Acts on what others asked of the mounted thread.
     pub(crate) fn take_requests(&mut self) {
-        if self.has_bare_threadlet() {
-            // They are asked, too.
-            self.make_identities();
-        }
+        // Threadlets are asked, too.
+        self.make_all_identities();
         let requests = self.block.signal.take_requests();
         if requests & KILL != 0 {
             self.parts.stopped = Stopped::Killed;
@@ -584,8 +590,7 @@ impl Thread {
         // Its table goes.
         drop(self.scheduler.dropped.take(block.id));
         self.park_thread();
-        // The run stack may hold values of its heap.
-        self.clear_run_stack();
+        // The run stack may hold values of its heap: whoever is mounted next clears it.
         self.stack_owner = 0;
         // SAFETY: still ours: the state is running.
         let mounted = unsafe { &mut *block.parts.get_mut() };
@@ -826,14 +831,18 @@ impl Thread {
         }
     }
 
-    /// Runs the mounted task until it ends, waits or yields.
-    fn run_mounted(&mut self) -> Exit {
+    /// What the mounted task does before it goes on in its code: it gets what it waited for, or ends, or begins. `Some`: it does not go on.
+    #[inline(never)]
+    fn begin_run(&mut self) -> Option<Exit> {
         // SAFETY: the mounted task.
         let task = unsafe { &mut *self.current };
         if task.wait != Wait::None {
             let wait = task.wait;
+            if self.finish_plain_wait() {
+                return None;
+            }
             if let Some(exit) = self.finish_wait() {
-                return exit;
+                return Some(exit);
             }
             // It was killed after somebody had woken it: it gets what it was given, and does not go on; but with what has to be given back it goes on
             // to the next safepoint, so that it can defer that.
@@ -843,13 +852,13 @@ impl Thread {
             if is_killed && !owes && !self.is_killing && !self.is_in_deferred() {
                 self.begin_kill();
                 if let Some(exit) = self.unwind() {
-                    return exit;
+                    return Some(exit);
                 }
             }
         } else if task.is(flag::IS_KILLED) && !task.is(flag::IS_DYING) && !self.is_in_deferred() {
             self.begin_kill();
             if let Some(exit) = self.unwind() {
-                return exit;
+                return Some(exit);
             }
         } else if task.is(flag::CANCEL_PENDING)
             && (task.is(flag::IS_NEW) || task.is(flag::HAS_YIELDED))
@@ -858,16 +867,31 @@ impl Thread {
             task.clear(flag::CANCEL_PENDING | flag::IS_NEW | flag::HAS_YIELDED);
             let trap = self.throw_cancelled();
             if let Some(exit) = self.handle_trap(trap) {
-                return exit;
+                return Some(exit);
             }
         } else if task.take(flag::IS_NEW) {
             // The stub's frame is on top: call what its window holds.
             let argc = task.live as usize - 2;
+            if self.call_plain_closure(0, argc, 0) {
+                return None;
+            }
             if let Err(trap) = self.call_window(0, argc, 0, &[])
                 && let Some(exit) = self.handle_trap(trap)
             {
-                return exit;
+                return Some(exit);
             }
+        }
+        None
+    }
+
+    /// Runs the mounted task until it ends, waits or yields.
+    fn run_mounted(&mut self) -> Exit {
+        // SAFETY: the mounted task.
+        let task = unsafe { &*self.current };
+        let stands_in_code = task.wait == Wait::None
+            && !task.is(flag::IS_KILLED | flag::CANCEL_PENDING | flag::IS_NEW);
+        if !stands_in_code && let Some(exit) = self.begin_run() {
+            return exit;
         }
         loop {
             let exit = if self.stress == Stress::Suspend {

@@ -313,8 +313,8 @@ impl Thread {
     }
 
     /// What `.state` says of a thread.
-    pub(crate) fn thread_state(&mut self, block: &Arc<ThreadBlock>) -> String {
-        if Arc::as_ptr(block) == self.block.as_ptr() {
+    pub(crate) fn thread_state(&mut self, block: &ThreadBlock) -> String {
+        if std::ptr::eq(block, self.block.as_ptr()) {
             return "running".into();
         }
         if let Some(name) = block.end_name() {
@@ -331,7 +331,7 @@ impl Thread {
         if !block.signal.finish() {
             // Something came meanwhile.
             block.signal.requeue();
-            self.scheduler.enqueue_woken(&self.own, Arc::as_ptr(block));
+            self.scheduler.enqueue_woken(&self.own, block);
         }
         match name {
             Some(name) => format!("waiting for {name}"),

@@ -206,6 +206,17 @@ impl Thread {
         Ok(handle)
     }
 
+    /// Frees a new task that nothing leads to; its window holds messages in these slots.
+    #[cold]
+    fn abandon(task: *mut Task, window: *mut Value, messages: std::ops::Range<usize>) {
+        for i in messages {
+            // SAFETY: put there by `Message::into_bits`, and not taken.
+            drop(unsafe { Message::from_bits((*window.add(i)).bits()) });
+        }
+        // SAFETY: nothing leads to it.
+        unsafe { TaskPool::free(task) };
+    }
+
     /// `thread` of the call in window `at`: gives the handle. Bit i of `copy_mask`: argument i is copied, the others must be immutable.
     pub(crate) fn spawn_thread(
         &mut self,
@@ -225,36 +236,50 @@ impl Thread {
         }
         self.started = self.started.wrapping_add(1);
         let function = self.share(self.reg(at), "the function")?;
-        let mut messages: Vec<Message> = Vec::with_capacity(argc);
+        let site = self.site();
+        // What is under way lies where the call's arguments will be.
+        let task = self.new_task(self.reg(at), std::iter::repeat_n(Value::NIL, argc), site);
+        // SAFETY: the new task's window.
+        let window = unsafe { (*task).start.add(STUB_SLOTS + WINDOW_SLOTS) };
         for i in 0..argc {
             let arg = self.reg(at + WINDOW_SLOTS + i);
             let message = if copy_mask >> i & 1 == 1 {
-                self.share_copy(arg, &format!("argument {}", i + 1))?
+                self.share_copy(arg, &format!("argument {}", i + 1))
             } else if arg.is_local() {
-                self.share(arg, &format!("argument {}", i + 1))?
+                self.share(arg, &format!("argument {}", i + 1))
             } else {
-                Message::shared(arg)
+                Ok(Message::shared(arg))
             };
-            messages.push(message);
-        }
-        let mut mounted = Mounted::new(self.scheduler.settings.memory);
-        let Ok(function) = function.deliver(mounted.heap()) else {
-            return Err(self.throw_limit());
-        };
-        let site = self.site();
-        let task = self.new_task(function, std::iter::repeat_n(Value::NIL, argc), site);
-        for (i, message) in messages.into_iter().enumerate() {
-            match message.deliver(mounted.heap()) {
-                // SAFETY: the new task's window.
-                Ok(value) => unsafe {
-                    *(*task).start.add(STUB_SLOTS + WINDOW_SLOTS + i) = value;
-                },
-                Err(_) => {
-                    // SAFETY: nothing leads to it.
-                    unsafe { TaskPool::free(task) };
-                    return Err(self.throw_limit());
+            match message {
+                // SAFETY: a slot of the window.
+                Ok(message) => unsafe { *window.add(i) = Value::from_bits(message.into_bits()) },
+                Err(trap) => {
+                    Self::abandon(task, window, 0..i);
+                    return Err(trap);
                 }
             }
+        }
+        let mut mounted = Mounted::new(self.scheduler.settings.memory);
+        let heap = mounted.heap();
+        let mut delivered = function.deliver(heap);
+        // SAFETY: the window's slots hold messages, each of which is taken once; what was delivered is put in its place.
+        unsafe {
+            if let Ok(function) = delivered {
+                *(*task).start.add(STUB_SLOTS) = function;
+                for i in 0..argc {
+                    delivered = Message::from_bits((*window.add(i)).bits()).deliver(heap);
+                    let Ok(arg) = delivered else {
+                        Self::abandon(task, window, i + 1..argc);
+                        break;
+                    };
+                    *window.add(i) = arg;
+                }
+            } else {
+                Self::abandon(task, window, 0..argc);
+            }
+        }
+        if delivered.is_err() {
+            return Err(self.throw_limit());
         }
         // SAFETY: the innermost task that there is: a threadlet without one inherits from it.
         let starter = unsafe { &*self.identity };
@@ -274,13 +299,15 @@ impl Thread {
         mounted.parts.tasks.add(task);
         mounted.parts.ready.push_back(task);
         let id = self.scheduler.new_thread_id();
-        let block = Arc::new(ThreadBlock::new(
-            id,
-            mounted,
-            Self::name_of(name),
-            scope,
-            site,
-        ));
+        // Written where it will lie: it is large.
+        let block = Arc::<ThreadBlock>::new_uninit();
+        let place = Arc::as_ptr(&block).cast_mut().cast::<ThreadBlock>();
+        let name = Self::name_of(name);
+        // SAFETY: nobody else knows the memory yet.
+        let block = unsafe {
+            place.write(ThreadBlock::new(id, mounted, name, scope, site));
+            block.assume_init()
+        };
         // SAFETY: nobody else knows the task yet.
         unsafe { (*task).block = Arc::as_ptr(&block) };
         let handle = if is_wanted {

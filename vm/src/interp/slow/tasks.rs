@@ -89,7 +89,7 @@ impl Thread {
                 Some(name) => name.to_string(),
                 None => return Some(Value::NIL),
             },
-            "state" => self.thread_state(&block),
+            "state" => self.thread_state(block),
             _ => return None,
         };
         Some(self.text_value(&text))
