@@ -383,6 +383,11 @@ impl Heap {
         }
         self.reserve_shared_exactly(bytes)
     }
+    /// The last `reserve_shared` failed.
+    #[inline]
+    pub(crate) fn has_refused(&self) -> bool {
+        self.has_refused
+    }
     /// Whether the limit is far: at most what a collection copies is estimated, and that generously.
     #[inline]
     fn has_ample_room(&self, bytes: usize) -> bool {

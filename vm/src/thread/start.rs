@@ -16,7 +16,7 @@ use crate::value::{TAG_INT, Value};
 use std::sync::Arc;
 
 /// There must be room for so much before a task or a thread is started; what it takes is counted then.
-const TASK_BYTES: usize = size_of::<Task>() + 256;
+pub(super) const TASK_BYTES: usize = size_of::<Task>() + 256;
 const THREAD_BYTES: usize = size_of::<ThreadBlock>() + TASK_BYTES + 512;
 /// The threads are counted once in so many starts of a carrier.
 const COUNT_EVERY: u32 = 64;
