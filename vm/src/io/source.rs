@@ -290,7 +290,7 @@ impl<'c> Ctx<'c> {
 #[cfg(loom)]
 pub(crate) mod model {
     use super::*;
-    use crate::sync::{AtomicU32, Ordering};
+    use crate::sync::Mutex;
 
     /// One that has nothing to read.
     pub(crate) fn source() -> ObjectState {
@@ -302,15 +302,15 @@ pub(crate) mod model {
             _ => unreachable!("a source's state"),
         }
     }
-    /// As `Ctx::try_io` for a call that takes what `data` holds: `false`: the task waits.
+    /// As `Ctx::try_io` for a call that takes what the system holds: `false`: the task waits.
     pub(crate) fn read(
         object: &SharedObject,
-        data: &AtomicU32,
+        data: &Mutex<bool>,
         waits: impl Fn(&mut WaitList),
     ) -> bool {
         loop {
             if let Some(told) = with_state(object, |s| s.before_call(Direction::Read)) {
-                if data.swap(0, Ordering::Relaxed) > 0 {
+                if std::mem::take(&mut *data.lock()) {
                     return true;
                 }
                 with_state(object, |s| s.after_call(Direction::Read, told));
