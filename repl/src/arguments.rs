@@ -52,7 +52,7 @@ pub(crate) struct Settings {
     carriers: Option<usize>,
     max_carriers: Option<usize>,
     blocking: Policy,
-    threadlets: Threadlets,
+    threadlets: Option<Threadlets>,
     trace_pinned: TracePinned,
     max_workers: Option<usize>,
     schedule: Schedule,
@@ -70,7 +70,7 @@ impl Settings {
             .stress(self.stress)
             .schedule(self.schedule)
             .blocking(self.blocking)
-            .threadlets(self.threadlets)
+            .threadlets(self.threadlets.unwrap_or_default())
             .trace_pinned(self.trace_pinned)
             .trace_safepoints(self.trace_safepoints);
         if let Some(bytes) = self.memory {
@@ -94,8 +94,15 @@ impl Settings {
         builder
     }
     pub(crate) fn with_seed(self, seed: u64) -> Settings {
+        // A third of the seeds each: code behind threadlets must be right in all ways.
+        let threadlets = match seed % 3 {
+            0 => Threadlets::Random(seed),
+            1 => Threadlets::Inline,
+            _ => Threadlets::Split,
+        };
         Settings {
             schedule: Schedule::Seed(seed),
+            threadlets: self.threadlets.or(Some(threadlets)),
             ..self
         }
     }
@@ -149,7 +156,7 @@ fn read_from(arguments: Vec<OsString>) -> Result<Command, clap::Error> {
         carriers: sub.get_one("carriers").copied(),
         max_carriers: sub.get_one("carriers-max").copied(),
         blocking: sub.get_one("blocking").copied().unwrap_or_default(),
-        threadlets: sub.get_one("threadlets").copied().unwrap_or_default(),
+        threadlets: sub.get_one("threadlets").copied(),
         trace_pinned: sub.get_one("trace-pinned").copied().unwrap_or_default(),
         max_workers: sub.get_one("offload-max").copied(),
         schedule: sub.get_one("schedule").copied().unwrap_or_default(),
