@@ -8,10 +8,10 @@
 //!
 //! Contract: the value is alive; nothing is collected meanwhile.
 
+use super::collect::Generations;
 use super::graph::{Graph, GraphError, PIECE_VALUES, Target, Visit, has_object};
 use super::large::LargeSpace;
-use super::old::OldSpace;
-use super::{Heap, MAX_SMALL_BYTES, NeedsCollection};
+use super::{Heap, Inner, MAX_SMALL_BYTES, NeedsCollection};
 use crate::object::trace::is_leaf;
 use crate::object::*;
 use crate::value::Value;
@@ -30,6 +30,19 @@ impl Heap {
         }
         let mut graph = Graph::new();
         graph.walk(value, visit_mutable)?;
+        self.copy_of_graph(value, graph)
+    }
+    /// As `deep_copy`, if that takes no long time. `None`: it takes steps.
+    pub(crate) fn copy_few(&mut self, value: Value) -> Result<Option<Value>, CopyError> {
+        if !value.is_object() {
+            return Ok(Some(value));
+        }
+        match Graph::of_few(value, visit_mutable)? {
+            Some(graph) => self.copy_of_graph(value, graph).map(Some),
+            None => Ok(None),
+        }
+    }
+    fn copy_of_graph(&mut self, value: Value, mut graph: Graph) -> Result<Value, CopyError> {
         if graph.len() == 0 {
             return Ok(value);
         }
@@ -146,15 +159,9 @@ impl Heap {
             if graph.bytes > OLD_PARCEL_BYTES {
                 self.use_generations();
                 let inner = self.inner();
-                let generations = inner.generations.as_deref_mut().expect("made above");
-                let mut target = Old {
-                    space: &mut generations.space,
-                    large: &mut inner.large,
-                    small_bytes: 0,
-                };
+                let mut target = Old::new(inner);
                 let copy = graph.copy(&mut target, replaces, keeps);
-                let small_bytes = target.small_bytes;
-                generations.small_bytes += small_bytes;
+                target.end();
                 copy
             } else {
                 if graph.small_bytes > super::nursery::FIRST_CHUNK_BYTES {
@@ -182,7 +189,7 @@ pub(super) fn movable_graph(value: Value) -> Result<Graph, CopyError> {
 }
 
 /// Takes what is, or leads to, something mutable.
-fn visit_mutable(value: Value, is_key: bool) -> Visit {
+pub(super) fn visit_mutable(value: Value, is_key: bool) -> Visit {
     let object = value.as_object();
     // SAFETY: the value is alive.
     let (kind, aux) = unsafe { ((*object).kind, (*object).aux) };
@@ -224,10 +231,25 @@ impl Target for Young<'_> {
 }
 
 /// Copies are old at once; all of them, so that none refers to a young object.
-struct Old<'heap> {
-    space: &'heap mut OldSpace,
+pub(super) struct Old<'heap> {
+    generations: &'heap mut Generations,
     large: &'heap mut LargeSpace,
     small_bytes: usize,
+}
+
+impl<'heap> Old<'heap> {
+    /// Into the old space, which there is.
+    pub(super) fn new(inner: &'heap mut Inner) -> Old<'heap> {
+        Old {
+            generations: inner.generations.as_deref_mut().expect("there is one"),
+            large: &mut inner.large,
+            small_bytes: 0,
+        }
+    }
+    /// What was copied counts.
+    pub(super) fn end(self) {
+        self.generations.small_bytes += self.small_bytes;
+    }
 }
 
 impl Target for Old<'_> {
@@ -238,7 +260,7 @@ impl Target for Old<'_> {
             return (object, FLAG_OLD | FLAG_BARRIER | FLAG_LARGE);
         }
         self.small_bytes += bytes;
-        (self.space.alloc(bytes), FLAG_OLD | FLAG_BARRIER)
+        (self.generations.space.alloc(bytes), FLAG_OLD | FLAG_BARRIER)
     }
     fn place_buffer(&mut self, bytes: usize) -> (*mut Header, u8) {
         self.place(bytes)
