@@ -56,9 +56,13 @@ impl<'c> Ctx<'c> {
     }
     /// The name of what a module's source offers by this function: `regex.find` for `regex.__find`.
     fn public_name(&self) -> String {
-        self.name().replacen(".__", ".", 1)
+        match self.name() {
+            "__scope_enter" => "scope".into(),
+            "__select" => "select".into(),
+            name => name.replacen(".__", ".", 1),
+        }
     }
-    fn param_name(&self, i: usize) -> &'static str {
+    pub(crate) fn param_name(&self, i: usize) -> &'static str {
         // SAFETY: as in `name`.
         let params = unsafe { (*self.def).params };
         params

@@ -168,6 +168,8 @@ pub(crate) struct More {
     pub(crate) counted: Vec<(usize, usize)>,
     /// The handler or cleanup that it is in since it was cancelled or killed.
     pub(crate) handler: Option<InHandler>,
+    /// Fuel that it has used since it was killed.
+    pub(crate) kill_fuel: u64,
 }
 
 /// A place on a task's stack: a frame that is in a handler's own code.

@@ -1208,6 +1208,7 @@ impl Thread {
             self.is_out_of_fuel = true;
             return Some(Exit::Ended);
         }
+        let spent = (self.slice - self.fuel.max(0)).max(0) as u64;
         self.start_slice();
         if self.heap.is_held() {
             return self.safepoint_of_held();
@@ -1234,7 +1235,9 @@ impl Thread {
             }
             // SAFETY: while the loop runs there is a task.
             let is_killed = unsafe { (*self.current).is(flag::IS_KILLED) };
-            if is_killed && !self.is_killing && !self.is_in_deferred() {
+            if is_killed
+                && (!self.is_killing && !self.is_in_deferred() || self.uses_up_kill_fuel(spent))
+            {
                 // SAFETY: as below.
                 self.pc = unsafe { self.pc.add(1) };
                 self.begin_kill();
