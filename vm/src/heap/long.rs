@@ -113,7 +113,7 @@ impl Heap {
         }
     }
 
-    /// Begins to freeze or copy `value`, an object.
+    /// Begins to freeze or copy `value`, an object, if nothing is in the way that a collection of young objects removes.
     pub(crate) fn begin_long_graph(
         &mut self,
         value: Value,
@@ -121,7 +121,6 @@ impl Heap {
     ) -> Result<(), NeedsCollection> {
         if is_copy && !self.is_settled() {
             self.use_generations();
-            self.collect_wanted = true;
             return Err(NeedsCollection);
         }
         debug_assert!(!self.is_held());

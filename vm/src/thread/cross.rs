@@ -2,7 +2,7 @@
 
 use super::Thread;
 use crate::heap::long::LongStep;
-use crate::heap::{GraphError, NeedsCollection, Step};
+use crate::heap::{GraphError, Step};
 use crate::interp::Exit;
 use crate::native::Trap;
 use crate::object::Kind;
@@ -56,8 +56,12 @@ impl Thread {
                 // At the next safepoint.
                 return Ok(None);
             }
-            let begun = self.heap.begin_long_graph(value, is_copy);
-            begun.map_err(|NeedsCollection| Trap::Collect)?;
+            if self.heap.begin_long_graph(value, is_copy).is_err() {
+                // At the next safepoint, which is now.
+                self.heap.collect_wanted = true;
+                self.end_slice();
+                return Ok(None);
+            }
             self.scheduler.held_heaps.fetch_add(1, Ordering::Relaxed);
         }
         let step = self.heap.long_graph_step();
