@@ -13,9 +13,10 @@ use std::collections::{BTreeMap, HashMap};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, AtomicI32};
 
-pub use heddle_vm::thread::{Outside, Schedule, ScheduleTrace, Stress};
+pub use heddle_vm::io::Policy as BlockingPolicy;
+pub use heddle_vm::thread::{Outside, Schedule, ScheduleTrace, Stress, Threadlets};
 
 /// How an [`Engine`] is made.
 ///
@@ -52,6 +53,33 @@ impl EngineBuilder {
     /// uses the one that calls it.
     pub fn carriers(mut self, most: usize) -> EngineBuilder {
         self.options.carriers = most.max(1);
+        self
+    }
+    /// The most OS threads that run threads of scripts, with those that are held by blocking calls under [`BlockingPolicy::Capture`]. 64 unless set.
+    pub fn max_carriers(mut self, most: usize) -> EngineBuilder {
+        self.options.max_carriers = most.max(1);
+        self
+    }
+    /// What becomes of calls that hold an OS thread, as of files, in a program with other tasks. Offloaded unless set.
+    ///
+    /// ```
+    /// use heddle::{BlockingPolicy, Engine};
+    /// let mut engine = Engine::builder().blocking(BlockingPolicy::Error).build();
+    /// let error = engine.run_str("plugin", "import fs\nfs.read(\"/etc/hosts\")").unwrap_err();
+    /// assert_eq!(error.kind(), "BlockingError");
+    /// ```
+    pub fn blocking(mut self, policy: BlockingPolicy) -> EngineBuilder {
+        self.options.blocking = policy;
+        self
+    }
+    /// When threadlets become tasks of their own; when they wait, unless set. For tests of code that runs in two ways.
+    pub fn threadlets(mut self, mode: Threadlets) -> EngineBuilder {
+        self.options.threadlets = mode;
+        self
+    }
+    /// The most OS threads that make blocking calls under [`BlockingPolicy::Offload`]. 64 unless set; they start when they are needed and end when they are not.
+    pub fn max_workers(mut self, most: usize) -> EngineBuilder {
+        self.options.max_workers = most.max(1);
         self
     }
     /// Calls `tell` once, when there are more than 10,000 tasks or threads: a program may want to set its memory up for that.
@@ -449,6 +477,11 @@ impl Engine {
     /// A flag that makes whatever runs throw `Cancelled` soon after it is set; it clears itself. For signal handlers.
     pub fn interrupt_flag(&self) -> Arc<AtomicBool> {
         self.loader.engine.interrupt_flag()
+    }
+    /// The number of a file descriptor to which whoever has set the [`interrupt_flag`](Engine::interrupt_flag) writes, by [`ring`](crate::ring): a script that waits for the network looks at
+    /// nothing else.
+    pub fn interrupt_pipe(&self) -> Arc<AtomicI32> {
+        self.loader.engine.interrupt_pipe()
     }
     /// Detached tasks and threads of what ran last that waited for what nothing can reach, a line for each.
     pub fn leaks_at_exit(&self) -> Vec<String> {

@@ -42,10 +42,14 @@ mod loader;
 mod session;
 
 pub use convert::{FromValue, IntoArgs, IntoValue};
-pub use engine::{Engine, EngineBuilder, Module, Outside, Schedule, ScheduleTrace, Stress};
+pub use engine::{
+    BlockingPolicy, Engine, EngineBuilder, Module, Outside, Schedule, ScheduleTrace, Stress,
+    Threadlets,
+};
 pub use error::{Error, Finding};
 pub use function::{Context, HostFunction, IntoResult};
 pub use handle::Handle;
+pub use heddle_vm::engine::ring;
 pub use session::{Idle, Session, TaskInfo, Waker};
 
 #[cfg(doctest)]

@@ -2,7 +2,7 @@
 
 use clap::builder::{OsStringValueParser, PathBufValueParser};
 use clap::{Arg, ArgAction, ArgMatches};
-use heddle::{EngineBuilder, Outside, Schedule, Stress};
+use heddle::{BlockingPolicy as Policy, EngineBuilder, Outside, Schedule, Stress, Threadlets};
 use std::ffi::{OsStr, OsString};
 use std::io::IsTerminal;
 use std::path::PathBuf;
@@ -48,6 +48,10 @@ pub(crate) struct Settings {
     memory: Option<usize>,
     depth: Option<usize>,
     carriers: Option<usize>,
+    max_carriers: Option<usize>,
+    blocking: Policy,
+    threadlets: Threadlets,
+    max_workers: Option<usize>,
     schedule: Schedule,
     slice: Option<usize>,
     stress: Stress,
@@ -61,6 +65,8 @@ impl Settings {
             .on_many_tasks(crate::memory::many_tasks)
             .stress(self.stress)
             .schedule(self.schedule)
+            .blocking(self.blocking)
+            .threadlets(self.threadlets)
             .trace_safepoints(self.trace_safepoints);
         if let Some(bytes) = self.memory {
             builder = builder.memory_limit(bytes);
@@ -70,6 +76,12 @@ impl Settings {
         }
         if let Some(carriers) = self.carriers {
             builder = builder.carriers(carriers);
+        }
+        if let Some(carriers) = self.max_carriers {
+            builder = builder.max_carriers(carriers);
+        }
+        if let Some(workers) = self.max_workers {
+            builder = builder.max_workers(workers);
         }
         if let Some(fuel) = self.slice {
             builder = builder.slice(fuel);
@@ -130,6 +142,10 @@ fn read_from(arguments: Vec<OsString>) -> Result<Command, clap::Error> {
         memory: sub.get_one("memory").copied(),
         depth: sub.get_one("depth").copied(),
         carriers: sub.get_one("carriers").copied(),
+        max_carriers: sub.get_one("carriers-max").copied(),
+        blocking: sub.get_one("blocking").copied().unwrap_or_default(),
+        threadlets: sub.get_one("threadlets").copied().unwrap_or_default(),
+        max_workers: sub.get_one("offload-max").copied(),
         schedule: sub.get_one("schedule").copied().unwrap_or_default(),
         slice: sub.get_one("slice").copied(),
         stress: sub.get_one("stress").copied().unwrap_or_default(),
@@ -147,9 +163,8 @@ fn plain(mut arguments: Vec<OsString>) -> Vec<OsString> {
     while let Some(argument) = arguments.get(at) {
         let text = argument.to_string_lossy();
         match &*text {
-            "--memory" | "--depth" | "--carriers" | "--schedule" | "--slice" | "--stress" => {
-                at += 2
-            }
+            "--memory" | "--depth" | "--carriers" | "--carriers-max" | "--blocking"
+            | "--offload-max" | "--threadlets" | "--schedule" | "--slice" | "--stress" => at += 2,
             "run" if !has_command => {
                 has_command = true;
                 let name = arguments.remove(at);
@@ -295,7 +310,7 @@ fn command() -> clap::Command {
         .subcommand(clap::Command::new("repl").about("The interactive session").args(flags()))
 }
 
-fn flags() -> [Arg; 8] {
+fn flags() -> [Arg; 12] {
     [
         Arg::new("memory")
             .long("memory")
@@ -312,6 +327,26 @@ fn flags() -> [Arg; 8] {
             .value_name("N")
             .value_parser(count)
             .help("The most OS threads that run threads of the program (one for each processor)"),
+        Arg::new("blocking")
+            .long("blocking")
+            .value_name("POLICY")
+            .value_parser(policy)
+            .help("What becomes of calls that block: offload (other OS threads make them), capture, error"),
+        Arg::new("offload-max")
+            .long("offload-max")
+            .value_name("N")
+            .value_parser(count)
+            .help("The most OS threads that make calls that block (64)"),
+        Arg::new("threadlets")
+            .long("threadlets")
+            .value_name("MODE")
+            .value_parser(threadlets)
+            .help("When threadlets become tasks: inline (when they wait), split (at once), random:SEED"),
+        Arg::new("carriers-max")
+            .long("carriers-max")
+            .value_name("N")
+            .value_parser(count)
+            .help("The most OS threads that run the program, with those that calls hold (64)"),
         Arg::new("schedule")
             .long("schedule")
             .value_name("seed:N")
@@ -339,6 +374,22 @@ fn flags() -> [Arg; 8] {
             .hide(true)
             .help("Says at the end how long the program ran without a safepoint"),
     ]
+}
+
+fn policy(text: &str) -> Result<Policy, String> {
+    Policy::from_name(text).ok_or_else(|| "one of offload, capture, error".into())
+}
+
+fn threadlets(text: &str) -> Result<Threadlets, String> {
+    match text.split_once(':') {
+        None if text == "inline" => Ok(Threadlets::Inline),
+        None if text == "split" => Ok(Threadlets::Split),
+        Some(("random", seed)) => {
+            let seed = seed.parse().map(Threadlets::Random);
+            seed.map_err(|_| "the seed is a number".into())
+        }
+        _ => Err("one of inline, split, random:SEED".into()),
+    }
 }
 
 /// `64mb`, `1_000kb`, `4096`.

@@ -64,7 +64,7 @@ pub(crate) fn repl(settings: Settings) -> u8 {
     let is_terminal = std::io::stdin().is_terminal();
     let screen = Screen::new(for_scripts());
     let engine = settings.engine().output(screen.for_scripts()).build();
-    let interrupts = Interrupts::listen(engine.interrupt_flag());
+    let interrupts = Interrupts::listen(engine.interrupt_flag(), engine.interrupt_pipe());
     let (ask, asked) = channel();
     let (reply, replies) = channel();
     let session = Session::new(engine);

@@ -14,7 +14,7 @@ pub(crate) fn run(program: Program, args: Vec<String>, settings: Settings) -> u8
         .script_args(args)
         .output(for_scripts())
         .build();
-    let interrupts = Interrupts::listen(engine.interrupt_flag());
+    let interrupts = Interrupts::listen(engine.interrupt_flag(), engine.interrupt_pipe());
     let result = match program {
         Program::File(path) => engine.run_file(path),
         Program::Code(code) => engine.run_bytes("<string>", code.as_encoded_bytes()),

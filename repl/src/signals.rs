@@ -2,9 +2,9 @@
 //! Flags only: no OS thread is started for them.
 
 use signal_hook::consts::SIGINT;
-use signal_hook::{SigId, flag};
+use signal_hook::{SigId, flag, low_level};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 
 /// The exit code of a program that Ctrl-C ended.
 pub(crate) const INTERRUPTED: u8 = 128 + SIGINT as u8;
@@ -16,8 +16,8 @@ pub(crate) struct Interrupts {
 }
 
 impl Interrupts {
-    /// Listens from now on; `request` is what makes the engine stop.
-    pub(crate) fn listen(request: Arc<AtomicBool>) -> Interrupts {
+    /// Listens from now on; `request` is what makes the engine stop, `pipe` what makes one look that waits for the system.
+    pub(crate) fn listen(request: Arc<AtomicBool>, pipe: Arc<AtomicI32>) -> Interrupts {
         let pressed = Arc::new(AtomicBool::new(false));
         // In this order: the shutdown sees whether there was one before. Where handlers cannot be set, Ctrl-C just kills.
         let shutdown =
@@ -26,6 +26,9 @@ impl Interrupts {
         if !handlers.is_empty() {
             handlers.extend(flag::register(SIGINT, pressed.clone()));
             handlers.extend(flag::register(SIGINT, request));
+            // SAFETY: `ring` may be called by a signal's handler.
+            let ring = unsafe { low_level::register(SIGINT, move || heddle::ring(&pipe)) };
+            handlers.extend(ring);
         }
         Interrupts { pressed, handlers }
     }
@@ -41,7 +44,7 @@ impl Interrupts {
 impl Drop for Interrupts {
     fn drop(&mut self) {
         for handler in self.handlers.drain(..) {
-            signal_hook::low_level::unregister(handler);
+            low_level::unregister(handler);
         }
     }
 }

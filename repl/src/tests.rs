@@ -51,7 +51,7 @@ pub(crate) fn test(
             continue;
         }
         let mut engine = settings.engine().output(for_scripts()).build();
-        let interrupts = Interrupts::listen(engine.interrupt_flag());
+        let interrupts = Interrupts::listen(engine.interrupt_flag(), engine.interrupt_pipe());
         run_file(file, filter, &mut engine, &mut counts);
         if interrupts.was_pressed() {
             return INTERRUPTED;
@@ -227,7 +227,7 @@ impl Seeded<'_> {
             .engine()
             .output(output.clone())
             .build();
-        let interrupts = Interrupts::listen(engine.interrupt_flag());
+        let interrupts = Interrupts::listen(engine.interrupt_flag(), engine.interrupt_pipe());
         let outcome = engine
             .load_tests(self.file)
             .and_then(|module| engine.run_test(&module, index));

@@ -12,7 +12,7 @@ use crate::value::Value;
 use parking_lot::{Mutex, RwLock};
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicPtr, AtomicU32, AtomicU64, Ordering};
 
 /// Types are kept in chunks of this many, so that their addresses never change.
 const TYPE_CHUNK: usize = 1024;
@@ -65,6 +65,8 @@ pub struct Engine {
     pub(crate) hooks: RwLock<Hooks>,
     /// Set by a host (Ctrl-C): running threads throw `Cancelled` at their next safepoint.
     interrupt: Arc<AtomicBool>,
+    /// See `interrupt_pipe`.
+    interrupt_pipe: Arc<AtomicI32>,
     pub(crate) stub: std::sync::OnceLock<Value>,
     pub(crate) next_var: AtomicU32,
     /// Tables in which every variable is unset, for threads that have set none; the last is long enough for all. None is freed while the
@@ -140,6 +142,21 @@ unsafe impl Send for Engine {}
 // SAFETY: as above.
 unsafe impl Sync for Engine {}
 
+const NO_PIPE: i32 = -1;
+
+/// Writes a byte to the pipe that `Engine::interrupt_pipe` names, if there is one. May be called by a signal's handler: it loads a number and writes.
+pub fn ring(pipe: &AtomicI32) {
+    let number = pipe.load(Ordering::Acquire);
+    #[cfg(unix)]
+    if number != NO_PIPE {
+        // SAFETY: the program takes the number back before it closes the pipe. (If a handler was interrupted between the two, a byte goes to whoever has the number by then;
+        // a program does that at its very end.)
+        let pipe = unsafe { std::os::fd::BorrowedFd::borrow_raw(number) };
+        // A full pipe is as good.
+        let _ = rustix::io::write(pipe, &[1]);
+    }
+}
+
 impl Engine {
     /// An engine with the built-in types and no modules.
     pub fn new() -> Arc<Engine> {
@@ -164,6 +181,7 @@ impl Engine {
                 values: [Value::UNSET; Hook::COUNT],
             }),
             interrupt: Arc::default(),
+            interrupt_pipe: Arc::new(AtomicI32::new(NO_PIPE)),
             stub: std::sync::OnceLock::new(),
             next_var: AtomicU32::new(0),
             no_vars: RwLock::default(),
@@ -331,10 +349,22 @@ impl Engine {
     /// Asks every running thread to stop what it does (Ctrl-C).
     pub fn request_interrupt(&self) {
         self.interrupt.store(true, Ordering::Release);
+        ring(&self.interrupt_pipe);
     }
     /// The flag behind `request_interrupt`, for signal handlers.
     pub fn interrupt_flag(&self) -> Arc<AtomicBool> {
         self.interrupt.clone()
+    }
+    /// The file descriptor, or a negative number, to which a signal's handler writes a byte after it has set the flag: carriers that wait for the system look at
+    /// nothing else. It is there once a program waits for the system; until then carriers look at the flag now and then.
+    pub fn interrupt_pipe(&self) -> Arc<AtomicI32> {
+        self.interrupt_pipe.clone()
+    }
+    /// A program waits for the system, and looks at this pipe; `None`: no longer at that one.
+    #[cfg(unix)]
+    pub(crate) fn set_interrupt_pipe(&self, pipe: Option<i32>) {
+        self.interrupt_pipe
+            .store(pipe.unwrap_or(NO_PIPE), Ordering::Release);
     }
     pub(crate) fn has_interrupt(&self) -> bool {
         self.interrupt.load(Ordering::Acquire)

@@ -19,7 +19,7 @@ pub fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<&
 }
 
 /// `; did you mean 'length'?` if one of the known names is close to the one that is not.
-pub(crate) fn did_you_mean<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> String {
+pub fn did_you_mean<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> String {
     nearest(name, known).map_or_else(String::new, |k| format!("; did you mean '{k}'?"))
 }
 
@@ -57,16 +57,16 @@ pub(crate) fn short(engine: &crate::engine::Engine, v: Value, quoted: bool, most
 }
 
 /// One line of a trace.
-struct Place {
+pub(crate) struct Place {
     function: String,
-    path: String,
-    line: usize,
+    pub(crate) path: String,
+    pub(crate) line: usize,
     column: usize,
     text: String,
     width: usize,
 }
 
-fn place(proto: *const Proto, word: u64) -> Place {
+pub(crate) fn place(proto: *const Proto, word: u64) -> Place {
     // SAFETY: prototypes in traces live as long as the engine.
     let proto = unsafe { &*proto };
     // SAFETY: so do modules.

@@ -105,6 +105,8 @@ impl Thread {
             args: std::ptr::null_mut(),
             argc: 0,
             def: &NO_FUNCTION,
+            may_collect: false,
+            state: 0,
         }
     }
     /// Keeps a value alive as long as what is returned.

@@ -12,6 +12,7 @@ pub mod error;
 pub mod heap;
 pub mod hosting;
 mod interp;
+pub mod io;
 mod link;
 pub mod module;
 pub mod native;

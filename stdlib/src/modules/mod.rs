@@ -1,11 +1,13 @@
 //! The standard modules: natives and constants in Rust, the rest in Heddle files beside them. Compiled when imported.
 
 mod base64;
+mod blocking;
 mod csv;
 mod fs;
 pub(crate) mod io;
 mod json;
 mod math;
+mod net;
 mod os;
 mod random;
 mod regex;
@@ -23,11 +25,13 @@ pub fn modules() -> &'static [&'static NativeModule] {
 
 static MODULES: &[&NativeModule] = &[
     &base64::MODULE,
+    &blocking::MODULE,
     &csv::MODULE,
     &fs::MODULE,
     &io::MODULE,
     &json::MODULE,
     &math::MODULE,
+    &net::MODULE,
     &os::MODULE,
     &random::MODULE,
     &regex::MODULE,

@@ -59,6 +59,7 @@ impl BundleHead {
 /// | `LIST` | several, boxed |
 /// | `OBJECT` | the shared object that the handle in it names |
 /// | `THREAD` | the thread that the handle in it names |
+/// | `SOURCE` | the source that the handle in it names |
 struct Link(usize);
 
 impl Link {
@@ -66,7 +67,8 @@ impl Link {
     const LIST: usize = 1;
     const OBJECT: usize = 2;
     const THREAD: usize = 3;
-    const BITS: usize = 3;
+    const SOURCE: usize = 4;
+    const BITS: usize = 7;
 
     /// The bundles, all different, to each of which the link gets a reference.
     fn bundles(bundles: &[*mut BundleHead]) -> Link {
@@ -80,6 +82,7 @@ impl Link {
         match payload {
             Payload::Object(object) => Link(Box::into_raw(object) as usize | Link::OBJECT),
             Payload::Thread(block) => Link(Arc::into_raw(block) as usize | Link::THREAD),
+            Payload::Source(source) => Link(Box::into_raw(source) as usize | Link::SOURCE),
             Payload::Nothing => Link(0),
         }
     }
@@ -104,6 +107,7 @@ impl Link {
                     dead.extend(list.iter().filter(|&&bundle| give_back(bundle)));
                 }
                 Link::OBJECT => drop(Box::from_raw(address as *mut crate::shared::SharedObject)),
+                Link::SOURCE => drop(Box::from_raw(address as *mut crate::io::Source)),
                 _ => drop(Arc::from_raw(address as *const crate::sched::ThreadBlock)),
             }
         }
@@ -114,6 +118,7 @@ impl Link {
 pub(crate) enum Payload {
     Object(Box<crate::shared::SharedObject>),
     Thread(Arc<crate::sched::ThreadBlock>),
+    Source(Box<crate::io::Source>),
     /// It outlives all handles.
     Nothing,
 }
@@ -296,6 +301,10 @@ pub(crate) mod live {
 
 /// Makes a handle, in a bundle of its own with one reference, which is the caller's.
 pub(crate) fn new_handle(type_id: u32, target: *const (), payload: Payload) -> Value {
+    let form = match &payload {
+        Payload::Source(_) => HandleForm::SOURCE,
+        _ => HandleForm::ORDINARY,
+    };
     let bytes = HEAD_BYTES + 8 + size_of::<Handle>();
     // SAFETY: the block has room for the head, one word and the handle.
     unsafe {
@@ -308,7 +317,7 @@ pub(crate) fn new_handle(type_id: u32, target: *const (), payload: Payload) -> V
         let word: *mut *mut BundleHead = head.add(1).cast();
         word.write(head);
         let handle: *mut Handle = word.add(1).cast();
-        let mut header = Header::new(Kind::Handle, type_id, 0);
+        let mut header = Header::new(Kind::Handle, type_id, form);
         header.flags = FLAG_SHARED | FLAG_FROZEN | FLAG_IN_BUNDLE;
         handle.write(Handle { header, target });
         Value::shared(handle.cast())

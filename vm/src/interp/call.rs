@@ -7,11 +7,13 @@ use super::frame::{self, return_word};
 use super::unwind::{generator_state, resumed_by};
 use crate::engine::{Hook, sym};
 use crate::module::{Link, Proto};
-use crate::native::{Ctx, HostCtx, NativeDef, Trap};
+use crate::native::{Class, Ctx, HostCtx, NativeDef, Trap};
 use crate::object::{
     BoundMethod, Closure, FLAG_FROZEN, Generator, Header, Kind, NativeFunction, type_id,
 };
 use crate::ops;
+use crate::sched::wait::Claimed;
+use crate::task::{Wait, WaitingNative};
 use crate::thread::Thread;
 use crate::types::{ErrorKind, Shape, Sym};
 use crate::value::Value;
@@ -235,6 +237,9 @@ impl Thread {
         if self.is_stressed() {
             return self.call_native(def, at, argc, dest, &[], argc);
         }
+        if self.boundary != 0 && def.class != Class::Plain && self.splits_early() {
+            return self.park_before(def, at, argc, dest);
+        }
         // SAFETY: the window is on the stack, which no native moves without `HostCtx`.
         let args = unsafe { self.base.add(at + 2) };
         let mut ctx = Ctx {
@@ -242,8 +247,12 @@ impl Thread {
             args,
             argc,
             def,
+            may_collect: false,
+            state: 0,
         };
-        match guarded(|| (def.func)(&mut ctx)) {
+        let result = guarded(|| (def.func)(&mut ctx));
+        let state = ctx.state;
+        match result {
             Ok(Ok(value)) => {
                 self.set_reg(dest, value);
                 self.after_alloc();
@@ -251,7 +260,116 @@ impl Thread {
             }
             // It has done nothing yet: from the beginning.
             Ok(Err(Trap::Collect)) => self.call_native(def, at, argc, dest, &[], argc),
-            Ok(Err(trap)) => self.native_trap(trap, dest),
+            Ok(Err(trap)) => {
+                if trap == Trap::Suspend {
+                    self.note_waiting(def, at, argc, state);
+                }
+                self.native_trap(trap, dest)
+            }
+            Err(panic) => Err(self.native_panic(def, &panic)),
+        }
+    }
+    /// The native waits in the middle of itself, if it waits for a source or for work: it is called again, or finished, with the same window.
+    #[inline]
+    fn note_waiting(&mut self, def: &'static NativeDef, at: usize, argc: usize, state: u64) {
+        let task = self.task();
+        if !matches!(task.wait, Wait::Io | Wait::Work) {
+            return;
+        }
+        let native = task.more().native.get_or_insert(WaitingNative {
+            def,
+            at: 0,
+            argc: 0,
+            state: 0,
+            work: None,
+        });
+        (native.at, native.argc, native.state) = (at as u16, argc as u16, state);
+        self.keep_window(at + 2 + argc);
+    }
+    /// The task parks before it calls a native, which is called when it goes on.
+    #[cold]
+    fn park_before(
+        &mut self,
+        def: &'static NativeDef,
+        at: usize,
+        argc: usize,
+        dest: usize,
+    ) -> Result<(), Trap> {
+        self.begin_wait(Wait::Io)?;
+        self.task().claim.set(Claimed::Arm(0));
+        self.parks_ready = true;
+        self.keep_window(at + 2 + argc);
+        self.note_waiting(def, at, argc, 0);
+        self.wait_dest = dest;
+        Err(Trap::Suspend)
+    }
+    /// The task goes on in a native that has waited: what it waited for is there.
+    pub(crate) fn resume_native(&mut self, native: WaitingNative, dest: usize) -> Result<(), Trap> {
+        let (def, at, argc, state) = (
+            native.def,
+            native.at as usize,
+            native.argc as usize,
+            native.state,
+        );
+        let mut outcome = crate::io::take_outcome(&native);
+        drop(native);
+        let mut has_collected = false;
+        loop {
+            self.scan_extra = at + 2 + argc;
+            // SAFETY: the window is where it was when the native was called: in the top frame.
+            let args = unsafe { self.base.add(at + 2) };
+            let mut ctx = Ctx {
+                thread: self,
+                args,
+                argc,
+                def,
+                may_collect: outcome.is_some(),
+                state,
+            };
+            let result = match outcome.take() {
+                Some(outcome) => guarded(|| outcome.make(&mut ctx)),
+                None => guarded(|| (def.func)(&mut ctx)),
+            };
+            let new_state = ctx.state;
+            self.scan_extra = 0;
+            match result {
+                Ok(Ok(value)) => {
+                    self.set_reg(dest, value);
+                    self.after_alloc();
+                    return Ok(());
+                }
+                Ok(Err(Trap::Collect)) if !has_collected => {
+                    self.scan_extra = at + 2 + argc;
+                    self.collect_full();
+                    has_collected = true;
+                }
+                Ok(Err(trap)) => {
+                    if trap == Trap::Suspend {
+                        self.note_waiting(def, at, argc, new_state);
+                    }
+                    return self.native_trap(trap, dest);
+                }
+                Err(panic) => return Err(self.native_panic(def, &panic)),
+            }
+        }
+    }
+    /// Reads a property of a handle.
+    pub(crate) fn call_property(
+        &mut self,
+        def: &'static NativeDef,
+        receiver: Value,
+    ) -> Result<Value, Trap> {
+        let mut args = [receiver];
+        let mut ctx = Ctx {
+            thread: self,
+            args: args.as_mut_ptr(),
+            argc: 1,
+            def,
+            may_collect: false,
+            state: 0,
+        };
+        match guarded(|| (def.func)(&mut ctx)) {
+            Ok(result) => result,
             Err(panic) => Err(self.native_panic(def, &panic)),
         }
     }
@@ -304,11 +422,15 @@ impl Thread {
             self.scan_extra = at + 2 + argc;
             self.collect_stress();
         }
+        if self.boundary != 0 && def.class != Class::Plain && self.splits_early() {
+            return self.park_before(def, at, argc, dest);
+        }
         let mut retried = false;
         loop {
             let start = self.stretches.as_ref().map(|_| std::time::Instant::now());
             // SAFETY: the window is on the stack, which no native moves without `HostCtx`.
             let args = unsafe { self.base.add(at + 2) };
+            let mut native_state = 0;
             let result = match &def.host {
                 None => {
                     let mut ctx = Ctx {
@@ -316,8 +438,12 @@ impl Thread {
                         args,
                         argc,
                         def,
+                        may_collect: false,
+                        state: 0,
                     };
-                    guarded(|| (def.func)(&mut ctx))
+                    let result = guarded(|| (def.func)(&mut ctx));
+                    native_state = ctx.state;
+                    result
                 }
                 Some(host) => {
                     let args = self.stack_index(args);
@@ -352,8 +478,9 @@ impl Thread {
                 }
                 Ok(Err(trap)) => {
                     self.scan_extra = 0;
-                    if matches!(trap, Trap::Suspend) {
+                    if trap == Trap::Suspend {
                         self.keep_window(at + 2 + argc);
+                        self.note_waiting(def, at, argc, native_state);
                     }
                     return self.native_trap(trap, dest);
                 }

@@ -20,6 +20,10 @@ pub struct Ctx<'c> {
     pub(crate) args: *mut Value,
     pub(crate) argc: usize,
     pub(crate) def: *const super::NativeDef,
+    /// The native holds no values: to make room it may collect (`Ctx::block`).
+    pub(crate) may_collect: bool,
+    /// What a native that waits remembers for when it is run again; 0 the first time.
+    pub state: u64,
 }
 
 impl<'c> Ctx<'c> {
@@ -54,13 +58,9 @@ impl<'c> Ctx<'c> {
         // SAFETY: definitions live as long as the engine.
         unsafe { (*self.def).name }
     }
-    /// The name of what a module's source offers by this function: `regex.find` for `regex.__find`.
     fn public_name(&self) -> String {
-        match self.name() {
-            "__scope_enter" => "scope".into(),
-            "__select" => "select".into(),
-            name => name.replacen(".__", ".", 1),
-        }
+        // SAFETY: as in `name`.
+        unsafe { (*self.def).public_name() }
     }
     pub(crate) fn param_name(&self, i: usize) -> &'static str {
         // SAFETY: as in `name`.
@@ -204,7 +204,16 @@ impl<'c> Ctx<'c> {
 
     /// Asks for room before anything is done; after an error the native must leave at once.
     pub fn reserve(&mut self, bytes: usize) -> Result<(), Trap> {
-        self.thread.reserve(bytes)
+        if !self.may_collect {
+            return self.thread.reserve(bytes);
+        }
+        if self.thread.reserve(bytes).is_err() {
+            self.thread.collect_full();
+            if self.thread.reserve(bytes).is_err() {
+                return Err(self.thread.throw_limit());
+            }
+        }
+        Ok(())
     }
     /// Counts so much work (a unit is that of a call, some nanoseconds) against the fuel: what does much brings the next safepoint nearer. Natives
     /// that run as long as a step must not be called twenty thousand times between two safepoints.

@@ -59,6 +59,8 @@ pub struct NativeDef {
     pub doc: &'static str,
     /// Whether its arguments go to another thread: it acts on those written `copy(x)` itself.
     pub crossing: bool,
+    /// A method that is read like a field: `listener.port`.
+    pub property: bool,
     /// A host's closure instead of `func`.
     pub host: Option<Box<HostFn>>,
 }
@@ -79,12 +81,18 @@ impl NativeDef {
             func,
             doc,
             crossing: false,
+            property: false,
             host: None,
         }
     }
     /// Its arguments go to another thread.
     pub const fn crossing(mut self) -> NativeDef {
         self.crossing = true;
+        self
+    }
+    /// It is read like a field.
+    pub const fn property(mut self) -> NativeDef {
+        self.property = true;
         self
     }
     /// How many arguments must be given.
@@ -109,6 +117,14 @@ impl NativeDef {
     /// Whether the last parameter takes what is left over.
     pub fn has_rest(&self) -> bool {
         self.params.last().is_some_and(|p| p.starts_with(".."))
+    }
+    /// The name of what a module's source offers by this function: `regex.find` for `regex.__find`.
+    pub fn public_name(&self) -> String {
+        match self.name {
+            "__scope_enter" => "scope".into(),
+            "__select" => "select".into(),
+            name => name.replacen(".__", ".", 1),
+        }
     }
     /// The method or function name without the type or module in front.
     pub fn short_name(&self) -> &'static str {

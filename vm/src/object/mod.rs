@@ -362,7 +362,16 @@ impl TaskObject {
     }
 }
 
-/// See `Kind::Handle`; `type_id` says what it is. A thread's leads to a `ThreadBlock`, any other to a `SharedObject`.
+/// `aux` of a handle.
+pub(crate) struct HandleForm;
+
+impl HandleForm {
+    pub(crate) const ORDINARY: u16 = 0;
+    /// It leads to a `Source`.
+    pub(crate) const SOURCE: u16 = 1;
+}
+
+/// See `Kind::Handle`; `type_id` says what it is. A thread's leads to a `ThreadBlock`, any other to a `SharedObject`, which may be the head of a `Source`.
 #[repr(C)]
 pub struct Handle {
     pub header: Header,

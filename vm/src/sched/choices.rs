@@ -46,15 +46,18 @@ pub enum Outside {
     Env,
     /// The process's number, the machine's processors.
     Process,
+    /// Connections.
+    Network,
 }
 
 impl Outside {
-    pub const ALL: [Outside; 5] = [
+    pub const ALL: [Outside; 6] = [
         Outside::Stdin,
         Outside::Clock,
         Outside::Files,
         Outside::Env,
         Outside::Process,
+        Outside::Network,
     ];
     pub fn name(self) -> &'static str {
         match self {
@@ -63,6 +66,7 @@ impl Outside {
             Outside::Files => "files",
             Outside::Env => "env",
             Outside::Process => "process",
+            Outside::Network => "network",
         }
     }
 }

@@ -95,7 +95,9 @@ impl Scheduler {
     }
     /// Whether the host must look now and then, since nobody calls it.
     pub(super) fn must_host_look(&self) -> bool {
-        !self.host_stays() || self.host.has_input.load(Ordering::Relaxed)
+        // With a reactor, signals come through that.
+        !self.reactor.is_open()
+            && (!self.host_stays() || self.host.has_input.load(Ordering::Relaxed))
     }
     /// A task of the host's thread failed, and nobody had joined for it.
     pub(crate) fn note_failed_task(&self) {

@@ -23,6 +23,11 @@ use std::time::Duration;
 /// How long the host's OS thread sleeps at most before it looks for an interrupt.
 const INTERRUPT_CHECK: Duration = Duration::from_millis(50);
 
+/// With a virtual clock: how long what is under way outside has before the clock jumps.
+const SEEDED_PATIENCE: Duration = Duration::from_millis(1);
+/// How long jobs may wait for an OS thread before another one is started for them.
+pub(super) const RELIEF: Duration = Duration::from_micros(200);
+
 /// How long a carrier that wants to look at the others waits for them to stop.
 const PATIENCE: Duration = Duration::from_millis(100);
 
@@ -35,7 +40,6 @@ struct State {
     sources: usize,
     /// A carrier looks at what the others have: they stand still.
     is_paused: bool,
-    /// The earliest time until which some carrier sleeps at most; `u64::MAX`: none.
     /// The host was woken because of the end or a deadlock, and has not looked yet.
     is_host_told: bool,
     handles: Vec<JoinHandle<()>>,
@@ -53,6 +57,8 @@ pub(super) struct Idle {
     carriers: AtomicUsize,
     /// A carrier was called and has not found anything yet.
     is_searching: AtomicBool,
+    /// One of those that sleep waits for the system. Written under the lock.
+    is_polling: AtomicBool,
 }
 
 impl Idle {
@@ -73,6 +79,7 @@ impl Idle {
             sleeping: AtomicUsize::new(0),
             carriers: AtomicUsize::new(1),
             is_searching: AtomicBool::new(false),
+            is_polling: AtomicBool::new(false),
         }
     }
 }
@@ -103,8 +110,27 @@ impl Scheduler {
 }
 
 impl Scheduler {
-    fn max_carriers(&self) -> usize {
-        self.slots.len()
+    /// Whether one more may run threads, besides those that do and are not held by blocking calls.
+    fn may_start(&self, carriers: usize) -> bool {
+        let held = self.held.count.load(Ordering::Relaxed);
+        carriers < self.slots.len() && carriers < self.settings.carriers + held
+    }
+    /// So many carriers are held by blocking calls: if no other one runs, one that sleeps or another one goes on with the rest.
+    pub(super) fn replace_carriers(self: &Arc<Self>, held: usize) {
+        let (carriers, sleeping) = {
+            let state = self.idle.state.lock();
+            (state.carriers, state.sleeping)
+        };
+        if held + sleeping < carriers {
+            return;
+        }
+        if sleeping == 0 {
+            self.start_carrier();
+        } else {
+            // It looks again at what is due, too.
+            self.idle.is_searching.store(false, Ordering::Relaxed);
+            self.help();
+        }
     }
     /// How many OS threads run threads of the language.
     pub(crate) fn carrier_count(&self) -> usize {
@@ -119,12 +145,17 @@ impl Scheduler {
         if idle.sleeping.load(Ordering::Relaxed) > 0 {
             if !idle.is_searching.swap(true, Ordering::AcqRel) {
                 // The lock orders this after the sleeper's last look, or before it.
-                if mutation!("called_unlocked", true, false) {
-                    drop(idle.state.lock());
+                let is_at_condition = !mutation!("called_unlocked", true, false) || {
+                    let state = idle.state.lock();
+                    state.sleeping > usize::from(idle.is_polling.load(Ordering::Relaxed))
+                };
+                if is_at_condition {
+                    idle.changed.notify_one();
+                } else {
+                    self.reactor.wake();
                 }
-                idle.changed.notify_one();
             }
-        } else if idle.carriers.load(Ordering::Relaxed) < self.max_carriers() {
+        } else if self.may_start(idle.carriers.load(Ordering::Relaxed)) {
             self.start_carrier();
         }
     }
@@ -132,7 +163,7 @@ impl Scheduler {
     fn start_carrier(self: &Arc<Self>) {
         let mut state = self.idle.state.lock();
         let is_stopping = mutation!("started_after_stop", state.is_stopping, false);
-        if state.carriers >= self.max_carriers() || is_stopping {
+        if !self.may_start(state.carriers) || is_stopping {
             return;
         }
         let own = match state.spare.pop() {
@@ -173,7 +204,14 @@ impl Scheduler {
             self.start_carrier();
         }
         drop(self.idle.state.lock());
+        self.notify_all();
+    }
+    /// Wakes all that sleep. Who was to sleep on for want of what the caller has changed has looked at that under the lock before the caller held it, or will see it.
+    fn notify_all(&self) {
         self.idle.changed.notify_all();
+        if self.idle.is_polling.load(Ordering::Relaxed) {
+            self.reactor.wake();
+        }
     }
     /// What is there to run, of the carrier's own or another's.
     fn find(&self, own: &mut Own) -> Option<super::queues::Taken> {
@@ -207,7 +245,13 @@ impl Scheduler {
             if self.is_paused() {
                 self.stand_still();
             }
+            if !own.found.is_empty() {
+                self.take_found(own);
+            } else if own.looks_at_system() {
+                self.look_at_system(own);
+            }
             self.fire_timers(own);
+            self.relieve_workers();
             if self.is_stopping() {
                 return Next::Stop;
             }
@@ -245,6 +289,8 @@ impl Scheduler {
             if is_host {
                 state.is_host_told = false;
             }
+            // Before the look into the queues: what comes from there is put into them first.
+            let is_awaiting = self.is_awaiting_outside();
             // A call is taken only by a host that does not sleep.
             let is_called = self.host_stays() && self.is_host_called(engine);
             let has_work = self.has_any_queued()
@@ -259,6 +305,7 @@ impl Scheduler {
                     && deadline == u64::MAX
                     && self.migrants.is_empty()
                     && state.sources == 0
+                    && !is_awaiting
                     && !is_called;
                 state.is_deadlocked |= is_last && !is_done;
                 if is_host && self.host_stays() {
@@ -270,7 +317,7 @@ impl Scheduler {
                 if must_tell && mutation!("deadlock_not_told", true, false) {
                     // All, since it is not said whom one call wakes; once, so that those who only sleep again do not wake each other for ever.
                     state.is_host_told = mutation!("told_again_and_again", true, false);
-                    idle.changed.notify_all();
+                    self.notify_all();
                 }
                 if state.is_deadlocked && is_host {
                     state.is_deadlocked = false;
@@ -280,8 +327,8 @@ impl Scheduler {
                 }
                 // What has ended between the host's look and the lock told nobody: it had not been waiting yet.
                 let is_over = is_host && mutation!("done_not_looked_for", is_done, false);
-                if !is_over && !self.choices.jump(deadline) {
-                    self.sleep(&mut state, deadline, is_host);
+                if !is_over && (is_awaiting || !self.choices.jump(deadline)) {
+                    self.sleep(own, &mut state, deadline, is_host);
                 }
             }
             state.sleeping -= 1;
@@ -334,12 +381,29 @@ impl Scheduler {
         let mut state = self.idle.state.lock();
         state.is_paused = false;
         self.control.fetch_and(!super::PAUSED, Ordering::Release);
-        self.idle.changed.notify_all();
+        self.notify_all();
     }
-    fn sleep(&self, state: &mut MutexGuard<'_, State>, deadline: u64, is_host: bool) {
+    /// Whether work may come from the system or from an OS thread that makes a blocking call.
+    fn is_awaiting_outside(&self) -> bool {
+        self.reactor.is_awaited() || self.workers.is_busy()
+    }
+    fn sleep(
+        &self,
+        own: &mut Own,
+        state: &mut MutexGuard<'_, State>,
+        deadline: u64,
+        is_host: bool,
+    ) {
         let until_deadline = match deadline {
             u64::MAX => None,
+            // Its clock does not go on by itself: first what is under way gets some time.
+            _ if self.choices.is_seeded() => Some(SEEDED_PATIENCE),
             at => Some(Duration::from_nanos(at.saturating_sub(self.now()))),
+        };
+        let until_deadline = match (until_deadline, self.workers.is_late()) {
+            (Some(wait), true) => Some(wait.min(RELIEF)),
+            (None, true) => Some(RELIEF),
+            (wait, false) => wait,
         };
         let looks = is_host && self.must_host_look();
         let longest = match (until_deadline, looks) {
@@ -347,6 +411,25 @@ impl Scheduler {
             (None, true) => Some(INTERRUPT_CHECK),
             (wait, false) => wait,
         };
+        if self.reactor.is_open() && !self.idle.is_polling.load(Ordering::Relaxed) {
+            self.idle.is_polling.store(true, Ordering::Relaxed);
+            MutexGuard::unlocked(state, || self.reactor.poll(longest, &mut own.found));
+            self.idle.is_polling.store(false, Ordering::Relaxed);
+            while state.is_paused {
+                self.idle.changed.wait(state);
+            }
+        } else {
+            self.sleep_at_condition(state, longest);
+        }
+        if self.choices.is_seeded()
+            && deadline != u64::MAX
+            && own.found.is_empty()
+            && !self.has_any_queued()
+        {
+            self.choices.jump(deadline);
+        }
+    }
+    fn sleep_at_condition(&self, state: &mut MutexGuard<'_, State>, longest: Option<Duration>) {
         match longest {
             Some(wait) => {
                 self.idle.changed.wait_for(state, wait);
@@ -364,7 +447,7 @@ impl Scheduler {
     pub(crate) fn remove_source(&self) {
         self.idle.state.lock().sources -= 1;
         // Those who sleep decide anew.
-        self.idle.changed.notify_all();
+        self.notify_all();
     }
     /// All carriers that sleep look again.
     pub(super) fn wake_sleepers(&self) {
@@ -372,7 +455,7 @@ impl Scheduler {
         if mutation!("host_called_unlocked", true, false) {
             drop(self.idle.state.lock());
         }
-        self.idle.changed.notify_all();
+        self.notify_all();
     }
 
     /// Carriers leave what they run and end; what still waits is dropped. Gives the threads that failed, in the order of their ends.
@@ -381,7 +464,7 @@ impl Scheduler {
         let handles = {
             let mut state = self.idle.state.lock();
             state.is_stopping = true;
-            self.idle.changed.notify_all();
+            self.notify_all();
             std::mem::take(&mut state.handles)
         };
         for handle in handles {
@@ -397,6 +480,8 @@ impl Scheduler {
         }
         self.choices.clear();
         self.migrants.clear();
+        self.workers.forget();
+        own.found.clear();
         state.carriers = 1;
         state.sleeping = 0;
         state.is_stopping = false;
@@ -424,7 +509,7 @@ impl Scheduler {
         self.control.fetch_or(super::STOPPING, Ordering::Release);
         let mut state = self.idle.state.lock();
         state.is_stopping = true;
-        self.idle.changed.notify_all();
+        self.notify_all();
     }
 }
 

@@ -12,6 +12,9 @@
 //! | `block` | a thread as carriers see it: its word, its end |
 //! | `wait` | claims and lists of waiting tasks |
 //! | `timers` | what is due when |
+//! | `reactor` | what the system tells of |
+//! | `workers` | OS threads for calls that block |
+//! | `capture` | carriers that are held by calls that block |
 //! | `scope` | structured concurrency |
 //! | `sites` | where tasks and threads were started |
 //! | `models` | model checks of all that |
@@ -19,6 +22,7 @@
 //! The protocol is told in `docs/scheduler.md`.
 
 pub(crate) mod block;
+pub(crate) mod capture;
 pub(crate) mod choices;
 pub(crate) mod host;
 mod idle;
@@ -26,17 +30,21 @@ mod migrants;
 #[cfg(loom)]
 pub(crate) mod models;
 mod queues;
+pub(crate) mod reactor;
 mod registry;
 pub(crate) mod scope;
 pub(crate) mod sites;
 pub(crate) mod timers;
 pub(crate) mod wait;
+pub(crate) mod workers;
 
 pub use block::ThreadBlock;
 pub(crate) use idle::carrier_loop;
 pub(crate) use queues::Own;
+pub use workers::DEFAULT_MAX as DEFAULT_MAX_WORKERS;
 
 use crate::engine::Engine;
+use crate::shared::SharedObject;
 use crate::sync::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering, fence, mutation};
 use crate::task::Task;
 use crate::thread::{Settings, Stress};
@@ -96,6 +104,12 @@ pub(crate) struct Scheduler {
     failed: Mutex<Vec<Arc<ThreadBlock>>>,
     pub(crate) sites: Sites,
     pub(crate) choices: Choices,
+    reactor: reactor::Reactor,
+    pub(crate) workers: workers::Workers,
+    pub(crate) blocking: crate::io::Blocking,
+    /// Places for carriers that are held by blocking calls.
+    places: SharedObject,
+    held: capture::Held,
     migrants: Migrants,
     /// A thread goes to another carrier after each slice.
     is_migrating: bool,
@@ -137,9 +151,10 @@ impl Scheduler {
         settings: Settings,
         schedule: choices::Schedule,
         max_carriers: usize,
+        blocking: crate::io::Policy,
         output: Box<dyn Write + Send>,
     ) -> (Arc<Scheduler>, Own) {
-        let is_migrating = settings.stress == Stress::Migrate && max_carriers > 1;
+        let is_migrating = settings.stress == Stress::Migrate && settings.carriers > 1;
         let scheduler = Arc::new(Scheduler {
             slots: (0..max_carriers.max(1)).map(|_| OnceLock::new()).collect(),
             slot_count: AtomicUsize::new(0),
@@ -153,6 +168,11 @@ impl Scheduler {
             fuel: AtomicU64::new(u64::MAX),
             fuel_limit: AtomicU64::new(u64::MAX),
             choices: Choices::new(schedule),
+            reactor: reactor::Reactor::default(),
+            workers: workers::Workers::default(),
+            blocking: crate::io::Blocking::new(blocking),
+            places: capture::places(max_carriers),
+            held: capture::Held::default(),
             migrants: Migrants::default(),
             is_migrating,
             next_thread: AtomicU64::new(2),

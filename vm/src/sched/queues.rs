@@ -3,6 +3,7 @@
 //! The only file that knows `crossbeam_deque`. Queued threads are kept alive by the registry: a thread in a queue cannot end.
 
 use super::block::ThreadBlock;
+use super::reactor::Found;
 #[cfg(not(loom))]
 pub(super) use crossbeam_deque::Injector;
 #[cfg(not(loom))]
@@ -16,6 +17,9 @@ use stand_in::{Steal, Stealer, Worker};
 const SPENT_EVERY: u32 = 8;
 /// Every so many turns it looks into the injector first.
 const INJECTED_EVERY: u32 = 61;
+
+/// Every so many turns it looks at the system, besides at the end of each slice.
+const SYSTEM_EVERY: u32 = 32;
 
 /// A runnable thread.
 #[derive(Clone, Copy)]
@@ -35,6 +39,8 @@ pub(crate) struct Own {
     turn: u32,
     /// Which carrier it is.
     pub(crate) number: usize,
+    /// What it found in a poll and has not acted upon yet.
+    pub(super) found: Vec<Found>,
 }
 
 /// What other carriers see of them.
@@ -61,6 +67,7 @@ impl Own {
             spent,
             turn: 0,
             number,
+            found: Vec::new(),
         };
         (own, others)
     }
@@ -78,6 +85,11 @@ impl Own {
     }
     pub(super) fn len(&self) -> usize {
         self.woken.len() + self.spent.len()
+    }
+    /// Every so many turns.
+    #[inline]
+    pub(super) fn looks_at_system(&self) -> bool {
+        self.turn.is_multiple_of(SYSTEM_EVERY)
     }
     #[inline]
     pub(super) fn is_empty(&self) -> bool {

@@ -15,7 +15,9 @@ pub mod thread_local;
 
 use crate::heap::parcel::Parcel;
 use crate::heap::{GraphError, Heap, bundle};
+use crate::io::{Job, SourceState};
 use crate::object::{Handle, Header, Kind, type_id};
+use crate::sched::capture::Places;
 use crate::sched::wait::WaitList;
 use crate::sync::Lock;
 use crate::value::Value;
@@ -41,6 +43,9 @@ pub(crate) enum ObjectState {
     Once(OnceState),
     Map(SharedMapState),
     Queue(QueueState),
+    Source(SourceState),
+    Job(Job),
+    Places(Places),
 }
 
 impl ObjectState {
@@ -59,6 +64,13 @@ impl ObjectState {
             ObjectState::Slot(slot) => Some(&mut slot.receivers),
             ObjectState::Once(once) => Some(&mut once.waiting),
             ObjectState::Queue(queue) => Some(&mut queue.receivers),
+            ObjectState::Source(source) => Some(if number == 0 {
+                &mut source.readers
+            } else {
+                &mut source.writers
+            }),
+            ObjectState::Job(job) => Some(&mut job.waiting),
+            ObjectState::Places(places) => Some(&mut places.waiting),
             ObjectState::Atomic(_) | ObjectState::Subscriber(_) | ObjectState::Map(_) => None,
         }
     }
@@ -93,12 +105,21 @@ impl ObjectState {
             }
             ObjectState::Map(map) => map.messages().for_each(message),
             ObjectState::Queue(queue) => list(&queue.receivers),
+            ObjectState::Source(source) => {
+                list(&source.readers);
+                list(&source.writers);
+            }
+            ObjectState::Job(job) => list(&job.waiting),
+            ObjectState::Places(places) => list(&places.waiting),
         }
     }
     /// A waiter was taken out of a list unclaimed.
     pub(crate) fn has_left(&mut self) {
-        if let ObjectState::Gate(gate) = self {
-            gate.has_left();
+        match self {
+            ObjectState::Gate(gate) => gate.has_left(),
+            ObjectState::Source(source) => source.has_left(),
+            ObjectState::Job(job) => job.has_left(),
+            _ => {}
         }
     }
 }
@@ -107,6 +128,11 @@ impl ObjectState {
 pub(crate) struct SharedObject {
     pub(crate) state: Lock<ObjectState>,
 }
+
+// SAFETY: its state is used under its lock, as `sched::wait` says; tasks in it that do not wait are only compared.
+unsafe impl Send for SharedObject {}
+// SAFETY: as above.
+unsafe impl Sync for SharedObject {}
 
 impl SharedObject {
     /// Makes one, and a handle of it with one reference, which is the caller's.

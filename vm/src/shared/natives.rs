@@ -26,7 +26,7 @@ pub static CONCURRENCY: &[NativeDef] = crate::natives! {
     /// The program does not report how it ends.
     plain "Task.detach" (self) => task_detach;
     /// The task that runs.
-    plain "Task.current" () => |ctx| { let task = ctx.thread.current; Ok(ctx.thread.handle_of(task, Value::NIL)) };
+    plain "Task.current" () => |ctx| { let task = ctx.thread.task_pointer(); Ok(ctx.thread.handle_of(task, Value::NIL)) };
     /// The thread that runs.
     plain "Thread.current" () => |ctx| { let block = ctx.thread.block.to_arc(); Ok(ctx.thread.thread_handle(block)) };
     /// The tasks of this thread that have not ended, in the order of their starts. Only the thread itself can ask: tasks do not cross.
@@ -525,7 +525,7 @@ fn wait_for_all(
     let operands = ctx.done(operands)?;
     let thread = &mut *ctx.thread;
     thread.begin_wait(Wait::Select)?;
-    let current = thread.current;
+    let current = thread.task_pointer();
     let more = thread.task().more();
     more.wait_value = operands;
     // One more for the time limit, behind the arms.
@@ -766,7 +766,7 @@ fn lock(ctx: &mut Ctx) -> NativeResult {
     let handle = ctx.arg(0);
     let thread = &mut *ctx.thread;
     thread.blocking_point()?;
-    let task = thread.current;
+    let task = thread.task_pointer();
     let mut state = object.state.lock();
     if let ObjectState::Mutex(mutex) = &mut *state {
         if mutex.holder == Some(task) {
@@ -789,7 +789,7 @@ fn lock(ctx: &mut Ctx) -> NativeResult {
 fn try_lock(ctx: &mut Ctx) -> NativeResult {
     let object = mutex_arg(ctx)?;
     let handle = ctx.arg(0);
-    let task = ctx.thread.current;
+    let task = ctx.thread.task_pointer();
     let is_mine = match &mut *object.state.lock() {
         ObjectState::Mutex(mutex) => mutex.try_lock(task),
         _ => false,
@@ -802,7 +802,7 @@ fn try_lock(ctx: &mut Ctx) -> NativeResult {
 fn unlock(ctx: &mut Ctx) -> NativeResult {
     let object = mutex_arg(ctx)?;
     let handle = ctx.arg(0);
-    let task = ctx.thread.current;
+    let task = ctx.thread.task_pointer();
     let next = match &mut *object.state.lock() {
         ObjectState::Mutex(mutex) if mutex.holder == Some(task) => Ok(mutex.unlock()),
         _ => Err(()),

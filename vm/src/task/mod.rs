@@ -63,6 +63,10 @@ pub(crate) enum Wait {
     /// The end of the call that a `Once` makes.
     Once,
     Queue,
+    /// A source: the native is run again.
+    Io,
+    /// Work on another OS thread.
+    Work,
 }
 
 impl Wait {
@@ -84,6 +88,8 @@ impl Wait {
             Wait::Subscriber => "recv of a broadcast's subscriber",
             Wait::Once => "the call of a once",
             Wait::Queue => "recv of a queue",
+            Wait::Io => "the system",
+            Wait::Work => "a blocking call",
         }
     }
 }
@@ -112,6 +118,10 @@ pub(crate) mod flag {
     pub(crate) const HAS_RUN_STACK: u16 = 1 << 10;
     /// Cancelled for good, by `cancel` and not by a scope, which would absorb that.
     pub(crate) const IS_CANCELLED: u16 = 1 << 11;
+    /// Threadlets are under way on its stack (for one that does not run): see `More::boundary`.
+    pub(crate) const HAS_THREADLETS: u16 = 1 << 12;
+    /// A threadlet that is to be split off at the first call that may wait.
+    pub(crate) const SPLITS_EARLY: u16 = 1 << 13;
 }
 
 /// A line of execution within a thread.
@@ -151,7 +161,6 @@ pub struct Task {
 }
 
 /// What few tasks have.
-#[derive(Default)]
 pub(crate) struct More {
     /// The waiters of a `select`.
     pub(crate) arms: Vec<ArmWaiter>,
@@ -170,6 +179,43 @@ pub(crate) struct More {
     pub(crate) handler: Option<InHandler>,
     /// Fuel that it has used since it was killed.
     pub(crate) kill_fuel: u64,
+    /// The native that waits for a source or for work.
+    pub(crate) native: Option<WaitingNative>,
+    /// See `Thread::boundary`, for one that does not run.
+    pub(crate) boundary: usize,
+    /// Of a task that was left with threadlets under way: the identity of the innermost.
+    pub(crate) identity: *mut Task,
+}
+
+/// A call of a native that waits in the middle of it.
+pub(crate) struct WaitingNative {
+    pub(crate) def: &'static crate::native::NativeDef,
+    /// Its window in the top frame.
+    pub(crate) at: u16,
+    pub(crate) argc: u16,
+    /// See `Ctx::state`.
+    pub(crate) state: u64,
+    /// What it has another OS thread do.
+    pub(crate) work: Option<Arc<crate::shared::SharedObject>>,
+}
+
+impl Default for More {
+    fn default() -> More {
+        More {
+            arms: Vec::new(),
+            wait_value: Value::default(),
+            cancelled_for: None,
+            name: None,
+            scoped: None,
+            locks: Vec::new(),
+            counted: Vec::new(),
+            handler: None,
+            kill_fuel: 0,
+            native: None,
+            boundary: 0,
+            identity: std::ptr::null_mut(),
+        }
+    }
 }
 
 /// A place on a task's stack: a frame that is in a handler's own code.
@@ -294,6 +340,11 @@ impl Task {
     #[inline]
     pub(crate) fn base_slot(&self) -> usize {
         self.base as usize
+    }
+    /// It runs, or is a threadlet on the stack of one that does.
+    #[inline]
+    pub(crate) fn is_mounted(&self) -> bool {
+        self.base == MOUNTED
     }
     #[inline]
     pub(crate) fn note_mounted(&mut self) {

@@ -53,6 +53,10 @@ pub(crate) struct Settings {
     pub(crate) slice: i64,
     pub(crate) script_args: Box<[String]>,
     pub(crate) on_many_tasks: Option<fn()>,
+    /// How many carriers run threads at a time.
+    pub(crate) carriers: usize,
+    pub(crate) max_workers: usize,
+    pub(crate) threadlets: super::Threadlets,
 }
 
 /// Why the program ends at once.
@@ -76,6 +80,8 @@ pub(super) const TAIL_SLOTS: usize = 16;
 const SWITCH_FUEL: i64 = 10;
 /// The clock is looked at for timers before every so many tasks, besides at the end of each slice and before a carrier looks for another thread.
 const TURNS_BETWEEN_CLOCKS: u32 = 16;
+/// The same for the system, which costs more: a multiple of that.
+const TURNS_BETWEEN_POLLS: u32 = 64;
 
 /// The id of the thread that a host calls.
 pub(crate) const HOST_THREAD: u64 = 1;
@@ -420,6 +426,9 @@ impl Thread {
             self.turn = self.turn.wrapping_add(1);
             if self.turn.is_multiple_of(TURNS_BETWEEN_CLOCKS) {
                 self.scheduler.fire_timers(&self.own);
+                if self.turn.is_multiple_of(TURNS_BETWEEN_POLLS) {
+                    self.scheduler.look_at_system(&mut self.own);
+                }
             }
             let Some(task) = self.parts.ready.pop_front() else {
                 return false;
@@ -455,6 +464,10 @@ impl Thread {
 
     /// Acts on what others asked of the mounted thread.
     pub(crate) fn take_requests(&mut self) {
+        if self.has_bare_threadlet() {
+            // They are asked, too.
+            self.make_identities();
+        }
         let requests = self.block.signal.take_requests();
         if requests & KILL != 0 {
             self.parts.stopped = Stopped::Killed;
@@ -691,6 +704,7 @@ impl Thread {
     fn mount(&mut self, task: *mut Task) {
         self.parts.tasks.touch(task);
         self.current = task;
+        self.identity = task;
         // SAFETY: a task of the mounted thread that is ready: nobody else uses it.
         let task = unsafe { &mut *task };
         let (base, used) = (task.base_slot(), task.used_slots());
@@ -717,6 +731,11 @@ impl Thread {
         self.base = self.stack.start.wrapping_add(base);
         self.pc = task.pc;
         task.note_mounted();
+        if task.take(flag::HAS_THREADLETS)
+            && let Some(more) = task.more_if_any_mut()
+        {
+            (self.boundary, self.identity) = (more.boundary, more.identity);
+        }
         // A killed task that was preempted in its defers goes on with them.
         self.is_killing = task.is(flag::IS_DYING);
         let least = self
@@ -894,6 +913,16 @@ impl Thread {
     /// Puts the machine state back and acts on why the task was left.
     fn unmount(&mut self, exit: Exit) {
         let task = std::mem::replace(&mut self.current, std::ptr::null_mut());
+        let identity = std::mem::replace(&mut self.identity, std::ptr::null_mut());
+        let boundary = std::mem::take(&mut self.boundary);
+        if boundary != 0 && matches!(exit, Exit::Yielded | Exit::Preempted | Exit::Parked) {
+            // SAFETY: this thread's task, which was just mounted.
+            unsafe {
+                (*task).set(flag::HAS_THREADLETS);
+                let more = (*task).more();
+                (more.boundary, more.identity) = (boundary, identity);
+            }
+        }
         match exit {
             Exit::Yielded | Exit::Preempted | Exit::Parked => {
                 // SAFETY: this thread's task. If it waits and was claimed already, it lies in the inbox; wakers touch other fields.

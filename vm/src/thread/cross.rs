@@ -97,6 +97,7 @@ impl Thread {
         }
         if is_left {
             self.scheduler.fire_timers(&self.own);
+            self.scheduler.look_at_system(&mut self.own);
             if self.scheduler.has_backlog(&self.own) {
                 self.scheduler.help();
                 return Some(Exit::Preempted);

@@ -333,7 +333,7 @@ unsafe fn is_live(task: *mut Task) -> bool {
             _ => false,
         };
         match (*task).wait {
-            Wait::None | Wait::Sleep => true,
+            Wait::None | Wait::Sleep | Wait::Io | Wait::Work => true,
             _ if !(*task).claim.is_waiting() => true,
             _ if (*task).is(flag::IS_KILLED | flag::CANCEL_PENDING) => true,
             Wait::Broadcast => true,

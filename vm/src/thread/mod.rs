@@ -14,6 +14,7 @@ pub(crate) mod report;
 mod runtime;
 mod start;
 mod stay;
+pub(crate) mod threadlet;
 mod wait;
 #[cfg(loom)]
 pub(crate) use wait::{claim_own, end_wait};
@@ -24,6 +25,7 @@ pub(crate) use wait::thread_of;
 
 pub use crate::sched::host::{TaskInfo, Waker};
 pub use stay::Idled;
+pub use threadlet::Threadlets;
 
 use crate::bytecode::{Op, Word};
 use crate::engine::{Engine, Hooks};
@@ -61,6 +63,9 @@ const SOFT_SLOTS: usize = 16 * 1024;
 /// How deep calls may nest unless the host says otherwise.
 pub const DEFAULT_DEPTH: usize = 1_000_000;
 
+/// See `Options::max_carriers`.
+const DEFAULT_MAX_CARRIERS: usize = 64;
+
 /// See `Options::on_many_tasks`.
 pub const MANY_TASKS: usize = 10_000;
 
@@ -95,6 +100,14 @@ pub struct Options {
     pub output: Box<dyn std::io::Write + Send>,
     /// `os.args`.
     pub script_args: Vec<String>,
+    /// The most carriers there are, with those that are held by blocking calls.
+    pub max_carriers: usize,
+    /// When threadlets become tasks of their own.
+    pub threadlets: Threadlets,
+    /// What becomes of blocking calls.
+    pub blocking: crate::io::Policy,
+    /// The most OS threads that make blocking calls for parked tasks.
+    pub max_workers: usize,
     /// Called once, when there are more than `MANY_TASKS` tasks or threads: the program may want to set its memory up for that.
     pub on_many_tasks: Option<fn()>,
 }
@@ -111,6 +124,10 @@ impl Default for Options {
             slice: None,
             output: Box::new(std::io::BufWriter::new(std::io::stdout())),
             script_args: Vec::new(),
+            max_carriers: DEFAULT_MAX_CARRIERS,
+            threadlets: Threadlets::default(),
+            blocking: crate::io::Policy::default(),
+            max_workers: crate::sched::DEFAULT_MAX_WORKERS,
             on_many_tasks: None,
         }
     }
@@ -187,6 +204,15 @@ pub struct Thread {
     pub(crate) pool: TaskPool,
     /// The task that runs; null: none.
     pub(crate) current: *mut Task,
+    /// The innermost task of a threadlet that is under way, else `current`: see `threadlet`.
+    pub(crate) identity: *mut Task,
+    /// Stack slot of the state of the innermost threadlet that is under way; 0: none.
+    pub(crate) boundary: usize,
+    pub(crate) threadlets: Threadlets,
+    /// What waits can go on at once: it was only to leave the stack.
+    pub(crate) parks_ready: bool,
+    /// Stack slot of the stub of the innermost call that a host's function makes; 0: none.
+    pub(crate) nested_slot: usize,
     /// It is the host's.
     is_host: bool,
     /// Where the task or thread was started whose error ended the program, and where its starters were.
@@ -284,6 +310,12 @@ impl Default for Parts {
 }
 
 impl Parts {
+    /// The number of a new task.
+    #[inline]
+    pub(crate) fn new_number(&mut self) -> u64 {
+        self.next_task += 1;
+        self.next_task
+    }
     pub(crate) fn more(&mut self) -> &mut MoreParts {
         self.more.get_or_insert_default()
     }
@@ -433,7 +465,7 @@ impl Roots for ThreadRoots<'_> {
                     // What lies above its registers in a run stack that it took along is clear.
                     visit_stack(base, (*task).live as usize, extent, visit);
                 }
-                if extent != Extent::Look && task != current {
+                if extent != Extent::Look && !(*task).is_mounted() {
                     (*task).flags &= !flag::TOUCHED;
                 }
             }
@@ -499,6 +531,10 @@ unsafe fn visit_stack(
 impl Thread {
     /// A thread without tasks, for a host.
     pub fn new(engine: Arc<Engine>, options: Options) -> Box<Thread> {
+        let carriers = match options.schedule {
+            Schedule::Ordinary => options.carriers.max(1),
+            Schedule::Seed(_) => 1,
+        };
         let settings = Settings {
             memory: options.memory,
             depth: options.depth.max(1),
@@ -508,13 +544,22 @@ impl Thread {
             }),
             script_args: options.script_args.into(),
             on_many_tasks: options.on_many_tasks,
+            carriers,
+            max_workers: options.max_workers.max(1),
+            threadlets: options.threadlets,
         };
-        let carriers = match options.schedule {
-            Schedule::Ordinary => options.carriers,
+        let max_carriers = match options.schedule {
+            Schedule::Ordinary => options.max_carriers.max(carriers),
             Schedule::Seed(_) => 1,
         };
-        let (scheduler, own) =
-            Scheduler::new(engine, settings, options.schedule, carriers, options.output);
+        let (scheduler, own) = Scheduler::new(
+            engine,
+            settings,
+            options.schedule,
+            max_carriers,
+            options.blocking,
+            options.output,
+        );
         let main = Arc::new(ThreadBlock::new(
             1,
             Mounted::new(options.memory),
@@ -585,6 +630,11 @@ impl Thread {
             site_cache: sites::SiteCache::new(),
             pool: TaskPool::new(),
             current: std::ptr::null_mut(),
+            identity: std::ptr::null_mut(),
+            boundary: 0,
+            threadlets: settings.threadlets,
+            parks_ready: false,
+            nested_slot: 0,
             is_killing: false,
             stress: settings.stress,
             stretches: None,
@@ -1255,6 +1305,7 @@ impl Thread {
                 }
             }
             self.scheduler.fire_timers(&self.own);
+            self.scheduler.look_at_system(&mut self.own);
             if self.scheduler.has_backlog(&self.own) {
                 self.scheduler.help();
                 return Some(Exit::Preempted);
@@ -1459,6 +1510,7 @@ impl Thread {
         }
         let (saved_pc, saved_base, saved_dest) =
             (self.pc, self.stack_index(self.base), self.wait_dest);
+        let saved_nested = self.nested_slot;
         let saved_extra = self.scan_extra;
         // SAFETY: the running prototype.
         let at = unsafe { (*frame::proto(self.base)).registers as usize }
@@ -1474,6 +1526,7 @@ impl Thread {
             *base.sub(1) = Value::from_bits(frame::return_word(self.pc, at, 0));
             self.base = base;
             self.pc = (*frame::proto(base)).code_start;
+            self.nested_slot = self.stack_index(base);
         }
         self.set_reg(0, function);
         for (i, arg) in args.iter().enumerate() {
@@ -1490,6 +1543,7 @@ impl Thread {
             exit = interp::run(self);
         }
         self.nesting -= 1;
+        self.nested_slot = saved_nested;
         self.base = self.stack.start.wrapping_add(saved_base);
         self.pc = saved_pc;
         self.wait_dest = saved_dest;

@@ -4,6 +4,7 @@
 //! was stopped, or the thread is held). What a waiting task waits for is alive: its registers or its heap hold it.
 
 use super::{Parts, Thread};
+use crate::io::Source;
 use crate::sched::ThreadBlock;
 use crate::sched::scope::{self, Scope};
 use crate::sched::wait::{Owner, Waiter};
@@ -210,6 +211,17 @@ pub(super) unsafe fn wait_text(task: *mut Task, members: &Members) -> String {
                 },
                 _ => name.into(),
             },
+            (Wait::Io, Owner::Shared(object)) => {
+                let title = match &*(*object).state.lock() {
+                    ObjectState::Source(_) => Source::of_object(object).title(),
+                    _ => return name.into(),
+                };
+                format!("{name}: {title}")
+            }
+            (Wait::Work, _) => match (*task).more_if_any().and_then(|m| m.native.as_ref()) {
+                Some(native) => format!("{name}: {}", native.def.public_name()),
+                None => name.into(),
+            },
             (Wait::Scope, _) => {
                 let scope = (*task).scope.as_ref().map(Arc::as_ptr);
                 match scope.and_then(|scope| members.0.get(&scope)) {
@@ -239,7 +251,7 @@ impl Thread {
         // SAFETY: promised by the caller.
         unsafe {
             let is_waiting = (*task).wait != Wait::None && (*task).claim.is_waiting();
-            let mut place = if task == self.current {
+            let mut place = if (*task).is_mounted() {
                 crate::error::place_of(self.base, self.pc)
             } else {
                 crate::error::place_of((*task).base(), (*task).pc)
@@ -255,7 +267,7 @@ impl Thread {
                 name: (*task).name().map(Into::into),
                 state: match is_waiting {
                     true => "waiting",
-                    false if task == self.current => "running",
+                    false if (*task).is_mounted() => "running",
                     false => "runnable",
                 },
                 waits_for: is_waiting.then(|| wait_text(task, members)),

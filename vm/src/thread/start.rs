@@ -27,7 +27,7 @@ const WINDOW_SLOTS: usize = 2;
 pub(super) const FIRST_BASE: usize = STUB_SLOTS + WINDOW_SLOTS;
 
 /// How many slots a task needs that calls `function`, until it calls others itself.
-fn first_slots(function: Value, argc: usize) -> usize {
+pub(super) fn first_slots(function: Value, argc: usize) -> usize {
     let registers = if function.is_kind(Kind::Closure) {
         // SAFETY: its kind was tested; prototypes live as long as the engine.
         unsafe { (*(*function.as_object().cast::<Closure>()).proto()).registers as usize }
@@ -71,12 +71,15 @@ impl Thread {
     }
     /// The new task belongs to the mounted thread from now on, and can run.
     pub(super) fn add_task(&mut self, task: *mut Task) {
+        self.add_unready_task(task);
+        self.parts.ready.push_back(task);
+    }
+    pub(super) fn add_unready_task(&mut self, task: *mut Task) {
         let parts = &mut *self.parts;
         parts.next_task += 1;
         // SAFETY: a task that was just made.
         parts.stack_bytes += unsafe { (*task).header_bytes() };
         parts.tasks.add(task);
-        parts.ready.push_back(task);
     }
     /// The handle of a task of the mounted thread; made now if there is none. `name`: nil or a text, for one that was just made.
     pub(crate) fn handle_of(&mut self, task: *mut Task, name: Value) -> Value {
@@ -126,7 +129,8 @@ impl Thread {
         if self.current.is_null() {
             return NO_SITE;
         }
-        let parent = self.task().site;
+        // SAFETY: the innermost task that there is.
+        let parent = unsafe { (*self.identity).site };
         // SAFETY: the running prototype.
         let is_internal = unsafe { (*crate::interp::frame::proto(self.base)).is_internal };
         if !is_internal && let Some(site) = self.site_cache.get(parent, self.pc) {
@@ -187,7 +191,7 @@ impl Thread {
             if self.current.is_null() {
                 return Ok(handle);
             }
-            let starter = &*self.current;
+            let starter = &*self.identity;
             if let Some(scope) = &starter.scope {
                 scope.enter();
                 (*task).scope = Some(scope.clone());
@@ -252,7 +256,8 @@ impl Thread {
                 }
             }
         }
-        let starter = self.task();
+        // SAFETY: the innermost task that there is: a threadlet without one inherits from it.
+        let starter = unsafe { &*self.identity };
         let scope = starter.scope.clone();
         let scoped = starter.more_if_any().and_then(|more| more.scoped.clone());
         if let Some(scope) = &scope {

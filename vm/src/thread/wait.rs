@@ -109,17 +109,25 @@ pub(crate) fn claim_own(task: *mut Task, by: Claimed) -> bool {
 }
 
 impl Thread {
-    /// The running task.
+    /// The running task. In a threadlet, that of the threadlet, made now if there is none.
+    #[inline]
     pub(crate) fn task(&mut self) -> &mut Task {
         debug_assert!(!self.current.is_null(), "natives run in tasks");
-        // SAFETY: the mounted task, which only this carrier uses while it runs.
-        unsafe { &mut *self.current }
+        if self.has_bare_threadlet() {
+            self.make_identities();
+        }
+        // SAFETY: the mounted task, or one on its stack, which only this carrier uses while it runs.
+        unsafe { &mut *self.identity }
+    }
+    /// The same, as a pointer.
+    pub(crate) fn task_pointer(&mut self) -> *mut Task {
+        self.task()
     }
 
     /// The running task is about to wait; its waiters are linked after this, under the locks of what it waits for.
     #[inline]
     pub(crate) fn begin_wait(&mut self, wait: Wait) -> Result<(), Trap> {
-        if self.nesting > 0 {
+        if self.nesting > 0 && !self.can_split() {
             // The error is made when the native has left (`handle_trap`): callers hold the lock of what they would wait for, and to make it may collect, which drops objects,
             // whose ends take locks.
             return Err(Trap::Suspend);
@@ -206,10 +214,20 @@ impl Thread {
             self.begin_kill();
             return self.unwind();
         }
+        let native = match wait {
+            Wait::Io | Wait::Work => task.more().native.take(),
+            _ => None,
+        };
         // The registers of the native's window hold its arguments: they stay roots until it has its result.
         let result = match claimed {
             Claimed::Killed => unreachable!("a killed task was dealt with above"),
             Claimed::Cancelled => Err(self.throw_cancelled()),
+            Claimed::Arm(_) if let Some(native) = native => {
+                return match self.resume_native(native, dest) {
+                    Ok(()) => None,
+                    Err(trap) => self.handle_trap(trap),
+                };
+            }
             Claimed::TimedOut if wait == Wait::Select => self.pair(-1, Value::NIL),
             Claimed::TimedOut | Claimed::None => Ok(Value::NIL),
             Claimed::Arm(arm) => match (wait, delivery) {
@@ -365,7 +383,7 @@ impl Thread {
             if other.is_null() {
                 return self.task_outcome(handle);
             }
-            if other == self.current {
+            if other == self.task_pointer() {
                 return Err(self.throw_new(ErrorKind::Value, "a task cannot join itself"));
             }
             self.begin_wait(Wait::Join)?;
@@ -552,7 +570,7 @@ impl Thread {
     /// `scope { … }` begins; gives the object that stands for it.
     pub(crate) fn enter_scope(&mut self, limit: Option<i64>) -> Arc<Scope> {
         let block = Arc::downgrade(&self.block.to_arc());
-        let owner = self.current;
+        let owner = self.task_pointer();
         let parent = self.task().scope.clone();
         let scope = Scope::new(parent, owner, block);
         if let Some(nanoseconds) = limit {

@@ -6,8 +6,8 @@ use crate::bytecode::Word;
 use crate::engine::sym;
 use crate::interp::frame;
 use crate::module::{Link, Proto};
-use crate::native::Trap;
-use crate::object::{BoundMethod, Header, Kind, type_id};
+use crate::native::{NativeDef, Trap};
+use crate::object::{BoundMethod, Header, Kind, NativeFunction, type_id};
 use crate::ops;
 use crate::ops::map::Lookup;
 use crate::thread::Thread;
@@ -211,6 +211,9 @@ impl Thread {
             && let Some(method) = engine.type_info(object.type_id()).method(name)
             && method.has_self
         {
+            if let Some(def) = property_of(method.function) {
+                return self.call_property(def, object);
+            }
             return Ok(self.bind_method(object, method.function));
         }
         Err(self.no_member(object, name, call))
@@ -267,4 +270,14 @@ impl Thread {
             &format!("{owner} has no {what} '{text}'{hint}"),
         )
     }
+}
+
+/// The native behind a method that is read like a field.
+fn property_of(function: Value) -> Option<&'static NativeDef> {
+    if !function.is_kind(Kind::Native) {
+        return None;
+    }
+    // SAFETY: its kind was tested; definitions live as long as the engine.
+    let def = unsafe { &*(*function.as_object().cast::<NativeFunction>()).def };
+    def.property.then_some(def)
 }

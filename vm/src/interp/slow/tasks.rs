@@ -22,6 +22,30 @@ pub(crate) fn TaskYield(t: &mut Thread, w: Word) -> Done {
     t.yielded = true;
     Err(Trap::Suspend)
 }
+pub(crate) fn Threadlet(t: &mut Thread, w: Word) -> Done {
+    t.charge_call()?;
+    t.begin_threadlet(w.a(), w.b(), w.c())
+}
+pub(crate) fn ThreadletEnd(t: &mut Thread, w: Word) -> Done {
+    before_alloc(t);
+    let handle = t.end_threadlet(w.b(), t.reg(w.c()));
+    t.set_reg(w.a(), handle);
+    Ok(())
+}
+pub(crate) fn ThreadletFail(t: &mut Thread, w: Word) -> Done {
+    before_alloc(t);
+    let error = t.reg(w.c());
+    match t.fail_threadlet(w.b(), error) {
+        Some(handle) => {
+            t.set_reg(w.a(), handle);
+            Ok(())
+        }
+        None => {
+            t.thrown = error;
+            Err(Trap::Throw)
+        }
+    }
+}
 pub(crate) fn Exit(t: &mut Thread, w: Word) -> Done {
     t.result = t.reg(w.a());
     t.returned = true;
@@ -44,7 +68,7 @@ impl Thread {
                     4 => "killed",
                     _ => "ended",
                 },
-                "state" if task == self.current => "running",
+                "state" if (*task).is_mounted() => "running",
                 "state" if (*task).wait != Wait::None && (*task).claim.is_waiting() => {
                     let name = crate::thread::report::wait_name(task);
                     return Some(self.text_value(&format!("waiting for {name}")));

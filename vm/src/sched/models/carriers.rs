@@ -40,6 +40,8 @@ fn scheduler(carriers: usize) -> (Arc<Scheduler>, Own) {
         slice: 1,
         script_args: Box::default(),
         on_many_tasks: None,
+        carriers,
+        max_workers: 1,
     };
     let output = Box::new(std::io::sink());
     let made = Scheduler::new(
@@ -47,6 +49,7 @@ fn scheduler(carriers: usize) -> (Arc<Scheduler>, Own) {
         settings,
         Schedule::Ordinary,
         carriers,
+        crate::io::Policy::Offload,
         output,
     );
     // The models' threads are all that there are.

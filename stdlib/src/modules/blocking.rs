@@ -1,0 +1,72 @@
+//! `blocking`: what becomes of calls that hold an OS thread, and where they are made.
+
+use crate::support::new_str;
+use heddle_vm::native::{Class, Ctx, NativeModule, NativeResult};
+use heddle_vm::types::ErrorKind;
+use heddle_vm::{Value, natives};
+
+pub(super) static MODULE: NativeModule = NativeModule {
+    name: "blocking",
+    functions: natives! {
+        /// What becomes of blocking calls: "offload", "capture" or "error".
+        plain "blocking.policy" () => |ctx| { let name = ctx.blocking_policy().name(); new_str(ctx, name) };
+        plain "blocking.__allow" (function, "file?") => allow;
+        plain "blocking.__report" () => report;
+        plain "blocking.__unused" () => unused;
+    },
+    constants: |_| {},
+    source: Some(include_str!("blocking.hd")),
+};
+
+fn allow(ctx: &mut Ctx) -> NativeResult {
+    let function = ctx.str_arg(0)?;
+    let file = ctx.opt_str_arg(1)?;
+    let blocking = || {
+        let all = super::MODULES.iter().flat_map(|module| module.functions);
+        all.filter(|def| def.class == Class::Blocking)
+            .map(|def| def.public_name())
+    };
+    if !blocking().any(|name| name == function) {
+        let names: Vec<String> = blocking().collect();
+        let hint = heddle_vm::error::did_you_mean(function, names.iter().map(String::as_str));
+        let message = format!("blocking.allow: {function:?} is no function that blocks{hint}");
+        return Err(ctx.throw(ErrorKind::Value, message));
+    }
+    ctx.allow_blocking(function, file);
+    ctx.nil()
+}
+
+/// A tuple for each entry, in the order of the fields of `Site`.
+fn report(ctx: &mut Ctx) -> NativeResult {
+    let report = ctx.blocking_report();
+    ctx.reserve(report.len() * 512)?;
+    let mut entries = Vec::new();
+    for site in &report {
+        let parts = [
+            ctx.str(&site.function),
+            ctx.str(&site.site),
+            ctx.int(site.count as i64),
+            ctx.duration(site.total.as_nanos() as i64),
+            ctx.duration(site.p50.as_nanos() as i64),
+            ctx.duration(site.p99.as_nanos() as i64),
+            ctx.duration(site.longest.as_nanos() as i64),
+        ];
+        entries.push(ctx.tuple(&parts)?);
+    }
+    ctx.list(&entries)
+}
+
+fn unused(ctx: &mut Ctx) -> NativeResult {
+    let unused = ctx.unused_allowances();
+    ctx.reserve(unused.len() * 256)?;
+    let mut entries = Vec::new();
+    for (function, file) in &unused {
+        let file = match file {
+            Some(file) => ctx.str(file),
+            None => Value::NIL,
+        };
+        let parts = [ctx.str(function), file];
+        entries.push(ctx.tuple(&parts)?);
+    }
+    ctx.list(&entries)
+}

@@ -1,0 +1,271 @@
+//! Sources: what the system tells of (`sched::reactor`), as values of the language. They cross between threads as handles.
+
+use crate::heap::bundle;
+use crate::native::{Ctx, Trap};
+use crate::object::{Handle, HandleForm, Kind};
+use crate::sched::reactor::Sources;
+use crate::sched::wait::{Delivery, Owner, WaitList, deliver};
+use crate::shared::{ObjectState, SharedObject};
+use crate::sync::Lock;
+use crate::task::{Task, Wait};
+use crate::value::Value;
+use std::any::Any;
+use std::io;
+use std::sync::Arc;
+
+/// The system's object behind a source, and what belongs to it. It is shared by all who hold the handle, so it locks what it changes.
+pub trait Resource: Any + Send + Sync {
+    /// What it is, for dumps: `a connection to 127.0.0.1:80`.
+    fn title(&self) -> String;
+}
+
+/// What a call waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Direction {
+    /// Something to read or to accept, or the end of it.
+    Read,
+    /// Room to write, or that a connection is made.
+    Write,
+}
+
+/// What the system tells of a source.
+#[derive(Clone, Copy)]
+pub(crate) struct Told {
+    pub(crate) can_read: bool,
+    pub(crate) can_write: bool,
+    /// The other side will send no more. (It may have sent something before.)
+    pub(crate) has_ended: bool,
+}
+
+/// Who waits for a source, and what the system told of it.
+pub(crate) struct SourceState {
+    pub(crate) readers: WaitList,
+    pub(crate) writers: WaitList,
+    /// How often the system told that it is worth trying, by direction.
+    told: [u32; 2],
+    /// `told` when a call found that there is no more: until it changes, the next call would wait.
+    drained: [Option<u32>; 2],
+    /// Nothing more will be told of reading: what was told last may have been data and the end at once.
+    has_ended: bool,
+    sources: Arc<Sources>,
+}
+
+impl SourceState {
+    fn list(&mut self, direction: Direction) -> &mut WaitList {
+        match direction {
+            Direction::Read => &mut self.readers,
+            Direction::Write => &mut self.writers,
+        }
+    }
+    /// A waiter was taken out unclaimed.
+    pub(crate) fn has_left(&mut self) {
+        self.sources.end_waits(1);
+    }
+}
+
+/// A source: a shared object, and behind it what natives use.
+#[repr(C)]
+pub(crate) struct Source {
+    /// First: waiters name it as their owner.
+    object: SharedObject,
+    resource: Box<dyn Resource>,
+    sources: Arc<Sources>,
+    /// Its place in the table of sources.
+    index: u32,
+}
+
+impl Source {
+    /// The system told that one may go on; claims those who wait.
+    pub(crate) fn tell(&self, told: Told, woken: &mut Vec<*mut Task>) {
+        let mut state = self.object.state.lock();
+        let ObjectState::Source(state) = &mut *state else {
+            unreachable!("a source's state")
+        };
+        state.has_ended |= told.has_ended;
+        for (direction, is_told) in [
+            (Direction::Read, told.can_read),
+            (Direction::Write, told.can_write),
+        ] {
+            if is_told {
+                state.told[direction as usize] = state.told[direction as usize].wrapping_add(1);
+                claim_all(state.list(direction), woken);
+            }
+        }
+    }
+    fn note_drained(&self, direction: Direction, told: u32) {
+        if let ObjectState::Source(state) = &mut *self.object.state.lock()
+            && !state.has_ended
+        {
+            state.drained[direction as usize] = Some(told);
+        }
+    }
+    pub(crate) fn title(&self) -> String {
+        self.resource.title()
+    }
+    /// The source that a shared object is the head of.
+    ///
+    /// # Safety
+    /// The object's state is that of a source.
+    pub(crate) unsafe fn of_object<'a>(object: *const SharedObject) -> &'a Source {
+        // SAFETY: such objects are made by `Ctx::new_source` only, as the first field.
+        unsafe { &*object.cast::<Source>() }
+    }
+}
+
+fn claim_all(list: &mut WaitList, woken: &mut Vec<*mut Task>) {
+    // SAFETY: under the lock of the list's owner; a claimed task is ours until it is handed over.
+    unsafe {
+        while let Some(waiter) = list.claim_first() {
+            let task = (*waiter).task();
+            deliver(task, Delivery::None);
+            woken.push(task);
+        }
+    }
+}
+
+impl Drop for Source {
+    fn drop(&mut self) {
+        // First: the table's lock ends what a poller does with it.
+        self.sources.remove(self.index);
+    }
+}
+
+impl<'c> Ctx<'c> {
+    /// Makes a source of what the system can tell of; its methods are those of the type `type_name` in the tables. `what` is a part of `resource`, so that closing that ends the registration.
+    pub fn new_source<R: Resource>(
+        &mut self,
+        type_name: &'static str,
+        mut resource: R,
+        what: impl FnOnce(&mut R) -> &mut dyn mio::event::Source,
+    ) -> Result<Value, io::Error> {
+        let sources = self.thread.scheduler.sources()?;
+        let index = sources.register(what(&mut resource))?;
+        let type_id = self.engine().host_type(type_name);
+        let state = SourceState {
+            readers: WaitList::default(),
+            writers: WaitList::default(),
+            told: [0; 2],
+            drained: [None; 2],
+            has_ended: false,
+            sources: sources.clone(),
+        };
+        let source = Box::new(Source {
+            object: SharedObject {
+                state: Lock::new(ObjectState::Source(state)),
+            },
+            resource: Box::new(resource),
+            sources: sources.clone(),
+            index,
+        });
+        sources.enter(index, &raw const *source);
+        let target: *const Source = &raw const *source;
+        let handle = bundle::new_handle(type_id, target.cast(), bundle::Payload::Source(source));
+        Ok(self.thread.heap.adopt_owned(handle))
+    }
+    fn source(&self, i: usize) -> Option<&'c Source> {
+        let value = self.arg(i);
+        if !value.is_kind(Kind::Handle) {
+            return None;
+        }
+        // SAFETY: its kind was tested; what it names lives as long as its bundle, which the caller's registers hold for the call.
+        unsafe {
+            let handle = value.as_object().cast::<Handle>();
+            ((*handle).header.aux == HandleForm::SOURCE)
+                .then(|| &*(*handle).target.cast::<Source>())
+        }
+    }
+    /// The resource of a source that is an argument.
+    pub fn resource_arg<R: Resource>(&mut self, i: usize, expected: &str) -> Result<&'c R, Trap> {
+        let found = self.source(i).and_then(|source| {
+            let any: &dyn Any = &*source.resource;
+            any.downcast_ref::<R>()
+        });
+        match found {
+            Some(resource) => Ok(resource),
+            None => Err(self.wrong_type(i, expected)),
+        }
+    }
+    /// Makes a call of the system on the source that is argument `i`. If it says that it would wait (`WouldBlock`), the task is parked until the system tells of a change, and then
+    /// **the native is run again from its beginning**: so it must not have done anything before. A call that has taken all that there was (a read that got less than it asked for)
+    /// says so by its second argument: then the next one waits without trying.
+    pub fn try_io<R: Resource, T>(
+        &mut self,
+        i: usize,
+        expected: &str,
+        direction: Direction,
+        mut call: impl FnMut(&R, &mut bool) -> io::Result<T>,
+    ) -> Result<io::Result<T>, Trap> {
+        let resource = self.resource_arg::<R>(i, expected)?;
+        let source = self.source(i).expect("it has a resource");
+        self.thread.blocking_point()?;
+        loop {
+            let told = {
+                let mut state = source.object.state.lock();
+                let ObjectState::Source(state) = &mut *state else {
+                    unreachable!("a source's state")
+                };
+                let told = state.told[direction as usize];
+                if state.drained[direction as usize] == Some(told) {
+                    None
+                } else {
+                    state.drained[direction as usize] = None;
+                    Some(told)
+                }
+            };
+            if let Some(told) = told {
+                let mut has_all = false;
+                match call(resource, &mut has_all) {
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                    Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                    done => {
+                        if has_all {
+                            source.note_drained(direction, told);
+                        }
+                        return Ok(done);
+                    }
+                }
+                let mut state = source.object.state.lock();
+                let ObjectState::Source(state) = &mut *state else {
+                    unreachable!("a source's state")
+                };
+                if state.told[direction as usize] != told {
+                    continue;
+                }
+                state.drained[direction as usize] = Some(told);
+            }
+            if self.await_source(source, direction)? {
+                return Err(Trap::Suspend);
+            }
+        }
+    }
+    /// The task waits for the source, unless something was told meanwhile (`false`).
+    fn await_source(&mut self, source: &Source, direction: Direction) -> Result<bool, Trap> {
+        let thread = &mut *self.thread;
+        let mut state = source.object.state.lock();
+        let ObjectState::Source(state) = &mut *state else {
+            unreachable!("a source's state")
+        };
+        if state.drained[direction as usize] != Some(state.told[direction as usize]) {
+            return Ok(false);
+        }
+        thread.begin_wait(Wait::Io)?;
+        state.sources.begin_wait();
+        let waiter = thread.single_waiter(Owner::Shared(&raw const source.object), direction as u8);
+        // SAFETY: under the source's lock.
+        unsafe { state.list(direction).push(waiter) };
+        Ok(true)
+    }
+    /// Lets all who wait for the source try again: it was closed.
+    pub fn wake_source(&mut self, i: usize) {
+        let Some(source) = self.source(i) else { return };
+        let mut woken = Vec::new();
+        let all = Told {
+            can_read: true,
+            can_write: true,
+            has_ended: true,
+        };
+        source.tell(all, &mut woken);
+        source.sources.end_waits(woken.len());
+        self.thread.wake_all(woken);
+    }
+}

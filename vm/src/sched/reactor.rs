@@ -1,0 +1,286 @@
+//! What the system tells of: that a socket can be read again, that a child has ended.
+//!
+//! There is no OS thread for that. A carrier with nothing to do waits *in the poll* instead of at the condition variable of `idle`, one at a time; busy ones look now and then. The
+//! reactor is made with the first source, so a program without any has none.
+//!
+//! **No wake-up is lost between the system and a task.** Sources are registered once, for both directions, edge-triggered: the system tells of each change once. A source counts what it
+//! was told (`SourceState::told`). A native reads that number, tries its call, and if that would wait, it becomes a waiter only if the number is still the same, under the lock under
+//! which the number grows; else it tries again. So whatever came after its call is seen either by the next try, or by the waiter.
+//!
+//! **None is lost between carriers.** Who wakes sleepers looks, under the lock of `idle`, whether one is in the poll, and if so uses the system's waker; the poller says that it is
+//! one under that lock, before it waits. The system's waker stays set until a poll has seen it.
+//!
+//! What a poll found is acted upon only after the carrier has left the sleepers, and not while the world is stopped: see `Scheduler::next`.
+
+use super::{Own, Scheduler};
+use crate::io::{Source, Told};
+use crate::sync::{AtomicUsize, Ordering};
+use mio::event::Event;
+use mio::{Events, Interest, Poll, Registry, Token};
+use parking_lot::Mutex;
+use std::io;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+/// Told of at most in one poll; the rest comes with the next.
+const EVENTS: usize = 1024;
+const WAKER: Token = Token(usize::MAX);
+const INTERRUPT: Token = Token(usize::MAX - 1);
+/// A token's low half is the position in the table, its high half the generation.
+const INDEX_BITS: u32 = usize::BITS / 2;
+
+/// What a poll found.
+#[derive(Clone, Copy)]
+pub(super) struct Found {
+    token: Token,
+    told: Told,
+}
+
+impl Found {
+    fn new(event: &Event) -> Found {
+        Found {
+            token: event.token(),
+            told: Told {
+                can_read: event.is_readable() || event.is_read_closed() || event.is_error(),
+                can_write: event.is_writable() || event.is_write_closed() || event.is_error(),
+                has_ended: event.is_read_closed() || event.is_error(),
+            },
+        }
+    }
+}
+
+/// See the head of the file.
+#[derive(Default)]
+pub(crate) struct Reactor {
+    system: OnceLock<System>,
+    /// Held while the system is made.
+    making: Mutex<()>,
+}
+
+struct System {
+    sources: Arc<Sources>,
+    waker: mio::Waker,
+    /// Held by who polls.
+    poll: Mutex<(Poll, Events)>,
+    /// What a signal's handler writes into: see `Engine::set_interrupt_pipe`.
+    #[cfg(unix)]
+    interrupts: Mutex<mio::unix::pipe::Receiver>,
+    #[cfg(unix)]
+    _interrupter: mio::unix::pipe::Sender,
+}
+
+/// The sources that the system tells of, by token.
+pub(crate) struct Sources {
+    registry: Registry,
+    table: Mutex<Table>,
+    /// Tasks that wait for one.
+    waiting: AtomicUsize,
+}
+
+#[derive(Default)]
+struct Table {
+    entries: Vec<Entry>,
+    free: Vec<u32>,
+}
+
+struct Entry {
+    /// Null: free. A source takes itself out, under the lock of the table, before it is gone.
+    source: *const Source,
+    generation: u32,
+}
+
+// SAFETY: what the entries point to may be used from everywhere.
+unsafe impl Send for Table {}
+
+impl Table {
+    fn add(&mut self) -> (u32, Token) {
+        let index = self.free.pop().unwrap_or_else(|| {
+            self.entries.push(Entry {
+                source: std::ptr::null(),
+                generation: 0,
+            });
+            (self.entries.len() - 1) as u32
+        });
+        let generation = self.entries[index as usize].generation as usize;
+        (index, Token(index as usize | generation << INDEX_BITS))
+    }
+    fn get(&self, token: Token) -> Option<*const Source> {
+        let index = token.0 & ((1 << INDEX_BITS) - 1);
+        let entry = self.entries.get(index)?;
+        let is_same = entry.generation as usize == token.0 >> INDEX_BITS;
+        (is_same && !entry.source.is_null()).then_some(entry.source)
+    }
+}
+
+impl Sources {
+    /// The system tells of `what` from now on. `enter` puts the source into the table as soon as it has its place.
+    pub(crate) fn register(&self, what: &mut dyn mio::event::Source) -> io::Result<u32> {
+        let (index, token) = self.table.lock().add();
+        let registered =
+            self.registry
+                .register(what, token, Interest::READABLE | Interest::WRITABLE);
+        if let Err(error) = registered {
+            self.remove(index);
+            return Err(error);
+        }
+        Ok(index)
+    }
+    /// The source has its place. What was told before is not missed: nobody has tried a call yet.
+    pub(crate) fn enter(&self, index: u32, source: *const Source) {
+        self.table.lock().entries[index as usize].source = source;
+    }
+    /// The source is no more.
+    pub(crate) fn remove(&self, index: u32) {
+        let mut table = self.table.lock();
+        let entry = &mut table.entries[index as usize];
+        entry.source = std::ptr::null();
+        // Tokens never look like those of the waker.
+        entry.generation = (entry.generation + 1) & (u32::MAX >> 1);
+        table.free.push(index);
+    }
+    pub(crate) fn begin_wait(&self) {
+        self.waiting.fetch_add(1, Ordering::Relaxed);
+    }
+    pub(crate) fn end_waits(&self, count: usize) {
+        self.waiting.fetch_sub(count, Ordering::Relaxed);
+    }
+}
+
+impl Reactor {
+    #[inline]
+    pub(super) fn is_open(&self) -> bool {
+        self.system.get().is_some()
+    }
+    /// Whether a task waits for a source: then the system may wake it.
+    pub(super) fn is_awaited(&self) -> bool {
+        let system = self.system.get();
+        system.is_some_and(|system| system.sources.waiting.load(Ordering::Relaxed) > 0)
+    }
+    /// The sources; made now if there were none.
+    fn open(&self, engine: &crate::Engine) -> io::Result<Arc<Sources>> {
+        let _making = match self.system.get() {
+            Some(system) => return Ok(system.sources.clone()),
+            None => self.making.lock(),
+        };
+        if self.system.get().is_none() {
+            let _ = self.system.set(System::new(engine)?);
+        }
+        let made = self.system.get().expect("set under the lock");
+        Ok(made.sources.clone())
+    }
+    /// The program is over: signals come to it no more.
+    pub(super) fn close(&self, engine: &crate::Engine) {
+        #[cfg(unix)]
+        if self.is_open() {
+            engine.set_interrupt_pipe(None);
+        }
+    }
+    /// Lets whoever is in the poll come out of it.
+    pub(super) fn wake(&self) {
+        if let Some(system) = self.system.get() {
+            // It can fail only if the counter of an event descriptor is full: then it is set.
+            let _ = system.waker.wake();
+        }
+    }
+    /// Waits until something is found, or the time is over, or `wake`. Nothing if another one is in the poll.
+    pub(super) fn poll(&self, timeout: Option<Duration>, found: &mut Vec<Found>) {
+        let Some(system) = self.system.get() else {
+            return;
+        };
+        let Some(mut poll) = system.poll.try_lock() else {
+            return;
+        };
+        let (poll, events) = &mut *poll;
+        match poll.poll(events, timeout) {
+            Ok(()) => found.extend(events.iter().map(Found::new)),
+            // A signal.
+            Err(_) => {}
+        }
+    }
+}
+
+impl System {
+    fn new(engine: &crate::Engine) -> io::Result<System> {
+        let poll = Poll::new()?;
+        let registry = poll.registry().try_clone()?;
+        let waker = mio::Waker::new(&registry, WAKER)?;
+        #[cfg(unix)]
+        let (interrupter, interrupts) = {
+            let (sender, mut receiver) = mio::unix::pipe::new()?;
+            registry.register(&mut receiver, INTERRUPT, Interest::READABLE)?;
+            engine.set_interrupt_pipe(Some(std::os::fd::AsRawFd::as_raw_fd(&sender)));
+            (sender, receiver)
+        };
+        Ok(System {
+            sources: Arc::new(Sources {
+                registry,
+                table: Mutex::default(),
+                waiting: AtomicUsize::new(0),
+            }),
+            waker,
+            poll: Mutex::new((poll, Events::with_capacity(EVENTS))),
+            #[cfg(unix)]
+            interrupts: Mutex::new(interrupts),
+            #[cfg(unix)]
+            _interrupter: interrupter,
+        })
+    }
+}
+
+impl Scheduler {
+    pub(crate) fn sources(&self) -> io::Result<Arc<Sources>> {
+        self.reactor.open(&self.engine)
+    }
+    /// Wakes those who waited for what a poll found.
+    pub(super) fn take_found(self: &Arc<Self>, own: &mut Own) {
+        let Some(system) = self.reactor.system.get() else {
+            return;
+        };
+        let mut woken = Vec::new();
+        {
+            let table = system.sources.table.lock();
+            for found in own.found.drain(..) {
+                match found.token {
+                    WAKER => {}
+                    INTERRUPT => self.note_interrupt(),
+                    token => {
+                        if let Some(source) = table.get(token) {
+                            // SAFETY: it would have to take itself out first, which needs the table.
+                            unsafe { (*source).tell(found.told, &mut woken) };
+                        }
+                    }
+                }
+            }
+        }
+        system.sources.end_waits(woken.len());
+        for task in woken {
+            // SAFETY: claimed by `tell`.
+            unsafe { self.wake(own, task) };
+        }
+    }
+    /// Looks whether the system has something to tell, without waiting.
+    #[inline]
+    pub(crate) fn look_at_system(self: &Arc<Self>, own: &mut Own) {
+        if self.reactor.is_open() {
+            self.poll_now(own);
+        }
+    }
+    #[cold]
+    fn poll_now(self: &Arc<Self>, own: &mut Own) {
+        self.reactor.poll(Some(Duration::ZERO), &mut own.found);
+        if !own.found.is_empty() {
+            self.take_found(own);
+        }
+    }
+    /// A signal came: who has to act upon that may sleep.
+    #[cold]
+    fn note_interrupt(&self) {
+        #[cfg(unix)]
+        if let Some(system) = self.reactor.system.get() {
+            let mut bytes = [0; 16];
+            let mut pipe = system.interrupts.lock();
+            while io::Read::read(&mut *pipe, &mut bytes).is_ok_and(|n| n > 0) {}
+        }
+        self.wake_sleepers();
+    }
+}
