@@ -138,7 +138,7 @@ struct Many {
 impl Many {
     #[inline(always)]
     fn push(&mut self, listed: Listed) {
-        if self.len % PIECE_OBJECTS == 0 {
+        if self.len.is_multiple_of(PIECE_OBJECTS) {
             self.add_piece();
         }
         self.len += 1;
@@ -165,7 +165,7 @@ impl Many {
     fn pop(&mut self) -> Option<Listed> {
         let last = self.pieces.last_mut()?.pop()?;
         self.len -= 1;
-        if self.len % PIECE_OBJECTS == 0 {
+        if self.len.is_multiple_of(PIECE_OBJECTS) {
             self.pieces.pop();
         }
         Some(last)
