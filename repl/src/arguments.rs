@@ -2,7 +2,9 @@
 
 use clap::builder::{OsStringValueParser, PathBufValueParser};
 use clap::{Arg, ArgAction, ArgMatches};
-use heddle::{BlockingPolicy as Policy, EngineBuilder, Outside, Schedule, Stress, Threadlets};
+use heddle::{
+    BlockingPolicy as Policy, EngineBuilder, Outside, Schedule, Stress, Threadlets, TracePinned,
+};
 use std::ffi::{OsStr, OsString};
 use std::io::IsTerminal;
 use std::path::PathBuf;
@@ -51,6 +53,7 @@ pub(crate) struct Settings {
     max_carriers: Option<usize>,
     blocking: Policy,
     threadlets: Threadlets,
+    trace_pinned: TracePinned,
     max_workers: Option<usize>,
     schedule: Schedule,
     slice: Option<usize>,
@@ -63,10 +66,12 @@ impl Settings {
     pub(crate) fn engine(self) -> EngineBuilder {
         let mut builder = heddle::Engine::builder()
             .on_many_tasks(crate::memory::many_tasks)
+            .on_shrunk(crate::memory::shrunk)
             .stress(self.stress)
             .schedule(self.schedule)
             .blocking(self.blocking)
             .threadlets(self.threadlets)
+            .trace_pinned(self.trace_pinned)
             .trace_safepoints(self.trace_safepoints);
         if let Some(bytes) = self.memory {
             builder = builder.memory_limit(bytes);
@@ -145,6 +150,7 @@ fn read_from(arguments: Vec<OsString>) -> Result<Command, clap::Error> {
         max_carriers: sub.get_one("carriers-max").copied(),
         blocking: sub.get_one("blocking").copied().unwrap_or_default(),
         threadlets: sub.get_one("threadlets").copied().unwrap_or_default(),
+        trace_pinned: sub.get_one("trace-pinned").copied().unwrap_or_default(),
         max_workers: sub.get_one("offload-max").copied(),
         schedule: sub.get_one("schedule").copied().unwrap_or_default(),
         slice: sub.get_one("slice").copied(),
@@ -310,7 +316,7 @@ fn command() -> clap::Command {
         .subcommand(clap::Command::new("repl").about("The interactive session").args(flags()))
 }
 
-fn flags() -> [Arg; 12] {
+fn flags() -> [Arg; 13] {
     [
         Arg::new("memory")
             .long("memory")
@@ -342,6 +348,14 @@ fn flags() -> [Arg; 12] {
             .value_name("MODE")
             .value_parser(threadlets)
             .help("When threadlets become tasks: inline (when they wait), split (at once), random:SEED"),
+        Arg::new("trace-pinned")
+            .long("trace-pinned")
+            .value_name("short|full")
+            .value_parser(trace_pinned)
+            .num_args(0..=1)
+            .require_equals(true)
+            .default_missing_value("short")
+            .help("Shows the stack whenever a task waits while a native function of a host has called it back"),
         Arg::new("carriers-max")
             .long("carriers-max")
             .value_name("N")
@@ -378,6 +392,14 @@ fn flags() -> [Arg; 12] {
 
 fn policy(text: &str) -> Result<Policy, String> {
     Policy::from_name(text).ok_or_else(|| "one of offload, capture, error".into())
+}
+
+fn trace_pinned(text: &str) -> Result<TracePinned, String> {
+    match text {
+        "short" => Ok(TracePinned::Short),
+        "full" => Ok(TracePinned::Full),
+        _ => Err("short or full".into()),
+    }
 }
 
 fn threadlets(text: &str) -> Result<Threadlets, String> {

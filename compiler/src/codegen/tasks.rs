@@ -81,6 +81,8 @@ impl Generator<'_> {
                     register
                 });
             let base = this.f.alloc_run(WINDOW_HEAD);
+            // No handle is made if nobody wants it.
+            let dst = if dest == Dest::Discard { base } else { dst };
             let (count, copied) = match what {
                 Started::Block(block) => {
                     this.closure(*block, span, base);

@@ -224,7 +224,7 @@ macro_rules! for_each_op {
             NotBuilt [None None None Const] 0 "throw Error: K[imm] is not built yet",
 
             // --- tasks
-            Spawn [Window Dst Num Int] 0 "R[b] := handle of what runs R[a](c arguments); R[a+2+c]: its name or nil; imm: 0 spawn, 1 thread, and from bit 2 which arguments a thread gets copies of",
+            Spawn [Window Dst Num Int] 0 "R[b] := handle of what runs R[a](c arguments), b = a: nobody wants that; R[a+2+c]: its name or nil; imm: 0 spawn, 1 thread, and from bit 2 which arguments a thread gets copies of",
             LoadSlot [Dst None None Const] 0 "(the VM turns LoadImport into it) R[a] := the global slot at address K[imm]",
             Exit [Src None None None] 0 "(the VM's own stubs only) leave the loop with R[a]",
             TaskYield [Dst None None None] 0 "let other tasks run; R[a] := nil",

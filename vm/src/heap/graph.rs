@@ -776,6 +776,14 @@ pub(super) unsafe fn has_object(first: *const Value) -> bool {
     found >> 63 != 0
 }
 
+/// Whether one of the values is an object.
+pub(crate) fn any_object(values: &[Value]) -> bool {
+    let mut pieces = values.chunks_exact(PIECE_VALUES);
+    // SAFETY: a piece has so many values.
+    let found = pieces.any(|piece| unsafe { has_object(piece.as_ptr()) });
+    found || pieces.remainder().iter().any(|value| value.is_object())
+}
+
 /// An object of the graph was refused.
 pub(crate) struct Refused;
 

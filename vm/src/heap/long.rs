@@ -195,7 +195,7 @@ impl LongGraph {
             true => self.graph.bytes,
             false => Block::bytes(&self.graph),
         };
-        if heap.reserve(bytes).is_err() {
+        if heap.reserve_shared(bytes).is_err() {
             self.fail(Outcome::NeedsCollection);
             return;
         }
@@ -247,9 +247,8 @@ impl LongGraph {
                 let copy = graph.first_copy();
                 let block = self.block.take().expect("tested above");
                 let bundles = std::mem::take(&mut self.bundles);
-                let (head, shared) = block.finish(copy, bundles);
-                heap.bundles.enter(head, true, true);
-                heap.note_bundle_bytes();
+                let (_, shared) = block.finish(copy, bundles);
+                let shared = heap.enter_made(shared);
                 self.fail(Outcome::Made(shared));
             } else {
                 let target = Old::new(heap.inner());

@@ -72,25 +72,11 @@ impl Thread {
             }
             Trap::Suspend if self.yielded => {
                 self.yielded = false;
-                // Under a host's function other tasks cannot run on this stack: `yield` does nothing there.
-                if self.nesting > 0 {
-                    None
-                } else {
-                    Some(Exit::Yielded)
-                }
+                Some(Exit::Yielded)
             }
             Trap::Exit if self.returned => {
                 self.returned = false;
                 Some(Exit::Returned)
-            }
-            Trap::Suspend if self.nesting > 0 => {
-                self.scan_extra = 0;
-                self.abandon_wait();
-                self.throw_new(
-                    ErrorKind::Blocking,
-                    "cannot wait here: a native function of the host is on the stack",
-                );
-                self.unwind()
             }
             Trap::Suspend => Some(Exit::Parked),
             Trap::Exit => Some(Exit::Ended),

@@ -62,11 +62,13 @@ struct System {
     waker: mio::Waker,
     /// Held by who polls.
     poll: Mutex<(Poll, Events)>,
-    /// What a signal's handler writes into: see `Engine::set_interrupt_pipe`.
+    /// What a signal's handler writes into: see `Engine::interrupt_pipe`.
     #[cfg(unix)]
     interrupts: Mutex<mio::unix::pipe::Receiver>,
     #[cfg(unix)]
-    _interrupter: mio::unix::pipe::Sender,
+    interrupter: mio::unix::pipe::Sender,
+    #[cfg(unix)]
+    interrupt_pipe: Arc<std::sync::atomic::AtomicI32>,
 }
 
 /// The sources that the system tells of, by token.
@@ -168,13 +170,6 @@ impl Reactor {
         let made = self.system.get().expect("set under the lock");
         Ok(made.sources.clone())
     }
-    /// The program is over: signals come to it no more.
-    pub(super) fn close(&self, engine: &crate::Engine) {
-        #[cfg(unix)]
-        if self.is_open() {
-            engine.set_interrupt_pipe(None);
-        }
-    }
     /// Lets whoever is in the poll come out of it.
     pub(super) fn wake(&self) {
         if let Some(system) = self.system.get() {
@@ -199,6 +194,20 @@ impl Reactor {
     }
 }
 
+#[cfg(unix)]
+impl Drop for System {
+    fn drop(&mut self) {
+        // Before the pipe is closed.
+        let pipe = std::os::fd::AsRawFd::as_raw_fd(&self.interrupter);
+        let _ = self.interrupt_pipe.compare_exchange(
+            pipe,
+            crate::engine::NO_PIPE,
+            Ordering::AcqRel,
+            Ordering::Relaxed,
+        );
+    }
+}
+
 impl System {
     fn new(engine: &crate::Engine) -> io::Result<System> {
         let poll = Poll::new()?;
@@ -208,7 +217,7 @@ impl System {
         let (interrupter, interrupts) = {
             let (sender, mut receiver) = mio::unix::pipe::new()?;
             registry.register(&mut receiver, INTERRUPT, Interest::READABLE)?;
-            engine.set_interrupt_pipe(Some(std::os::fd::AsRawFd::as_raw_fd(&sender)));
+            engine.set_interrupt_pipe(std::os::fd::AsRawFd::as_raw_fd(&sender));
             (sender, receiver)
         };
         Ok(System {
@@ -222,7 +231,9 @@ impl System {
             #[cfg(unix)]
             interrupts: Mutex::new(interrupts),
             #[cfg(unix)]
-            _interrupter: interrupter,
+            interrupter,
+            #[cfg(unix)]
+            interrupt_pipe: engine.interrupt_pipe(),
         })
     }
 }

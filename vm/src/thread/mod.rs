@@ -10,6 +10,7 @@ mod cross;
 mod leaks;
 mod liveness;
 mod operand;
+mod pin;
 pub(crate) mod report;
 mod runtime;
 mod start;
@@ -24,9 +25,11 @@ pub use runtime::RUNTIME;
 pub(crate) use wait::thread_of;
 
 pub use crate::sched::host::{TaskInfo, Waker};
+pub use pin::TracePinned;
 pub use stay::Idled;
 pub use threadlet::Threadlets;
 
+use crate::account;
 use crate::bytecode::{Op, Word};
 use crate::engine::{Engine, Hooks};
 use crate::heap::{Collect, Extent, Heap, Roots};
@@ -42,7 +45,6 @@ use crate::stretch::Stretches;
 use crate::task::{ReadyQueue, Stack, Task, TaskList, TaskPool, flag};
 use crate::types::{ErrorKind, Shape, Sym, TypeInfo};
 use crate::value::Value;
-use parking_lot::Mutex;
 use std::any::Any;
 use std::collections::HashMap;
 use std::io::Write;
@@ -104,12 +106,17 @@ pub struct Options {
     pub max_carriers: usize,
     /// When threadlets become tasks of their own.
     pub threadlets: Threadlets,
+    /// Whether it is shown when a task waits while it is pinned.
+    pub trace_pinned: TracePinned,
     /// What becomes of blocking calls.
     pub blocking: crate::io::Policy,
     /// The most OS threads that make blocking calls for parked tasks.
     pub max_workers: usize,
     /// Called once, when there are more than `MANY_TASKS` tasks or threads: the program may want to set its memory up for that.
     pub on_many_tasks: Option<fn()>,
+    /// Called by OS threads without work, each for itself, after the program's memory has become much less than it was: the allocator may keep some that
+    /// could go back to the system.
+    pub on_shrunk: Option<fn()>,
 }
 
 impl Default for Options {
@@ -126,9 +133,11 @@ impl Default for Options {
             script_args: Vec::new(),
             max_carriers: DEFAULT_MAX_CARRIERS,
             threadlets: Threadlets::default(),
+            trace_pinned: TracePinned::default(),
             blocking: crate::io::Policy::default(),
             max_workers: crate::sched::DEFAULT_MAX_WORKERS,
             on_many_tasks: None,
+            on_shrunk: None,
         }
     }
 }
@@ -191,9 +200,8 @@ pub struct Thread {
     /// The engine's table of that many variables that are all unset; null: not asked for yet.
     no_vars: *mut Value,
     no_var_count: u32,
-    /// How many threads it has started, and how many there were of all when it last counted them.
+    /// How many threads it has started.
     pub(crate) started: u32,
-    pub(crate) thread_count: usize,
     /// This carrier's queues.
     pub(crate) own: Own,
     /// How many tasks it has run.
@@ -233,14 +241,14 @@ pub struct Thread {
     depth_limit: usize,
     stress_ticks: usize,
     memory_limit: usize,
-    /// Handles that hosts have dropped since; see `Held`.
-    pub(crate) dropped_handles: Arc<Mutex<Vec<usize>>>,
     hopper: Option<crate::task::Hopper>,
     member_entries: Box<[crate::cache::Entry]>,
     /// Constants for strings of symbols, made when first needed.
     symbol_values: HashMap<Sym, Value>,
     /// The mounted thread is the host's, which wants it.
     goes_home: bool,
+    /// Every task waited while the host's carrier was pinned: the report.
+    pinned_deadlock: Option<String>,
     /// Everything was stopped while a host that stays asked for something else.
     pending_end: Option<Failure>,
 }
@@ -255,13 +263,13 @@ pub(crate) struct Parts {
     /// What its first task returned or threw.
     pub(crate) main_result: Value,
     pub(crate) next_task: u64,
-    /// Bytes of tasks and their registers.
-    pub(crate) stack_bytes: usize,
     /// How its first task ended, or that it has not.
     pub(crate) main_ended: crate::task::Ended,
     pub(crate) stopped: Stopped,
     /// How many of its tasks are detached.
     pub(crate) detached: u32,
+    /// Its heap lies beside this.
+    has_heap: bool,
     /// The carrier that had it mounted last.
     carrier: u32,
     more: Option<Box<MoreParts>>,
@@ -299,10 +307,10 @@ impl Default for Parts {
             ready: ReadyQueue::default(),
             main_result: Value::NIL,
             next_task: 0,
-            stack_bytes: 0,
             main_ended: crate::task::Ended::Returned,
             stopped: Stopped::No,
             detached: 0,
+            has_heap: false,
             carrier: u32::MAX,
             more: None,
         }
@@ -427,7 +435,6 @@ pub(crate) struct Mounted {
     pub(crate) parts: Parts,
     /// With the carrier while that has the thread mounted.
     heap: ManuallyDrop<Heap>,
-    has_heap: bool,
 }
 
 struct ThreadRoots<'a> {
@@ -544,9 +551,11 @@ impl Thread {
             }),
             script_args: options.script_args.into(),
             on_many_tasks: options.on_many_tasks,
+            on_shrunk: options.on_shrunk,
             carriers,
             max_workers: options.max_workers.max(1),
             threadlets: options.threadlets,
+            trace_pinned: options.trace_pinned,
         };
         let max_carriers = match options.schedule {
             Schedule::Ordinary => options.max_carriers.max(carriers),
@@ -560,6 +569,7 @@ impl Thread {
             options.blocking,
             options.output,
         );
+        account::enter(Some(&scheduler.account));
         let main = Arc::new(ThreadBlock::new(
             1,
             Mounted::new(options.memory),
@@ -623,7 +633,6 @@ impl Thread {
             no_vars: std::ptr::null_mut(),
             no_var_count: 0,
             started: 0,
-            thread_count: 0,
             own,
             turn: 0,
             stack_owner: 0,
@@ -643,10 +652,10 @@ impl Thread {
             depth_limit: settings.depth,
             stress_ticks: 0,
             memory_limit: settings.memory,
-            dropped_handles: Arc::default(),
             hopper: None,
             symbol_values: HashMap::new(),
             goes_home: false,
+            pinned_deadlock: None,
             pending_end: None,
             scheduler: scheduler.clone(),
             is_host: false,
@@ -655,6 +664,11 @@ impl Thread {
             spare_stack: None,
             random: 0x9E37_79B9_7F4A_7C15,
         })
+    }
+
+    /// What this OS thread takes is this program's, until it drops the result: then it works for whom it worked for before.
+    pub(crate) fn enter(&self) -> account::Entered {
+        account::enter_for_now(&self.scheduler.account)
     }
 
     #[inline]
@@ -966,6 +980,10 @@ impl Thread {
     }
     pub(crate) fn reserve(&mut self, bytes: usize) -> Result<(), Trap> {
         self.heap.reserve(bytes).map_err(|_| Trap::Collect)
+    }
+    /// As `reserve`, for what is shared, tasks and threads: see `Heap::reserve_shared`.
+    pub(crate) fn reserve_shared(&mut self, bytes: usize) -> Result<(), Trap> {
+        self.heap.reserve_shared(bytes).map_err(|_| Trap::Collect)
     }
     /// Calls a function of the prelude by name.
     pub(crate) fn call_prelude(
@@ -1363,11 +1381,11 @@ impl Thread {
                 .next_multiple_of(64);
             // The run stack is the carrier's; but who makes it large pays for it.
             let bytes = capacity * size_of::<Value>();
-            if self.heap.reserve(self.parts.stack_bytes + bytes).is_err() {
+            if self.heap.reserve(bytes).is_err() {
                 self.scan_extra = self.scan_extra.max(slots);
                 self.collect_full();
                 self.scan_extra = 0;
-                if self.heap.reserve(self.parts.stack_bytes + bytes).is_err() {
+                if self.heap.reserve(bytes).is_err() {
                     return Err(self.throw_overflow("calls nest too deep for the memory limit"));
                 }
             }
@@ -1538,9 +1556,16 @@ impl Thread {
             Ok(()) => interp::run(self),
             Err(trap) => self.handle_trap(trap).unwrap_or_else(|| interp::run(self)),
         };
-        // Pinned: a `yield` goes on at once.
-        while matches!(exit, Exit::Yielded | Exit::Preempted) {
-            exit = interp::run(self);
+        loop {
+            // Pinned: the end of a slice is not the end of its turn.
+            exit = match exit {
+                Exit::Preempted => interp::run(self),
+                Exit::Yielded | Exit::Parked => match self.wait_pinned(exit) {
+                    Some(exit) => exit,
+                    None => interp::run(self),
+                },
+                _ => break,
+            };
         }
         self.nesting -= 1;
         self.nested_slot = saved_nested;
@@ -1551,11 +1576,6 @@ impl Thread {
         match exit {
             Exit::Returned => Ok(self.result),
             Exit::Ended => Err(Trap::Exit),
-            Exit::Parked => {
-                self.abandon_wait();
-                let message = "a function that the host calls back cannot wait for a task";
-                Err(self.throw_new(ErrorKind::Blocking, message))
-            }
             _ => Err(Trap::Throw),
         }
     }
@@ -1565,6 +1585,7 @@ impl Thread {
         self.thrown
     }
     pub fn heap(&mut self) -> &mut Heap {
+        account::enter(Some(&self.scheduler.account));
         &mut self.heap
     }
     /// Writes out what the program printed.
@@ -1598,6 +1619,7 @@ impl Thread {
 impl Drop for Thread {
     fn drop(&mut self) {
         if self.is_host {
+            account::enter(Some(&self.scheduler.account));
             let scheduler = self.scheduler.clone();
             scheduler.stop(&mut self.own);
             self.discard_tasks();

@@ -314,8 +314,8 @@ impl Thread {
     }
 
     /// What `.state` says of a thread.
-    pub(crate) fn thread_state(&mut self, block: &Arc<ThreadBlock>) -> String {
-        if Arc::as_ptr(block) == self.block.as_ptr() {
+    pub(crate) fn thread_state(&mut self, block: &ThreadBlock) -> String {
+        if std::ptr::eq(block, self.block.as_ptr()) {
             return "running".into();
         }
         if let Some(name) = block.end_name() {
@@ -332,7 +332,7 @@ impl Thread {
         if !block.signal.finish() {
             // Something came meanwhile.
             block.signal.requeue();
-            self.scheduler.enqueue_woken(&self.own, Arc::as_ptr(block));
+            self.scheduler.enqueue_woken(&self.own, block);
         }
         match name {
             Some(name) => format!("waiting for {name}"),
@@ -354,7 +354,7 @@ impl Thread {
                     let tasks = tasks_of(block).into_iter();
                     entries.push(ThreadEntry {
                         id: block.id,
-                        name: block.name.as_deref().map(Into::into),
+                        name: block.name().map(Into::into),
                         state: match is_here {
                             true => "running",
                             false => block.signal.name(),

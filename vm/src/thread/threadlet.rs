@@ -63,7 +63,7 @@ impl Thread {
         };
         if mode == Threadlets::Split {
             // (It is no call: `ThreadletEnd` takes what is made here.)
-            let handle = self.spawn(at, argc, self.reg(state + NAME))?;
+            let handle = self.spawn(at, argc, self.reg(state + NAME), true)?;
             self.set_reg(at, handle);
             self.set_reg(state + IDENTITY, Value::TRUE);
             return Ok(());
@@ -167,32 +167,63 @@ impl Thread {
     pub(crate) fn has_bare_threadlet(&self) -> bool {
         self.boundary != 0 && self.stack_slot(self.boundary + IDENTITY).is_nil()
     }
-    /// Makes the tasks of all threadlets that are under way.
+    /// Makes the tasks of all threadlets that are under way on the running task's stack.
     #[cold]
     pub(crate) fn make_identities(&mut self) {
-        let around = self.stack_slot(self.boundary + OUTER).as_small_int() as usize;
-        if around == 0 || !self.stack_slot(around + IDENTITY).is_nil() {
-            return self.make_identity(self.boundary);
+        let frames = Stretch {
+            start: self.stack.start,
+            base: self.base,
+            pc: self.pc,
+        };
+        self.identity = self.make_bare(&frames, self.boundary, self.identity);
+    }
+    /// The same for all tasks of the mounted thread: they are to be told something.
+    #[cold]
+    pub(crate) fn make_all_identities(&mut self) {
+        if !self.current.is_null() && self.boundary != 0 {
+            self.make_identities();
         }
-        let mut bare = Vec::new();
-        let mut slot = self.boundary;
-        while slot != 0 {
-            if self.stack_slot(slot + IDENTITY).is_nil() {
-                bare.push(slot);
+        for task in self.parts.tasks.to_vec() {
+            // SAFETY: a task of the mounted thread that does not run: its registers are its own.
+            unsafe {
+                if !(*task).is(flag::HAS_THREADLETS) {
+                    continue;
+                }
+                let frames = Stretch {
+                    start: (*task).start,
+                    base: (*task).base(),
+                    pc: (*task).pc,
+                };
+                let (boundary, identity) = ((*task).more().boundary, (*task).more().identity);
+                let identity = self.make_bare(&frames, boundary, identity);
+                (*task).more().identity = identity;
             }
-            slot = self.stack_slot(slot + OUTER).as_small_int() as usize;
-        }
-        for slot in bare.into_iter().rev() {
-            self.make_identity(slot);
         }
     }
-    fn make_identity(&mut self, slot: usize) {
-        let around = self.identity;
-        let state = self.stack.start.wrapping_add(slot);
-        let name = self.stack_slot(slot + NAME);
-        // SAFETY: the machine's frames; one of them holds the registers.
-        let (callee, site) = unsafe {
-            let mut frames = Frames::new(self.base, self.pc);
+    /// Makes what tasks of threadlets are missing on a stack, from the outside in; gives the innermost.
+    fn make_bare(&mut self, frames: &Stretch, boundary: usize, innermost: *mut Task) -> *mut Task {
+        // SAFETY: slots of states, which name each other from the inside out.
+        let state = |slot: usize| unsafe { &mut *frames.start.add(slot).cast::<[Value; 3]>() };
+        let mut bare = Vec::new();
+        let mut slot = boundary;
+        while slot != 0 {
+            if state(slot)[IDENTITY].is_nil() {
+                bare.push(slot);
+            }
+            slot = state(slot)[OUTER].as_small_int() as usize;
+        }
+        let mut around = innermost;
+        // The bare ones are the innermost: to ask for a task makes those of all threadlets around it.
+        for slot in bare.into_iter().rev() {
+            around = self.make_identity(frames, slot, around);
+        }
+        around
+    }
+    fn make_identity(&mut self, stretch: &Stretch, slot: usize, around: *mut Task) -> *mut Task {
+        let state = stretch.start.wrapping_add(slot);
+        // SAFETY: the frames of a stack; one of them holds the registers.
+        let (callee, site, name) = unsafe {
+            let mut frames = Frames::new(stretch.base, stretch.pc);
             let caller = frames
                 .find(|frame| frame.base <= state)
                 .expect("the caller of a threadlet is on the stack");
@@ -205,7 +236,7 @@ impl Thread {
                 self.site_cache.set(parent, caller.pc, site);
                 site
             });
-            (callee, site)
+            (callee, site, *state.add(NAME))
         };
         let task = self
             .pool
@@ -231,7 +262,7 @@ impl Thread {
             *state.add(IDENTITY) = address_of(task);
             *state.add(NAME) = address_of(around);
         }
-        self.identity = task;
+        task
     }
 
     // --- splitting off
@@ -306,7 +337,6 @@ impl Thread {
             {
                 handler.slot = handler.slot - from_slot + WINDOW_SLOT;
             }
-            self.parts.stack_bytes += (*task).block_bytes();
             self.parts.tasks.touch(task);
             let counted = &mut self.stack.counted;
             while counted.last().is_some_and(|last| last.0 >= from_slot) {
@@ -330,6 +360,13 @@ impl Thread {
         // SAFETY: the identity is a task of the mounted thread.
         unsafe { (*self.identity).take(flag::SPLITS_EARLY) }
     }
+}
+
+/// The frames of a task's stack.
+struct Stretch {
+    start: *mut Value,
+    base: *mut Value,
+    pc: *const u64,
 }
 
 /// An address in the form of an int, which the collector leaves alone.

@@ -12,7 +12,8 @@ pub(crate) fn Spawn(t: &mut Thread, w: Word) -> Done {
     t.charge_call()?;
     let (kind, copied) = (w.imm() as u32 & 3, w.imm() as u32 >> 2);
     let name = t.reg(w.a() + 2 + w.c());
-    let handle = t.start(kind, w.a(), w.c(), name, copied)?;
+    let is_wanted = w.a() != w.b();
+    let handle = t.start(kind, w.a(), w.c(), name, copied, is_wanted)?;
     t.set_reg(w.b(), handle);
     Ok(())
 }
@@ -84,11 +85,11 @@ impl Thread {
         let block = crate::thread::thread_of(handle);
         let text = match name {
             "id" => return Some(Value::small_int(block.id as i64)),
-            "name" => match &block.name {
+            "name" => match block.name() {
                 Some(name) => name.to_string(),
                 None => return Some(Value::NIL),
             },
-            "state" => self.thread_state(&block),
+            "state" => self.thread_state(block),
             _ => return None,
         };
         Some(self.text_value(&text))

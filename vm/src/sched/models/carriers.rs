@@ -40,8 +40,11 @@ fn scheduler(carriers: usize) -> (Arc<Scheduler>, Own) {
         slice: 1,
         script_args: Box::default(),
         on_many_tasks: None,
+        on_shrunk: None,
         carriers,
         max_workers: 1,
+        threadlets: crate::thread::Threadlets::Inline,
+        trace_pinned: crate::thread::TracePinned::No,
     };
     let output = Box::new(std::io::sink());
     let made = Scheduler::new(
