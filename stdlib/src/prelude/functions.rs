@@ -69,7 +69,7 @@ pub(super) static FUNCTIONS: &[NativeDef] = natives! {
 
     plain "__list_of" (xs) => list_of;
     plain "__plain_step" (out, xs, at) => plain_step;
-    plain "__copy_now" (x) => |ctx| { let x = ctx.arg(0); ctx.deep_copy(x) };
+    plain "__graph_step" (x, is_copy) => graph_step;
     plain "__iterable_kind" (x) => iterable_kind;
     plain "__is_callable" (x) => |ctx| Ok(Value::bool(ctx.is_callable(ctx.arg(0))));
     plain "__has_method" (x, name) => has_method;
@@ -548,7 +548,19 @@ fn same(ctx: &mut Ctx) -> NativeResult {
 
 fn freeze(ctx: &mut Ctx) -> NativeResult {
     let x = ctx.arg(0);
-    ctx.freeze(x)
+    match ctx.freeze_few(x)? {
+        Some(frozen) => Ok(frozen),
+        None => Err(call_prelude(ctx, "__graph_long", &[x, Value::FALSE])),
+    }
+}
+
+/// `__graph_step(x, is_copy)`: does a part of freezing or copying; nil: call again.
+fn graph_step(ctx: &mut Ctx) -> NativeResult {
+    let is_copy = ctx.bool_arg(1)?;
+    // So much is a step's work.
+    ctx.charge(10_000);
+    let x = ctx.arg(0);
+    ctx.long_graph_step(x, is_copy)
 }
 
 /// Appends some elements from `at` on to a list: gives where to go on, nil at the end, -1 at one that is an object.
@@ -579,7 +591,10 @@ fn copy(ctx: &mut Ctx) -> NativeResult {
     {
         return Err(call_prelude(ctx, "__copy_long", &[x]));
     }
-    ctx.deep_copy(x)
+    match ctx.copy_few(x)? {
+        Some(copy) => Ok(copy),
+        None => Err(call_prelude(ctx, "__graph_long", &[x, Value::TRUE])),
+    }
 }
 
 fn is_frozen(ctx: &mut Ctx) -> NativeResult {

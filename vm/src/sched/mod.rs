@@ -143,6 +143,8 @@ pub(crate) struct Scheduler {
     has_many: AtomicBool,
     /// `STOPPING`, `PAUSED`: looked at by all carriers, at each safepoint and before each task.
     control: AtomicU8,
+    /// So many threads have a heap whose objects nobody may read; see `heap::long`.
+    pub(crate) held_heaps: AtomicUsize,
     /// All threads were killed.
     pub(crate) is_ending: AtomicBool,
     /// Something was detached.
@@ -197,6 +199,7 @@ impl Scheduler {
             has_host_ended: AtomicBool::new(false),
             has_many: AtomicBool::new(false),
             control: AtomicU8::new(0),
+            held_heaps: AtomicUsize::new(0),
             is_ending: AtomicBool::new(false),
             has_detached: AtomicBool::new(false),
             main_function: AtomicPtr::default(),

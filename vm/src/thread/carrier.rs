@@ -855,7 +855,12 @@ impl Thread {
                     return Some(exit);
                 }
             }
-        } else if task.is(flag::IS_KILLED) && !task.is(flag::IS_DYING) && !self.is_in_deferred() {
+        } else if task.is(flag::IS_KILLED)
+            && !task.is(flag::IS_DYING)
+            && !self.is_in_deferred()
+            // Else its next safepoint tells it.
+            && !self.heap.is_held()
+        {
             self.begin_kill();
             if let Some(exit) = self.unwind() {
                 return Some(exit);

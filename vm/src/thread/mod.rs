@@ -999,18 +999,35 @@ impl Thread {
     }
     /// A deeply immutable version.
     pub fn freeze(&mut self, value: Value) -> Result<Value, Trap> {
-        match self.heap.freeze(value) {
-            Ok(v) => Ok(v),
-            Err(crate::heap::GraphError::NeedsCollection) => Err(Trap::Collect),
-            Err(crate::heap::GraphError::Refused { value, .. }) => {
-                let text = format!(
-                    "{} cannot be frozen: {}",
-                    crate::native::with_article(&self.type_name(value)),
-                    self.repr_short(value)
-                );
-                Err(self.throw_new(ErrorKind::Type, &text))
+        let frozen = self.heap.freeze(value);
+        frozen.map_err(|error| self.graph_trap(error, false))
+    }
+    /// As `freeze`, if that takes no long time. `None`: it takes `long_graph_step`s.
+    pub(crate) fn freeze_few(&mut self, value: Value) -> Result<Option<Value>, Trap> {
+        let frozen = self.heap.freeze_few(value);
+        frozen.map_err(|error| self.graph_trap(error, false))
+    }
+    /// As `deep_copy`, if that takes no long time. `None`: it takes `long_graph_step`s.
+    pub(crate) fn copy_few(&mut self, value: Value) -> Result<Option<Value>, Trap> {
+        let copy = self.heap.copy_few(value);
+        copy.map_err(|error| self.graph_trap(error, true))
+    }
+    pub(crate) fn graph_trap(&mut self, error: crate::heap::GraphError, is_copy: bool) -> Trap {
+        match error {
+            crate::heap::GraphError::NeedsCollection => Trap::Collect,
+            crate::heap::GraphError::Refused { value, .. } if is_copy => {
+                self.cannot_be_copied(value)
             }
+            crate::heap::GraphError::Refused { value, .. } => self.cannot_be_frozen(value),
         }
+    }
+    fn cannot_be_frozen(&mut self, value: Value) -> Trap {
+        let text = format!(
+            "{} cannot be frozen: {}",
+            crate::native::with_article(&self.type_name(value)),
+            self.repr_short(value)
+        );
+        self.throw_new(ErrorKind::Type, &text)
     }
     /// `repr` for messages: cut to 60 characters, never calling script.
     pub(crate) fn repr_short(&mut self, v: Value) -> String {
@@ -1101,6 +1118,9 @@ impl Thread {
         self.collect_now(Collect::Full);
     }
     fn collect_now(&mut self, how: Collect) {
+        if self.heap.is_held() {
+            return;
+        }
         let how = match self.stress {
             Stress::None | Stress::Migrate => how,
             Stress::Collect | Stress::Suspend => Collect::Stress,
@@ -1256,7 +1276,11 @@ impl Thread {
             self.is_out_of_fuel = true;
             return Some(Exit::Ended);
         }
+        let spent = (self.slice - self.fuel.max(0)).max(0) as u64;
         self.start_slice();
+        if self.heap.is_held() {
+            return self.safepoint_of_held();
+        }
         if self.heap.collect_wanted || self.collects_always() {
             self.collect_now(Collect::Minor);
         }
@@ -1279,7 +1303,9 @@ impl Thread {
             }
             // SAFETY: while the loop runs there is a task.
             let is_killed = unsafe { (*self.current).is(flag::IS_KILLED) };
-            if is_killed && !self.is_killing && !self.is_in_deferred() {
+            if is_killed
+                && (!self.is_killing && !self.is_in_deferred() || self.uses_up_kill_fuel(spent))
+            {
                 // SAFETY: as below.
                 self.pc = unsafe { self.pc.add(1) };
                 self.begin_kill();

@@ -9,6 +9,7 @@ use crate::sched::ThreadBlock;
 use crate::sched::scope::{self, Scope};
 use crate::sched::wait::{Owner, Waiter};
 use crate::shared::ObjectState;
+use crate::sync::Ordering;
 use crate::task::{Task, Wait};
 use std::collections::HashMap;
 use std::fmt::Write;
@@ -365,14 +366,16 @@ impl Thread {
             entries
         })
     }
-    /// Stops all other carriers and does something meanwhile. `None`: one did not stop in time, or stops this one itself.
+    /// Stops all other carriers and does something meanwhile. `None`: one did not stop in time, or stops this one itself, or a thread's heap is held.
     pub(super) fn with_world_stopped<R>(&mut self, f: impl FnOnce(&mut Thread) -> R) -> Option<R> {
         let scheduler = self.scheduler.clone();
         if !scheduler.pause() {
             return None;
         }
-        let result = f(self);
+        // A thread that holds its heap is not stopped, but may have been left.
+        let is_held = scheduler.held_heaps.load(Ordering::Relaxed) > 0;
+        let result = (!is_held).then(|| f(self));
         scheduler.resume();
-        Some(result)
+        result
     }
 }
