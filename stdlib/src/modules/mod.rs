@@ -2,6 +2,8 @@
 
 mod base64;
 mod blocking;
+#[cfg(target_os = "linux")]
+mod buffer;
 mod csv;
 mod fs;
 pub(crate) mod io;
@@ -9,6 +11,8 @@ mod json;
 mod math;
 mod net;
 mod os;
+#[cfg(target_os = "linux")]
+mod process;
 mod random;
 mod regex;
 mod runtime;
@@ -33,6 +37,8 @@ static MODULES: &[&NativeModule] = &[
     &math::MODULE,
     &net::MODULE,
     &os::MODULE,
+    #[cfg(target_os = "linux")]
+    &process::MODULE,
     &random::MODULE,
     &regex::MODULE,
     &runtime::MODULE,

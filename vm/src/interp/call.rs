@@ -244,12 +244,14 @@ impl Thread {
             argc,
             def,
             may_collect: false,
+            has_blocked: false,
             state: 0,
         };
         let result = guarded(|| (def.func)(&mut ctx));
         let state = ctx.state;
         match result {
             Ok(Ok(value)) => {
+                ctx.check_blocked();
                 self.set_reg(dest, value);
                 self.after_alloc();
                 Ok(())
@@ -303,6 +305,7 @@ impl Thread {
                 argc,
                 def,
                 may_collect: outcome.is_some(),
+                has_blocked: false,
                 state,
             };
             let result = match outcome.take() {
@@ -345,6 +348,7 @@ impl Thread {
             argc: 1,
             def,
             may_collect: false,
+            has_blocked: false,
             state: 0,
         };
         match guarded(|| (def.func)(&mut ctx)) {
@@ -415,9 +419,13 @@ impl Thread {
                         argc,
                         def,
                         may_collect: false,
+                        has_blocked: false,
                         state: 0,
                     };
                     let result = guarded(|| (def.func)(&mut ctx));
+                    if matches!(result, Ok(Ok(_))) {
+                        ctx.check_blocked();
+                    }
                     native_state = ctx.state;
                     result
                 }

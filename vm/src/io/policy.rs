@@ -1,7 +1,7 @@
 //! What becomes of blocking calls: the policy, exceptions from it, and what is known of each place that makes them.
 
 use crate::module::Proto;
-use crate::native::{Ctx, NativeDef, Trap};
+use crate::native::{Class, Ctx, NativeDef, Trap};
 use crate::thread::Thread;
 use crate::types::ErrorKind;
 use parking_lot::Mutex;
@@ -272,7 +272,8 @@ impl Thread {
         let blocking = &self.scheduler.blocking;
         let site = blocking.site(def, proto, word);
         let policy = blocking.policy();
-        if policy == Policy::Error {
+        // What is not classed so rarely blocks: then a worker does it.
+        if policy == Policy::Error && def.class == Class::Blocking {
             let (name, path) = (def.public_name(), site.path());
             let allowed = blocking.allowed.lock();
             let found = allowed.iter().find(|a| a.holds_for(&name, &path));

@@ -22,6 +22,8 @@ pub struct Ctx<'c> {
     pub(crate) def: *const super::NativeDef,
     /// The native holds no values: to make room it may collect (`Ctx::block`).
     pub(crate) may_collect: bool,
+    /// A blocking native has gone through `Ctx::block`, or said that it need not.
+    pub(crate) has_blocked: bool,
     /// What a native that waits remembers for when it is run again; 0 the first time.
     pub state: u64,
 }

@@ -105,6 +105,8 @@ pub(crate) struct Scheduler {
     pub(crate) sites: Sites,
     pub(crate) choices: Choices,
     reactor: reactor::Reactor,
+    /// Standard input, since something has waited for it.
+    pub(crate) input: OnceLock<Box<crate::io::Source>>,
     pub(crate) workers: workers::Workers,
     pub(crate) blocking: crate::io::Blocking,
     /// Places for carriers that are held by blocking calls.
@@ -167,6 +169,7 @@ impl Scheduler {
             fuel_limit: AtomicU64::new(u64::MAX),
             choices: Choices::new(schedule),
             reactor: reactor::Reactor::default(),
+            input: OnceLock::new(),
             workers: workers::Workers::default(),
             blocking: crate::io::Blocking::new(blocking),
             places: capture::places(max_carriers),
