@@ -77,6 +77,12 @@ impl EngineBuilder {
         self.options.max_workers = most.max(1);
         self
     }
+    /// Calls `tell` with a report whenever a native function that is not known to block has held an OS thread for longer than `after`, while there are other threads or tasks: once for each function and
+    /// place of a script. `blocking.held()` counts them.
+    pub fn blocking_warn(mut self, after: std::time::Duration, tell: fn(&str)) -> EngineBuilder {
+        self.options.blocking_warn = Some(heddle_vm::thread::BlockingWarn { after, tell });
+        self
+    }
     /// Calls `tell` once, when there are more than 10,000 tasks or threads: a program may want to set its memory up for that.
     pub fn on_many_tasks(mut self, tell: fn()) -> EngineBuilder {
         self.options.on_many_tasks = Some(tell);

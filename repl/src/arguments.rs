@@ -6,6 +6,10 @@ use heddle::{BlockingPolicy as Policy, EngineBuilder, Outside, Schedule, Stress}
 use std::ffi::{OsStr, OsString};
 use std::io::IsTerminal;
 use std::path::PathBuf;
+use std::time::Duration;
+
+/// How long a function may hold an OS thread before that is told.
+const BLOCKING_WARN: Duration = Duration::from_millis(10);
 
 /// What is to be done, and how.
 pub(crate) struct Command {
@@ -51,6 +55,8 @@ pub(crate) struct Settings {
     max_carriers: Option<usize>,
     blocking: Policy,
     max_workers: Option<usize>,
+    /// Zero: never.
+    blocking_warn: Duration,
     schedule: Schedule,
     slice: Option<usize>,
     stress: Stress,
@@ -80,6 +86,9 @@ impl Settings {
         }
         if let Some(workers) = self.max_workers {
             builder = builder.max_workers(workers);
+        }
+        if !self.blocking_warn.is_zero() {
+            builder = builder.blocking_warn(self.blocking_warn, crate::output::complain);
         }
         if let Some(fuel) = self.slice {
             builder = builder.slice(fuel);
@@ -143,6 +152,7 @@ fn read_from(arguments: Vec<OsString>) -> Result<Command, clap::Error> {
         max_carriers: sub.get_one("carriers-max").copied(),
         blocking: sub.get_one("blocking").copied().unwrap_or_default(),
         max_workers: sub.get_one("offload-max").copied(),
+        blocking_warn: sub.get_one("blocking-warn").copied().unwrap_or(BLOCKING_WARN),
         schedule: sub.get_one("schedule").copied().unwrap_or_default(),
         slice: sub.get_one("slice").copied(),
         stress: sub.get_one("stress").copied().unwrap_or_default(),
@@ -161,7 +171,7 @@ fn plain(mut arguments: Vec<OsString>) -> Vec<OsString> {
         let text = argument.to_string_lossy();
         match &*text {
             "--memory" | "--depth" | "--carriers" | "--carriers-max" | "--blocking"
-            | "--offload-max" | "--schedule" | "--slice" | "--stress" => at += 2,
+            | "--offload-max" | "--blocking-warn" | "--schedule" | "--slice" | "--stress" => at += 2,
             "run" if !has_command => {
                 has_command = true;
                 let name = arguments.remove(at);
@@ -307,7 +317,7 @@ fn command() -> clap::Command {
         .subcommand(clap::Command::new("repl").about("The interactive session").args(flags()))
 }
 
-fn flags() -> [Arg; 11] {
+fn flags() -> [Arg; 12] {
     [
         Arg::new("memory")
             .long("memory")
@@ -334,6 +344,11 @@ fn flags() -> [Arg; 11] {
             .value_name("N")
             .value_parser(count)
             .help("The most OS threads that make calls that block (64)"),
+        Arg::new("blocking-warn")
+            .long("blocking-warn")
+            .value_name("TIME")
+            .value_parser(time)
+            .help("Tells of functions that hold an OS thread for longer than TIME while others could run, though they are not known to block (10ms; 0: never)"),
         Arg::new("carriers-max")
             .long("carriers-max")
             .value_name("N")
@@ -366,6 +381,22 @@ fn flags() -> [Arg; 11] {
             .hide(true)
             .help("Says at the end how long the program ran without a safepoint"),
     ]
+}
+
+/// `10ms`, `1s`, `500us`, `0`.
+fn time(text: &str) -> Result<Duration, String> {
+    let end = text
+        .find(|c: char| c.is_ascii_alphabetic())
+        .unwrap_or(text.len());
+    let (number, unit) = text.split_at(end);
+    let number = count(number)? as u64;
+    match unit {
+        "us" => Ok(Duration::from_micros(number)),
+        "ms" => Ok(Duration::from_millis(number)),
+        "s" => Ok(Duration::from_secs(number)),
+        "" if number == 0 => Ok(Duration::ZERO),
+        _ => Err("times look like 10ms".into()),
+    }
 }
 
 fn policy(text: &str) -> Result<Policy, String> {

@@ -2,6 +2,7 @@
 
 use crate::support::new_str;
 use heddle_vm::native::{Class, Ctx, NativeModule, NativeResult};
+use heddle_vm::io::SiteReport;
 use heddle_vm::types::ErrorKind;
 use heddle_vm::{Value, natives};
 
@@ -11,7 +12,8 @@ pub(super) static MODULE: NativeModule = NativeModule {
         /// What becomes of blocking calls: "offload", "capture" or "error".
         plain "blocking.policy" () => |ctx| { let name = ctx.blocking_policy().name(); new_str(ctx, name) };
         plain "blocking.__allow" (function, "file?") => allow;
-        plain "blocking.__report" () => report;
+        plain "blocking.__report" () => |ctx| { let sites = ctx.blocking_report(); report(ctx, &sites) };
+        plain "blocking.__held" () => |ctx| { let sites = ctx.held_report(); report(ctx, &sites) };
         plain "blocking.__unused" () => unused;
     },
     constants: |_| {},
@@ -37,11 +39,10 @@ fn allow(ctx: &mut Ctx) -> NativeResult {
 }
 
 /// A tuple for each entry, in the order of the fields of `Site`.
-fn report(ctx: &mut Ctx) -> NativeResult {
-    let report = ctx.blocking_report();
-    ctx.reserve(report.len() * 512)?;
+fn report(ctx: &mut Ctx, sites: &[SiteReport]) -> NativeResult {
+    ctx.reserve(sites.len() * 512)?;
     let mut entries = Vec::new();
-    for site in &report {
+    for site in sites {
         let parts = [
             ctx.str(&site.function),
             ctx.str(&site.site),

@@ -249,9 +249,14 @@ impl Thread {
         };
         let result = guarded(|| (def.func)(&mut ctx));
         let state = ctx.state;
+        if matches!(result, Ok(Ok(_))) {
+            ctx.check_blocked();
+        }
+        if self.own.progress.step() {
+            self.note_held(def);
+        }
         match result {
             Ok(Ok(value)) => {
-                ctx.check_blocked();
                 self.set_reg(dest, value);
                 self.after_alloc();
                 Ok(())
@@ -314,6 +319,9 @@ impl Thread {
             };
             let new_state = ctx.state;
             self.scan_extra = 0;
+            if self.own.progress.step() {
+                self.note_held(def);
+            }
             match result {
                 Ok(Ok(value)) => {
                     self.set_reg(dest, value);
@@ -441,6 +449,9 @@ impl Thread {
                     guarded(|| host(&mut ctx))
                 }
             };
+            if self.own.progress.step() {
+                self.note_held(def);
+            }
             if let (Some(start), Some(stretches)) = (start, &mut self.stretches) {
                 if def.class == crate::native::Class::Plain {
                     stretches.native(def.name, start.elapsed());

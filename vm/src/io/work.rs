@@ -96,12 +96,16 @@ impl<'c> Ctx<'c> {
         };
         match way {
             Way::Inline => {
+                self.thread.own.progress.pause();
                 let result = timed();
+                self.thread.own.progress.begin();
                 self.finish_here(Outcome::new(move |ctx| finish(ctx, result)))
             }
             Way::Capture => {
                 self.thread.begin_capture()?;
+                self.thread.own.progress.pause();
                 let result = timed();
+                self.thread.own.progress.begin();
                 self.thread.end_capture();
                 self.finish_here(Outcome::new(move |ctx| finish(ctx, result)))
             }

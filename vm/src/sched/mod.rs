@@ -29,6 +29,7 @@ mod idle;
 mod migrants;
 #[cfg(loom)]
 pub(crate) mod models;
+pub(crate) mod progress;
 mod queues;
 pub(crate) mod reactor;
 mod registry;

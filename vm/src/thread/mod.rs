@@ -104,8 +104,19 @@ pub struct Options {
     pub blocking: crate::io::Policy,
     /// The most OS threads that make blocking calls for parked tasks.
     pub max_workers: usize,
+    /// When to tell of a native that holds a carrier although it is not known to block; `None`: never.
+    pub blocking_warn: Option<BlockingWarn>,
     /// Called once, when there are more than `MANY_TASKS` tasks or threads: the program may want to set its memory up for that.
     pub on_many_tasks: Option<fn()>,
+}
+
+/// See `Options::blocking_warn`.
+#[derive(Clone, Copy, Debug)]
+pub struct BlockingWarn {
+    /// How long a native may hold a carrier while there are others that could run.
+    pub after: std::time::Duration,
+    /// Called with the report, the first time for each native and place.
+    pub tell: fn(&str),
 }
 
 impl Default for Options {
@@ -123,6 +134,7 @@ impl Default for Options {
             max_carriers: DEFAULT_MAX_CARRIERS,
             blocking: crate::io::Policy::default(),
             max_workers: crate::sched::DEFAULT_MAX_WORKERS,
+            blocking_warn: None,
             on_many_tasks: None,
         }
     }
@@ -526,6 +538,7 @@ impl Thread {
             on_many_tasks: options.on_many_tasks,
             carriers,
             max_workers: options.max_workers.max(1),
+            blocking_warn: options.blocking_warn,
         };
         let max_carriers = match options.schedule {
             Schedule::Ordinary => options.max_carriers.max(carriers),
@@ -1065,9 +1078,11 @@ impl Thread {
         if self.scheduler.choices.is_seeded() {
             self.heap.set_timeless();
         }
+        self.own.progress.pause();
         let mut parts = ThreadParts { thread: self };
         self.heap
             .collect(&mut ThreadRoots { thread: &mut parts }, how);
+        self.own.progress.begin();
         self.clear_above_top();
         self.begin_stretch();
     }
@@ -1212,6 +1227,7 @@ impl Thread {
             self.is_out_of_fuel = true;
             return Some(Exit::Ended);
         }
+        self.own.progress.step();
         self.start_slice();
         if self.heap.collect_wanted || self.collects_always() {
             self.collect_now(Collect::Minor);

@@ -42,6 +42,7 @@ fn scheduler(carriers: usize) -> (Arc<Scheduler>, Own) {
         on_many_tasks: None,
         carriers,
         max_workers: 1,
+        blocking_warn: None,
     };
     let output = Box::new(std::io::sink());
     let made = Scheduler::new(
