@@ -72,6 +72,12 @@ impl EngineBuilder {
         self.options.blocking = policy;
         self
     }
+    /// An exception from [`BlockingPolicy::Error`]: this function, `fs.read`, or all of a module or type, `fs.*`; everywhere, or in files whose path ends with `file`. The same as `blocking.allow` in a script.
+    pub fn allow_blocking(mut self, function: &str, file: Option<&str>) -> EngineBuilder {
+        let exception = (function.into(), file.map(Into::into));
+        self.options.allowed.push(exception);
+        self
+    }
     /// The most OS threads that make blocking calls under [`BlockingPolicy::Offload`]. 64 unless set; they start when they are needed and end when they are not.
     pub fn max_workers(mut self, most: usize) -> EngineBuilder {
         self.options.max_workers = most.max(1);

@@ -55,6 +55,8 @@ pub(crate) struct Settings {
     max_carriers: Option<usize>,
     blocking: Policy,
     max_workers: Option<usize>,
+    /// Functions, each with a file or without. Read once, so they may stay.
+    allowed: &'static [(String, Option<String>)],
     /// Zero: never.
     blocking_warn: Duration,
     schedule: Schedule,
@@ -86,6 +88,9 @@ impl Settings {
         }
         if let Some(workers) = self.max_workers {
             builder = builder.max_workers(workers);
+        }
+        for (function, file) in self.allowed {
+            builder = builder.allow_blocking(function, file.as_deref());
         }
         if !self.blocking_warn.is_zero() {
             builder = builder.blocking_warn(self.blocking_warn, crate::output::complain);
@@ -152,6 +157,12 @@ fn read_from(arguments: Vec<OsString>) -> Result<Command, clap::Error> {
         max_carriers: sub.get_one("carriers-max").copied(),
         blocking: sub.get_one("blocking").copied().unwrap_or_default(),
         max_workers: sub.get_one("offload-max").copied(),
+        allowed: sub
+            .get_many("blocking-allow")
+            .unwrap_or_default()
+            .cloned()
+            .collect::<Vec<_>>()
+            .leak(),
         blocking_warn: sub.get_one("blocking-warn").copied().unwrap_or(BLOCKING_WARN),
         schedule: sub.get_one("schedule").copied().unwrap_or_default(),
         slice: sub.get_one("slice").copied(),
@@ -171,7 +182,7 @@ fn plain(mut arguments: Vec<OsString>) -> Vec<OsString> {
         let text = argument.to_string_lossy();
         match &*text {
             "--memory" | "--depth" | "--carriers" | "--carriers-max" | "--blocking"
-            | "--offload-max" | "--blocking-warn" | "--schedule" | "--slice" | "--stress" => at += 2,
+            | "--offload-max" | "--blocking-warn" | "--blocking-allow" | "--schedule" | "--slice" | "--stress" => at += 2,
             "run" if !has_command => {
                 has_command = true;
                 let name = arguments.remove(at);
@@ -317,7 +328,7 @@ fn command() -> clap::Command {
         .subcommand(clap::Command::new("repl").about("The interactive session").args(flags()))
 }
 
-fn flags() -> [Arg; 12] {
+fn flags() -> [Arg; 13] {
     [
         Arg::new("memory")
             .long("memory")
@@ -344,6 +355,12 @@ fn flags() -> [Arg; 12] {
             .value_name("N")
             .value_parser(count)
             .help("The most OS threads that make calls that block (64)"),
+        Arg::new("blocking-allow")
+            .long("blocking-allow")
+            .value_name("NAMES")
+            .value_delimiter(',')
+            .value_parser(allowance)
+            .help("Exceptions from --blocking=error: functions, `fs.read`, `fs.*`, `fs.read@lib/cache.hd` in one file only"),
         Arg::new("blocking-warn")
             .long("blocking-warn")
             .value_name("TIME")
@@ -396,6 +413,19 @@ fn time(text: &str) -> Result<Duration, String> {
         "s" => Ok(Duration::from_secs(number)),
         "" if number == 0 => Ok(Duration::ZERO),
         _ => Err("times look like 10ms".into()),
+    }
+}
+
+/// `fs.read`, `fs.*`, `fs.read@lib/cache.hd`.
+fn allowance(text: &str) -> Result<(String, Option<String>), String> {
+    let (function, file) = match text.split_once('@') {
+        Some((function, file)) => (function, Some(file.to_string())),
+        None => (text, None),
+    };
+    if heddle::blocks(function) {
+        Ok((function.to_string(), file))
+    } else {
+        Err(format!("{function:?} is no function that blocks"))
     }
 }
 

@@ -4,5 +4,5 @@ mod modules;
 mod prelude;
 mod support;
 
-pub use modules::modules;
+pub use modules::{blocks, modules};
 pub use prelude::{PreludeSpec, prelude};

@@ -20,15 +20,24 @@ pub(super) static MODULE: NativeModule = NativeModule {
     source: Some(include_str!("blocking.hd")),
 };
 
+/// The names of all functions that block.
+fn blocking() -> impl Iterator<Item = String> {
+    let all = super::MODULES.iter().flat_map(|module| module.functions);
+    all.filter(|def| def.class == Class::Blocking)
+        .map(|def| def.public_name())
+}
+/// Whether there is a function of this name that blocks; `fs.*`: any of a module or type.
+pub fn blocks(function: &str) -> bool {
+    match function.strip_suffix('*') {
+        Some(start) => start.ends_with('.') && blocking().any(|name| name.starts_with(start)),
+        None => blocking().any(|name| name == function),
+    }
+}
+
 fn allow(ctx: &mut Ctx) -> NativeResult {
     let function = ctx.str_arg(0)?;
     let file = ctx.opt_str_arg(1)?;
-    let blocking = || {
-        let all = super::MODULES.iter().flat_map(|module| module.functions);
-        all.filter(|def| def.class == Class::Blocking)
-            .map(|def| def.public_name())
-    };
-    if !blocking().any(|name| name == function) {
+    if !blocks(function) {
         let names: Vec<String> = blocking().collect();
         let hint = heddle_vm::error::did_you_mean(function, names.iter().map(String::as_str));
         let message = format!("blocking.allow: {function:?} is no function that blocks{hint}");

@@ -20,6 +20,7 @@ mod test;
 pub(crate) mod text;
 mod time;
 
+pub use blocking::blocks;
 use heddle_vm::native::NativeModule;
 
 /// All standard modules.

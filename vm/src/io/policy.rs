@@ -126,6 +126,7 @@ pub struct SiteReport {
 
 /// An exception from the policy `Error`.
 struct Allowed {
+    /// `fs.read`, or `fs.*`: all of a module or type.
     function: String,
     /// The end of the path of the file whose calls are allowed; `None`: all.
     file: Option<String>,
@@ -138,7 +139,11 @@ impl Allowed {
             let before = path.strip_suffix(file);
             before.is_some_and(|before| before.is_empty() || before.ends_with('/'))
         };
-        self.function == function && self.file.as_deref().is_none_or(is_in)
+        let is_named = match self.function.strip_suffix('*') {
+            Some(start) => function.starts_with(start),
+            None => self.function == function,
+        };
+        is_named && self.file.as_deref().is_none_or(is_in)
     }
 }
 
@@ -339,7 +344,11 @@ impl Thread {
     }
     /// Nothing else could run while the running task holds its OS thread.
     fn is_alone(&self) -> bool {
-        !self.scheduler.has_threads() && self.parts.tasks.count == 1 && !self.scheduler.host_stays()
+        !self.scheduler.has_threads()
+            && self.parts.tasks.count == 1
+            && !self.scheduler.host_stays()
+            // A timeout may cancel it.
+            && self.scheduler.next_deadline() == u64::MAX
     }
 }
 

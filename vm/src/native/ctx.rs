@@ -318,6 +318,10 @@ impl<'c> Ctx<'c> {
         }
         Ok(())
     }
+    /// A point at which a task that was cancelled throws: for natives that find at once what they would have waited for.
+    pub fn blocking_point(&mut self) -> Result<(), Trap> {
+        self.thread.blocking_point()
+    }
     /// The time in nanoseconds since some moment before the program; never goes back.
     pub fn clock_ns(&mut self) -> u64 {
         self.thread.clock()

@@ -102,6 +102,8 @@ pub struct Options {
     pub max_carriers: usize,
     /// What becomes of blocking calls.
     pub blocking: crate::io::Policy,
+    /// Exceptions from the policy `Error`: functions, each for all files or for those whose path ends so.
+    pub allowed: Vec<(String, Option<String>)>,
     /// The most OS threads that make blocking calls for parked tasks.
     pub max_workers: usize,
     /// When to tell of a native that holds a carrier although it is not known to block; `None`: never.
@@ -135,6 +137,7 @@ impl Default for Options {
             blocking: crate::io::Policy::default(),
             max_workers: crate::sched::DEFAULT_MAX_WORKERS,
             blocking_warn: None,
+            allowed: Vec::new(),
             on_many_tasks: None,
         }
     }
@@ -552,6 +555,9 @@ impl Thread {
             options.blocking,
             options.output,
         );
+        for (function, file) in &options.allowed {
+            scheduler.blocking.allow(function, file.as_deref());
+        }
         let main = Arc::new(ThreadBlock::new(
             1,
             Mounted::new(options.memory),

@@ -19,8 +19,8 @@ struct Child {
     program: String,
     pid: u32,
     state: Mutex<State>,
-    /// What the system tells its end of.
-    end: Descriptor,
+    /// What the system tells its end of; `None`: it was told.
+    end: Mutex<Option<Descriptor>>,
 }
 
 struct State {
@@ -38,17 +38,19 @@ struct Streams {
     errors: Option<Receiver>,
 }
 
-impl State {
-    /// How it has ended; `WouldBlock`: not yet.
-    fn try_wait(&mut self) -> io::Result<ExitStatus> {
-        if let Some(status) = self.status {
-            return Ok(status);
+impl Child {
+    /// How it has ended; `WouldBlock`: not yet. With it: whether that is known only now; then all who wait must be told (`wake_source`), as the system will not.
+    fn try_wait(&self) -> io::Result<(ExitStatus, bool)> {
+        let mut state = self.state.lock();
+        if let Some(status) = state.status {
+            return Ok((status, false));
         }
-        let child = self.child.as_mut().expect("until it is dropped");
+        let child = state.child.as_mut().expect("until it is dropped");
         match child.try_wait()? {
             Some(status) => {
-                self.status = Some(status);
-                Ok(status)
+                state.status = Some(status);
+                *self.end.lock() = None;
+                Ok((status, true))
             }
             None => Err(io::ErrorKind::WouldBlock.into()),
         }
@@ -215,9 +217,11 @@ pub(super) fn start(ctx: &mut Ctx) -> NativeResult {
                     status: None,
                     streams,
                 }),
-                end,
+                end: Mutex::new(Some(end)),
             };
-            let made = ctx.new_source("__Child", child, |child| &mut child.end);
+            let made = ctx.new_source("__Child", child, |child| {
+                child.end.get_mut().as_mut().expect("just made")
+            });
             made.map_err(|error| io_error(ctx, &subject, &error))
         },
     )
@@ -260,10 +264,13 @@ pub(super) fn pid(ctx: &mut Ctx) -> NativeResult {
 pub(super) fn wait(ctx: &mut Ctx) -> NativeResult {
     ctx.reserve(256)?;
     let status = ctx.try_io(0, CHILD, Direction::Read, |child: &Child, _| {
-        child.state.lock().try_wait()
+        child.try_wait()
     })?;
     match status {
-        Ok(status) => {
+        Ok((status, is_new)) => {
+            if is_new {
+                ctx.wake_source(0);
+            }
             let code = status.code();
             let code = code.map_or(Value::NIL, |code| Value::small_int(code.into()));
             let signal = match status.signal() {
@@ -283,22 +290,22 @@ pub(super) fn wait(ctx: &mut Ctx) -> NativeResult {
 pub(super) fn signal(ctx: &mut Ctx) -> NativeResult {
     let number = signal::arg(ctx, 1)?;
     let child = child(ctx)?;
-    let mut state = child.state.lock();
     // It may have ended and nobody has asked for that yet; then it is reaped here.
-    if state.try_wait().is_ok() {
+    if let Ok((_, is_new)) = child.try_wait() {
+        if is_new {
+            ctx.wake_source(0);
+        }
         return Ok(Value::FALSE);
     }
-    let sent = match rustix::process::Signal::from_named_raw(number) {
-        Some(signal) => rustix::process::pidfd_send_signal(&child.end.0, signal),
-        None => Err(rustix::io::Errno::INVAL),
+    let sent = match (rustix::process::Signal::from_named_raw(number), &*child.end.lock()) {
+        (Some(signal), Some(end)) => rustix::process::pidfd_send_signal(&end.0, signal),
+        (None, _) => Err(rustix::io::Errno::INVAL),
+        (_, None) => Err(rustix::io::Errno::SRCH),
     };
     match sent {
         Ok(()) => Ok(Value::TRUE),
         Err(rustix::io::Errno::SRCH) => Ok(Value::FALSE),
-        Err(error) => {
-            drop(state);
-            Err(io_error(ctx, &child.program, &error.into()))
-        }
+        Err(error) => Err(io_error(ctx, &child.program, &error.into())),
     }
 }
 

@@ -82,6 +82,11 @@ fn fill<T>(
     ctx: &mut Ctx,
     mut take: impl FnMut(&mut Buffer) -> Option<T>,
 ) -> Result<io::Result<T>, Trap> {
+    ctx.blocking_point()?;
+    // What is here needs no change of the pipe, for which `try_io` may wait.
+    if let Some(taken) = take(&mut reader(ctx)?.input.lock()) {
+        return Ok(Ok(taken));
+    }
     let limit = ctx.heap().limit();
     ctx.try_io(0, READER, Direction::Read, |reader: &Reader, has_all| {
         let mut input = reader.input.lock();
