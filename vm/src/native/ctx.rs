@@ -336,7 +336,7 @@ impl<'c> Ctx<'c> {
         if self.thread.scheduler.choices.is_seeded() {
             let place = crate::error::running_place(self.thread);
             let choices = &self.thread.scheduler.choices;
-            choices.note_outside(what, self.name(), place);
+            choices.note_outside(what, &self.public_name(), place);
         }
     }
     /// What `type(v)` would say.
