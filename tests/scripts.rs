@@ -76,7 +76,15 @@ const CONCURRENCY_MODES: &[&str] = &[
 
 /// Modes of the folders about files, processes and so on.
 const SYSTEM_MODES: &[&str] = &["blocking-capture", "blocking-error"];
-const SYSTEM: &[&str] = &["blocking", "fs", "io", "modules_std", "net", "process", "tour"];
+const SYSTEM: &[&str] = &[
+    "blocking",
+    "fs",
+    "io",
+    "modules_std",
+    "net",
+    "process",
+    "tour",
+];
 
 const CONCURRENCY: &[&str] = &[
     "blocking",

@@ -163,7 +163,10 @@ fn read_from(arguments: Vec<OsString>) -> Result<Command, clap::Error> {
             .cloned()
             .collect::<Vec<_>>()
             .leak(),
-        blocking_warn: sub.get_one("blocking-warn").copied().unwrap_or(BLOCKING_WARN),
+        blocking_warn: sub
+            .get_one("blocking-warn")
+            .copied()
+            .unwrap_or(BLOCKING_WARN),
         schedule: sub.get_one("schedule").copied().unwrap_or_default(),
         slice: sub.get_one("slice").copied(),
         stress: sub.get_one("stress").copied().unwrap_or_default(),
@@ -182,7 +185,8 @@ fn plain(mut arguments: Vec<OsString>) -> Vec<OsString> {
         let text = argument.to_string_lossy();
         match &*text {
             "--memory" | "--depth" | "--carriers" | "--carriers-max" | "--blocking"
-            | "--offload-max" | "--blocking-warn" | "--blocking-allow" | "--schedule" | "--slice" | "--stress" => at += 2,
+            | "--offload-max" | "--blocking-warn" | "--blocking-allow" | "--schedule"
+            | "--slice" | "--stress" => at += 2,
             "run" if !has_command => {
                 has_command = true;
                 let name = arguments.remove(at);

@@ -72,7 +72,11 @@ fn class_name(class: Class) -> &'static str {
 impl Doc {
     /// `blocking; throws IoError, ValueError`
     fn facts(&self) -> String {
-        let mut facts: Vec<String> = self.class.map(|c| class_name(c).into()).into_iter().collect();
+        let mut facts: Vec<String> = self
+            .class
+            .map(|c| class_name(c).into())
+            .into_iter()
+            .collect();
         if !self.throws.is_empty() {
             facts.push(format!("throws {}", self.throws.join(", ")));
         }
@@ -113,7 +117,10 @@ impl Page {
 
 fn page(name: &'static str, tables: &[&'static [NativeDef]], source: &str) -> Page {
     let natives = || tables.iter().flat_map(|table| table.iter());
-    let mut docs: Vec<Doc> = natives().filter(|def| is_public(def)).map(of_native).collect();
+    let mut docs: Vec<Doc> = natives()
+        .filter(|def| is_public(def))
+        .map(of_native)
+        .collect();
     let mut classes: HashMap<String, Class> = natives()
         .map(|def| (def.short_name().to_string(), def.class))
         .collect();
@@ -134,7 +141,12 @@ fn of_native(def: &NativeDef) -> Doc {
     } else {
         format!("{}({})", def.name, params.join(", "))
     };
-    let text = def.doc.lines().map(str::trim).collect::<Vec<_>>().join("\n");
+    let text = def
+        .doc
+        .lines()
+        .map(str::trim)
+        .collect::<Vec<_>>()
+        .join("\n");
     Doc {
         name: def.name.to_string(),
         signature,
@@ -151,7 +163,10 @@ fn thrown_by(text: &str) -> Vec<String> {
         let sentence = text[at..].split(". ").next().unwrap_or_default();
         for word in sentence.split(|c: char| !c.is_alphanumeric()) {
             let is_kind = word.ends_with("Error") && word.len() > "Error".len()
-                || matches!(word, "Timeout" | "Cancelled" | "StopIteration" | "ChannelClosed");
+                || matches!(
+                    word,
+                    "Timeout" | "Cancelled" | "StopIteration" | "ChannelClosed"
+                );
             if is_kind && !kinds.iter().any(|kind| kind == word) {
                 kinds.push(word.to_string());
             }
@@ -192,7 +207,8 @@ fn of_source(module: &str, source: &str, classes: &mut HashMap<String, Class>) -
             text.push(said.trim().to_string());
             continue;
         }
-        let found = declaration(inner).filter(|(kind, _)| !is_inside || *kind == "fn" && !owner.is_empty());
+        let found =
+            declaration(inner).filter(|(kind, _)| !is_inside || *kind == "fn" && !owner.is_empty());
         let Some((kind, rest)) = found else {
             if let Some(last) = declared.last_mut() {
                 last.body.push_str(line);
@@ -244,9 +260,17 @@ fn of_source(module: &str, source: &str, classes: &mut HashMap<String, Class>) -
     loop {
         let mut has_changed = false;
         for function in declared.iter().filter(|d| d.is_function) {
-            let short = function.name.rsplit('.').next().unwrap_or_default().to_string();
+            let short = function
+                .name
+                .rsplit('.')
+                .next()
+                .unwrap_or_default()
+                .to_string();
             let class = called(&function.body, classes);
-            if classes.get(&short).is_none_or(|known| rank(*known) < rank(class)) {
+            if classes
+                .get(&short)
+                .is_none_or(|known| rank(*known) < rank(class))
+            {
                 classes.insert(short, class);
                 has_changed = true;
             }
@@ -255,7 +279,9 @@ fn of_source(module: &str, source: &str, classes: &mut HashMap<String, Class>) -
             break;
         }
     }
-    let described = declared.iter().filter(|d| d.is_public && !d.text.is_empty());
+    let described = declared
+        .iter()
+        .filter(|d| d.is_public && !d.text.is_empty());
     described
         .map(|d| {
             let text = d.text.join("\n");
@@ -295,7 +321,11 @@ fn called(body: &str, classes: &HashMap<String, Class>) -> Class {
     let mut at = 0;
     for word in words {
         let follows = body[at + word.len()..].starts_with('(');
-        at += word.len() + body[at + word.len()..].chars().next().map_or(0, char::len_utf8);
+        at += word.len()
+            + body[at + word.len()..]
+                .chars()
+                .next()
+                .map_or(0, char::len_utf8);
         let class = match word {
             "sleep" | "join" | "recv" | "scope" | "yield" if follows || word == "scope" => {
                 Class::Suspending
@@ -333,7 +363,10 @@ mod tests {
     fn functions_in_heddle_have_the_class_of_what_they_call() {
         assert_eq!(doc("fs.metadata").class, Some(Class::Blocking));
         assert_eq!(doc("fs.join").class, Some(Class::Plain));
-        assert_eq!(doc("fs.metadata").signature, "fs.metadata(path, follow = true)");
+        assert_eq!(
+            doc("fs.metadata").signature,
+            "fs.metadata(path, follow = true)"
+        );
         #[cfg(target_os = "linux")]
         {
             assert_eq!(doc("process.run").class, Some(Class::Blocking));
@@ -352,7 +385,11 @@ mod tests {
         for module in crate::modules() {
             for def in module.functions {
                 let is_named = !def.name.contains("__");
-                assert!(!is_named || !def.doc.is_empty(), "{} has no description", def.name);
+                assert!(
+                    !is_named || !def.doc.is_empty(),
+                    "{} has no description",
+                    def.name
+                );
             }
         }
     }

@@ -1,8 +1,8 @@
 //! `blocking`: what becomes of calls that hold an OS thread, and where they are made.
 
 use crate::support::new_str;
-use heddle_vm::native::{Class, Ctx, NativeModule, NativeResult};
 use heddle_vm::io::SiteReport;
+use heddle_vm::native::{Class, Ctx, NativeModule, NativeResult};
 use heddle_vm::types::ErrorKind;
 use heddle_vm::{Value, natives};
 

@@ -128,7 +128,11 @@ impl<'c> Ctx<'c> {
     pub(crate) fn check_blocked(&self) {
         // SAFETY: definitions live as long as the engine.
         let is_blocking = || unsafe { (*self.def).class == Class::Blocking };
-        debug_assert!(self.has_blocked || !is_blocking(), "{} did not go through `Ctx::block`", self.name());
+        debug_assert!(
+            self.has_blocked || !is_blocking(),
+            "{} did not go through `Ctx::block`",
+            self.name()
+        );
     }
     /// The last part, while the native is still being called. It may collect: the native holds no values any more, and its window is visited.
     fn finish_here(&mut self, outcome: Outcome) -> NativeResult {

@@ -300,6 +300,12 @@ impl Scheduler {
     }
     pub(crate) fn note_host(&self, has_ended: bool) {
         self.has_host_ended.store(has_ended, Ordering::Relaxed);
+        let is_interrupted =
+            has_ended && matches!(*self.exit.lock(), Some(crate::thread::Ended::Interrupted));
+        if is_interrupted {
+            // Its defers are done; nobody waits for the rest.
+            self.end_program(crate::thread::Ended::Interrupted);
+        }
     }
     pub(crate) fn has_host_ended(&self) -> bool {
         self.has_host_ended.load(Ordering::Relaxed)

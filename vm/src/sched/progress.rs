@@ -86,7 +86,11 @@ pub(super) struct Look {
 
 impl Scheduler {
     /// Looks at all carriers; whether any of them runs.
-    pub(super) fn look_at_progress(self: &Arc<Self>, looks: &mut Vec<Look>, most: Duration) -> bool {
+    pub(super) fn look_at_progress(
+        self: &Arc<Self>,
+        looks: &mut Vec<Look>,
+        most: Duration,
+    ) -> bool {
         let mut is_any_running = false;
         for (i, slot) in self.slots().enumerate() {
             if i == looks.len() {

@@ -256,7 +256,13 @@ impl Thread {
                 }
                 Next::Interrupted => {
                     let _ = self.engine.take_interrupt();
-                    scheduler.end_program(Ended::Interrupted);
+                    if scheduler.has_host_ended() {
+                        scheduler.end_program(Ended::Interrupted);
+                    } else {
+                        // The program's own thread throws `Cancelled` wherever it waits, so its defers run; then the program ends.
+                        scheduler.exit.lock().get_or_insert(Ended::Interrupted);
+                        scheduler.request(&self.own, &self.main, CANCEL);
+                    }
                 }
                 Next::Called => {}
                 Next::Done | Next::Stop => return deadlock,
@@ -304,6 +310,12 @@ impl Thread {
         Failure::Thrown
     }
 
+    #[inline]
+    pub(super) fn look_for_watchdog(&mut self) {
+        if !self.scheduler.is_watched() {
+            self.begin_to_watch();
+        }
+    }
     /// From now on the watchdog looks whether carriers get on, if there is anything that one could keep from running.
     #[cold]
     fn begin_to_watch(&mut self) {
@@ -413,9 +425,7 @@ impl Thread {
         if !goes_on || self.fuel <= SWITCH_FUEL {
             self.start_slice();
         }
-        if !self.scheduler.is_watched() {
-            self.begin_to_watch();
-        }
+        self.look_for_watchdog();
         loop {
             let is_spent = self.run_tasks();
             if self.scheduler.is_stopping() {
@@ -468,6 +478,7 @@ impl Thread {
             }
             self.turn = self.turn.wrapping_add(1);
             if self.turn.is_multiple_of(TURNS_BETWEEN_CLOCKS) {
+                self.look_for_watchdog();
                 self.scheduler.fire_timers(&self.own);
                 if self.turn.is_multiple_of(TURNS_BETWEEN_POLLS) {
                     self.scheduler.look_at_system(&mut self.own);

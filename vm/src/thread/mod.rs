@@ -1234,6 +1234,7 @@ impl Thread {
             return Some(Exit::Ended);
         }
         self.own.progress.step();
+        self.look_for_watchdog();
         self.start_slice();
         if self.heap.collect_wanted || self.collects_always() {
             self.collect_now(Collect::Minor);

@@ -250,7 +250,9 @@ pub(super) fn temporary(ctx: &mut Ctx, is_folder: bool) -> NativeResult {
     ctx.block(
         move || {
             let folder = std::env::temp_dir();
-            let made = with_own_name(&folder, "heddle-", &suffix, |path| make_own(path, is_folder));
+            let made = with_own_name(&folder, "heddle-", &suffix, |path| {
+                make_own(path, is_folder)
+            });
             made.map(|(path, ())| path.to_string_lossy().into_owned())
                 .map_err(|error| (folder.to_string_lossy().into_owned(), error))
         },
@@ -278,7 +280,11 @@ fn make_own(path: &Path, is_folder: bool) -> io::Result<()> {
 
 fn ask(ctx: &mut Ctx, holds: fn(&str) -> bool) -> NativeResult {
     ctx.note_outside(Outside::Files);
-    on_path(ctx, move |path| Ok(holds(path)), |_, answer| Ok(Value::bool(answer)))
+    on_path(
+        ctx,
+        move |path| Ok(holds(path)),
+        |_, answer| Ok(Value::bool(answer)),
+    )
 }
 pub(super) fn exists(ctx: &mut Ctx) -> NativeResult {
     ask(ctx, |path| fs::exists(path).unwrap_or(false))
@@ -319,7 +325,11 @@ fn mode(metadata: &Metadata) -> u32 {
 }
 #[cfg(not(unix))]
 fn mode(metadata: &Metadata) -> u32 {
-    if metadata.permissions().readonly() { 0o444 } else { 0o644 }
+    if metadata.permissions().readonly() {
+        0o444
+    } else {
+        0o644
+    }
 }
 fn kind(metadata: &Metadata) -> &'static str {
     let kind = metadata.file_type();
@@ -347,7 +357,8 @@ pub(super) fn metadata(ctx: &mut Ctx) -> NativeResult {
     };
     on_path(ctx, ask, |ctx, metadata| {
         ctx.reserve(512)?;
-        let time = |time: io::Result<SystemTime>| time.map_or(Value::NIL, |t| Value::float(seconds(t)));
+        let time =
+            |time: io::Result<SystemTime>| time.map_or(Value::NIL, |t| Value::float(seconds(t)));
         let parts = [
             ctx.str(kind(&metadata)),
             ctx.int(metadata.len() as i64),
@@ -460,7 +471,9 @@ pub(super) fn hard_link(ctx: &mut Ctx) -> NativeResult {
 pub(super) fn read_link(ctx: &mut Ctx) -> NativeResult {
     ctx.note_outside(Outside::Files);
     let target = |path: &str| fs::read_link(path);
-    on_path(ctx, target, |ctx, target| new_str(ctx, &target.to_string_lossy()))
+    on_path(ctx, target, |ctx, target| {
+        new_str(ctx, &target.to_string_lossy())
+    })
 }
 pub(super) fn absolute(ctx: &mut Ctx) -> NativeResult {
     ctx.note_outside(Outside::Files);

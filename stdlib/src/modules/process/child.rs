@@ -297,7 +297,10 @@ pub(super) fn signal(ctx: &mut Ctx) -> NativeResult {
         }
         return Ok(Value::FALSE);
     }
-    let sent = match (rustix::process::Signal::from_named_raw(number), &*child.end.lock()) {
+    let sent = match (
+        rustix::process::Signal::from_named_raw(number),
+        &*child.end.lock(),
+    ) {
         (Some(signal), Some(end)) => rustix::process::pidfd_send_signal(&end.0, signal),
         (None, _) => Err(rustix::io::Errno::INVAL),
         (_, None) => Err(rustix::io::Errno::SRCH),

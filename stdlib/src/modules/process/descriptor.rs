@@ -9,7 +9,12 @@ use std::os::fd::{AsRawFd, OwnedFd};
 pub(super) struct Descriptor(pub(super) OwnedFd);
 
 impl event::Source for Descriptor {
-    fn register(&mut self, registry: &Registry, token: Token, interest: Interest) -> io::Result<()> {
+    fn register(
+        &mut self,
+        registry: &Registry,
+        token: Token,
+        interest: Interest,
+    ) -> io::Result<()> {
         SourceFd(&self.0.as_raw_fd()).register(registry, token, interest)
     }
     fn reregister(

@@ -115,9 +115,8 @@ pub(in crate::modules) fn listen(ctx: &mut Ctx) -> NativeResult {
         let message = format!("os.signals: {name}: {why}");
         return Err(ctx.throw(ErrorKind::Value, message));
     }
-    let made = signals(&numbers).and_then(|signals| {
-        ctx.new_source("Signals", signals, |signals| signals.pipe.get_mut())
-    });
+    let made = signals(&numbers)
+        .and_then(|signals| ctx.new_source("Signals", signals, |signals| signals.pipe.get_mut()));
     made.map_err(|error| io_error(ctx, "", &error))
 }
 fn signals(numbers: &[(&'static str, i32)]) -> io::Result<Signals> {
@@ -143,7 +142,10 @@ pub(in crate::modules) fn next(ctx: &mut Ctx) -> NativeResult {
     ctx.reserve(64)?;
     let came = ctx.try_io(0, "Signals", Direction::Read, |signals: &Signals, _| {
         loop {
-            let came = signals.watched.iter().find(|(_, flag)| flag.swap(false, Ordering::SeqCst));
+            let came = signals
+                .watched
+                .iter()
+                .find(|(_, flag)| flag.swap(false, Ordering::SeqCst));
             if let Some((name, _)) = came {
                 return Ok(*name);
             }
