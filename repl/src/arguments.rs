@@ -8,6 +8,10 @@ use heddle::{
 use std::ffi::{OsStr, OsString};
 use std::io::IsTerminal;
 use std::path::PathBuf;
+use std::time::Duration;
+
+/// How long a function may hold an OS thread before that is told.
+const BLOCKING_WARN: Duration = Duration::from_millis(10);
 
 /// What is to be done, and how.
 pub(crate) struct Command {
@@ -55,6 +59,10 @@ pub(crate) struct Settings {
     threadlets: Option<Threadlets>,
     trace_pinned: TracePinned,
     max_workers: Option<usize>,
+    /// Functions, each with a file or without. Read once, so they may stay.
+    allowed: &'static [(String, Option<String>)],
+    /// Zero: never.
+    blocking_warn: Duration,
     schedule: Schedule,
     slice: Option<usize>,
     stress: Stress,
@@ -87,6 +95,12 @@ impl Settings {
         }
         if let Some(workers) = self.max_workers {
             builder = builder.max_workers(workers);
+        }
+        for (function, file) in self.allowed {
+            builder = builder.allow_blocking(function, file.as_deref());
+        }
+        if !self.blocking_warn.is_zero() {
+            builder = builder.blocking_warn(self.blocking_warn, crate::output::complain);
         }
         if let Some(fuel) = self.slice {
             builder = builder.slice(fuel);
@@ -159,6 +173,16 @@ fn read_from(arguments: Vec<OsString>) -> Result<Command, clap::Error> {
         threadlets: sub.get_one("threadlets").copied(),
         trace_pinned: sub.get_one("trace-pinned").copied().unwrap_or_default(),
         max_workers: sub.get_one("offload-max").copied(),
+        allowed: sub
+            .get_many("blocking-allow")
+            .unwrap_or_default()
+            .cloned()
+            .collect::<Vec<_>>()
+            .leak(),
+        blocking_warn: sub
+            .get_one("blocking-warn")
+            .copied()
+            .unwrap_or(BLOCKING_WARN),
         schedule: sub.get_one("schedule").copied().unwrap_or_default(),
         slice: sub.get_one("slice").copied(),
         stress: sub.get_one("stress").copied().unwrap_or_default(),
@@ -177,7 +201,8 @@ fn plain(mut arguments: Vec<OsString>) -> Vec<OsString> {
         let text = argument.to_string_lossy();
         match &*text {
             "--memory" | "--depth" | "--carriers" | "--carriers-max" | "--blocking"
-            | "--offload-max" | "--threadlets" | "--schedule" | "--slice" | "--stress" => at += 2,
+            | "--offload-max" | "--threadlets" | "--blocking-warn" | "--blocking-allow"
+            | "--schedule" | "--slice" | "--stress" => at += 2,
             "run" if !has_command => {
                 has_command = true;
                 let name = arguments.remove(at);
@@ -323,7 +348,7 @@ fn command() -> clap::Command {
         .subcommand(clap::Command::new("repl").about("The interactive session").args(flags()))
 }
 
-fn flags() -> [Arg; 13] {
+fn flags() -> [Arg; 15] {
     [
         Arg::new("memory")
             .long("memory")
@@ -363,6 +388,17 @@ fn flags() -> [Arg; 13] {
             .require_equals(true)
             .default_missing_value("short")
             .help("Shows the stack whenever a task waits while a native function of a host has called it back"),
+        Arg::new("blocking-allow")
+            .long("blocking-allow")
+            .value_name("NAMES")
+            .value_delimiter(',')
+            .value_parser(allowance)
+            .help("Exceptions from --blocking=error: functions, `fs.read`, `fs.*`, `fs.read@lib/cache.hd` in one file only"),
+        Arg::new("blocking-warn")
+            .long("blocking-warn")
+            .value_name("TIME")
+            .value_parser(time)
+            .help("Tells of functions that hold an OS thread for longer than TIME while others could run, though they are not known to block (10ms; 0: never)"),
         Arg::new("carriers-max")
             .long("carriers-max")
             .value_name("N")
@@ -395,6 +431,35 @@ fn flags() -> [Arg; 13] {
             .hide(true)
             .help("Says at the end how long the program ran without a safepoint"),
     ]
+}
+
+/// `10ms`, `1s`, `500us`, `0`.
+fn time(text: &str) -> Result<Duration, String> {
+    let end = text
+        .find(|c: char| c.is_ascii_alphabetic())
+        .unwrap_or(text.len());
+    let (number, unit) = text.split_at(end);
+    let number = count(number)? as u64;
+    match unit {
+        "us" => Ok(Duration::from_micros(number)),
+        "ms" => Ok(Duration::from_millis(number)),
+        "s" => Ok(Duration::from_secs(number)),
+        "" if number == 0 => Ok(Duration::ZERO),
+        _ => Err("times look like 10ms".into()),
+    }
+}
+
+/// `fs.read`, `fs.*`, `fs.read@lib/cache.hd`.
+fn allowance(text: &str) -> Result<(String, Option<String>), String> {
+    let (function, file) = match text.split_once('@') {
+        Some((function, file)) => (function, Some(file.to_string())),
+        None => (text, None),
+    };
+    if heddle::blocks(function) {
+        Ok((function.to_string(), file))
+    } else {
+        Err(format!("{function:?} is no function that blocks"))
+    }
 }
 
 fn policy(text: &str) -> Result<Policy, String> {

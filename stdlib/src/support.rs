@@ -77,9 +77,21 @@ pub(crate) fn element_position(i: i64, length: usize) -> Option<usize> {
     usize::try_from(i).ok().filter(|&i| i < length)
 }
 
+/// Text or bytes, owned.
+pub(crate) fn data_arg(ctx: &mut Ctx, i: usize) -> Result<Vec<u8>, Trap> {
+    let data = ctx.arg(i);
+    if let Some(text) = ctx.as_str(data) {
+        return Ok(text.as_bytes().to_vec());
+    }
+    match ctx.as_bytes(data) {
+        Some(bytes) => Ok(bytes.to_vec()),
+        None => Err(ctx.wrong_type(i, "a string or bytes")),
+    }
+}
+
 /// Throws an `IoError`: `fs.read: /nope: no such file or directory`.
 pub(crate) fn io_error(ctx: &mut Ctx, subject: &str, error: &std::io::Error) -> Trap {
-    let name = ctx.name();
+    let name = ctx.name().replacen(".__", ".", 1);
     let reason = reason(error);
     let message = if subject.is_empty() {
         format!("{name}: {reason}")

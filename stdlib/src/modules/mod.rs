@@ -2,6 +2,8 @@
 
 mod base64;
 mod blocking;
+#[cfg(target_os = "linux")]
+mod buffer;
 mod csv;
 mod fs;
 pub(crate) mod io;
@@ -9,6 +11,8 @@ mod json;
 mod math;
 mod net;
 mod os;
+#[cfg(target_os = "linux")]
+mod process;
 mod random;
 mod regex;
 mod runtime;
@@ -16,6 +20,7 @@ mod test;
 pub(crate) mod text;
 mod time;
 
+pub use blocking::blocks;
 use heddle_vm::native::NativeModule;
 
 /// All standard modules.
@@ -33,6 +38,8 @@ static MODULES: &[&NativeModule] = &[
     &math::MODULE,
     &net::MODULE,
     &os::MODULE,
+    #[cfg(target_os = "linux")]
+    &process::MODULE,
     &random::MODULE,
     &regex::MODULE,
     &runtime::MODULE,

@@ -1,7 +1,7 @@
 //! Functions of the prelude: text, conversions, numbers, identity.
 
 use super::call_prelude;
-use crate::modules::io::next_line;
+use crate::modules::io::read_line;
 use crate::support::{new_str, write_text};
 use heddle_vm::native::{Ctx, NativeDef, NativeResult, Trap};
 use heddle_vm::object::Kind;
@@ -18,7 +18,7 @@ pub(super) static FUNCTIONS: &[NativeDef] = natives! {
     plain "__print_texts" (texts) => |ctx| { let texts = ctx.list_arg(0)?; write_line(ctx, texts, false) };
     plain "__eprint_texts" (texts) => |ctx| { let texts = ctx.list_arg(0)?; write_line(ctx, texts, true) };
     /// Writes `prompt` and reads a line from standard input: its text without the end, or nil at the end of input.
-    blocking "input" ("prompt?") => input;
+    suspending "input" ("prompt?") => input;
     /// The text of a value, for people.
     plain "str" (x) => |ctx| text_of(ctx, false);
     /// The text of a value, for programmers: strings are quoted.
@@ -135,12 +135,15 @@ fn write_line(ctx: &mut Ctx, texts: &[Value], to_error: bool) -> NativeResult {
 }
 
 fn input(ctx: &mut Ctx) -> NativeResult {
+    // What has waited is called again: the prompt is there.
     if let Some(prompt) = ctx.opt_str_arg(0)?
+        && ctx.state == 0
         && let Err(e) = ctx.output().write_all(prompt.as_bytes())
     {
         return Err(crate::support::io_error(ctx, "", &e));
     }
-    Ok(next_line(ctx)?.unwrap_or(Value::NIL))
+    ctx.state = 1;
+    read_line(ctx)
 }
 
 /// The text of a value, unless that takes script code or long.

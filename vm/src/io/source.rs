@@ -117,6 +117,25 @@ pub(crate) struct Source {
 }
 
 impl Source {
+    fn new<R: Resource>(
+        sources: &Arc<Sources>,
+        mut resource: R,
+        what: impl FnOnce(&mut R) -> &mut dyn mio::event::Source,
+        interest: mio::Interest,
+    ) -> io::Result<Box<Source>> {
+        let index = sources.register(what(&mut resource), interest)?;
+        let state = SourceState::new(sources.clone());
+        let source = Box::new(Source {
+            object: SharedObject {
+                state: Lock::new(ObjectState::Source(state)),
+            },
+            resource: Box::new(resource),
+            sources: sources.clone(),
+            index,
+        });
+        sources.enter(index, &raw const *source);
+        Ok(source)
+    }
     /// The system told that one may go on; claims those who wait.
     pub(crate) fn tell(&self, told: Told, woken: &mut Vec<*mut Task>) {
         let mut state = self.object.state.lock();
@@ -168,22 +187,13 @@ impl<'c> Ctx<'c> {
     pub fn new_source<R: Resource>(
         &mut self,
         type_name: &'static str,
-        mut resource: R,
+        resource: R,
         what: impl FnOnce(&mut R) -> &mut dyn mio::event::Source,
     ) -> Result<Value, io::Error> {
         let sources = self.thread.scheduler.sources()?;
-        let index = sources.register(what(&mut resource))?;
         let type_id = self.engine().host_type(type_name);
-        let state = SourceState::new(sources.clone());
-        let source = Box::new(Source {
-            object: SharedObject {
-                state: Lock::new(ObjectState::Source(state)),
-            },
-            resource: Box::new(resource),
-            sources: sources.clone(),
-            index,
-        });
-        sources.enter(index, &raw const *source);
+        let interest = mio::Interest::READABLE | mio::Interest::WRITABLE;
+        let source = Source::new(&sources, resource, what, interest)?;
         let target: *const Source = &raw const *source;
         let handle = bundle::new_handle(type_id, target.cast(), bundle::Payload::Source(source));
         Ok(self.thread.heap.adopt_owned(handle))
@@ -224,6 +234,47 @@ impl<'c> Ctx<'c> {
         let resource = self.resource_arg::<R>(i, expected)?;
         let source = self.source(i).expect("it has a resource");
         self.thread.blocking_point()?;
+        self.try_source(source, direction, |has_all| call(resource, has_all))
+    }
+    /// Like `try_io` for the one source that belongs to the program: its standard input. It is made as soon as a call would wait.
+    pub fn try_input<R: Resource, T>(
+        &mut self,
+        mut call: impl FnMut() -> io::Result<T>,
+        make: impl FnOnce() -> R,
+        what: impl FnOnce(&mut R) -> &mut dyn mio::event::Source,
+    ) -> Result<io::Result<T>, Trap> {
+        self.thread.blocking_point()?;
+        loop {
+            match call() {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                done => return Ok(done),
+            }
+        }
+        let scheduler = self.thread.scheduler.clone();
+        let source = match scheduler.input.get() {
+            Some(source) => source,
+            None => {
+                let interest = mio::Interest::READABLE;
+                let made = scheduler
+                    .sources()
+                    .and_then(|sources| Source::new(&sources, make(), what, interest));
+                match made {
+                    // Another one may have made it meanwhile: then this one ends here.
+                    Ok(made) => scheduler.input.get_or_init(|| made),
+                    Err(error) if scheduler.input.get().is_none() => return Ok(Err(error)),
+                    Err(_) => scheduler.input.get().expect("just found"),
+                }
+            }
+        };
+        self.try_source(source, Direction::Read, |_| call())
+    }
+    fn try_source<T>(
+        &mut self,
+        source: &Source,
+        direction: Direction,
+        mut call: impl FnMut(&mut bool) -> io::Result<T>,
+    ) -> Result<io::Result<T>, Trap> {
         loop {
             let told = {
                 let mut state = source.object.state.lock();
@@ -234,7 +285,7 @@ impl<'c> Ctx<'c> {
             };
             if let Some(told) = told {
                 let mut has_all = false;
-                match call(resource, &mut has_all) {
+                match call(&mut has_all) {
                     Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                     Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                     done => {

@@ -22,6 +22,8 @@ pub struct Ctx<'c> {
     pub(crate) def: *const super::NativeDef,
     /// The native holds no values: to make room it may collect (`Ctx::block`).
     pub(crate) may_collect: bool,
+    /// A blocking native has gone through `Ctx::block`, or said that it need not.
+    pub(crate) has_blocked: bool,
     /// What a native that waits remembers for when it is run again; 0 the first time.
     pub state: u64,
 }
@@ -316,6 +318,10 @@ impl<'c> Ctx<'c> {
         }
         Ok(())
     }
+    /// A point at which a task that was cancelled throws: for natives that find at once what they would have waited for.
+    pub fn blocking_point(&mut self) -> Result<(), Trap> {
+        self.thread.blocking_point()
+    }
     /// The time in nanoseconds since some moment before the program; never goes back.
     pub fn clock_ns(&mut self) -> u64 {
         self.thread.clock()
@@ -330,7 +336,7 @@ impl<'c> Ctx<'c> {
         if self.thread.scheduler.choices.is_seeded() {
             let place = crate::error::running_place(self.thread);
             let choices = &self.thread.scheduler.choices;
-            choices.note_outside(what, self.name(), place);
+            choices.note_outside(what, &self.public_name(), place);
         }
     }
     /// What `type(v)` would say.

@@ -270,6 +270,7 @@ impl Scheduler {
     /// Waits for something to do.
     pub(crate) fn next(self: &Arc<Self>, own: &mut Own, is_host: bool, engine: &Engine) -> Next {
         let idle = &self.idle;
+        own.progress.pause();
         loop {
             if self.is_paused() {
                 self.stand_still();
@@ -301,6 +302,7 @@ impl Scheduler {
                         self.help();
                     }
                 }
+                own.progress.begin();
                 return Next::Run(taken.block, taken.was_woken_here);
             }
             if is_host && engine.has_interrupt() && !self.host_stays() {

@@ -31,6 +31,7 @@ mod migrants;
 #[cfg(loom)]
 pub(crate) mod models;
 pub(crate) mod pinned;
+pub(crate) mod progress;
 mod queues;
 pub(crate) mod reactor;
 mod registry;
@@ -110,6 +111,8 @@ pub(crate) struct Scheduler {
     pub(crate) sites: Sites,
     pub(crate) choices: Choices,
     reactor: reactor::Reactor,
+    /// Standard input, since something has waited for it.
+    pub(crate) input: OnceLock<Box<crate::io::Source>>,
     pub(crate) workers: workers::Workers,
     pub(crate) blocking: crate::io::Blocking,
     /// Places for carriers that are held by blocking calls.
@@ -183,6 +186,7 @@ impl Scheduler {
             fuel_limit: AtomicU64::new(u64::MAX),
             choices: Choices::new(schedule),
             reactor: reactor::Reactor::default(),
+            input: OnceLock::new(),
             workers: workers::Workers::default(),
             blocking: crate::io::Blocking::new(blocking),
             places: capture::places(max_carriers),
@@ -317,6 +321,12 @@ impl Scheduler {
     }
     pub(crate) fn note_host(&self, has_ended: bool) {
         self.has_host_ended.store(has_ended, Ordering::Relaxed);
+        let is_interrupted =
+            has_ended && matches!(*self.exit.lock(), Some(crate::thread::Ended::Interrupted));
+        if is_interrupted {
+            // Its defers are done; nobody waits for the rest.
+            self.end_program(crate::thread::Ended::Interrupted);
+        }
     }
     pub(crate) fn has_host_ended(&self) -> bool {
         self.has_host_ended.load(Ordering::Relaxed)

@@ -121,18 +121,16 @@ impl Table {
 
 impl Sources {
     /// The system tells of `what` from now on. `enter` puts the source into the table as soon as it has its place.
-    pub(crate) fn register(&self, what: &mut dyn mio::event::Source) -> io::Result<u32> {
+    pub(crate) fn register(
+        &self,
+        what: &mut dyn mio::event::Source,
+        interest: Interest,
+    ) -> io::Result<u32> {
         let (index, token) = self.table.lock().add();
         #[cfg(loom)]
-        let registered = what.register(
-            unreachable!("models register nothing"),
-            token,
-            Interest::READABLE,
-        );
+        let registered = what.register(unreachable!("models register nothing"), token, interest);
         #[cfg(not(loom))]
-        let registered =
-            self.registry
-                .register(what, token, Interest::READABLE | Interest::WRITABLE);
+        let registered = self.registry.register(what, token, interest);
         if let Err(error) = registered {
             self.remove(index);
             return Err(error);

@@ -110,13 +110,26 @@ pub struct Options {
     pub trace_pinned: TracePinned,
     /// What becomes of blocking calls.
     pub blocking: crate::io::Policy,
+    /// Exceptions from the policy `Error`: functions, each for all files or for those whose path ends so.
+    pub allowed: Vec<(String, Option<String>)>,
     /// The most OS threads that make blocking calls for parked tasks.
     pub max_workers: usize,
+    /// When to tell of a native that holds a carrier although it is not known to block; `None`: never.
+    pub blocking_warn: Option<BlockingWarn>,
     /// Called once, when there are more than `MANY_TASKS` tasks or threads: the program may want to set its memory up for that.
     pub on_many_tasks: Option<fn()>,
     /// Called by OS threads without work, each for itself, after the program's memory has become much less than it was: the allocator may keep some that
     /// could go back to the system.
     pub on_shrunk: Option<fn()>,
+}
+
+/// See `Options::blocking_warn`.
+#[derive(Clone, Copy, Debug)]
+pub struct BlockingWarn {
+    /// How long a native may hold a carrier while there are others that could run.
+    pub after: std::time::Duration,
+    /// Called with the report, the first time for each native and place.
+    pub tell: fn(&str),
 }
 
 impl Default for Options {
@@ -136,6 +149,8 @@ impl Default for Options {
             trace_pinned: TracePinned::default(),
             blocking: crate::io::Policy::default(),
             max_workers: crate::sched::DEFAULT_MAX_WORKERS,
+            blocking_warn: None,
+            allowed: Vec::new(),
             on_many_tasks: None,
             on_shrunk: None,
         }
@@ -556,6 +571,7 @@ impl Thread {
             max_workers: options.max_workers.max(1),
             threadlets: options.threadlets,
             trace_pinned: options.trace_pinned,
+            blocking_warn: options.blocking_warn,
         };
         let max_carriers = match options.schedule {
             Schedule::Ordinary => options.max_carriers.max(carriers),
@@ -570,6 +586,9 @@ impl Thread {
             options.output,
         );
         account::enter(Some(&scheduler.account));
+        for (function, file) in &options.allowed {
+            scheduler.blocking.allow(function, file.as_deref());
+        }
         let main = Arc::new(ThreadBlock::new(
             1,
             Mounted::new(options.memory),
@@ -1129,9 +1148,11 @@ impl Thread {
         if self.scheduler.choices.is_seeded() {
             self.heap.set_timeless();
         }
+        self.own.progress.pause();
         let mut parts = ThreadParts { thread: self };
         self.heap
             .collect(&mut ThreadRoots { thread: &mut parts }, how);
+        self.own.progress.begin();
         self.clear_above_top();
         self.begin_stretch();
     }
@@ -1277,6 +1298,8 @@ impl Thread {
             return Some(Exit::Ended);
         }
         let spent = (self.slice - self.fuel.max(0)).max(0) as u64;
+        self.own.progress.step();
+        self.look_for_watchdog();
         self.start_slice();
         if self.heap.is_held() {
             return self.safepoint_of_held();

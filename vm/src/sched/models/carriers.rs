@@ -45,6 +45,7 @@ fn scheduler(carriers: usize) -> (Arc<Scheduler>, Own) {
         max_workers: 1,
         threadlets: crate::thread::Threadlets::Inline,
         trace_pinned: crate::thread::TracePinned::No,
+        blocking_warn: None,
     };
     let output = Box::new(std::io::sink());
     let made = Scheduler::new(
