@@ -78,6 +78,7 @@ const CONCURRENCY: &[&str] = &[
     "current",
     "deadlocks",
     "freeze_copy",
+    "http",
     "leaks",
     "locks",
     "not_deadlocks",

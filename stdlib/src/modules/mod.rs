@@ -4,6 +4,7 @@ mod base64;
 mod blocking;
 mod csv;
 mod fs;
+pub(crate) mod http;
 pub(crate) mod io;
 mod json;
 mod math;
@@ -28,6 +29,7 @@ static MODULES: &[&NativeModule] = &[
     &blocking::MODULE,
     &csv::MODULE,
     &fs::MODULE,
+    &http::MODULE,
     &io::MODULE,
     &json::MODULE,
     &math::MODULE,
