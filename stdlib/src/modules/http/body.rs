@@ -6,8 +6,11 @@ use crate::support::{io_error, settle};
 use heddle_vm::native::{Ctx, NativeResult, Trap};
 use heddle_vm::types::ErrorKind;
 
+/// Bytes of a body that are given out at once.
+const PIECE: usize = 64 * 1024;
+
 /// Reads until `wanted` bytes of the body, or all of it, are there. Arguments: the connection, and the number of the message.
-fn read(ctx: &mut Ctx, wanted: usize) -> Result<(), Trap> {
+fn read(ctx: &mut Ctx, wanted: usize, most: usize) -> Result<(), Trap> {
     let wire = wire(ctx)?;
     let number = ctx.int_arg(1)? as u64;
     let limit = ctx.heap().limit();
@@ -16,7 +19,7 @@ fn read(ctx: &mut Ctx, wanted: usize) -> Result<(), Trap> {
             let mut line = wire.0.line.lock();
             let is_current = line.stage == Stage::Message && line.message.number == number;
             is_current.then(|| {
-                let step = line.next_body(wanted);
+                let step = line.next_body(wanted, most);
                 (step, line.message.body.len() > limit)
             })
         };
@@ -54,7 +57,7 @@ fn give(ctx: &mut Ctx, take: impl FnOnce(&mut Line)) -> NativeResult {
 
 /// `http.__body(wire, number)`: the whole body, again and again. Throws IoError, LimitError.
 pub(super) fn whole(ctx: &mut Ctx) -> NativeResult {
-    read(ctx, usize::MAX)?;
+    read(ctx, usize::MAX, usize::MAX)?;
     give(ctx, |_| {})
 }
 /// `http.__piece(wire, number)`: the next bytes of the body, or nil at the end. Throws IoError.
@@ -62,7 +65,7 @@ pub(super) fn piece(ctx: &mut Ctx) -> NativeResult {
     let wire = wire(ctx)?;
     // What a whole body has left here goes first.
     if wire.0.line.lock().message.body.is_empty() {
-        read(ctx, 1)?;
+        read(ctx, 1, PIECE)?;
     }
     if wire.0.line.lock().message.body.is_empty() {
         return ctx.nil();

@@ -1,8 +1,9 @@
 //! Answers: the head of a response and what follows it, in one write where it fits.
 
+use super::framing::Framing;
 use super::parse::Refusal;
 use super::serving::{Phase, do_step, wire};
-use super::wire::{Line, Stage, Step, Wire};
+use super::wire::{Line, MOST_SKIPPED, Stage, Step, Wire};
 use crate::support::io_error;
 use heddle_vm::Value;
 use heddle_vm::io::Direction;
@@ -256,7 +257,10 @@ fn begin(line: &mut Line) -> bool {
 fn write_connection(wire: &Wire, line: &mut Line, out: &mut Vec<u8>, given: &Given) {
     let message = &mut line.message;
     let is_closing = wire.serving().is_some_and(|serving| serving.is_closing());
-    if given.closes || is_closing || message.refusal.is_some() || message.expects_continue {
+    // To read all that nobody wants takes longer than a new connection.
+    let is_long = matches!(message.framing, Framing::Length(left) if left > MOST_SKIPPED);
+    let is_broken = message.refusal.is_some() || message.expects_continue;
+    if given.closes || is_closing || is_long || is_broken {
         message.is_kept = false;
     }
     if !message.is_kept && !given.closes {

@@ -24,7 +24,7 @@ use std::sync::{Arc, OnceLock};
 /// Bytes read at once.
 const BLOCK: usize = 64 * 1024;
 /// Bytes of a body that nobody asked for, and bytes after a refusal, that are read and thrown away.
-const MOST_SKIPPED: u64 = 256 * 1024;
+pub(super) const MOST_SKIPPED: u64 = 256 * 1024;
 
 thread_local! {
     static SCRATCH: RefCell<Box<[u8]>> = RefCell::new(vec![0; BLOCK].into());
@@ -351,7 +351,7 @@ impl Line {
         match found {
             Some(length) if length <= max_head => Ok(Step::Message(length)),
             None if self.rest().len() <= max_head => {
-                if self.is_at_end && self.has_expired && !is_empty {
+                if self.has_expired && !is_empty {
                     return Err(Refusal {
                         status: 408,
                         reason: "the head did not come in time",
@@ -471,18 +471,18 @@ impl Line {
         &self.rest()[..length]
     }
 
-    /// Reads on in the body until `wanted` bytes of it are there, or all.
-    pub(super) fn next_body(&mut self, wanted: usize) -> Result<Step, Refusal> {
+    /// Reads on in the body until `wanted` bytes of it are there, or all; takes at most `most`.
+    pub(super) fn next_body(&mut self, wanted: usize, most: usize) -> Result<Step, Refusal> {
         if let Some(refusal) = self.message.refusal {
             return Err(refusal);
         }
-        let read = self.decode_body(wanted);
+        let read = self.decode_body(wanted, most);
         if let Err(refusal) = read {
             self.message.refusal = Some(refusal);
         }
         read
     }
-    fn decode_body(&mut self, wanted: usize) -> Result<Step, Refusal> {
+    fn decode_body(&mut self, wanted: usize, most: usize) -> Result<Step, Refusal> {
         let message = &mut self.message;
         if message.expects_continue && !message.is_answered && self.input.is_empty() {
             self.output
@@ -494,7 +494,7 @@ impl Line {
         }
         let message = &mut self.message;
         let before = message.body.len();
-        let room = wanted.saturating_sub(before);
+        let room = most.saturating_sub(before);
         let input = &self.input[self.start..];
         let used = message.framing.decode(input, &mut message.body, room)?;
         message.received += (message.body.len() - before) as u64;
