@@ -29,6 +29,7 @@
 //! | `carriers-2` (any number) | `--carriers=2` | the same |
 //! | `migrate` | `--stress=migrate`: another OS thread after each slice | the same |
 //! | `seed-1` (any number) | `--schedule=seed:1` | 1 and 2: the same |
+//! | `threadlets-split`, `threadlets-random-1` (any number) | `--threadlets=split`, `--threadlets=random:1` | the folder about threadlets |
 //! | `repeat` | twice with `--schedule=seed:1`: output and trace are the same | the same |
 
 use std::collections::BTreeSet;
@@ -45,9 +46,7 @@ use support::{Outcome, Program};
 
 /// Tour programs that need parts of the language which come later, with the reason.
 const TOUR_NOT_YET: &[(&str, &str)] = &[
-    ("08_threadlets", "needs `threadlet`"),
     ("09_troops", "needs troops"),
-    ("10_echo", "needs threads and the network"),
     ("11_blocking", "needs troops"),
 ];
 
@@ -71,6 +70,12 @@ const CONCURRENCY_MODES: &[&str] = &[
     "seed-2",
     "repeat",
 ];
+const THREADLET_MODES: &[&str] = &[
+    "threadlets-split",
+    "threadlets-random-1",
+    "threadlets-random-2",
+    "threadlets-random-3",
+];
 
 const CONCURRENCY: &[&str] = &[
     "broadcast",
@@ -89,6 +94,7 @@ const CONCURRENCY: &[&str] = &[
     "shared_map",
     "tasks",
     "thread_local",
+    "threadlets",
     "threads",
     "tour",
 ];
@@ -114,6 +120,7 @@ impl Mode {
             "stress-gc" => vec!["--stress=gc".to_owned()],
             "stress-suspend" => vec!["--stress=suspend".to_owned()],
             "migrate" => vec!["--stress=migrate".to_owned(), "--carriers=2".to_owned()],
+            "threadlets-split" => vec!["--threadlets=split".to_owned()],
             "repeat" => vec![
                 "--schedule=seed:1".to_owned(),
                 "--trace-schedule".to_owned(),
@@ -123,6 +130,7 @@ impl Mode {
                     ("slice-", "--slice="),
                     ("carriers-", "--carriers="),
                     ("seed-", "--schedule=seed:"),
+                    ("threadlets-random-", "--threadlets=random:"),
                 ];
                 let mut found = known
                     .iter()
@@ -141,6 +149,9 @@ impl Mode {
     }
     fn is_for(&self, script: &str) -> bool {
         let area = script.split_once('/').map_or(script, |(area, _)| area);
+        if self.name.starts_with("threadlets") && !self.is_general {
+            return area == "threadlets";
+        }
         self.is_general || CONCURRENCY.contains(&area)
     }
     /// A flag of the script itself wins.
@@ -165,7 +176,8 @@ fn modes() -> Result<Vec<Mode>, String> {
         return chosen.iter().map(|name| named(name, true)).collect();
     }
     let general = DEFAULT_MODES.iter().map(|name| named(name, true));
-    let others = CONCURRENCY_MODES.iter().map(|name| named(name, false));
+    let others = CONCURRENCY_MODES.iter().chain(THREADLET_MODES);
+    let others = others.map(|name| named(name, false));
     general.chain(others).collect()
 }
 

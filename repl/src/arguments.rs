@@ -2,7 +2,9 @@
 
 use clap::builder::{OsStringValueParser, PathBufValueParser};
 use clap::{Arg, ArgAction, ArgMatches};
-use heddle::{BlockingPolicy as Policy, EngineBuilder, Outside, Schedule, Stress};
+use heddle::{
+    BlockingPolicy as Policy, EngineBuilder, Outside, Schedule, Stress, Threadlets, TracePinned,
+};
 use std::ffi::{OsStr, OsString};
 use std::io::IsTerminal;
 use std::path::PathBuf;
@@ -50,6 +52,8 @@ pub(crate) struct Settings {
     carriers: Option<usize>,
     max_carriers: Option<usize>,
     blocking: Policy,
+    threadlets: Threadlets,
+    trace_pinned: TracePinned,
     max_workers: Option<usize>,
     schedule: Schedule,
     slice: Option<usize>,
@@ -62,9 +66,12 @@ impl Settings {
     pub(crate) fn engine(self) -> EngineBuilder {
         let mut builder = heddle::Engine::builder()
             .on_many_tasks(crate::memory::many_tasks)
+            .on_shrunk(crate::memory::shrunk)
             .stress(self.stress)
             .schedule(self.schedule)
             .blocking(self.blocking)
+            .threadlets(self.threadlets)
+            .trace_pinned(self.trace_pinned)
             .trace_safepoints(self.trace_safepoints);
         if let Some(bytes) = self.memory {
             builder = builder.memory_limit(bytes);
@@ -142,6 +149,8 @@ fn read_from(arguments: Vec<OsString>) -> Result<Command, clap::Error> {
         carriers: sub.get_one("carriers").copied(),
         max_carriers: sub.get_one("carriers-max").copied(),
         blocking: sub.get_one("blocking").copied().unwrap_or_default(),
+        threadlets: sub.get_one("threadlets").copied().unwrap_or_default(),
+        trace_pinned: sub.get_one("trace-pinned").copied().unwrap_or_default(),
         max_workers: sub.get_one("offload-max").copied(),
         schedule: sub.get_one("schedule").copied().unwrap_or_default(),
         slice: sub.get_one("slice").copied(),
@@ -161,7 +170,7 @@ fn plain(mut arguments: Vec<OsString>) -> Vec<OsString> {
         let text = argument.to_string_lossy();
         match &*text {
             "--memory" | "--depth" | "--carriers" | "--carriers-max" | "--blocking"
-            | "--offload-max" | "--schedule" | "--slice" | "--stress" => at += 2,
+            | "--offload-max" | "--threadlets" | "--schedule" | "--slice" | "--stress" => at += 2,
             "run" if !has_command => {
                 has_command = true;
                 let name = arguments.remove(at);
@@ -307,7 +316,7 @@ fn command() -> clap::Command {
         .subcommand(clap::Command::new("repl").about("The interactive session").args(flags()))
 }
 
-fn flags() -> [Arg; 11] {
+fn flags() -> [Arg; 13] {
     [
         Arg::new("memory")
             .long("memory")
@@ -334,6 +343,19 @@ fn flags() -> [Arg; 11] {
             .value_name("N")
             .value_parser(count)
             .help("The most OS threads that make calls that block (64)"),
+        Arg::new("threadlets")
+            .long("threadlets")
+            .value_name("MODE")
+            .value_parser(threadlets)
+            .help("When threadlets become tasks: inline (when they wait), split (at once), random:SEED"),
+        Arg::new("trace-pinned")
+            .long("trace-pinned")
+            .value_name("short|full")
+            .value_parser(trace_pinned)
+            .num_args(0..=1)
+            .require_equals(true)
+            .default_missing_value("short")
+            .help("Shows the stack whenever a task waits while a native function of a host has called it back"),
         Arg::new("carriers-max")
             .long("carriers-max")
             .value_name("N")
@@ -370,6 +392,26 @@ fn flags() -> [Arg; 11] {
 
 fn policy(text: &str) -> Result<Policy, String> {
     Policy::from_name(text).ok_or_else(|| "one of offload, capture, error".into())
+}
+
+fn trace_pinned(text: &str) -> Result<TracePinned, String> {
+    match text {
+        "short" => Ok(TracePinned::Short),
+        "full" => Ok(TracePinned::Full),
+        _ => Err("short or full".into()),
+    }
+}
+
+fn threadlets(text: &str) -> Result<Threadlets, String> {
+    match text.split_once(':') {
+        None if text == "inline" => Ok(Threadlets::Inline),
+        None if text == "split" => Ok(Threadlets::Split),
+        Some(("random", seed)) => {
+            let seed = seed.parse().map(Threadlets::Random);
+            seed.map_err(|_| "the seed is a number".into())
+        }
+        _ => Err("one of inline, split, random:SEED".into()),
+    }
 }
 
 /// `64mb`, `1_000kb`, `4096`.

@@ -2,7 +2,7 @@
 //!
 //! | | |
 //! | --- | --- |
-//! | `deep_copy` | in the same heap: what cannot change by its nature (texts, numbers, functions, types, keys of maps) is referred to |
+//! | `deep_copy` | for the same heap: what cannot change by its nature (texts, numbers, functions, types, keys of maps) is referred to |
 //! | `copy_out` | for another thread, in a heap of its own: what is local must come along, whatever it is |
 //! | `import` | out of a heap that goes: what is shared, frozen containers too, stays shared |
 //!
@@ -15,6 +15,7 @@ use super::{Heap, MAX_SMALL_BYTES, NeedsCollection};
 use crate::object::trace::is_leaf;
 use crate::object::*;
 use crate::value::Value;
+use std::cell::Cell;
 
 /// Why something cannot be copied.
 pub type CopyError = GraphError;
@@ -28,16 +29,41 @@ impl Heap {
         if !value.is_object() {
             return Ok(value);
         }
+        if let Some((heap, copy)) = self.copy_out_flat(value)? {
+            return self.take_copy(heap, copy);
+        }
         let mut graph = Graph::new();
-        graph.walk(value, visit_mutable)?;
+        let keeps_local = Cell::new(false);
+        graph.walk(value, |value, is_key| {
+            let visit = visit_mutable(value, is_key);
+            if matches!(visit, Visit::Keep) && value.is_local() {
+                keeps_local.set(true);
+            }
+            visit
+        })?;
         if graph.len() == 0 {
             return Ok(value);
         }
         self.reserve(graph.bytes)
             .map_err(|NeedsCollection| GraphError::NeedsCollection)?;
+        let replaces = |_, is_key: bool| !is_key;
+        // A large copy that leads to nothing else here is made of old objects, as a parcel is: this heap's next collection need not move it.
+        if graph.bytes > OLD_PARCEL_BYTES && !keeps_local.get() {
+            let mut heap = Heap::new(usize::MAX);
+            let copy = heap.fill(&mut graph, replaces);
+            drop(graph);
+            return self.take_copy(heap, Value::local(copy));
+        }
         // SAFETY: the heap hands out fresh memory; what the copy refers to is kept for this heap already.
-        let copy = unsafe { graph.copy(&mut Young(self), |_, is_key| !is_key, |_| ()) };
+        let copy = unsafe { graph.copy(&mut Young(self), replaces, |_| ()) };
         Ok(Value::local(copy))
+    }
+    /// Takes over a copy that was made in a heap of its own.
+    fn take_copy(&mut self, heap: Heap, copy: Value) -> Result<Value, CopyError> {
+        match self.take_over(heap) {
+            Ok(()) => Ok(copy),
+            Err(_) => Err(GraphError::NeedsCollection),
+        }
     }
 
     /// A deep mutable copy in a heap of its own, for another thread. A value without a copy that is local leaves that heap empty.
@@ -60,7 +86,7 @@ impl Heap {
         if graph.len() == 0 {
             return Ok((heap, value));
         }
-        self.reserve(graph.bytes)
+        self.reserve_shared(graph.bytes)
             .map_err(|NeedsCollection| GraphError::NeedsCollection)?;
         let replaces = |value: Value, is_key: bool| value.is_local() || !is_key;
         let copy = heap.fill(&mut graph, replaces);
@@ -80,7 +106,7 @@ impl Heap {
             if len * size_of::<Value>() <= MAX_SMALL_BYTES || has_object(from) {
                 return Ok(None);
             }
-            self.reserve(len * size_of::<Value>())
+            self.reserve_shared(len * size_of::<Value>())
                 .map_err(|NeedsCollection| GraphError::NeedsCollection)?;
             let mut heap = Heap::new(usize::MAX);
             let header = Header::new(Kind::List, (*original).header.type_id, 0);

@@ -519,6 +519,14 @@ pub(super) unsafe fn has_object(first: *const Value) -> bool {
     found >> 63 != 0
 }
 
+/// Whether one of the values is an object.
+pub(crate) fn any_object(values: &[Value]) -> bool {
+    let mut pieces = values.chunks_exact(PIECE_VALUES);
+    // SAFETY: a piece has so many values.
+    let found = pieces.any(|piece| unsafe { has_object(piece.as_ptr()) });
+    found || pieces.remainder().iter().any(|value| value.is_object())
+}
+
 struct Refused;
 
 /// Walks once more, this time with the way to each object in mind, to the first one that is refused.

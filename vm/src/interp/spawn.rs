@@ -9,7 +9,7 @@ use crate::types::{ErrorKind, Sym};
 use crate::value::Value;
 
 impl Thread {
-    /// `Spawn`: starts `R[at]` with `argc` arguments; gives the handle. Bit i of `copy_mask`: argument i was written `copy(x)`.
+    /// `Spawn`: starts `R[at]` with `argc` arguments; gives the handle, or nil if that is not wanted. Bit i of `copy_mask`: argument i was written `copy(x)`.
     pub(crate) fn start(
         &mut self,
         kind: u32,
@@ -17,13 +17,14 @@ impl Thread {
         argc: usize,
         name: Value,
         copy_mask: u32,
+        is_wanted: bool,
     ) -> Result<Value, Trap> {
         let what = match kind {
             start::SPAWN => {
                 debug_assert_eq!(copy_mask, 0);
-                return self.spawn(at, argc, name);
+                return self.spawn(at, argc, name, is_wanted);
             }
-            start::THREAD => return self.spawn_thread(at, argc, name, copy_mask),
+            start::THREAD => return self.spawn_thread(at, argc, name, copy_mask, is_wanted),
             _ => "threadlet",
         };
         Err(self.throw_new(ErrorKind::Error, &format!("{what} is not built yet")))

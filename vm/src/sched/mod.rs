@@ -14,6 +14,7 @@
 //! | `timers` | what is due when |
 //! | `reactor` | what the system tells of |
 //! | `workers` | OS threads for calls that block |
+//! | `pinned` | carriers that wait for one task |
 //! | `capture` | carriers that are held by calls that block |
 //! | `scope` | structured concurrency |
 //! | `sites` | where tasks and threads were started |
@@ -29,6 +30,7 @@ mod idle;
 mod migrants;
 #[cfg(loom)]
 pub(crate) mod models;
+pub(crate) mod pinned;
 mod queues;
 pub(crate) mod reactor;
 mod registry;
@@ -43,6 +45,7 @@ pub(crate) use idle::carrier_loop;
 pub(crate) use queues::Own;
 pub use workers::DEFAULT_MAX as DEFAULT_MAX_WORKERS;
 
+use crate::account::Account;
 use crate::engine::Engine;
 use crate::shared::SharedObject;
 use crate::sync::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering, fence, mutation};
@@ -89,6 +92,8 @@ struct CarrierSlot {
     queues: Others,
     timers: Shard,
     threads: Part,
+    /// Threads whose first ready task is pinned to this one.
+    handed: Mutex<Vec<Queued>>,
 }
 
 /// What the carriers of a host's thread share.
@@ -110,10 +115,18 @@ pub(crate) struct Scheduler {
     /// Places for carriers that are held by blocking calls.
     places: SharedObject,
     held: capture::Held,
+    /// Handles that hosts have dropped.
+    pub(crate) dropped: Arc<crate::hosting::Dropped>,
+    /// How often a task waited while it was pinned.
+    pub(crate) pins: AtomicU64,
+    /// How many threads were handed over to carriers that have not taken them yet.
+    handed: AtomicUsize,
     migrants: Migrants,
     /// A thread goes to another carrier after each slice.
     is_migrating: bool,
     pub(crate) engine: Arc<Engine>,
+    /// What the program has taken of its limit of memory.
+    pub(crate) account: Arc<Account>,
     pub(crate) settings: Settings,
     /// What may still be used of the fuel; `u64::MAX`: no limit.
     fuel: AtomicU64,
@@ -162,6 +175,7 @@ impl Scheduler {
             failed: Mutex::default(),
             sites: Sites::default(),
             engine,
+            account: Arc::default(),
             settings,
             fuel: AtomicU64::new(u64::MAX),
             fuel_limit: AtomicU64::new(u64::MAX),
@@ -171,6 +185,9 @@ impl Scheduler {
             blocking: crate::io::Blocking::new(blocking),
             places: capture::places(max_carriers),
             held: capture::Held::default(),
+            dropped: Arc::default(),
+            pins: AtomicU64::new(0),
+            handed: AtomicUsize::new(0),
             migrants: Migrants::default(),
             is_migrating,
             next_thread: AtomicU64::new(2),
@@ -196,6 +213,7 @@ impl Scheduler {
             queues,
             timers: Shard::default(),
             threads: Part::default(),
+            handed: Mutex::default(),
         };
         assert!(
             self.slots[number].set(slot).is_ok(),

@@ -36,9 +36,10 @@ impl Thread {
         if self.current.is_null() {
             return Ok(());
         }
-        // SAFETY: the running task.
+        // SAFETY: a task on the machine's stack. A threadlet that has no task yet was not cancelled.
         let was_cancelled =
-            unsafe { (*self.current).is(flag::CANCEL_PENDING | flag::WAS_CANCELLED) };
+            unsafe { (*self.identity).is(flag::CANCEL_PENDING | flag::WAS_CANCELLED) }
+                && !self.has_bare_threadlet();
         if self.is_killing || was_cancelled {
             return self.throw_at_blocking_point();
         }
@@ -112,7 +113,9 @@ impl Thread {
         if self.current.is_null() {
             return false;
         }
-        self.is_killing || self.task().is(flag::WAS_CANCELLED) && self.is_cancel_unwinding()
+        // SAFETY: as in `blocking_point`.
+        let was_cancelled = unsafe { (*self.identity).is(flag::WAS_CANCELLED) };
+        self.is_killing || was_cancelled && !self.has_bare_threadlet() && self.is_cancel_unwinding()
     }
     #[cold]
     fn is_cancel_unwinding(&mut self) -> bool {

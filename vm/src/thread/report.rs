@@ -250,7 +250,7 @@ impl Thread {
         // SAFETY: promised by the caller.
         unsafe {
             let is_waiting = (*task).wait != Wait::None && (*task).claim.is_waiting();
-            let mut place = if task == self.current {
+            let mut place = if (*task).is_mounted() {
                 crate::error::place_of(self.base, self.pc)
             } else {
                 crate::error::place_of((*task).base(), (*task).pc)
@@ -266,7 +266,7 @@ impl Thread {
                 name: (*task).name().map(Into::into),
                 state: match is_waiting {
                     true => "waiting",
-                    false if task == self.current => "running",
+                    false if (*task).is_mounted() => "running",
                     false => "runnable",
                 },
                 waits_for: is_waiting.then(|| wait_text(task, members)),
@@ -313,8 +313,8 @@ impl Thread {
     }
 
     /// What `.state` says of a thread.
-    pub(crate) fn thread_state(&mut self, block: &Arc<ThreadBlock>) -> String {
-        if Arc::as_ptr(block) == self.block.as_ptr() {
+    pub(crate) fn thread_state(&mut self, block: &ThreadBlock) -> String {
+        if std::ptr::eq(block, self.block.as_ptr()) {
             return "running".into();
         }
         if let Some(name) = block.end_name() {
@@ -331,7 +331,7 @@ impl Thread {
         if !block.signal.finish() {
             // Something came meanwhile.
             block.signal.requeue();
-            self.scheduler.enqueue_woken(&self.own, Arc::as_ptr(block));
+            self.scheduler.enqueue_woken(&self.own, block);
         }
         match name {
             Some(name) => format!("waiting for {name}"),
@@ -353,7 +353,7 @@ impl Thread {
                     let tasks = tasks_of(block).into_iter();
                     entries.push(ThreadEntry {
                         id: block.id,
-                        name: block.name.as_deref().map(Into::into),
+                        name: block.name().map(Into::into),
                         state: match is_here {
                             true => "running",
                             false => block.signal.name(),

@@ -34,7 +34,7 @@ fn one_holds_the_lock() {
 
 fn channel(capacity: usize) -> Arc<SharedObject> {
     Arc::new(SharedObject {
-        state: Lock::new(ObjectState::Channel(ChannelState::new(capacity))),
+        state: Lock::new(ObjectState::Channel(ChannelState::grown(capacity))),
     })
 }
 fn with<R>(object: &SharedObject, f: impl FnOnce(&mut ChannelState) -> R) -> R {
@@ -160,7 +160,7 @@ fn senders_against_cancel_of_the_receiver() {
                 received
             };
             assert_eq!(was_cancelled, received == -1);
-            let queued: i64 = with(&object, |channel| channel.queue.drain(..).map(value).sum());
+            let queued: i64 = with(&object, |channel| channel.queue.drain().map(value).sum());
             assert_eq!(queued + received.max(0), 3, "no message is lost");
         },
     );
@@ -253,9 +253,8 @@ fn select_with_three_wakers() {
         sender.join().expect("a sender");
         carrier.join().expect("a carrier");
         let winners = winners.load(Ordering::Relaxed);
-        let queued = |object: &SharedObject| {
-            with(object, |channel| channel.queue.pop_front()).map_or(-1, value)
-        };
+        let queued =
+            |object: &SharedObject| with(object, |channel| channel.queue.pop()).map_or(-1, value);
         // SAFETY: nobody else is left.
         unsafe {
             match winners {
