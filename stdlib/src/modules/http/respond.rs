@@ -253,6 +253,15 @@ fn begin(line: &mut Line) -> bool {
     is_open && !std::mem::replace(&mut line.message.is_answered, true)
 }
 
+/// Puts it behind what is still to be written, as `100 Continue`.
+fn put(line: &mut Line, out: Vec<u8>) {
+    if line.has_output() {
+        line.output.extend_from_slice(&out);
+    } else {
+        line.output = out;
+    }
+}
+
 /// Decides whether the connection is kept, and says so where it must be said.
 fn write_connection(wire: &Wire, line: &mut Line, out: &mut Vec<u8>, given: &Given) {
     let message = &mut line.message;
@@ -308,8 +317,7 @@ pub(super) fn respond(ctx: &mut Ctx) -> NativeResult {
         if is_sent && body.len() <= MOST_COPIED {
             out.extend_from_slice(body);
         }
-        // What is left of `100 Continue` goes first.
-        line.output.extend_from_slice(&out);
+        put(&mut line, out);
         ctx.state = if is_sent && body.len() > MOST_COPIED {
             WITH_BODY
         } else {
@@ -367,7 +375,7 @@ pub(super) fn begin_stream(ctx: &mut Ctx) -> NativeResult {
     }
     out.extend_from_slice(b"\r\n");
     // It is written with the first part.
-    line.output.extend_from_slice(&out);
+    put(&mut line, out);
     Ok(Value::bool(has_body && !line.message.is_head))
 }
 

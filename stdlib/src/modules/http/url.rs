@@ -9,10 +9,10 @@ use std::fmt::Write;
 
 /// The part of a request's target behind scheme and host, if it has these.
 pub(super) fn local_part(target: &str) -> &str {
-    let Some((_, rest)) = target
-        .split_once("://")
-        .filter(|_| !target.starts_with('/'))
-    else {
+    if target.starts_with('/') {
+        return target;
+    }
+    let Some((_, rest)) = target.split_once("://") else {
         return target;
     };
     match rest.find(['/', '?']) {

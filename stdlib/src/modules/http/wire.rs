@@ -26,6 +26,9 @@ const BLOCK: usize = 64 * 1024;
 /// Bytes of a body that nobody asked for, and bytes after a refusal, that are read and thrown away.
 pub(super) const MOST_SKIPPED: u64 = 256 * 1024;
 
+/// A connection that waits keeps a buffer of so many bytes: most requests fit.
+const MOST_KEPT: usize = 512;
+
 thread_local! {
     static SCRATCH: RefCell<Box<[u8]>> = RefCell::new(vec![0; BLOCK].into());
 }
@@ -222,8 +225,12 @@ impl Line {
         self.start += count;
         self.searched = 0;
         if self.start == self.input.len() {
-            // An idle connection owns no buffer.
-            (self.input, self.start) = (Vec::new(), 0);
+            self.start = 0;
+            if self.input.capacity() > MOST_KEPT {
+                self.input = Vec::new();
+            } else {
+                self.input.clear();
+            }
         }
     }
     /// Reads once; `has_all`: see `Ctx::try_io`.
