@@ -99,6 +99,7 @@ const CONCURRENCY: &[&str] = &[
     "deadlocks",
     "freeze_copy",
     "fs",
+    "http",
     "io",
     "leaks",
     "locks",

@@ -6,6 +6,7 @@ mod blocking;
 mod buffer;
 mod csv;
 mod fs;
+pub(crate) mod http;
 pub(crate) mod io;
 mod json;
 mod math;
@@ -33,6 +34,7 @@ static MODULES: &[&NativeModule] = &[
     &blocking::MODULE,
     &csv::MODULE,
     &fs::MODULE,
+    &http::MODULE,
     &io::MODULE,
     &json::MODULE,
     &math::MODULE,

@@ -59,6 +59,13 @@ impl Ctx<'_> {
         Some(error)
     }
 
+    /// What is written of an error that nobody caught: its place, the calls under way, its causes.
+    pub fn report(&mut self, error: Value) -> String {
+        let mut out = String::new();
+        crate::error::report_one(self.thread, error, Vec::new(), &mut out);
+        out
+    }
+
     /// A deeply immutable version.
     pub fn freeze(&mut self, value: Value) -> NativeResult {
         self.thread.freeze(value)

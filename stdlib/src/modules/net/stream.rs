@@ -157,6 +157,10 @@ fn fill<T>(
     mut take: impl FnMut(&mut Input) -> Option<T>,
 ) -> Result<io::Result<T>, Trap> {
     let limit = ctx.heap().limit();
+    // What is there already must not wait for what the system will tell.
+    if let Some(taken) = take(&mut conn(ctx)?.input.lock()) {
+        return Ok(Ok(taken));
+    }
     ctx.try_io(0, "a Conn", Direction::Read, |conn: &Conn, has_all| {
         let mut input = conn.input.lock();
         loop {
