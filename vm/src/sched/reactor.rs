@@ -94,6 +94,8 @@ struct Entry {
     /// Null: free. A source takes itself out, under the lock of the table, before it is gone.
     source: *const Source,
     generation: u32,
+    /// The system told of the end before the source was entered.
+    has_ended: bool,
 }
 
 // SAFETY: what the entries point to may be used from everywhere.
@@ -105,17 +107,18 @@ impl Table {
             self.entries.push(Entry {
                 source: std::ptr::null(),
                 generation: 0,
+                has_ended: false,
             });
             (self.entries.len() - 1) as u32
         });
         let generation = self.entries[index as usize].generation as usize;
         (index, Token(index as usize | generation << INDEX_BITS))
     }
-    fn get(&self, token: Token) -> Option<*const Source> {
+    fn get(&mut self, token: Token) -> Option<&mut Entry> {
         let index = token.0 & ((1 << INDEX_BITS) - 1);
-        let entry = self.entries.get(index)?;
+        let entry = self.entries.get_mut(index)?;
         let is_same = entry.generation as usize == token.0 >> INDEX_BITS;
-        (is_same && !entry.source.is_null()).then_some(entry.source)
+        is_same.then_some(entry)
     }
 }
 
@@ -137,15 +140,30 @@ impl Sources {
         }
         Ok(index)
     }
-    /// The source has its place. What was told before is not missed: nobody has tried a call yet.
+    /// The source has its place. What was told before is not missed: nobody has tried a call yet. But that the other side has ended is told once, maybe together with data: who
+    /// reads less than it asked for must know that there is something behind it.
     pub(crate) fn enter(&self, index: u32, source: *const Source) {
-        self.table.lock().entries[index as usize].source = source;
+        let mut table = self.table.lock();
+        let entry = &mut table.entries[index as usize];
+        entry.source = source;
+        if std::mem::take(&mut entry.has_ended) {
+            let told = Told {
+                can_read: true,
+                can_write: false,
+                has_ended: true,
+            };
+            let mut woken = Vec::new();
+            // SAFETY: the caller has just made it.
+            unsafe { (*source).tell(told, &mut woken) };
+            debug_assert!(woken.is_empty(), "nobody knows it yet");
+        }
     }
     /// The source is no more.
     pub(crate) fn remove(&self, index: u32) {
         let mut table = self.table.lock();
         let entry = &mut table.entries[index as usize];
         entry.source = std::ptr::null();
+        entry.has_ended = false;
         // Tokens never look like those of the waker.
         entry.generation = (entry.generation + 1) & (u32::MAX >> 1);
         table.free.push(index);
@@ -261,15 +279,20 @@ impl Scheduler {
         };
         let mut woken = Vec::new();
         {
-            let table = system.sources.table.lock();
+            let mut table = system.sources.table.lock();
             for found in own.found.drain(..) {
                 match found.token {
                     WAKER => {}
                     INTERRUPT => self.note_interrupt(),
                     token => {
-                        if let Some(source) = table.get(token) {
+                        let Some(entry) = table.get(token) else {
+                            continue;
+                        };
+                        if entry.source.is_null() {
+                            entry.has_ended |= found.told.has_ended;
+                        } else {
                             // SAFETY: it would have to take itself out first, which needs the table.
-                            unsafe { (*source).tell(found.told, &mut woken) };
+                            unsafe { (*entry.source).tell(found.told, &mut woken) };
                         }
                     }
                 }
