@@ -16,7 +16,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI32};
 
 pub use heddle_vm::io::Policy as BlockingPolicy;
-pub use heddle_vm::thread::{Outside, Schedule, ScheduleTrace, Stress};
+pub use heddle_vm::thread::{Outside, Schedule, ScheduleTrace, Stress, Threadlets, TracePinned};
 
 /// How an [`Engine`] is made.
 ///
@@ -78,6 +78,16 @@ impl EngineBuilder {
         self.options.allowed.push(exception);
         self
     }
+    /// When threadlets become tasks of their own; when they wait, unless set. For tests of code that runs in two ways.
+    pub fn threadlets(mut self, mode: Threadlets) -> EngineBuilder {
+        self.options.threadlets = mode;
+        self
+    }
+    /// Shows, on standard error, the stack of each task that waits while a function of the host lies below it.
+    pub fn trace_pinned(mut self, how: TracePinned) -> EngineBuilder {
+        self.options.trace_pinned = how;
+        self
+    }
     /// The most OS threads that make blocking calls under [`BlockingPolicy::Offload`]. 64 unless set; they start when they are needed and end when they are not.
     pub fn max_workers(mut self, most: usize) -> EngineBuilder {
         self.options.max_workers = most.max(1);
@@ -92,6 +102,12 @@ impl EngineBuilder {
     /// Calls `tell` once, when there are more than 10,000 tasks or threads: a program may want to set its memory up for that.
     pub fn on_many_tasks(mut self, tell: fn()) -> EngineBuilder {
         self.options.on_many_tasks = Some(tell);
+        self
+    }
+    /// Calls `trim` on each OS thread that runs scripts when it has nothing to do and the scripts' memory has become much less than it was (at most ten times a second): the
+    /// program's allocator may be asked there to give back what it keeps.
+    pub fn on_shrunk(mut self, trim: fn()) -> EngineBuilder {
+        self.options.on_shrunk = Some(trim);
         self
     }
     /// Calls and turns of loops that scripts may make in all; past it the running one ends with a `LimitError` that it cannot catch.

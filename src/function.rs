@@ -26,7 +26,8 @@ pub struct Context<'a> {
 }
 
 impl Context<'_> {
-    /// Calls a script's function and waits for its result. It may not wait for another task meanwhile.
+    /// Calls a script's function and waits for its result. While it waits for something (another task, time, the network), the task is pinned to the OS thread, on which nothing else of scripts
+    /// runs then; other tasks and threads go on elsewhere.
     pub fn call<R: FromValue>(
         &mut self,
         function: &Handle,

@@ -312,32 +312,6 @@ fn callbacks_survive_collections() {
     }
 }
 
-/// The error is made after the lock of the object was given back: to make it collects here, and ends a subscription, which takes that lock.
-#[test]
-fn a_wait_under_a_host_function_throws() {
-    for stress in [Stress::None, Stress::Collect] {
-        let mut engine = Engine::builder()
-            .stress(stress)
-            .function("run", |context: &mut Context<'_>, f: Handle| {
-                context.call::<()>(&f, ())
-            })
-            .build();
-        let text = "fn f() {
-                let news = Broadcast(1)
-                let first = news.subscribe()
-                news.send(1)
-                var other = news.subscribe()
-                let kind = try { run(|| { other = nil; news.send(2) }) } catch e { e.kind }
-                (kind, first.recv(), news.try_send(3))
-            }
-            f()";
-        assert_eq!(
-            engine.eval::<(String, i64, bool)>(text).unwrap(),
-            ("BlockingError".into(), 1, true)
-        );
-    }
-}
-
 #[test]
 fn a_mutex_outlives_a_holder_that_was_stopped() {
     let mut engine = Engine::new();

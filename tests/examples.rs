@@ -58,6 +58,15 @@ const EXAMPLES: &[Example] = &[
     example("log_analyser", &["examples/data/access.log"]),
     example("markdown_to_html", &["examples/data/loom.md"]),
     example(
+        "parallel_word_count",
+        &[
+            "examples/data/prose.txt",
+            "examples/data/loom.md",
+            "examples/data/missing.txt",
+            "examples/data/notes/garden.txt",
+        ],
+    ),
+    example(
         "search_files",
         &[
             "th(read|ird)",

@@ -31,6 +31,7 @@
 //! | `seed-1` (any number) | `--schedule=seed:1` | 1 and 2: the same |
 //! | `blocking-capture` | `--blocking=capture` | the folders about the system |
 //! | `blocking-error` | `--blocking=error`, all that blocks allowed | the same |
+//! | `threadlets-split`, `threadlets-random-1` (any number) | `--threadlets=split`, `--threadlets=random:1` | the folder about threadlets |
 //! | `repeat` | twice with `--schedule=seed:1`: output and trace are the same | the same |
 
 use std::collections::BTreeSet;
@@ -47,9 +48,7 @@ use support::{Outcome, Program};
 
 /// Tour programs that need parts of the language which come later, with the reason.
 const TOUR_NOT_YET: &[(&str, &str)] = &[
-    ("08_threadlets", "needs `threadlet`"),
     ("09_troops", "needs troops"),
-    ("10_echo", "needs threads and the network"),
     ("11_blocking", "needs troops"),
 ];
 
@@ -72,6 +71,12 @@ const CONCURRENCY_MODES: &[&str] = &[
     "seed-1",
     "seed-2",
     "repeat",
+];
+const THREADLET_MODES: &[&str] = &[
+    "threadlets-split",
+    "threadlets-random-1",
+    "threadlets-random-2",
+    "threadlets-random-3",
 ];
 
 /// Modes of the folders about files, processes and so on.
@@ -106,6 +111,7 @@ const CONCURRENCY: &[&str] = &[
     "shared_map",
     "tasks",
     "thread_local",
+    "threadlets",
     "threads",
     "tour",
 ];
@@ -136,6 +142,7 @@ impl Mode {
                 "--blocking=error".to_owned(),
                 "--blocking-allow=fs.*,File.*,os.*,process.*".to_owned(),
             ],
+            "threadlets-split" => vec!["--threadlets=split".to_owned()],
             "repeat" => vec![
                 "--schedule=seed:1".to_owned(),
                 "--trace-schedule".to_owned(),
@@ -145,6 +152,7 @@ impl Mode {
                     ("slice-", "--slice="),
                     ("carriers-", "--carriers="),
                     ("seed-", "--schedule=seed:"),
+                    ("threadlets-random-", "--threadlets=random:"),
                 ];
                 let mut found = known
                     .iter()
@@ -188,6 +196,7 @@ fn modes() -> Result<Vec<Mode>, String> {
     let sets = [
         (DEFAULT_MODES, None),
         (CONCURRENCY_MODES, Some(CONCURRENCY)),
+        (THREADLET_MODES, Some(&["threadlets"])),
         (SYSTEM_MODES, Some(SYSTEM)),
     ];
     sets.iter()

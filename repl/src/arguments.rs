@@ -2,7 +2,9 @@
 
 use clap::builder::{OsStringValueParser, PathBufValueParser};
 use clap::{Arg, ArgAction, ArgMatches};
-use heddle::{BlockingPolicy as Policy, EngineBuilder, Outside, Schedule, Stress};
+use heddle::{
+    BlockingPolicy as Policy, EngineBuilder, Outside, Schedule, Stress, Threadlets, TracePinned,
+};
 use std::ffi::{OsStr, OsString};
 use std::io::IsTerminal;
 use std::path::PathBuf;
@@ -54,6 +56,8 @@ pub(crate) struct Settings {
     carriers: Option<usize>,
     max_carriers: Option<usize>,
     blocking: Policy,
+    threadlets: Option<Threadlets>,
+    trace_pinned: TracePinned,
     max_workers: Option<usize>,
     /// Functions, each with a file or without. Read once, so they may stay.
     allowed: &'static [(String, Option<String>)],
@@ -70,9 +74,12 @@ impl Settings {
     pub(crate) fn engine(self) -> EngineBuilder {
         let mut builder = heddle::Engine::builder()
             .on_many_tasks(crate::memory::many_tasks)
+            .on_shrunk(crate::memory::shrunk)
             .stress(self.stress)
             .schedule(self.schedule)
             .blocking(self.blocking)
+            .threadlets(self.threadlets.unwrap_or_default())
+            .trace_pinned(self.trace_pinned)
             .trace_safepoints(self.trace_safepoints);
         if let Some(bytes) = self.memory {
             builder = builder.memory_limit(bytes);
@@ -101,8 +108,15 @@ impl Settings {
         builder
     }
     pub(crate) fn with_seed(self, seed: u64) -> Settings {
+        // A third of the seeds each: code behind threadlets must be right in all ways.
+        let threadlets = match seed % 3 {
+            0 => Threadlets::Random(seed),
+            1 => Threadlets::Inline,
+            _ => Threadlets::Split,
+        };
         Settings {
             schedule: Schedule::Seed(seed),
+            threadlets: self.threadlets.or(Some(threadlets)),
             ..self
         }
     }
@@ -156,6 +170,8 @@ fn read_from(arguments: Vec<OsString>) -> Result<Command, clap::Error> {
         carriers: sub.get_one("carriers").copied(),
         max_carriers: sub.get_one("carriers-max").copied(),
         blocking: sub.get_one("blocking").copied().unwrap_or_default(),
+        threadlets: sub.get_one("threadlets").copied(),
+        trace_pinned: sub.get_one("trace-pinned").copied().unwrap_or_default(),
         max_workers: sub.get_one("offload-max").copied(),
         allowed: sub
             .get_many("blocking-allow")
@@ -185,8 +201,8 @@ fn plain(mut arguments: Vec<OsString>) -> Vec<OsString> {
         let text = argument.to_string_lossy();
         match &*text {
             "--memory" | "--depth" | "--carriers" | "--carriers-max" | "--blocking"
-            | "--offload-max" | "--blocking-warn" | "--blocking-allow" | "--schedule"
-            | "--slice" | "--stress" => at += 2,
+            | "--offload-max" | "--blocking-warn" | "--blocking-allow" | "--threadlets"
+            | "--schedule" | "--slice" | "--stress" => at += 2,
             "run" if !has_command => {
                 has_command = true;
                 let name = arguments.remove(at);
@@ -332,7 +348,7 @@ fn command() -> clap::Command {
         .subcommand(clap::Command::new("repl").about("The interactive session").args(flags()))
 }
 
-fn flags() -> [Arg; 13] {
+fn flags() -> [Arg; 15] {
     [
         Arg::new("memory")
             .long("memory")
@@ -370,6 +386,19 @@ fn flags() -> [Arg; 13] {
             .value_name("TIME")
             .value_parser(time)
             .help("Tells of functions that hold an OS thread for longer than TIME while others could run, though they are not known to block (10ms; 0: never)"),
+        Arg::new("threadlets")
+            .long("threadlets")
+            .value_name("MODE")
+            .value_parser(threadlets)
+            .help("When threadlets become tasks: inline (when they wait), split (at once), random:SEED"),
+        Arg::new("trace-pinned")
+            .long("trace-pinned")
+            .value_name("short|full")
+            .value_parser(trace_pinned)
+            .num_args(0..=1)
+            .require_equals(true)
+            .default_missing_value("short")
+            .help("Shows the stack whenever a task waits while a native function of a host has called it back"),
         Arg::new("carriers-max")
             .long("carriers-max")
             .value_name("N")
@@ -435,6 +464,26 @@ fn allowance(text: &str) -> Result<(String, Option<String>), String> {
 
 fn policy(text: &str) -> Result<Policy, String> {
     Policy::from_name(text).ok_or_else(|| "one of offload, capture, error".into())
+}
+
+fn trace_pinned(text: &str) -> Result<TracePinned, String> {
+    match text {
+        "short" => Ok(TracePinned::Short),
+        "full" => Ok(TracePinned::Full),
+        _ => Err("short or full".into()),
+    }
+}
+
+fn threadlets(text: &str) -> Result<Threadlets, String> {
+    match text.split_once(':') {
+        None if text == "inline" => Ok(Threadlets::Inline),
+        None if text == "split" => Ok(Threadlets::Split),
+        Some(("random", seed)) => {
+            let seed = seed.parse().map(Threadlets::Random);
+            seed.map_err(|_| "the seed is a number".into())
+        }
+        _ => Err("one of inline, split, random:SEED".into()),
+    }
 }
 
 /// `64mb`, `1_000kb`, `4096`.

@@ -142,7 +142,7 @@ unsafe impl Send for Engine {}
 // SAFETY: as above.
 unsafe impl Sync for Engine {}
 
-const NO_PIPE: i32 = -1;
+pub(crate) const NO_PIPE: i32 = -1;
 
 /// Writes a byte to the pipe that `Engine::interrupt_pipe` names, if there is one. May be called by a signal's handler: it loads a number and writes.
 pub fn ring(pipe: &AtomicI32) {
@@ -360,11 +360,10 @@ impl Engine {
     pub fn interrupt_pipe(&self) -> Arc<AtomicI32> {
         self.interrupt_pipe.clone()
     }
-    /// A program waits for the system, and looks at this pipe; `None`: no longer at that one.
+    /// A program waits for the system, and looks at this pipe.
     #[cfg(unix)]
-    pub(crate) fn set_interrupt_pipe(&self, pipe: Option<i32>) {
-        self.interrupt_pipe
-            .store(pipe.unwrap_or(NO_PIPE), Ordering::Release);
+    pub(crate) fn set_interrupt_pipe(&self, pipe: i32) {
+        self.interrupt_pipe.store(pipe, Ordering::Release);
     }
     pub(crate) fn has_interrupt(&self) -> bool {
         self.interrupt.load(Ordering::Acquire)

@@ -168,6 +168,27 @@ pub(crate) fn lines_of(trace: Vec<(*const Proto, u64)>) -> Vec<String> {
         .collect()
 }
 
+/// The frames of a task that waits while it is pinned, newest first, with the native frames between them marked.
+pub(crate) fn pinned_lines(thread: &Thread) -> Vec<String> {
+    let mut lines = Vec::new();
+    // SAFETY: the machine's frames.
+    for frame in unsafe { crate::interp::frame::Frames::new(thread.base, thread.pc) } {
+        // SAFETY: prototypes live as long as the engine.
+        let proto = unsafe { &*frame.proto };
+        // SAFETY: a frame's word.
+        if proto.is_stub() && unsafe { crate::interp::frame::ret(frame.base) } != 0 {
+            lines.push("→ a native function that calls back: this pins the task".into());
+        } else if !proto.is_stub() && !proto.is_internal {
+            let p = place(frame.proto, u64::from(frame.word()));
+            lines.push(format!(
+                "{} ({}:{}:{})",
+                p.function, p.path, p.line, p.column
+            ));
+        }
+    }
+    lines
+}
+
 /// Kind and message of a thrown value; of one that is no error, its type and its `repr`.
 fn kind_and_message(thread: &mut Thread, error: Value) -> (String, String) {
     if !thread.is_error(error) {

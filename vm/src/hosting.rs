@@ -1,6 +1,7 @@
 //! What a host does with an engine and a thread from outside: adds functions of its own, reads a module's exports, runs its tests,
 //! reads and makes values, keeps some alive.
 
+use crate::account;
 use crate::engine::Engine;
 use crate::module::{Module, Slot};
 use crate::native::{Class, Ctx, HostFn, NativeDef, Trap};
@@ -10,6 +11,7 @@ use crate::types::ErrorKind;
 use crate::value::Value;
 use parking_lot::Mutex;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// A function of the host, with the texts that its definition refers to.
 pub(crate) struct HostFunction {
@@ -19,16 +21,44 @@ pub(crate) struct HostFunction {
     _texts: Vec<Box<str>>,
 }
 
-/// A value that a host keeps alive. It belongs to the thread that made it.
+/// A value that a host keeps alive. It belongs to the thread of the language that made it, whichever carrier runs that.
 #[derive(Debug)]
 pub struct Held {
+    thread: u64,
     index: usize,
-    dropped: Arc<Mutex<Vec<usize>>>,
+    dropped: Arc<Dropped>,
+}
+
+/// What hosts have dropped since, by the number of the thread whose it is: only that can take it out of its table.
+#[derive(Debug, Default)]
+pub(crate) struct Dropped {
+    entries: Mutex<Vec<(u64, usize)>>,
+    has_any: AtomicBool,
+}
+
+impl Dropped {
+    /// Those of one thread.
+    pub(crate) fn take(&self, thread: u64) -> Vec<usize> {
+        let mut taken = Vec::new();
+        if self.has_any.load(Ordering::Relaxed) {
+            let mut entries = self.entries.lock();
+            entries.retain(|&(of, index)| {
+                if of == thread {
+                    taken.push(index);
+                }
+                of != thread
+            });
+            self.has_any.store(!entries.is_empty(), Ordering::Relaxed);
+        }
+        taken
+    }
 }
 
 impl Drop for Held {
     fn drop(&mut self) {
-        self.dropped.lock().push(self.index);
+        let mut entries = self.dropped.entries.lock();
+        entries.push((self.thread, self.index));
+        self.dropped.has_any.store(true, Ordering::Relaxed);
     }
 }
 
@@ -100,6 +130,7 @@ impl Thread {
     }
     /// A view to read and make values with, outside any call. Nothing is collected while it lives.
     pub fn values(&mut self) -> Ctx<'_> {
+        account::enter(Some(&self.scheduler.account));
         Ctx {
             thread: self,
             args: std::ptr::null_mut(),
@@ -112,18 +143,22 @@ impl Thread {
     }
     /// Keeps a value alive as long as what is returned.
     pub fn hold(&mut self, value: Value) -> Held {
-        let dropped = std::mem::take(&mut *self.dropped_handles.lock());
-        for index in dropped {
+        let thread = self.block.id;
+        let dropped = self.scheduler.dropped.clone();
+        for index in dropped.take(thread) {
             self.free_handle(index);
         }
         Held {
+            thread,
             index: self.new_handle(value),
-            dropped: self.dropped_handles.clone(),
+            dropped,
         }
     }
     /// The value that is kept, if this thread keeps it.
     pub fn held(&self, held: &Held) -> Option<Value> {
-        Arc::ptr_eq(&held.dropped, &self.dropped_handles).then(|| self.handle(held.index))
+        let is_own =
+            Arc::ptr_eq(&held.dropped, &self.scheduler.dropped) && held.thread == self.block.id;
+        is_own.then(|| self.handle(held.index))
     }
     /// Throws a `LimitError`: there is no room for what the host wants to make.
     pub fn throw_no_room(&mut self) -> Trap {
@@ -146,6 +181,7 @@ impl Thread {
     /// A point between calls: collects if that is due. Values that are not in handles die.
     pub fn collect_if_due(&mut self) {
         if self.heap.is_collect_wanted() {
+            account::enter(Some(&self.scheduler.account));
             self.collect_full();
         }
     }

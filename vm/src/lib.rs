@@ -5,6 +5,7 @@
 // Models run no interpreter, and start no machine.
 #![cfg_attr(loom, allow(dead_code, unused_imports, unused_assignments))]
 
+mod account;
 pub mod bytecode;
 mod cache;
 pub mod engine;

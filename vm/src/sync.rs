@@ -254,7 +254,7 @@ mod waiting {
     use std::ops::{Deref, DerefMut};
 
     pub(crate) struct Mutex<T>(loom::sync::Mutex<T>);
-    pub(crate) struct MutexGuard<'a, T>(Option<loom::sync::MutexGuard<'a, T>>);
+    pub(crate) struct MutexGuard<'a, T>(Option<loom::sync::MutexGuard<'a, T>>, &'a Mutex<T>);
     pub(crate) struct Condvar(loom::sync::Condvar);
 
     impl<T> Mutex<T> {
@@ -262,9 +262,17 @@ mod waiting {
             Mutex(loom::sync::Mutex::new(value))
         }
         pub(crate) fn lock(&self) -> MutexGuard<'_, T> {
-            MutexGuard(Some(
-                self.0.lock().expect("models do not go on after a panic"),
-            ))
+            let guard = self.0.lock().expect("models do not go on after a panic");
+            MutexGuard(Some(guard), self)
+        }
+    }
+    impl<T> MutexGuard<'_, T> {
+        pub(crate) fn unlocked<R>(this: &mut Self, f: impl FnOnce() -> R) -> R {
+            drop(this.0.take());
+            let result = f();
+            let again = this.1.lock();
+            this.0 = again.0;
+            result
         }
     }
     impl<T> Deref for MutexGuard<'_, T> {

@@ -13,6 +13,8 @@ use heddle_vm::bytecode::{Const, MAX_COPIED, Op, start};
 /// What `__select` gives instead of an arm's index.
 const AFTER: i16 = -1;
 const ELSE: i16 = -2;
+/// Registers that a threadlet's call keeps its state in; the last is its name.
+const THREADLET_STATE: usize = 3;
 
 impl Generator<'_> {
     // --- arguments written `copy(x)`
@@ -65,6 +67,9 @@ impl Generator<'_> {
         span: Span,
         dest: Dest,
     ) {
+        if kind == SpawnKind::Threadlet {
+            return self.threadlet(options, what, span, dest);
+        }
         self.produce(span, dest, |this, dst| {
             // A name that is computed is so before what is started.
             let name = options.first().map(|option| option.value);
@@ -76,6 +81,8 @@ impl Generator<'_> {
                     register
                 });
             let base = this.f.alloc_run(WINDOW_HEAD);
+            // No handle is made if nobody wants it.
+            let dst = if dest == Dest::Discard { base } else { dst };
             let (count, copied) = match what {
                 Started::Block(block) => {
                     this.closure(*block, span, base);
@@ -94,10 +101,46 @@ impl Generator<'_> {
             let kind = match kind {
                 SpawnKind::Spawn => start::SPAWN,
                 SpawnKind::Thread => start::THREAD,
-                SpawnKind::Threadlet => start::THREADLET,
+                SpawnKind::Threadlet => unreachable!("they are calls"),
             };
             let number = kind | copied << 2;
             this.emit(span, Op::Spawn, base, dst, count, number as i32);
+        });
+    }
+
+    /// A call between two instructions, with a handler around it.
+    fn threadlet(&mut self, options: &[Arg], what: &Started, span: Span, dest: Dest) {
+        self.produce(span, dest, |this, dst| {
+            let state = this.f.alloc_run(THREADLET_STATE);
+            let name = state + (THREADLET_STATE - 1) as u8;
+            match options.first() {
+                Some(option) => this.expr(option.value, Dest::Fresh(name)),
+                None => {
+                    this.emit(span, Op::LoadNil, name, 0, 0, 0);
+                }
+            }
+            let base = this.f.alloc_run(WINDOW_HEAD);
+            let count = match what {
+                Started::Block(block) => {
+                    this.closure(*block, span, base);
+                    0
+                }
+                Started::Call(call) => this.started_call(*call, base, SpawnKind::Threadlet).0,
+            };
+            // It is not under way yet: what is thrown before it is goes on.
+            this.emit(span, Op::LoadBool, state, 1, 0, 0);
+            let start = this.f.here();
+            this.emit(span, Op::Threadlet, base, state, count, 0);
+            let end = this.f.here();
+            this.emit(span, Op::ThreadletEnd, dst, state, base, 0);
+            let done = this.f.jump(span);
+            let error = this.f.alloc();
+            let handler = this.f.here();
+            this.f.protect(start, end, handler, error, true);
+            this.f.is_reachable = true;
+            this.emit(span, Op::ThreadletFail, dst, state, error, 0);
+            this.f.end_handler(handler);
+            this.f.patch(done);
         });
     }
 

@@ -68,8 +68,8 @@ pub(super) static FUNCTIONS: &[NativeDef] = natives! {
     plain "is_frozen" (x) => is_frozen;
 
     plain "__list_of" (xs) => list_of;
-    plain "__plain_step" (xs, at) => plain_step;
-    plain "__copy_now" (x) => |ctx| { let x = ctx.arg(0); ctx.deep_copy(x) };
+    plain "__plain_step" (out, xs, at) => plain_step;
+    plain "__graph_step" (x, is_copy) => graph_step;
     plain "__iterable_kind" (x) => iterable_kind;
     plain "__is_callable" (x) => |ctx| Ok(Value::bool(ctx.is_callable(ctx.arg(0))));
     plain "__has_method" (x, name) => has_method;
@@ -551,18 +551,35 @@ fn same(ctx: &mut Ctx) -> NativeResult {
 
 fn freeze(ctx: &mut Ctx) -> NativeResult {
     let x = ctx.arg(0);
-    ctx.freeze(x)
+    match ctx.freeze_few(x)? {
+        Some(frozen) => Ok(frozen),
+        None => Err(call_prelude(ctx, "__graph_long", &[x, Value::FALSE])),
+    }
 }
 
-/// Looks at some elements from `at` on: gives where to go on, nil at the end, -1 at one that is an object.
+/// `__graph_step(x, is_copy)`: does a part of freezing or copying; nil: call again.
+fn graph_step(ctx: &mut Ctx) -> NativeResult {
+    let is_copy = ctx.bool_arg(1)?;
+    // So much is a step's work.
+    ctx.charge(10_000);
+    let x = ctx.arg(0);
+    ctx.long_graph_step(x, is_copy)
+}
+
+/// Appends some elements from `at` on to a list: gives where to go on, nil at the end, -1 at one that is an object.
 fn plain_step(ctx: &mut Ctx) -> NativeResult {
-    let items = ctx.list_arg(0)?;
-    let at = (ctx.int_arg(1)?.max(0) as usize).min(items.len());
-    let end = items.len().min(at + 4 * ops::list::COPY_STEP);
-    ctx.charge((end - at) / 16);
-    Ok(if items[at..end].iter().any(|item| item.is_object()) {
-        Value::small_int(-1)
-    } else if end < items.len() {
+    let out = ctx.arg(0);
+    let items = ctx.list_arg(1)?;
+    let at = (ctx.int_arg(2)?.max(0) as usize).min(items.len());
+    let end = items.len().min(at + ops::list::COPY_STEP);
+    let part = &items[at..end];
+    ctx.charge(part.len() / 4);
+    if ops::list::has_object(part) {
+        return Ok(Value::small_int(-1));
+    }
+    let done = ops::list::extend(ctx.heap(), out, part);
+    ctx.done(done)?;
+    Ok(if end < items.len() {
         ctx.int(end as i64)
     } else {
         Value::NIL
@@ -577,7 +594,10 @@ fn copy(ctx: &mut Ctx) -> NativeResult {
     {
         return Err(call_prelude(ctx, "__copy_long", &[x]));
     }
-    ctx.deep_copy(x)
+    match ctx.copy_few(x)? {
+        Some(copy) => Ok(copy),
+        None => Err(call_prelude(ctx, "__graph_long", &[x, Value::TRUE])),
+    }
 }
 
 fn is_frozen(ctx: &mut Ctx) -> NativeResult {

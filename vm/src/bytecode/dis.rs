@@ -209,7 +209,6 @@ fn instruction(module: &ModuleCode, proto: &ProtoCode, at: usize, op: Op, word: 
             let kind = match number as u32 & 3 {
                 start::SPAWN => "spawn",
                 start::THREAD => "thread",
-                start::THREADLET => "threadlet",
                 _ => "?",
             };
             let name = word.a() + 2 + word.c();

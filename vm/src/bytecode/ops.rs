@@ -224,10 +224,13 @@ macro_rules! for_each_op {
             NotBuilt [None None None Const] 0 "throw Error: K[imm] is not built yet",
 
             // --- tasks
-            Spawn [Window Dst Num Int] 0 "R[b] := handle of what runs R[a](c arguments); R[a+2+c]: its name or nil; imm: 0 spawn, 1 thread, 2 threadlet, and from bit 2 which arguments a thread gets copies of",
+            Spawn [Window Dst Num Int] 0 "R[b] := handle of what runs R[a](c arguments), b = a: nobody wants that; R[a+2+c]: its name or nil; imm: 0 spawn, 1 thread, and from bit 2 which arguments a thread gets copies of",
             LoadSlot [Dst None None Const] 0 "(the VM turns LoadImport into it) R[a] := the global slot at address K[imm]",
             Exit [Src None None None] 0 "(the VM's own stubs only) leave the loop with R[a]",
             TaskYield [Dst None None None] 0 "let other tasks run; R[a] := nil",
+            Threadlet [Window Loop3 Num None] 0 "R[a] := R[a](c arguments) as a threadlet with the state R[b..b+2]; ThreadletEnd follows",
+            ThreadletEnd [Dst Loop3 Src None] 0 "R[a] := handle of the threadlet with the state R[b..b+2], which gave R[c]",
+            ThreadletFail [Dst Loop3 Src None] 0 "R[a] := handle of the threadlet with the state R[b..b+2], which threw R[c]; or R[c] goes on",
         }
     };
 }
@@ -340,8 +343,6 @@ pub mod start {
     pub const SPAWN: u32 = 0;
     /// A thread.
     pub const THREAD: u32 = 1;
-    /// A task that runs at once and is split off where it waits.
-    pub const THREADLET: u32 = 2;
 }
 
 /// So many arguments of a call can be marked as written `copy(x)`; further ones are copied by an ordinary call.

@@ -617,7 +617,7 @@ impl Code<'_> {
     fn spawned(&self, word: Word) -> Check {
         let (kind, copied) = (word.imm() as u32 & 3, word.imm() as u32 >> 2);
         let fits = match kind {
-            start::SPAWN | start::THREADLET => copied == 0,
+            start::SPAWN => copied == 0,
             start::THREAD => copied >> word.c().min(MAX_COPIED) == 0,
             _ => false,
         };

@@ -9,7 +9,7 @@
 //!
 //! | a bundle's block | |
 //! | --- | --- |
-//! | `BundleHead` | three words: count, bytes, link |
+//! | `BundleHead` | three words: count, size and place, link |
 //! | word, object | the head's address in front of each object; buffers need none |
 //! | … | |
 //!
@@ -17,13 +17,14 @@
 
 use super::graph::{Graph, GraphError, Target, Visit};
 use super::{Heap, NeedsCollection};
+use crate::account;
 use crate::object::size::object_bytes;
 use crate::object::trace::inline_values;
 use crate::object::*;
 use crate::value::Value;
 use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering, fence};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering, fence};
 
 /// On a shared object: it lies in a bundle.
 pub(crate) const FLAG_IN_BUNDLE: u8 = FLAG_OLD;
@@ -31,23 +32,70 @@ pub(crate) const FLAG_IN_BUNDLE: u8 = FLAG_OLD;
 /// The first words of a bundle.
 #[repr(C)]
 pub(crate) struct BundleHead {
+    /// Of references. Of one that has none and waits to be freed: the next of those.
     count: AtomicUsize,
-    /// Of the whole block.
-    bytes: usize,
+    /// `size:36 | place:28` (high to low): bytes of the whole block in units; its place in the table of one heap, see `table`.
+    extent: AtomicU64,
     link: Link,
 }
 
 const HEAD_BYTES: usize = size_of::<BundleHead>();
 const _: () = assert!(HEAD_BYTES == 24);
 
+/// Sizes of blocks are multiples of it, as their alignment: an allocator need not make them larger to align them.
+const UNIT_BYTES: usize = 16;
+const PLACE_BITS: u32 = 28;
+/// No heap's table knows it.
+const NO_PLACE: u64 = (1 << PLACE_BITS) - 1;
+
 impl BundleHead {
+    /// Of a block of so many bytes, with one reference.
+    fn new(bytes: usize, link: Link) -> BundleHead {
+        let units = bytes.div_ceil(UNIT_BYTES) as u64;
+        BundleHead {
+            count: AtomicUsize::new(1),
+            extent: AtomicU64::new(units << PLACE_BITS | NO_PLACE),
+            link,
+        }
+    }
     /// Of the whole block.
     pub(crate) fn bytes(&self) -> usize {
-        self.bytes
+        (self.extent.load(Ordering::Relaxed) >> PLACE_BITS) as usize * UNIT_BYTES
     }
     /// Whether the caller's reference is the only one at this moment.
     pub(crate) fn is_unique(&self) -> bool {
         self.count.load(Ordering::Relaxed) == 1
+    }
+
+    /// Where some heap's table has it, if any has.
+    pub(crate) fn place(&self) -> usize {
+        (self.extent.load(Ordering::Relaxed) & NO_PLACE) as usize
+    }
+    /// If no table has its place here, that of the caller does from now on: only that may change it until it is given back. Nothing else depends on the place,
+    /// which is looked up before it is believed: so relaxed is enough.
+    pub(crate) fn claim_place(&self, place: usize) -> bool {
+        let now = self.extent.load(Ordering::Relaxed);
+        if now & NO_PLACE != NO_PLACE || place as u64 >= NO_PLACE {
+            return false;
+        }
+        let claimed = now & !NO_PLACE | place as u64;
+        if self.is_unique() {
+            // Nobody else knows the bundle.
+            self.extent.store(claimed, Ordering::Relaxed);
+            return true;
+        }
+        self.extent
+            .compare_exchange(now, claimed, Ordering::Relaxed, Ordering::Relaxed)
+            .is_ok()
+    }
+    /// For the table whose place it is.
+    pub(crate) fn set_place(&self, place: usize) {
+        let size = self.extent.load(Ordering::Relaxed) & !NO_PLACE;
+        self.extent.store(size | place as u64, Ordering::Relaxed);
+    }
+    /// As `set_place`.
+    pub(crate) fn give_place_back(&self) {
+        self.set_place(NO_PLACE as usize);
     }
 }
 
@@ -90,7 +138,7 @@ impl Link {
         self.0 == 0
     }
     /// Drops what the link owns; bundles that nobody refers to any more come into `dead`.
-    unsafe fn free(self, dead: &mut Vec<*mut BundleHead>) {
+    unsafe fn free(self, dead: *mut Dead) {
         let address = self.0 & !Link::BITS;
         // SAFETY: the bits say what the address was made of, in `bundles` and `payload`; the link owns it.
         unsafe {
@@ -99,12 +147,14 @@ impl Link {
                 Link::ONE => {
                     let bundle = address as *mut BundleHead;
                     if give_back(bundle) {
-                        dead.push(bundle);
+                        (*dead).push(bundle);
                     }
                 }
                 Link::LIST => {
                     let list = Box::from_raw(address as *mut Vec<*mut BundleHead>);
-                    dead.extend(list.iter().filter(|&&bundle| give_back(bundle)));
+                    for &bundle in list.iter().filter(|&&bundle| give_back(bundle)) {
+                        (*dead).push(bundle);
+                    }
                 }
                 Link::OBJECT => drop(Box::from_raw(address as *mut crate::shared::SharedObject)),
                 Link::SOURCE => drop(Box::from_raw(address as *mut crate::io::Source)),
@@ -142,7 +192,7 @@ pub(crate) unsafe fn bundle_of(object: *mut Header) -> Option<*mut BundleHead> {
 
 /// Whole multiples of the alignment: blocks of other sizes are aligned by luck, and an allocator has to try again.
 fn layout(bytes: usize) -> Layout {
-    Layout::from_size_align(bytes.next_multiple_of(16), 16)
+    Layout::from_size_align(bytes.next_multiple_of(UNIT_BYTES), UNIT_BYTES)
         .expect("a bundle's size was checked against the limit")
 }
 
@@ -208,22 +258,44 @@ unsafe fn free_block(head: *mut BundleHead) {
     live::remove(head);
     // SAFETY: allocated with this size.
     unsafe {
-        let bytes = (*head).bytes;
+        let bytes = (*head).bytes();
         if cfg!(debug_assertions) {
             std::ptr::write_bytes(head.cast::<u8>(), super::POISON, bytes);
         }
         dealloc(head.cast(), layout(bytes));
+        account::subtract(bytes);
+    }
+}
+
+/// Bundles without references that wait to be freed, linked by their counts.
+struct Dead(*mut BundleHead);
+
+impl Dead {
+    /// # Safety
+    /// The bundle has no references, and is the caller's to free.
+    unsafe fn push(&mut self, head: *mut BundleHead) {
+        // SAFETY: promised by the caller.
+        unsafe { (*head).count.store(self.0 as usize, Ordering::Relaxed) };
+        self.0 = head;
+    }
+    fn pop(&mut self) -> Option<*mut BundleHead> {
+        let head = self.0;
+        if head.is_null() {
+            return None;
+        }
+        // SAFETY: put there by `push`.
+        self.0 = unsafe { (*head).count.load(Ordering::Relaxed) } as *mut BundleHead;
+        Some(head)
     }
 }
 
 /// Frees a bundle and what only it kept.
-#[cold]
 unsafe fn free_all(head: *mut BundleHead) {
     thread_local! {
         /// Bundles without references that the call of `free_all` which runs on this OS thread will free: what a handle names may hold further
         /// bundles (messages in a channel), which must not be freed by recursion. A bare pointer, since it has no destructor: the
         /// last bundles may go while the OS thread ends, with an engine that a host keeps in a thread-local variable.
-        static DEAD: std::cell::Cell<*mut Vec<*mut BundleHead>> = const { std::cell::Cell::new(std::ptr::null_mut()) };
+        static DEAD: std::cell::Cell<*mut Dead> = const { std::cell::Cell::new(std::ptr::null_mut()) };
     }
     /// Leaves no pointer to the list behind.
     struct Forget;
@@ -238,29 +310,31 @@ unsafe fn free_all(head: *mut BundleHead) {
         unsafe { (*outer).push(head) };
         return;
     }
-    let mut list = vec![head];
+    let mut list = Dead(std::ptr::null_mut());
     let dead = &raw mut list;
     DEAD.set(dead);
     let _forget = Forget;
-    let mut fresh = Vec::new();
-    // SAFETY: the list lives until the end of this call, and only calls below it use it otherwise.
-    while let Some(head) = unsafe { (*dead).pop() } {
-        // SAFETY: nobody else knows the bundle; the list as above.
+    let mut next = Some(head);
+    while let Some(head) = next {
+        // SAFETY: nobody else knows the bundle; the list lives until the end of this call, and only calls below it use it otherwise.
         unsafe {
-            std::mem::replace(&mut (*head).link, Link(0)).free(&mut fresh);
+            std::mem::replace(&mut (*head).link, Link(0)).free(dead);
             free_block(head);
-            (*dead).append(&mut fresh);
+            next = (*dead).pop();
         }
     }
 }
 
 /// Memory of a bundle, without its head.
 fn new_block(bytes: usize) -> *mut BundleHead {
+    // As the head will say.
+    let bytes = bytes.next_multiple_of(UNIT_BYTES);
     // SAFETY: the size is not 0.
     let block = unsafe { alloc(layout(bytes)) };
     if block.is_null() {
         handle_alloc_error(layout(bytes));
     }
+    account::add(bytes);
     #[cfg(test)]
     live::add(block.cast());
     block.cast()
@@ -309,11 +383,7 @@ pub(crate) fn new_handle(type_id: u32, target: *const (), payload: Payload) -> V
     // SAFETY: the block has room for the head, one word and the handle.
     unsafe {
         let head = new_block(bytes);
-        head.write(BundleHead {
-            count: AtomicUsize::new(1),
-            bytes,
-            link: Link::payload(payload),
-        });
+        head.write(BundleHead::new(bytes, Link::payload(payload)));
         let word: *mut *mut BundleHead = head.add(1).cast();
         word.write(head);
         let handle: *mut Handle = word.add(1).cast();
@@ -391,7 +461,24 @@ impl Heap {
         if !value.is_local() {
             return Ok(value);
         }
-        self.freeze_as(value, visit_frozen)
+        match self.flat_bundle(value, |_| false) {
+            Some(shared) => Ok(self.enter_made(shared)),
+            None => self.freeze_as(value, visit_frozen),
+        }
+    }
+    /// As `freeze`, if that takes no long time. `None`: it takes steps.
+    pub(crate) fn freeze_few(&mut self, value: Value) -> Result<Option<Value>, FreezeError> {
+        if !value.is_local() {
+            return Ok(Some(value));
+        }
+        if let Some(shared) = self.flat_bundle(value, |_| false) {
+            return Ok(Some(self.enter_made(shared)));
+        }
+        let Some(graph) = Graph::of_few(value, visit_frozen)? else {
+            return Ok(None);
+        };
+        let (_, shared) = self.bundle_of_graph(graph)?;
+        Ok(Some(self.enter_made(shared)))
     }
 
     /// As `freeze`, of a graph without anything that could be changed: `Refused` names what could. `is_mutable` knows the types.
@@ -403,7 +490,10 @@ impl Heap {
         if !value.is_local() {
             return Ok(value);
         }
-        self.freeze_as(value, |value, _| visit_immutable(value, &is_mutable))
+        match self.flat_bundle(value, &is_mutable) {
+            Some(shared) => Ok(self.enter_made(shared)),
+            None => self.freeze_as(value, |value, _| visit_immutable(value, &is_mutable)),
+        }
     }
     /// As `promote`, for someone else: the one reference is the caller's, and this heap does not hold the bundle.
     pub(crate) fn promote_out(
@@ -462,7 +552,7 @@ impl Heap {
                 }
             });
             let whole = HEAD_BYTES + size_of::<*mut BundleHead>() + bytes;
-            if !is_flat || self.reserve(whole).is_err() {
+            if !is_flat || self.reserve_shared(whole).is_err() {
                 return None;
             }
             let head = new_block(whole);
@@ -474,11 +564,7 @@ impl Heap {
             for &bundle in &bundles[..count] {
                 retain(bundle);
             }
-            head.write(BundleHead {
-                count: AtomicUsize::new(1),
-                bytes: whole,
-                link: Link::bundles(&bundles[..count]),
-            });
+            head.write(BundleHead::new(whole, Link::bundles(&bundles[..count])));
             Some(Value::shared(copy))
         }
     }
@@ -488,11 +574,19 @@ impl Heap {
         value: Value,
         visit: impl Fn(Value, bool) -> Visit,
     ) -> Result<Value, FreezeError> {
-        let (head, shared) = self.new_bundle(value, visit)?;
-        // SAFETY: the new bundle's one reference becomes the table's.
-        unsafe { self.bundles.enter(head, true, true) };
+        let (_, shared) = self.new_bundle(value, visit)?;
+        Ok(self.enter_made(shared))
+    }
+    /// The one reference of a new bundle becomes this heap's.
+    pub(super) fn enter_made(&mut self, shared: Value) -> Value {
+        // SAFETY: a value of the bundle, which its reference keeps.
+        unsafe {
+            if let Some(head) = bundle_of(shared.as_object()) {
+                self.bundles.enter(head, true);
+            }
+        }
         self.note_bundle_bytes();
-        Ok(shared)
+        shared
     }
     /// Copies a graph into a bundle, whose one reference is the caller's.
     fn new_bundle(
@@ -502,43 +596,25 @@ impl Heap {
     ) -> Result<(*mut BundleHead, Value), FreezeError> {
         let mut graph = Graph::new();
         graph.walk(value, visit)?;
-        // Each object has one word in front of it.
-        let bytes = HEAD_BYTES + graph.bytes + graph.len() * 8;
-        self.reserve(bytes)
+        self.bundle_of_graph(graph)
+    }
+    fn bundle_of_graph(
+        &mut self,
+        mut graph: Graph,
+    ) -> Result<(*mut BundleHead, Value), FreezeError> {
+        let bytes = Block::bytes(&graph);
+        self.reserve_shared(bytes)
             .map_err(|NeedsCollection| GraphError::NeedsCollection)?;
-        let head = new_block(bytes);
-        let mut block = Block {
-            head,
-            cursor: head.wrapping_add(1).cast(),
-        };
+        let mut block = Block::new(bytes);
         let mut bundles = Vec::new();
         // SAFETY: `graph.bytes` counted what the block hands out; bundles met are alive, since live values lead to them.
         unsafe {
             let copy = graph.copy(
                 &mut block,
                 |value, _| value.is_local(),
-                |value| {
-                    if let Some(bundle) = bundle_of(value.as_object())
-                        && bundles.last() != Some(&bundle)
-                    {
-                        bundles.push(bundle);
-                    }
-                },
+                |value| Block::note_bundle(&mut bundles, value),
             );
-            debug_assert!(block.cursor as usize <= head as usize + bytes);
-            if bundles.len() > 1 {
-                bundles.sort_unstable();
-                bundles.dedup();
-            }
-            for &bundle in &bundles {
-                retain(bundle);
-            }
-            head.write(BundleHead {
-                count: AtomicUsize::new(1),
-                bytes,
-                link: Link::bundles(&bundles),
-            });
-            Ok((head, Value::shared(copy)))
+            Ok(block.finish(copy, bundles))
         }
     }
 
@@ -550,7 +626,7 @@ impl Heap {
             // SAFETY: the caller's reference keeps the value alive.
             unsafe {
                 if let Some(head) = bundle_of(value.as_object()) {
-                    self.bundles.enter(head, true, false);
+                    self.bundles.enter(head, true);
                     self.note_bundle_bytes();
                 }
             }
@@ -566,7 +642,7 @@ impl Heap {
             // SAFETY: the caller's reference keeps the value alive.
             unsafe {
                 if let Some(head) = bundle_of(value.as_object()) {
-                    self.bundles.enter(head, false, false);
+                    self.bundles.enter(head, false);
                     self.note_bundle_bytes();
                 }
             }
@@ -576,7 +652,7 @@ impl Heap {
 }
 
 /// What can be frozen.
-fn visit_frozen(value: Value, _is_key: bool) -> Visit {
+pub(super) fn visit_frozen(value: Value, _is_key: bool) -> Visit {
     if value.is_shared() {
         return Visit::Keep;
     }
@@ -598,10 +674,74 @@ fn visit_immutable(value: Value, is_mutable: impl Fn(u32) -> bool) -> Visit {
     }
 }
 
-/// A bundle's block that is being filled.
-struct Block {
+/// A bundle's block that is being filled. Dropped before it is finished, it is freed.
+pub(super) struct Block {
     head: *mut BundleHead,
     cursor: *mut u8,
+    bytes: usize,
+}
+
+impl Block {
+    /// How many bytes it takes for all objects of a graph: each has one word in front of it.
+    pub(super) fn bytes(graph: &Graph) -> usize {
+        HEAD_BYTES + graph.bytes + graph.len() * 8
+    }
+    pub(super) fn new(bytes: usize) -> Block {
+        let head = new_block(bytes);
+        Block {
+            head,
+            cursor: head.wrapping_add(1).cast(),
+            bytes,
+        }
+    }
+    /// A shared value in it stays: so will its bundle.
+    ///
+    /// # Safety
+    /// The value is alive.
+    pub(super) unsafe fn note_bundle(bundles: &mut Vec<*mut BundleHead>, value: Value) {
+        // SAFETY: the caller's.
+        if let Some(bundle) = unsafe { bundle_of(value.as_object()) }
+            && bundles.last() != Some(&bundle)
+        {
+            bundles.push(bundle);
+        }
+    }
+    /// The bundle, with one reference, which is the caller's, and `copy`, its first object, as a value.
+    ///
+    /// # Safety
+    /// The block is filled; the bundles are alive.
+    pub(super) unsafe fn finish(
+        self,
+        copy: *mut Header,
+        mut bundles: Vec<*mut BundleHead>,
+    ) -> (*mut BundleHead, Value) {
+        let (head, bytes) = (self.head, self.bytes);
+        debug_assert!(self.cursor as usize <= head as usize + bytes);
+        std::mem::forget(self);
+        if bundles.len() > 1 {
+            bundles.sort_unstable();
+            bundles.dedup();
+        }
+        // SAFETY: the caller's; the head is ours.
+        unsafe {
+            for &bundle in &bundles {
+                retain(bundle);
+            }
+            head.write(BundleHead::new(bytes, Link::bundles(&bundles)));
+        }
+        (head, Value::shared(copy))
+    }
+}
+
+impl Drop for Block {
+    fn drop(&mut self) {
+        #[cfg(test)]
+        live::remove(self.head);
+        let bytes = self.bytes.next_multiple_of(UNIT_BYTES);
+        // SAFETY: allocated with this size in `new`, and nobody knows it.
+        unsafe { dealloc(self.head.cast(), layout(bytes)) };
+        account::subtract(bytes);
+    }
 }
 
 impl Target for Block {

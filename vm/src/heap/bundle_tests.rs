@@ -18,6 +18,10 @@ fn check(value: Value, number: i64) {
     assert_eq!(read_text(field(value, 1)), "message");
 }
 
+fn read_number(value: Value) -> i64 {
+    field(value, 0).as_small_int()
+}
+
 /// A heap without objects, a small one, one with an old space.
 fn heaps() -> [Heap; 3] {
     let mut small = Heap::new(usize::MAX);
@@ -44,6 +48,46 @@ fn a_heap_with_two_bundles_allocates_nothing() {
     assert!(heap.inner.is_none() && heap.bundles.is_inline());
     assert_eq!(heap.bundles(), 1);
     drop((messages, heap));
+    assert_eq!(live::count(), 0);
+}
+
+/// A bundle knows its place in one heap's table only; the others find it all the same, whoever comes and goes first.
+#[test]
+fn heaps_with_the_same_bundles_find_each_its_own() {
+    const COUNT: usize = 1000;
+    let messages: Vec<SharedRef> = (0..COUNT as i64).map(message).collect();
+    let of = |from: usize, step: usize| (from..COUNT).step_by(step).map(|i| messages[i].value());
+    let adopt_all = |heap: &mut Heap, values: Vec<Value>| {
+        for &value in &values {
+            heap.adopt(value);
+        }
+        Stack(values)
+    };
+    let mut first = Heap::new(usize::MAX);
+    let mut second = Heap::new(usize::MAX);
+    let mut roots = adopt_all(&mut first, of(0, 1).collect());
+    let mut others = adopt_all(&mut second, of(0, 1).rev().collect());
+    for how in [Collect::Minor, Collect::Full] {
+        // The second one's are met in another order than they lie in, and half of them go.
+        first.collect(&mut roots, how);
+        others.0.retain(|value| read_number(*value) % 2 == 0);
+        second.collect(&mut others, Collect::Full);
+        adopt_all(&mut second, of(1, 4).collect());
+        second.collect(&mut others, how);
+        assert_eq!((first.bundles(), second.bundles()), (COUNT, COUNT / 2));
+    }
+    // Now that the first one has none, the second may have all places.
+    roots.0.truncate(3);
+    first.collect(&mut roots, Collect::Full);
+    let mut others = adopt_all(&mut second, of(0, 1).collect());
+    drop(first);
+    second.collect(&mut others, Collect::Minor);
+    assert_eq!(second.bundles(), COUNT);
+    drop(messages);
+    for (i, &value) in others.0.iter().enumerate() {
+        check(value, i as i64);
+    }
+    drop(second);
     assert_eq!(live::count(), 0);
 }
 

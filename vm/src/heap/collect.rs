@@ -81,7 +81,7 @@ impl Heap {
     /// Collects. All live values of the thread are among `roots`; they are rewritten where objects moved.
     pub fn collect(&mut self, roots: &mut dyn Roots, how: Collect) {
         let bump = self.bump;
-        let limit = self.limit;
+        let limit = self.own_limit();
         let how = if self.is_over_limit && how == Collect::Minor {
             Collect::Full
         } else {
@@ -90,7 +90,7 @@ impl Heap {
         if self.bump.is_null() && self.inner.is_none() {
             self.collect_bundles(roots);
             self.collect_wanted = false;
-            self.is_over_limit = self.used_bytes() > limit;
+            self.is_over_limit = self.used_bytes() > self.own_limit();
             return;
         }
         let is_stress = how == Collect::Stress;
@@ -123,8 +123,8 @@ impl Heap {
         self.bump_end = bump_end;
         self.collect_wanted = false;
         // A program that has next to nothing left would only collect: it is over the limit too.
-        let margin = (limit / 32).clamp(1024, NURSERY_BYTES / 4);
-        self.is_over_limit = self.used_bytes().saturating_add(margin) > limit;
+        let margin = (self.limit / 32).clamp(1024, NURSERY_BYTES / 4);
+        self.is_over_limit = self.used_bytes().saturating_add(margin) > self.own_limit();
         if is_checked {
             self.verify(roots);
         }

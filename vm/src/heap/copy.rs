@@ -2,19 +2,20 @@
 //!
 //! | | |
 //! | --- | --- |
-//! | `deep_copy` | in the same heap: what cannot change by its nature (texts, numbers, functions, types, keys of maps) is referred to |
+//! | `deep_copy` | for the same heap: what cannot change by its nature (texts, numbers, functions, types, keys of maps) is referred to |
 //! | `copy_out` | for another thread, in a heap of its own: what is local must come along, whatever it is |
 //! | `import` | out of a heap that goes: what is shared, frozen containers too, stays shared |
 //!
 //! Contract: the value is alive; nothing is collected meanwhile.
 
+use super::collect::Generations;
 use super::graph::{Graph, GraphError, PIECE_VALUES, Target, Visit, has_object};
 use super::large::LargeSpace;
-use super::old::OldSpace;
-use super::{Heap, MAX_SMALL_BYTES, NeedsCollection};
+use super::{Heap, Inner, MAX_SMALL_BYTES, NeedsCollection};
 use crate::object::trace::is_leaf;
 use crate::object::*;
 use crate::value::Value;
+use std::cell::Cell;
 
 /// Why something cannot be copied.
 pub type CopyError = GraphError;
@@ -28,16 +29,57 @@ impl Heap {
         if !value.is_object() {
             return Ok(value);
         }
+        if let Some((heap, copy)) = self.copy_out_flat(value)? {
+            return self.take_copy(heap, copy);
+        }
+        let keeps_local = Cell::new(false);
         let mut graph = Graph::new();
-        graph.walk(value, visit_mutable)?;
+        graph.walk(value, visit_and_note(&keeps_local))?;
+        self.copy_of_graph(value, graph, keeps_local.get())
+    }
+    /// As `deep_copy`, if that takes no long time. `None`: it takes steps.
+    pub(crate) fn copy_few(&mut self, value: Value) -> Result<Option<Value>, CopyError> {
+        if !value.is_object() {
+            return Ok(Some(value));
+        }
+        let keeps_local = Cell::new(false);
+        match Graph::of_few(value, visit_and_note(&keeps_local))? {
+            Some(graph) => {
+                let copy = self.copy_of_graph(value, graph, keeps_local.get());
+                copy.map(Some)
+            }
+            None => Ok(None),
+        }
+    }
+    fn copy_of_graph(
+        &mut self,
+        value: Value,
+        mut graph: Graph,
+        keeps_local: bool,
+    ) -> Result<Value, CopyError> {
         if graph.len() == 0 {
             return Ok(value);
         }
         self.reserve(graph.bytes)
             .map_err(|NeedsCollection| GraphError::NeedsCollection)?;
+        let replaces = |_, is_key: bool| !is_key;
+        // A large copy that leads to nothing else here is made of old objects, as a parcel is: this heap's next collection need not move it.
+        if graph.bytes > OLD_PARCEL_BYTES && !keeps_local {
+            let mut heap = Heap::new(usize::MAX);
+            let copy = heap.fill(&mut graph, replaces);
+            drop(graph);
+            return self.take_copy(heap, Value::local(copy));
+        }
         // SAFETY: the heap hands out fresh memory; what the copy refers to is kept for this heap already.
-        let copy = unsafe { graph.copy(&mut Young(self), |_, is_key| !is_key, |_| ()) };
+        let copy = unsafe { graph.copy(&mut Young(self), replaces, |_| ()) };
         Ok(Value::local(copy))
+    }
+    /// Takes over a copy that was made in a heap of its own.
+    fn take_copy(&mut self, heap: Heap, copy: Value) -> Result<Value, CopyError> {
+        match self.take_over(heap) {
+            Ok(()) => Ok(copy),
+            Err(_) => Err(GraphError::NeedsCollection),
+        }
     }
 
     /// A deep mutable copy in a heap of its own, for another thread. A value without a copy that is local leaves that heap empty.
@@ -60,7 +102,7 @@ impl Heap {
         if graph.len() == 0 {
             return Ok((heap, value));
         }
-        self.reserve(graph.bytes)
+        self.reserve_shared(graph.bytes)
             .map_err(|NeedsCollection| GraphError::NeedsCollection)?;
         let replaces = |value: Value, is_key: bool| value.is_local() || !is_key;
         let copy = heap.fill(&mut graph, replaces);
@@ -80,7 +122,7 @@ impl Heap {
             if len * size_of::<Value>() <= MAX_SMALL_BYTES || has_object(from) {
                 return Ok(None);
             }
-            self.reserve(len * size_of::<Value>())
+            self.reserve_shared(len * size_of::<Value>())
                 .map_err(|NeedsCollection| GraphError::NeedsCollection)?;
             let mut heap = Heap::new(usize::MAX);
             let header = Header::new(Kind::List, (*original).header.type_id, 0);
@@ -146,15 +188,9 @@ impl Heap {
             if graph.bytes > OLD_PARCEL_BYTES {
                 self.use_generations();
                 let inner = self.inner();
-                let generations = inner.generations.as_deref_mut().expect("made above");
-                let mut target = Old {
-                    space: &mut generations.space,
-                    large: &mut inner.large,
-                    small_bytes: 0,
-                };
+                let mut target = Old::new(inner);
                 let copy = graph.copy(&mut target, replaces, keeps);
-                let small_bytes = target.small_bytes;
-                generations.small_bytes += small_bytes;
+                target.end();
                 copy
             } else {
                 if graph.small_bytes > super::nursery::FIRST_CHUNK_BYTES {
@@ -181,8 +217,19 @@ pub(super) fn movable_graph(value: Value) -> Result<Graph, CopyError> {
     Ok(graph)
 }
 
+/// As `visit_mutable`; notes whether something of this heap is referred to.
+fn visit_and_note(keeps_local: &Cell<bool>) -> impl Fn(Value, bool) -> Visit {
+    |value, is_key| {
+        let visit = visit_mutable(value, is_key);
+        if matches!(visit, Visit::Keep) && value.is_local() {
+            keeps_local.set(true);
+        }
+        visit
+    }
+}
+
 /// Takes what is, or leads to, something mutable.
-fn visit_mutable(value: Value, is_key: bool) -> Visit {
+pub(super) fn visit_mutable(value: Value, is_key: bool) -> Visit {
     let object = value.as_object();
     // SAFETY: the value is alive.
     let (kind, aux) = unsafe { ((*object).kind, (*object).aux) };
@@ -224,10 +271,25 @@ impl Target for Young<'_> {
 }
 
 /// Copies are old at once; all of them, so that none refers to a young object.
-struct Old<'heap> {
-    space: &'heap mut OldSpace,
+pub(super) struct Old<'heap> {
+    generations: &'heap mut Generations,
     large: &'heap mut LargeSpace,
     small_bytes: usize,
+}
+
+impl<'heap> Old<'heap> {
+    /// Into the old space, which there is.
+    pub(super) fn new(inner: &'heap mut Inner) -> Old<'heap> {
+        Old {
+            generations: inner.generations.as_deref_mut().expect("there is one"),
+            large: &mut inner.large,
+            small_bytes: 0,
+        }
+    }
+    /// What was copied counts.
+    pub(super) fn end(self) {
+        self.generations.small_bytes += self.small_bytes;
+    }
 }
 
 impl Target for Old<'_> {
@@ -238,7 +300,7 @@ impl Target for Old<'_> {
             return (object, FLAG_OLD | FLAG_BARRIER | FLAG_LARGE);
         }
         self.small_bytes += bytes;
-        (self.space.alloc(bytes), FLAG_OLD | FLAG_BARRIER)
+        (self.generations.space.alloc(bytes), FLAG_OLD | FLAG_BARRIER)
     }
     fn place_buffer(&mut self, bytes: usize) -> (*mut Header, u8) {
         self.place(bytes)

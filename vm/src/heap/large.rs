@@ -15,6 +15,7 @@
 //!
 //! Contract: object pointers passed in here lead to objects with `FLAG_LARGE` of this heap.
 
+use crate::account;
 use crate::object::size::object_room;
 use crate::object::*;
 use std::alloc::{GlobalAlloc, Layout, System, handle_alloc_error};
@@ -65,6 +66,7 @@ impl LargeSpace {
         if base.is_null() {
             handle_alloc_error(layout);
         }
+        account::add(bytes);
         let object: *mut Header = base.wrapping_add(PREFIX_BYTES).cast();
         let index = self.enter(LargeEntry {
             object,
@@ -144,6 +146,8 @@ impl LargeSpace {
         if base.is_null() {
             handle_alloc_error(layout(bytes));
         }
+        account::subtract(old_bytes);
+        account::add(bytes);
         let object: *mut Header = base.wrapping_add(PREFIX_BYTES).cast();
         let entry = &mut self.entries[index];
         entry.object = object;
@@ -181,6 +185,7 @@ impl LargeSpace {
         let base = entry.object.cast::<u8>().wrapping_sub(PREFIX_BYTES);
         // SAFETY: allocated with this layout; nobody reaches the object any more.
         unsafe { System.dealloc(base, layout(entry.bytes)) };
+        account::subtract(entry.bytes);
         self.bytes -= entry.bytes;
         entry.object = std::ptr::null_mut();
         entry.cards = Vec::new();
@@ -224,6 +229,7 @@ impl Drop for LargeSpace {
                 let base = entry.object.cast::<u8>().wrapping_sub(PREFIX_BYTES);
                 // SAFETY: allocated with this layout; the heap goes, and with it all who might reach the object.
                 unsafe { System.dealloc(base, layout(entry.bytes)) };
+                account::subtract(entry.bytes);
             }
         }
     }

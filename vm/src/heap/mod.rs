@@ -14,6 +14,7 @@
 //! | `bundle` | shared objects: freeze, bundles, the arena of permanent ones |
 //! | `table` | the bundles that a heap holds |
 //! | `copy`, `graph` | deep copies; what freeze and copy share |
+//! | `long` | freeze and copy of many objects, in steps |
 //! | `parcel` | mutable graphs under way between threads |
 //! | `hosts` | Rust objects |
 //!
@@ -32,7 +33,7 @@
 //! entries of a map). After elements were moved inside a buffer (insert, remove, sort, reverse, rehash), and after a buffer from
 //! `alloc_buffer` was linked to an owner that existed before, `elements_moved`. Filling a fresh object needs none.
 //!
-//! **Limit.** Counted are blocks, chunks and the room a collection needs to copy. Small allocations succeed beyond the limit and set
+//! **Limit.** It is the program's: what of it is left to a heap is what the rest of the program has not taken (see `account`). Counted are blocks, chunks and the room a collection needs to copy. Small allocations succeed beyond the limit and set
 //! `is_over_limit`, for which `collect` tries a full collection; if it is still set after that: `LimitError`. Natives call
 //! `reserve` before any side effect.
 //!
@@ -51,6 +52,7 @@ mod evacuate;
 mod graph;
 mod hosts;
 mod large;
+pub(crate) mod long;
 mod mark;
 #[cfg(test)]
 mod model_tests;
@@ -66,9 +68,11 @@ mod verify;
 
 pub use bundle::{FreezeError, SharedArena, SharedRef};
 pub use copy::CopyError;
+pub(crate) use graph::any_object;
 pub use graph::{GraphError, Step};
 pub use hosts::HostTable;
 
+use crate::account;
 use crate::object::size::{buffer_data, buffer_of, object_room};
 use crate::object::*;
 use crate::value::Value;
@@ -88,6 +92,10 @@ const BUNDLE_TRIGGER_BYTES: usize = 16 * 1024;
 const MIN_CHUNK_BYTES: usize = 1024;
 /// With a limit below this each chunk is checked from the first on.
 const MIN_LIMIT_BYTES: usize = 4096;
+/// One part in so many of the limit is for heaps only: see `Heap::reserve_shared`.
+const HEADROOM: usize = 16;
+/// The same after something was refused.
+const LARGE_HEADROOM: usize = 12;
 /// Fills memory that was left, so that a stale pointer shows.
 const POISON: u8 = 0xDB;
 
@@ -164,6 +172,8 @@ pub(crate) struct Inner {
     work: Vec<*mut Header>,
     /// What comes with an old space; a small heap has none.
     generations: Option<Box<Generations>>,
+    /// A graph that is being frozen or copied in steps.
+    long: Option<Box<long::LongGraph>>,
 }
 
 /// A thread's heap; see the head of the file.
@@ -174,6 +184,9 @@ pub struct Heap {
     /// A collection is due: the interpreter calls `collect` at the next safepoint.
     pub(crate) collect_wanted: bool,
     is_over_limit: bool,
+    /// There was no room for something shared, and has not been enough since.
+    has_refused: bool,
+    /// Of the whole program.
     limit: usize,
     inner: Option<Box<Inner>>,
     bundles: BundleTable,
@@ -190,6 +203,7 @@ impl Heap {
             bump_end: std::ptr::null_mut(),
             collect_wanted: false,
             is_over_limit: false,
+            has_refused: false,
             limit: limit_bytes,
             inner: None,
             bundles: BundleTable::default(),
@@ -217,6 +231,7 @@ impl Heap {
                 stats: HeapStats::default(),
                 work: Vec::new(),
                 generations: None,
+                long: None,
             })
         })
     }
@@ -252,7 +267,7 @@ impl Heap {
     /// Gives the bump pointer a chunk with at least `bytes`.
     fn new_chunk(&mut self, bytes: usize) {
         let bump = self.bump;
-        let limit = self.limit.saturating_sub(self.bundles.charged);
+        let limit = self.own_limit();
         let inner = self.inner();
         let young = inner.young.used(bump);
         let mut is_wanted = young + bytes > inner.trigger;
@@ -316,7 +331,7 @@ impl Heap {
     /// Large memory was taken: is a collection due, is it too much?
     fn after_large(&mut self) {
         let bump = self.bump;
-        let limit = self.limit.saturating_sub(self.bundles.charged);
+        let limit = self.own_limit();
         let inner = self.inner();
         let is_over = inner.used_bytes(bump) > limit;
         let due = inner.large_trigger();
@@ -344,12 +359,84 @@ impl Heap {
 
     /// Would `bytes` more stay under the limit? To be asked before any side effect.
     pub fn reserve(&mut self, bytes: usize) -> Result<(), NeedsCollection> {
-        if bytes.saturating_add(self.used_bytes()) <= self.limit {
+        if self.has_ample_room(bytes) || bytes.saturating_add(self.used_bytes()) <= self.own_limit()
+        {
             return Ok(());
         }
+        self.refuse()
+    }
+    #[cold]
+    fn refuse(&mut self) -> Result<(), NeedsCollection> {
         self.collect_wanted = true;
         self.is_over_limit = true;
         Err(NeedsCollection)
+    }
+    /// Would all that another heap has stay under the limit in this one? It is in use already.
+    pub(crate) fn reserve_all_of(&mut self, other: &Heap) -> Result<(), NeedsCollection> {
+        let both = self.taken_bytes() + other.taken_bytes();
+        if self.used_bytes() + other.used_bytes() <= self.limit_with(both) {
+            return Ok(());
+        }
+        self.refuse()
+    }
+    /// As `reserve`, of what a program makes of which it may have any number without holding it in a heap: messages, places for them, shared objects, tasks,
+    /// threads. A part of the limit is not for these, so that a program that has met it so can go on.
+    #[inline]
+    pub(crate) fn reserve_shared(&mut self, bytes: usize) -> Result<(), NeedsCollection> {
+        if !self.has_refused && self.has_ample_room(bytes) {
+            return Ok(());
+        }
+        self.reserve_shared_exactly(bytes)
+    }
+    /// The last `reserve_shared` failed.
+    #[inline]
+    pub(crate) fn has_refused(&self) -> bool {
+        self.has_refused
+    }
+    /// Whether the limit is far: at most what a collection copies is estimated, and that generously.
+    #[inline]
+    fn has_ample_room(&self, bytes: usize) -> bool {
+        let copied = match &self.inner {
+            Some(inner) => inner.young.capacity,
+            None => FIRST_CHUNK_BYTES,
+        };
+        let total = account::total();
+        let wanted = bytes.saturating_add(total + copied);
+        // Without an account it is the heap's own bytes that count.
+        total > 0 && wanted <= self.limit - self.limit / 8
+    }
+    #[cold]
+    fn reserve_shared_exactly(&mut self, bytes: usize) -> Result<(), NeedsCollection> {
+        // After a collection that gave back next to nothing the program would only collect.
+        let parts = if self.has_refused {
+            LARGE_HEADROOM
+        } else {
+            HEADROOM
+        };
+        let wanted = bytes.saturating_add(self.limit / parts);
+        self.has_refused = wanted.saturating_add(self.used_bytes()) > self.own_limit();
+        if self.has_refused {
+            self.refuse()
+        } else {
+            Ok(())
+        }
+    }
+    /// What of the limit the rest of the program leaves to this heap.
+    fn own_limit(&self) -> usize {
+        self.limit_with(self.taken_bytes())
+    }
+    /// What of the limit is left besides what the program has taken but for these bytes.
+    fn limit_with(&self, bytes: usize) -> usize {
+        let others = account::total().saturating_sub(bytes);
+        self.limit.saturating_sub(others)
+    }
+    /// Bytes that the account knows of as this heap's.
+    fn taken_bytes(&self) -> usize {
+        match &self.inner {
+            Some(inner) => inner.taken_bytes(),
+            None if self.bump.is_null() => 0,
+            None => FIRST_CHUNK_BYTES,
+        }
     }
 
     /// More is in use than the limit allows, even after the last collection.
@@ -360,21 +447,20 @@ impl Heap {
     pub fn is_collect_wanted(&self) -> bool {
         self.collect_wanted
     }
-    /// Bytes that count against the limit: blocks, chunks, the room needed to copy, and bundles made here.
+    /// Bytes of this heap that count against the limit: blocks, chunks, and the room needed to copy.
     pub fn used_bytes(&self) -> usize {
-        let objects = match &self.inner {
+        match &self.inner {
             Some(inner) => inner.used_bytes(self.bump),
             None if self.bump.is_null() => 0,
             None => 2 * FIRST_CHUNK_BYTES,
-        };
-        objects + self.bundles.charged
+        }
     }
     pub fn limit(&self) -> usize {
         self.limit
     }
     pub fn set_limit(&mut self, bytes: usize) {
         self.limit = bytes;
-        if self.used_bytes() > bytes {
+        if self.used_bytes() > self.own_limit() {
             self.collect_wanted = true;
             self.is_over_limit = true;
         }
@@ -520,14 +606,18 @@ impl Drop for Heap {
 }
 
 impl Inner {
-    /// Of the heap's objects; its bundles come on top.
     fn used_bytes(&self, bump: *mut u8) -> usize {
         let reserve = self.young.used(bump).max(self.pool.bytes);
-        let old = match self.generations.as_deref() {
+        self.young.capacity + reserve + self.block_bytes() + self.large.bytes
+    }
+    fn taken_bytes(&self) -> usize {
+        self.young.capacity + self.pool.bytes + self.block_bytes() + self.large.bytes
+    }
+    fn block_bytes(&self) -> usize {
+        match self.generations.as_deref() {
             Some(generations) => generations.space.block_bytes,
             None => 0,
-        };
-        self.young.capacity + reserve + old + self.large.bytes
+        }
     }
     /// New large bytes at which a collection is wanted.
     fn large_trigger(&self) -> usize {

@@ -6,6 +6,7 @@
 //!
 //! Invariant: memory between a chunk's `used` and its end holds no object.
 
+use crate::account;
 use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
 
 /// A young generation is collected when it holds this much.
@@ -36,6 +37,7 @@ impl Chunk {
         if start.is_null() {
             handle_alloc_error(layout);
         }
+        account::add(bytes);
         Chunk {
             start,
             bytes,
@@ -43,6 +45,7 @@ impl Chunk {
         }
     }
     fn free(self) {
+        account::subtract(self.bytes);
         // SAFETY: allocated in `new` with the same layout; the chunk is gone after this.
         unsafe { dealloc(self.start, Chunk::layout(self.bytes)) }
     }

@@ -17,6 +17,7 @@
 //!
 //! Contract: objects passed in lie in this space; nobody reaches an unmarked object when a mark ends.
 
+use crate::account;
 use crate::object::*;
 use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
 
@@ -205,6 +206,7 @@ impl OldSpace {
         region.free &= region.free - 1;
         self.free_blocks -= 1;
         self.block_bytes += BLOCK_BYTES;
+        account::add(BLOCK_BYTES);
         let block: *mut Block = region.base.wrapping_add(at * BLOCK_BYTES).cast();
         // SAFETY: inside the region, and nobody's.
         unsafe {
@@ -226,6 +228,7 @@ impl OldSpace {
         self.first_free = self.first_free.min(index);
         self.free_blocks += 1;
         self.block_bytes -= BLOCK_BYTES;
+        account::subtract(BLOCK_BYTES);
     }
 
     fn add_region(&mut self) {
@@ -283,7 +286,7 @@ impl OldSpace {
         let first_region = self.regions.len() as u32;
         self.regions.append(&mut other.regions);
         self.free_blocks += other.free_blocks;
-        self.block_bytes += other.block_bytes;
+        self.block_bytes += std::mem::take(&mut other.block_bytes);
         for (ours, theirs) in self.classes.iter_mut().zip(&mut other.classes) {
             // What is left of their current run becomes a run again; of the block's other runs only those behind it are free.
             if theirs.cursor < theirs.end {
@@ -386,6 +389,7 @@ impl OldSpace {
 
 impl Drop for OldSpace {
     fn drop(&mut self) {
+        account::subtract(self.block_bytes);
         for region in &self.regions {
             if !region.base.is_null() {
                 // SAFETY: allocated in `add_region`; the heap goes.

@@ -108,8 +108,8 @@ impl Heap {
     }
 
     /// Takes all over that another heap has; it comes back if that would be too much.
-    fn take_over(&mut self, mut other: Heap) -> Result<(), Heap> {
-        if self.reserve(other.used_bytes()).is_err() {
+    pub(super) fn take_over(&mut self, mut other: Heap) -> Result<(), Heap> {
+        if self.reserve_all_of(&other).is_err() {
             return Err(other);
         }
         let has_old = other

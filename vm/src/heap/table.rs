@@ -3,8 +3,11 @@
 //! | part | entries | |
 //! | --- | --- | --- |
 //! | `few` | two | in the heap itself: a thread that holds a channel and a message allocates nothing for it |
-//! | `More`, in a row | up to `IN_A_ROW` | |
-//! | `More`, hashed | beyond | open addressing |
+//! | `More` | the others | in the order in which they entered |
+//!
+//! **Where an entry is.** Up to `IN_A_ROW` entries of `More` are searched. Of more, the bundle itself knows its place in the table of one heap (`BundleHead::place`): of the one
+//! that most often holds it alone. Whether that is this heap is seen by looking there. A heap that finds another one's place in a bundle keeps its own in a map
+//! (`elsewhere`). So a million handles enter one after the other into memory that is written in a row, and are found without a hash table.
 //!
 //! An entry is one word: the head's address, and in its low bits what is known of it.
 //!
@@ -12,7 +15,7 @@
 //! | --- | --- |
 //! | `OLD` | a collection has met it since it entered; else it is *young* |
 //! | `MET` | met by the collection, or since the mark began |
-//! | `MADE` | made by this heap, which is charged for its bytes |
+//! | `NAMED` | its bundle knows this place, which only this heap changes until it takes it back |
 //!
 //! **What enters is young. Each minor collection makes those old that it meets and gives the others back**, so its work is
 //! proportional to what entered since the last one. Old entries are given back by full collections only. That is right
@@ -28,13 +31,14 @@
 //! Contract: heads passed in belong to live bundles.
 
 use super::bundle::{BundleHead, bundle_of, release, retain};
+use crate::account;
 use crate::object::Header;
 use crate::value::Value;
+use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, Hasher};
 
-/// So many entries of `More` lie in a row.
+/// So many entries of `More` are searched for.
 const IN_A_ROW: usize = 12;
-/// Slots of the smallest hash table.
-const MIN_SLOTS: usize = 32;
 /// A bundle that others hold, too, counts as at most so many bytes of what entered: giving it back frees nothing by itself.
 const MAX_SHARED_ENTERED_BYTES: usize = 1024;
 /// Unit of the counters of bytes.
@@ -42,7 +46,7 @@ const UNIT_BYTES: usize = 16;
 
 const OLD: usize = 1;
 const MET: usize = 2;
-const MADE: usize = 4;
+const NAMED: usize = 4;
 const BITS: usize = 15;
 
 /// See the head of the file; 0: none.
@@ -67,92 +71,165 @@ impl Entry {
     fn has(self, bit: usize) -> bool {
         self.0 & bit != 0
     }
+    /// Another heap may have its place in the bundle from now on.
+    fn give_place_back(&mut self) {
+        if self.has(NAMED) {
+            self.0 &= !NAMED;
+            // SAFETY: the table's reference keeps the bundle, and the place is this table's.
+            unsafe { (*self.head()).give_place_back() };
+        }
+    }
+}
+
+/// Spreads addresses.
+#[derive(Default)]
+struct AddressHasher(u64);
+
+impl Hasher for AddressHasher {
+    fn write(&mut self, bytes: &[u8]) {
+        for &byte in bytes {
+            self.write_usize(byte.into());
+        }
+    }
+    fn write_usize(&mut self, n: usize) {
+        let mixed = (self.0 ^ n as u64 >> 4).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+        self.0 = mixed ^ mixed >> 32;
+    }
+    fn finish(&self) -> u64 {
+        self.0
+    }
 }
 
 /// The entries beyond the first two.
 #[derive(Default)]
 struct More {
-    /// In a row, or the slots of a hash table (then at least `MIN_SLOTS`, a power of two).
-    slots: Vec<Entry>,
-    len: usize,
-    /// Of a hash table: the young entries.
-    young: Vec<*mut BundleHead>,
+    entries: Vec<Entry>,
+    /// Those in front of it entered before the last collection.
+    first_young: usize,
+    /// There are more than are searched for.
+    has_places: bool,
+    /// Places of the entries that are not `NAMED`, by the addresses of the heads.
+    elsewhere: HashMap<usize, usize, BuildHasherDefault<AddressHasher>>,
     /// Saves the look-up when values of the same bundle are met in a row; null: none.
     last_met: *mut BundleHead,
+    /// What the account was told of both.
+    counted_bytes: usize,
 }
 
 impl More {
-    fn is_hashed(&self) -> bool {
-        self.slots.len() > IN_A_ROW
-    }
-    fn first_slot(&self, head: *mut BundleHead) -> usize {
-        let mixed = (head as u64 >> 4).wrapping_mul(0x9E37_79B9_7F4A_7C15);
-        (mixed >> 32) as usize & (self.slots.len() - 1)
-    }
     fn find(&self, head: *mut BundleHead) -> Option<usize> {
-        if !self.is_hashed() {
-            return self.slots.iter().position(|entry| entry.is(head));
+        if !self.has_places {
+            return self.entries.iter().position(|entry| entry.is(head));
         }
-        let mut at = self.first_slot(head);
-        while !self.slots[at].is_none() {
-            if self.slots[at].is(head) {
-                return Some(at);
-            }
-            at = (at + 1) & (self.slots.len() - 1);
+        // SAFETY: the caller's: the bundle is alive.
+        let place = unsafe { (*head).place() };
+        if self.entries.get(place).is_some_and(|entry| entry.is(head)) {
+            return Some(place);
         }
-        None
+        if self.elsewhere.is_empty() {
+            return None;
+        }
+        self.elsewhere.get(&(head as usize)).copied()
     }
     /// Adds an entry whose head is not there.
     fn insert(&mut self, entry: Entry) {
-        if self.len < IN_A_ROW && !self.is_hashed() {
-            self.slots.push(entry);
+        if !self.has_places && self.entries.len() == IN_A_ROW {
+            self.has_places = true;
+            (0..IN_A_ROW).for_each(|at| self.note_place(at));
+        }
+        let is_full = self.entries.len() == self.entries.capacity();
+        self.entries.push(entry);
+        if self.has_places {
+            self.note_place(self.entries.len() - 1);
+        }
+        if is_full {
+            self.count();
+        }
+    }
+    /// From now on the entry is found by its place.
+    fn note_place(&mut self, at: usize) {
+        let entry = &mut self.entries[at];
+        // SAFETY: the table's reference keeps the bundle.
+        if unsafe { (*entry.head()).claim_place(at) } {
+            entry.0 |= NAMED;
         } else {
-            if !self.is_hashed() || (self.len + 1) * 4 > self.slots.len() * 3 {
-                let old = std::mem::take(&mut self.slots);
-                self.slots =
-                    vec![Entry::default(); (old.len() * 2).next_power_of_two().max(MIN_SLOTS)];
-                if old.len() <= IN_A_ROW {
-                    let young = old.iter().filter(|entry| !entry.has(OLD));
-                    self.young.extend(young.map(|entry| entry.head()));
-                }
-                for entry in old.into_iter().filter(|entry| !entry.is_none()) {
-                    self.place(entry);
-                }
-            }
-            self.place(entry);
-            if !entry.has(OLD) {
-                self.young.push(entry.head());
-            }
+            self.elsewhere.insert(entry.head() as usize, at);
         }
-        self.len += 1;
     }
-    /// Puts an entry into the hash table, which has room.
-    fn place(&mut self, entry: Entry) {
-        let mut at = self.first_slot(entry.head());
-        while !self.slots[at].is_none() {
-            at = (at + 1) & (self.slots.len() - 1);
+    /// The entry goes, or will be searched for.
+    fn forget_place(&mut self, at: usize) {
+        let entry = &mut self.entries[at];
+        if entry.has(NAMED) {
+            entry.give_place_back();
+        } else {
+            self.elsewhere.remove(&(entry.head() as usize));
         }
-        self.slots[at] = entry;
     }
-    fn remove(&mut self, at: usize) {
-        self.len -= 1;
-        if !self.is_hashed() {
-            self.slots.swap_remove(at);
-            return;
+    fn move_entry(&mut self, from: usize, to: usize) {
+        let entry = self.entries[from];
+        self.entries[to] = entry;
+        if entry.has(NAMED) {
+            // SAFETY: the table's reference keeps the bundle, and the place is this table's.
+            unsafe { (*entry.head()).set_place(to) };
+        } else if self.has_places {
+            self.elsewhere.insert(entry.head() as usize, to);
         }
-        // What lies behind the gap moves into it, if a look-up would come by there.
-        let mask = self.slots.len() - 1;
-        let mut gap = at;
-        let mut next = (at + 1) & mask;
-        while !self.slots[next].is_none() {
-            let first = self.first_slot(self.slots[next].head());
-            if next.wrapping_sub(first) & mask >= next.wrapping_sub(gap) & mask {
-                self.slots[gap] = self.slots[next];
-                gap = next;
+    }
+    #[inline(never)]
+    fn release_all(mut self) {
+        for mut entry in std::mem::take(&mut self.entries) {
+            entry.give_place_back();
+            // SAFETY: the table's reference.
+            unsafe { release(entry.head()) };
+        }
+    }
+    /// A collection ends: `settle` says of each entry that it may concern whether it stays.
+    fn end(&mut self, is_full: bool, mut settle: impl FnMut(&mut Entry) -> Fate) {
+        let first = if is_full { 0 } else { self.first_young };
+        let mut kept = first;
+        for at in first..self.entries.len() {
+            match settle(&mut self.entries[at]) {
+                Fate::Stays => {
+                    if kept != at {
+                        self.move_entry(at, kept);
+                    }
+                    kept += 1;
+                }
+                Fate::Goes => {
+                    if self.has_places {
+                        self.forget_place(at);
+                    }
+                    // SAFETY: the table's reference.
+                    unsafe { release(self.entries[at].head()) };
+                }
             }
-            next = (next + 1) & mask;
         }
-        self.slots[gap] = Entry::default();
+        self.entries.truncate(kept);
+        self.first_young = kept;
+        self.last_met = std::ptr::null_mut();
+        if self.has_places && kept <= IN_A_ROW {
+            (0..kept).for_each(|at| self.forget_place(at));
+            self.has_places = false;
+            self.elsewhere = HashMap::default();
+        }
+        if self.entries.capacity() > 4 * kept.max(IN_A_ROW) {
+            self.entries.shrink_to(2 * kept);
+        }
+        self.count();
+    }
+    /// Tells the account what the table takes.
+    fn count(&mut self) {
+        let entries = self.entries.capacity() * size_of::<Entry>();
+        let elsewhere = self.elsewhere.capacity() * size_of::<(usize, usize)>();
+        account::subtract(self.counted_bytes);
+        self.counted_bytes = entries + elsewhere;
+        account::add(self.counted_bytes);
+    }
+}
+
+impl Drop for More {
+    fn drop(&mut self) {
+        account::subtract(self.counted_bytes);
     }
 }
 
@@ -162,8 +239,6 @@ pub(crate) struct BundleTable {
     few: [Entry; 2],
     /// Never empty.
     more: Option<Box<More>>,
-    /// Bytes of bundles that this heap made and still holds.
-    pub(crate) charged: usize,
     /// Of young entries, in units.
     entered: u32,
     /// Of entries that became old since the last full collection, in units.
@@ -183,7 +258,7 @@ impl BundleTable {
     /// # Safety
     /// See the head of the file.
     #[inline]
-    pub(crate) unsafe fn enter(&mut self, head: *mut BundleHead, is_owned: bool, is_made: bool) {
+    pub(crate) unsafe fn enter(&mut self, head: *mut BundleHead, is_owned: bool) {
         if self.few[0].is(head) || self.few[1].is(head) {
             if is_owned {
                 // SAFETY: the caller's reference; the table has another.
@@ -192,7 +267,7 @@ impl BundleTable {
             return;
         }
         // SAFETY: the caller's.
-        unsafe { self.enter_slow(head, is_owned, is_made) }
+        unsafe { self.enter_slow(head, is_owned) }
     }
 
     /// A shared value has come to this heap.
@@ -204,7 +279,7 @@ impl BundleTable {
         // SAFETY: the caller's.
         unsafe {
             if let Some(head) = bundle_of(value.as_object()) {
-                self.enter(head, false, false);
+                self.enter(head, false);
             }
         }
     }
@@ -212,13 +287,15 @@ impl BundleTable {
     /// Takes over what another table holds. `as_old`: a minor collection may not meet it.
     pub(crate) fn take_over(&mut self, mut other: BundleTable, as_old: bool) {
         let more = other.more.take();
-        let few = std::mem::take(&mut other.few);
-        let more = more.iter().flat_map(|more| more.slots.iter());
-        for entry in few.iter().chain(more).filter(|entry| !entry.is_none()) {
+        let few = std::mem::take(&mut other.few).into_iter();
+        let more = more.map(|mut more| std::mem::take(&mut more.entries));
+        let more = more.into_iter().flatten();
+        for mut entry in few.chain(more).filter(|entry| !entry.is_none()) {
             let head = entry.head();
+            entry.give_place_back();
             // SAFETY: the other table's reference.
             unsafe {
-                self.enter(head, true, entry.has(MADE));
+                self.enter(head, true);
                 if as_old {
                     self.make_old(head);
                 }
@@ -232,12 +309,7 @@ impl BundleTable {
         let entry = few.or_else(|| {
             let more = self.more.as_deref_mut()?;
             let at = more.find(head)?;
-            if !more.slots[at].has(OLD)
-                && let Some(young) = more.young.iter().rposition(|&young| young == head)
-            {
-                more.young.swap_remove(young);
-            }
-            Some(&mut more.slots[at])
+            Some(&mut more.entries[at])
         });
         if let Some(entry) = entry
             && !entry.has(OLD)
@@ -249,7 +321,7 @@ impl BundleTable {
     }
 
     #[inline(never)]
-    unsafe fn enter_slow(&mut self, head: *mut BundleHead, is_owned: bool, is_made: bool) {
+    unsafe fn enter_slow(&mut self, head: *mut BundleHead, is_owned: bool) {
         // SAFETY: the caller's reference or value keeps the bundle.
         unsafe {
             if self
@@ -267,16 +339,13 @@ impl BundleTable {
             if !is_owned {
                 retain(head);
             }
-            if is_made {
-                self.charged += bytes;
-            }
             let weight = if is_alone {
                 bytes
             } else {
                 bytes.min(MAX_SHARED_ENTERED_BYTES)
             };
             add(&mut self.entered, weight);
-            self.insert(Entry::new(head, if is_made { MADE } else { 0 }));
+            self.insert(Entry::new(head, 0));
         }
     }
 
@@ -299,7 +368,7 @@ impl BundleTable {
     /// How many bundles the heap holds.
     pub(crate) fn len(&self) -> usize {
         let few = self.few.iter().filter(|entry| !entry.is_none()).count();
-        few + self.more.as_ref().map_or(0, |more| more.len)
+        few + self.more.as_ref().map_or(0, |more| more.entries.len())
     }
     /// Bytes of what entered since the last collection.
     #[inline]
@@ -317,7 +386,7 @@ impl BundleTable {
             entry.0 &= !MET;
         }
         if let Some(more) = &mut self.more {
-            for entry in &mut more.slots {
+            for entry in &mut more.entries {
                 entry.0 &= !MET;
             }
             more.last_met = std::ptr::null_mut();
@@ -346,7 +415,7 @@ impl BundleTable {
                 return;
             }
             if let Some(at) = more.find(head) {
-                more.slots[at].0 |= MET;
+                more.entries[at].0 |= MET;
                 more.last_met = head;
                 return;
             }
@@ -381,7 +450,7 @@ impl BundleTable {
     }
 
     fn end(&mut self, is_full: bool) {
-        let (mut charged, mut aged) = (self.charged, self.aged);
+        let mut aged = self.aged;
         let mut settle = |entry: &mut Entry| {
             if entry.is_none() || !is_full && entry.has(OLD) {
                 return Fate::Stays;
@@ -396,61 +465,29 @@ impl BundleTable {
                     }
                     return Fate::Stays;
                 }
-                if entry.has(MADE) {
-                    charged -= (*head).bytes();
-                }
-                release(head);
             }
             Fate::Goes
         };
         for entry in &mut self.few {
             if let Fate::Goes = settle(entry) {
-                *entry = Entry::default();
+                // SAFETY: the table's reference.
+                unsafe { release(std::mem::take(entry).head()) };
             }
         }
         if let Some(more) = &mut self.more {
-            if !more.is_hashed() {
-                let mut at = 0;
-                while at < more.slots.len() {
-                    match settle(&mut more.slots[at]) {
-                        Fate::Stays => at += 1,
-                        Fate::Goes => more.remove(at),
-                    }
-                }
-            } else if is_full {
-                // Anew, as small as what is left allows.
-                let old = std::mem::take(&mut **more);
-                for mut entry in old.slots {
-                    if !entry.is_none()
-                        && let Fate::Stays = settle(&mut entry)
-                    {
-                        more.insert(entry);
-                    }
-                }
-                more.young.clear();
-            } else {
-                let mut young = std::mem::take(&mut more.young);
-                for head in young.drain(..) {
-                    let at = more.find(head).expect("a young entry is in the table");
-                    if let Fate::Goes = settle(&mut more.slots[at]) {
-                        more.remove(at);
-                    }
-                }
-                more.young = young;
-            }
-            more.last_met = std::ptr::null_mut();
-            while !more.is_hashed()
+            more.end(is_full, settle);
+            while !more.has_places
                 && let Some(place) = self.few.iter_mut().find(|entry| entry.is_none())
-                && let Some(entry) = more.slots.pop()
+                && let Some(entry) = more.entries.pop()
             {
-                more.len -= 1;
                 *place = entry;
+                more.first_young = more.entries.len();
             }
-            if more.len == 0 {
+            if more.entries.is_empty() {
                 self.more = None;
             }
         }
-        (self.charged, self.aged, self.entered) = (charged, aged, 0);
+        (self.aged, self.entered) = (aged, 0);
     }
 }
 
@@ -461,14 +498,16 @@ fn add(counter: &mut u32, bytes: usize) {
 }
 
 impl Drop for BundleTable {
+    #[inline]
     fn drop(&mut self) {
-        let more = self.more.take();
-        let more = more.iter().flat_map(|more| more.slots.iter());
-        for entry in self.few.iter().chain(more) {
+        for entry in self.few {
             if !entry.is_none() {
                 // SAFETY: the table's reference.
                 unsafe { release(entry.head()) };
             }
+        }
+        if let Some(more) = self.more.take() {
+            more.release_all();
         }
     }
 }

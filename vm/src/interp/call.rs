@@ -5,13 +5,15 @@
 
 use super::frame::{self, return_word};
 use super::unwind::{generator_state, resumed_by};
+use crate::account;
 use crate::engine::{Hook, sym};
 use crate::module::{Link, Proto};
-use crate::native::{Ctx, HostCtx, NativeDef, Trap};
+use crate::native::{Class, Ctx, HostCtx, NativeDef, Trap};
 use crate::object::{
     BoundMethod, Closure, FLAG_FROZEN, Generator, Header, Kind, NativeFunction, type_id,
 };
 use crate::ops;
+use crate::sched::wait::Claimed;
 use crate::task::{Wait, WaitingNative};
 use crate::thread::Thread;
 use crate::types::{ErrorKind, Shape, Sym};
@@ -120,6 +122,28 @@ impl Thread {
         }
     }
 
+    /// As `call_window`, if that holds a closure that takes exactly these arguments, and its frame has room. `false`: it is not so, and nothing is done.
+    #[inline]
+    pub(crate) fn call_plain_closure(&mut self, at: usize, argc: usize, dest: usize) -> bool {
+        let callee = self.reg(at);
+        if !callee.is_kind(Kind::Closure) {
+            return false;
+        }
+        // SAFETY: prototypes live as long as the engine; the window is inside the frame, and behind it is room.
+        unsafe {
+            let proto = &*(*callee.as_object().cast::<Closure>()).proto();
+            let base = self.base.add(at + 2);
+            let end = base.wrapping_add(proto.registers as usize + 1);
+            if proto.exact_arity as usize != argc || end > self.stack_limit || self.fuel < 0 {
+                return false;
+            }
+            *base.sub(1) = Value(return_word(self.pc, at, dest));
+            self.base = base;
+            self.pc = proto.code_start;
+        }
+        true
+    }
+
     fn call_closure(
         &mut self,
         callee: Value,
@@ -225,7 +249,7 @@ impl Thread {
     }
 
     /// Calls a native of the library whose arguments are all there.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn call_plain(
         &mut self,
         def: &'static NativeDef,
@@ -235,6 +259,9 @@ impl Thread {
     ) -> Result<(), Trap> {
         if self.is_stressed() {
             return self.call_native(def, at, argc, dest, &[], argc);
+        }
+        if self.boundary != 0 && def.class != Class::Plain && self.splits_early() {
+            return self.park_before(def, at, argc, dest);
         }
         // SAFETY: the window is on the stack, which no native moves without `HostCtx`.
         let args = unsafe { self.base.add(at + 2) };
@@ -261,15 +288,15 @@ impl Thread {
                 self.after_alloc();
                 Ok(())
             }
+            Ok(Err(Trap::Suspend)) => {
+                self.note_waiting(def, at, argc, state);
+                self.wait_dest = dest;
+                Err(Trap::Suspend)
+            }
             // It has done nothing yet: from the beginning.
             Ok(Err(Trap::Collect)) => self.call_native(def, at, argc, dest, &[], argc),
-            Ok(Err(trap)) => {
-                if trap == Trap::Suspend {
-                    self.note_waiting(def, at, argc, state);
-                }
-                self.native_trap(trap, dest)
-            }
-            Err(panic) => Err(self.native_panic(def, &panic)),
+            Ok(Err(trap)) => self.native_trap(trap, dest),
+            Err(panic) => Err(self.native_panic(def, panic)),
         }
     }
     /// The native waits in the middle of itself, if it waits for a source or for work: it is called again, or finished, with the same window.
@@ -288,6 +315,23 @@ impl Thread {
         });
         (native.at, native.argc, native.state) = (at as u16, argc as u16, state);
         self.keep_window(at + 2 + argc);
+    }
+    /// The task parks before it calls a native, which is called when it goes on.
+    #[cold]
+    fn park_before(
+        &mut self,
+        def: &'static NativeDef,
+        at: usize,
+        argc: usize,
+        dest: usize,
+    ) -> Result<(), Trap> {
+        self.begin_wait(Wait::Io)?;
+        self.task().claim.set(Claimed::Arm(0));
+        self.parks_ready = true;
+        self.keep_window(at + 2 + argc);
+        self.note_waiting(def, at, argc, 0);
+        self.wait_dest = dest;
+        Err(Trap::Suspend)
     }
     /// The task goes on in a native that has waited: what it waited for is there.
     pub(crate) fn resume_native(&mut self, native: WaitingNative, dest: usize) -> Result<(), Trap> {
@@ -339,7 +383,7 @@ impl Thread {
                     }
                     return self.native_trap(trap, dest);
                 }
-                Err(panic) => return Err(self.native_panic(def, &panic)),
+                Err(panic) => return Err(self.native_panic(def, panic)),
             }
         }
     }
@@ -361,7 +405,7 @@ impl Thread {
         };
         match guarded(|| (def.func)(&mut ctx)) {
             Ok(result) => result,
-            Err(panic) => Err(self.native_panic(def, &panic)),
+            Err(panic) => Err(self.native_panic(def, panic)),
         }
     }
     /// What a native asks for instead of returning a value.
@@ -392,7 +436,12 @@ impl Thread {
         }
     }
     #[cold]
-    fn native_panic(&mut self, def: &'static NativeDef, panic: &str) -> Trap {
+    fn native_panic(&mut self, def: &'static NativeDef, panic: Panic) -> Trap {
+        let panic = panic
+            .downcast_ref::<&str>()
+            .map(|s| s.to_string())
+            .or_else(|| panic.downcast_ref::<String>().cloned())
+            .unwrap_or_else(|| "panic".into());
         let message = format!("{}: internal error: {panic}", def.name);
         self.throw_new(ErrorKind::Error, &message)
     }
@@ -412,6 +461,9 @@ impl Thread {
         if self.collects_always() {
             self.scan_extra = at + 2 + argc;
             self.collect_stress();
+        }
+        if self.boundary != 0 && def.class != Class::Plain && self.splits_early() {
+            return self.park_before(def, at, argc, dest);
         }
         let mut retried = false;
         loop {
@@ -446,7 +498,9 @@ impl Thread {
                         args,
                         argc,
                     };
-                    guarded(|| host(&mut ctx))
+                    let result = guarded(|| host(&mut ctx));
+                    account::enter(Some(&self.scheduler.account));
+                    result
                 }
             };
             if self.own.progress.step() {
@@ -481,7 +535,7 @@ impl Thread {
                 }
                 Err(panic) => {
                     self.scan_extra = 0;
-                    return Err(self.native_panic(def, &panic));
+                    return Err(self.native_panic(def, panic));
                 }
             }
         }
@@ -849,13 +903,11 @@ fn count_of(required: usize, most: usize) -> String {
     }
 }
 
-/// Runs a native; a panic becomes a text.
-fn guarded<R>(f: impl FnOnce() -> R) -> Result<R, String> {
-    std::panic::catch_unwind(std::panic::AssertUnwindSafe(f)).map_err(|panic| {
-        panic
-            .downcast_ref::<&str>()
-            .map(|s| s.to_string())
-            .or_else(|| panic.downcast_ref::<String>().cloned())
-            .unwrap_or_else(|| "panic".into())
-    })
+/// What a native panicked with.
+type Panic = Box<dyn std::any::Any + Send>;
+
+/// Runs a native.
+#[inline(always)]
+fn guarded<R>(f: impl FnOnce() -> R) -> Result<R, Panic> {
+    std::panic::catch_unwind(std::panic::AssertUnwindSafe(f))
 }

@@ -8,9 +8,11 @@ use super::{Next, State, code_word};
 use crate::bytecode::{Op, Word};
 use crate::module::{Head, NearHead};
 use crate::object::{
-    Cell, Closure, FLAG_BARRIER, FLAG_FROZEN, Header, Instance, Kind, List, Tuple, TypeObject,
-    type_id,
+    Cell, Closure, FLAG_BARRIER, FLAG_FROZEN, Header, Instance, Kind, List, TaskObject, Tuple,
+    TypeObject, type_id,
 };
+use crate::task::Ended;
+use crate::thread::{Threadlets, threadlet};
 use crate::value::{TAG_INT, TAG_SHIFT, Value};
 use std::hint::cold_path;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -168,7 +170,7 @@ slow_only! {
     JNotIn JNoKey CallNative InvokeNative CallNamed InvokeCopy InvokeNamed ReturnJump ReturnEnd CheckArg
     GenBegin Yield GenReturn IterNew ForNext2 IterClose ForPrep
     NewList ListToTuple NewTuple NewMap MapInsert NewRange SetMethod Unpack SliceRest
-    Throw Rethrow MatchFail AssertFail DeferPush DeferPop NotBuilt Spawn TaskYield Exit
+    Throw Rethrow MatchFail AssertFail DeferPush DeferPop NotBuilt Spawn TaskYield Exit ThreadletFail
 }
 
 op!(Nop(s, w) { let _ = (s, w); Go });
@@ -771,6 +773,43 @@ op!(CallGlobal(s, w) {
     let callee = *(*Head::of(s.k)).globals.add(w.imm() as usize);
     if !callee.is_kind(Kind::Closure) { return Slow; }
     push(s, w, callee, s.pc)
+});
+// See `thread::threadlet`.
+op!(Threadlet(s, w) {
+    let callee = reg!(s, w.a());
+    let t = s.thread;
+    if !callee.is_kind(Kind::Closure) || (*t).threadlets != Threadlets::Inline { return Slow; }
+    let state = register(s.base, w.b());
+    let word = Word::new(Op::Threadlet, w.a() as u8, w.a() as u8, w.c() as u8, 0);
+    match push(s, word, callee, s.pc) {
+        Go => {
+            let slot = state.offset_from((*t).stack.start);
+            *state.add(threadlet::IDENTITY) = Value::NIL;
+            *state.add(threadlet::OUTER) = Value::small_int((*t).boundary as i64);
+            (*t).boundary = slot as usize;
+            Go
+        }
+        other => other,
+    }
+});
+op!(ThreadletEnd(s, w) {
+    let state = register(s.base, w.b());
+    if !(*state.add(threadlet::IDENTITY)).is_nil() || !(*state.add(threadlet::NAME)).is_nil() { return Slow; }
+    let t = s.thread;
+    let heap = &raw mut (*t).heap;
+    let object = (*heap).bump;
+    let end = object.wrapping_add(size_of::<TaskObject>());
+    if end > (*heap).bump_end || object.is_null() { return Slow; }
+    (*heap).bump = end;
+    let id = (*t).parts.new_number();
+    object.cast::<TaskObject>().write(TaskObject {
+        header: Header::new(Kind::Task, type_id::TASK, Ended::Returned as u16),
+        id,
+        result: reg!(s, w.c()),
+    });
+    (*t).boundary = (*state.add(threadlet::OUTER)).as_small_int() as usize;
+    reg!(s, w.a()) = Value::local(object.cast());
+    Go
 });
 op!(Invoke(s, w) {
     let receiver = reg!(s, w.a() + 2);

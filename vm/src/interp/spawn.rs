@@ -1,7 +1,6 @@
 //! What starts tasks and threads, and calls that hand copies over.
 
 use crate::bytecode::start;
-use crate::heap::GraphError;
 use crate::native::Trap;
 use crate::object::{Kind, NativeFunction};
 use crate::thread::Thread;
@@ -9,7 +8,7 @@ use crate::types::{ErrorKind, Sym};
 use crate::value::Value;
 
 impl Thread {
-    /// `Spawn`: starts `R[at]` with `argc` arguments; gives the handle. Bit i of `copy_mask`: argument i was written `copy(x)`.
+    /// `Spawn`: starts `R[at]` with `argc` arguments; gives the handle, or nil if that is not wanted. Bit i of `copy_mask`: argument i was written `copy(x)`.
     pub(crate) fn start(
         &mut self,
         kind: u32,
@@ -17,13 +16,14 @@ impl Thread {
         argc: usize,
         name: Value,
         copy_mask: u32,
+        is_wanted: bool,
     ) -> Result<Value, Trap> {
         let what = match kind {
             start::SPAWN => {
                 debug_assert_eq!(copy_mask, 0);
-                return self.spawn(at, argc, name);
+                return self.spawn(at, argc, name, is_wanted);
             }
-            start::THREAD => return self.spawn_thread(at, argc, name, copy_mask),
+            start::THREAD => return self.spawn_thread(at, argc, name, copy_mask, is_wanted),
             _ => "threadlet",
         };
         Err(self.throw_new(ErrorKind::Error, &format!("{what} is not built yet")))
@@ -69,18 +69,16 @@ impl Thread {
 
     /// A deep, mutable copy. `TypeError` for what cannot be copied.
     pub(crate) fn deep_copy(&mut self, value: Value) -> Result<Value, Trap> {
-        match self.heap.deep_copy(value) {
-            Ok(copy) => Ok(copy),
-            Err(GraphError::NeedsCollection) => Err(Trap::Collect),
-            Err(GraphError::Refused { value, .. }) => {
-                let text = format!(
-                    "{} cannot be copied: {}",
-                    crate::native::with_article(&self.type_name(value)),
-                    self.repr_short(value)
-                );
-                Err(self.throw_new(ErrorKind::Type, &text))
-            }
-        }
+        let copy = self.heap.deep_copy(value);
+        copy.map_err(|error| self.graph_trap(error, true))
+    }
+    pub(crate) fn cannot_be_copied(&mut self, value: Value) -> Trap {
+        let text = format!(
+            "{} cannot be copied: {}",
+            crate::native::with_article(&self.type_name(value)),
+            self.repr_short(value)
+        );
+        self.throw_new(ErrorKind::Type, &text)
     }
 }
 

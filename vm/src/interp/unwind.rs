@@ -54,27 +54,29 @@ impl Thread {
                 None
             }
             Trap::Safepoint => self.safepoint(),
+            Trap::Suspend if self.boundary != 0 && self.can_split() => {
+                let is_ready =
+                    std::mem::take(&mut self.yielded) || std::mem::take(&mut self.parks_ready);
+                let task = self.task_pointer();
+                self.split_threadlet();
+                if is_ready {
+                    // SAFETY: a task of the mounted thread.
+                    unsafe {
+                        if (*task).wait == crate::task::Wait::None {
+                            (*task).set(crate::task::flag::HAS_YIELDED);
+                        }
+                    }
+                    self.make_ready(task);
+                }
+                None
+            }
             Trap::Suspend if self.yielded => {
                 self.yielded = false;
-                // Under a host's function other tasks cannot run on this stack: `yield` does nothing there.
-                if self.nesting > 0 {
-                    None
-                } else {
-                    Some(Exit::Yielded)
-                }
+                Some(Exit::Yielded)
             }
             Trap::Exit if self.returned => {
                 self.returned = false;
                 Some(Exit::Returned)
-            }
-            Trap::Suspend if self.nesting > 0 => {
-                self.scan_extra = 0;
-                self.abandon_wait();
-                self.throw_new(
-                    ErrorKind::Blocking,
-                    "cannot wait here: a native function of the host is on the stack",
-                );
-                self.unwind()
             }
             Trap::Suspend => Some(Exit::Parked),
             Trap::Exit => Some(Exit::Ended),
@@ -88,6 +90,7 @@ impl Thread {
         self.retry_pc = std::ptr::null();
         let mut closing = self.thrown.is_unset();
         let is_noting = self.is_noting_handlers();
+        let is_out = is_noting && self.has_no_kill_fuel();
         loop {
             // SAFETY: `base` and `pc` are those of the top frame.
             let (proto, word) = unsafe {
@@ -109,6 +112,7 @@ impl Thread {
                 .handlers
                 .iter()
                 .find(|h| h.start <= word && word < h.end && (!closing || h.is_cleanup))
+                && !is_out
             {
                 if is_noting {
                     self.note_handler(proto, handler);

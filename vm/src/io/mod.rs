@@ -7,7 +7,7 @@
 //! | `policy` | what becomes of those: the blocking policy, exceptions, and what is known of each place that makes them |
 
 mod policy;
-mod source;
+pub(crate) mod source;
 mod work;
 
 pub(crate) use policy::Blocking;

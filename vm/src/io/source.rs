@@ -6,7 +6,7 @@ use crate::object::{Handle, HandleForm, Kind};
 use crate::sched::reactor::Sources;
 use crate::sched::wait::{Delivery, Owner, WaitList, deliver};
 use crate::shared::{ObjectState, SharedObject};
-use crate::sync::Lock;
+use crate::sync::{Lock, mutation};
 use crate::task::{Task, Wait};
 use crate::value::Value;
 use std::any::Any;
@@ -51,6 +51,48 @@ pub(crate) struct SourceState {
 }
 
 impl SourceState {
+    fn new(sources: Arc<Sources>) -> SourceState {
+        SourceState {
+            readers: WaitList::default(),
+            writers: WaitList::default(),
+            told: [0; 2],
+            drained: [None; 2],
+            has_ended: false,
+            sources,
+        }
+    }
+    /// What to remember before a call is tried; `None`: it would wait, as the last one has found.
+    fn before_call(&mut self, direction: Direction) -> Option<u32> {
+        let told = self.told[direction as usize];
+        if self.drained[direction as usize] == Some(told) {
+            return None;
+        }
+        self.drained[direction as usize] = None;
+        Some(told)
+    }
+    /// A call has found nothing.
+    fn after_call(&mut self, direction: Direction, told: u32) {
+        self.drained[direction as usize] = Some(told);
+    }
+    /// Whether a call would wait: nothing was told since one found nothing.
+    fn must_wait(&self, direction: Direction) -> bool {
+        let told = self.told[direction as usize];
+        let is_same = self.drained[direction as usize] == Some(told);
+        mutation!("told_not_compared", is_same, true)
+    }
+    /// The system told that one may go on; claims those who wait.
+    fn tell(&mut self, told: Told, woken: &mut Vec<*mut Task>) {
+        self.has_ended |= told.has_ended;
+        for (direction, is_told) in [
+            (Direction::Read, told.can_read),
+            (Direction::Write, told.can_write),
+        ] {
+            if is_told {
+                self.told[direction as usize] = self.told[direction as usize].wrapping_add(1);
+                claim_all(self.list(direction), woken);
+            }
+        }
+    }
     fn list(&mut self, direction: Direction) -> &mut WaitList {
         match direction {
             Direction::Read => &mut self.readers,
@@ -82,14 +124,7 @@ impl Source {
         interest: mio::Interest,
     ) -> io::Result<Box<Source>> {
         let index = sources.register(what(&mut resource), interest)?;
-        let state = SourceState {
-            readers: WaitList::default(),
-            writers: WaitList::default(),
-            told: [0; 2],
-            drained: [None; 2],
-            has_ended: false,
-            sources: sources.clone(),
-        };
+        let state = SourceState::new(sources.clone());
         let source = Box::new(Source {
             object: SharedObject {
                 state: Lock::new(ObjectState::Source(state)),
@@ -107,16 +142,7 @@ impl Source {
         let ObjectState::Source(state) = &mut *state else {
             unreachable!("a source's state")
         };
-        state.has_ended |= told.has_ended;
-        for (direction, is_told) in [
-            (Direction::Read, told.can_read),
-            (Direction::Write, told.can_write),
-        ] {
-            if is_told {
-                state.told[direction as usize] = state.told[direction as usize].wrapping_add(1);
-                claim_all(state.list(direction), woken);
-            }
-        }
+        state.tell(told, woken);
     }
     fn note_drained(&self, direction: Direction, told: u32) {
         if let ObjectState::Source(state) = &mut *self.object.state.lock()
@@ -255,13 +281,7 @@ impl<'c> Ctx<'c> {
                 let ObjectState::Source(state) = &mut *state else {
                     unreachable!("a source's state")
                 };
-                let told = state.told[direction as usize];
-                if state.drained[direction as usize] == Some(told) {
-                    None
-                } else {
-                    state.drained[direction as usize] = None;
-                    Some(told)
-                }
+                state.before_call(direction)
             };
             if let Some(told) = told {
                 let mut has_all = false;
@@ -279,10 +299,7 @@ impl<'c> Ctx<'c> {
                 let ObjectState::Source(state) = &mut *state else {
                     unreachable!("a source's state")
                 };
-                if state.told[direction as usize] != told {
-                    continue;
-                }
-                state.drained[direction as usize] = Some(told);
+                state.after_call(direction, told);
             }
             if self.await_source(source, direction)? {
                 return Err(Trap::Suspend);
@@ -296,7 +313,7 @@ impl<'c> Ctx<'c> {
         let ObjectState::Source(state) = &mut *state else {
             unreachable!("a source's state")
         };
-        if state.drained[direction as usize] != Some(state.told[direction as usize]) {
+        if !state.must_wait(direction) {
             return Ok(false);
         }
         thread.begin_wait(Wait::Io)?;
@@ -318,5 +335,59 @@ impl<'c> Ctx<'c> {
         source.tell(all, &mut woken);
         source.sources.end_waits(woken.len());
         self.thread.wake_all(woken);
+    }
+}
+
+#[cfg(loom)]
+pub(crate) mod model {
+    use super::*;
+    use crate::sync::Mutex;
+
+    /// One that has nothing to read.
+    pub(crate) fn source() -> ObjectState {
+        ObjectState::Source(SourceState::new(Sources::for_models()))
+    }
+    fn with_state<R>(object: &SharedObject, f: impl FnOnce(&mut SourceState) -> R) -> R {
+        match &mut *object.state.lock() {
+            ObjectState::Source(state) => f(state),
+            _ => unreachable!("a source's state"),
+        }
+    }
+    /// As `Ctx::try_io` for a call that takes what the system holds: `false`: the task waits.
+    pub(crate) fn read(
+        object: &SharedObject,
+        data: &Mutex<bool>,
+        waits: impl Fn(&mut WaitList),
+    ) -> bool {
+        loop {
+            if let Some(told) = with_state(object, |s| s.before_call(Direction::Read)) {
+                if std::mem::take(&mut *data.lock()) {
+                    return true;
+                }
+                with_state(object, |s| s.after_call(Direction::Read, told));
+            }
+            let is_waiting = with_state(object, |s| {
+                let must_wait = s.must_wait(Direction::Read);
+                if must_wait {
+                    s.sources.begin_wait();
+                    waits(&mut s.readers);
+                }
+                must_wait
+            });
+            if is_waiting {
+                return false;
+            }
+        }
+    }
+    /// As a poll that tells of data.
+    pub(crate) fn tell(object: &SharedObject) -> Vec<*mut Task> {
+        let mut woken = Vec::new();
+        let told = Told {
+            can_read: true,
+            can_write: false,
+            has_ended: false,
+        };
+        with_state(object, |s| s.tell(told, &mut woken));
+        woken
     }
 }

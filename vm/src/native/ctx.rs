@@ -64,7 +64,7 @@ impl<'c> Ctx<'c> {
         // SAFETY: as in `name`.
         unsafe { (*self.def).public_name() }
     }
-    fn param_name(&self, i: usize) -> &'static str {
+    pub(crate) fn param_name(&self, i: usize) -> &'static str {
         // SAFETY: as in `name`.
         let params = unsafe { (*self.def).params };
         params

@@ -69,6 +69,22 @@ impl Ctx<'_> {
         self.thread.deep_copy(value)
     }
 
+    /// As `freeze`, if that takes no long time. `None`: it takes `long_graph_step`s.
+    pub fn freeze_few(&mut self, value: Value) -> Result<Option<Value>, super::Trap> {
+        self.thread.freeze_few(value)
+    }
+
+    /// As `deep_copy`, if that takes no long time. `None`: it takes `long_graph_step`s.
+    pub fn copy_few(&mut self, value: Value) -> Result<Option<Value>, super::Trap> {
+        self.thread.copy_few(value)
+    }
+
+    /// Does a part of freezing or copying `value`, an object; nil: to be called again, with nothing else done before but safepoints.
+    pub fn long_graph_step(&mut self, value: Value, is_copy: bool) -> NativeResult {
+        let step = self.thread.long_graph_step(value, is_copy)?;
+        Ok(step.unwrap_or(Value::NIL))
+    }
+
     /// Whether a value and all it leads to can never change.
     pub fn is_frozen(&self, value: Value) -> bool {
         let mut pending = vec![value];

@@ -177,6 +177,11 @@ fn grow(heap: &mut Heap, list: *mut List, needed: usize) -> OpResult<()> {
     Ok(())
 }
 
+/// Whether one of the elements is an object.
+pub fn has_object(items: &[Value]) -> bool {
+    crate::heap::any_object(items)
+}
+
 /// Appends where room was made before.
 fn append_reserved(heap: &mut Heap, value: Value, items: &[Value]) {
     if items.is_empty() {

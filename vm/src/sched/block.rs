@@ -2,6 +2,7 @@
 
 use super::scope::Scope;
 use super::wait::{WaitList, Waiter};
+use crate::account;
 use crate::shared::Message;
 use crate::sync::{AtomicU32, AtomicU64, AtomicUsize, Lock, Ordering, Tracked, mutation};
 use crate::task::{ReadyQueue, Task};
@@ -170,6 +171,21 @@ impl Signal {
             .compare_exchange(RUNNING, IDLE, release, Ordering::Relaxed)
             .is_ok()
     }
+    /// Takes a thread that nobody runs, when the program ends and queues do not matter any more. `false`: somebody runs it.
+    #[must_use]
+    pub(crate) fn seize(&self) -> bool {
+        let word = self.word.load(Ordering::Relaxed);
+        word & STATE != RUNNING
+            && self
+                .word
+                .compare_exchange(
+                    word,
+                    word & !STATE | RUNNING,
+                    Ordering::AcqRel,
+                    Ordering::Relaxed,
+                )
+                .is_ok()
+    }
     /// Takes a thread that is idle, to look at its parts: `finish` lets go of it. `false`: it is not idle.
     #[must_use]
     pub(crate) fn hold(&self) -> bool {
@@ -302,7 +318,8 @@ pub struct ThreadBlock {
     pub(crate) id: u64,
     pub(crate) parts: Tracked<Mounted>,
     pub(crate) end: Lock<End>,
-    pub(crate) name: Option<Box<str>>,
+    /// Boxed twice: few have one.
+    name: Option<Box<Box<str>>>,
     /// The scope it belongs to.
     pub(crate) scope: Option<Arc<Scope>>,
     /// Where it was started: see `sched::sites`.
@@ -314,7 +331,21 @@ unsafe impl Send for ThreadBlock {}
 // SAFETY: as above.
 unsafe impl Sync for ThreadBlock {}
 
+/// What a thread takes besides its heap and its tasks: its block, and its handle.
+fn bytes_of(name: Option<&str>) -> usize {
+    // With the two counts of its `Arc`, and a place in the registry.
+    size_of::<ThreadBlock>() + 3 * size_of::<usize>() + name.map_or(0, str::len)
+}
+
+impl Drop for ThreadBlock {
+    fn drop(&mut self) {
+        account::subtract(bytes_of(self.name()));
+    }
+}
+
 impl ThreadBlock {
+    /// Inlined, since it is large, and would be copied from place to place.
+    #[inline(always)]
     pub(crate) fn new(
         id: u64,
         parts: Mounted,
@@ -322,6 +353,7 @@ impl ThreadBlock {
         scope: Option<Arc<Scope>>,
         site: u32,
     ) -> ThreadBlock {
+        account::add(bytes_of(name.as_deref()));
         ThreadBlock {
             signal: Signal::queued(),
             registered: AtomicU64::new(super::registry::NOWHERE),
@@ -335,10 +367,13 @@ impl ThreadBlock {
                 is_uncounted: false,
                 stopped: Stopped::No,
             }),
-            name,
+            name: name.map(Box::new),
             scope,
             site,
         }
+    }
+    pub(crate) fn name(&self) -> Option<&str> {
+        self.name.as_deref().map(|name| &**name)
     }
     pub(crate) fn is_registered(&self) -> bool {
         self.registered.load(Ordering::Relaxed) != super::registry::NOWHERE
@@ -361,9 +396,13 @@ impl ThreadBlock {
     }
     /// `thread 3 'grower'`.
     pub(crate) fn title(&self) -> String {
-        match &self.name {
+        match self.name() {
             Some(name) => format!("thread {} '{name}'", self.id),
             None => format!("thread {}", self.id),
         }
     }
 }
+
+/// With the counts in front of it, a thread takes 256 bytes, which allocators have blocks of; the next larger ones take 320.
+#[cfg(all(not(loom), target_pointer_width = "64"))]
+const _: () = assert!(size_of::<ThreadBlock>() <= 240);

@@ -10,11 +10,13 @@
 //! **Deadlock.** If all carriers sleep, no timer is set, there is no external source, and not all threads have ended, nothing can wake any task: every wake-up comes from running code, from a timer or from a source. The
 //! last one to go to sleep knows, since it looked into all queues when nobody else could have put anything there.
 
+use super::reactor::Found;
 use super::{Next, Own, Scheduler, ThreadBlock};
+use crate::account;
 use crate::engine::Engine;
 use crate::sync::{
-    AtomicBool, AtomicUsize, Builder, Condvar, JoinHandle, Mutex, MutexGuard, Ordering, fence,
-    mutation, yield_now,
+    AtomicBool, AtomicU8, AtomicUsize, Builder, Condvar, JoinHandle, Mutex, MutexGuard, Ordering,
+    fence, mutation, yield_now,
 };
 use crate::thread::{Carrier, Thread};
 use std::sync::Arc;
@@ -31,9 +33,23 @@ pub(super) const RELIEF: Duration = Duration::from_micros(200);
 /// How long a carrier that wants to look at the others waits for them to stop.
 const PATIENCE: Duration = Duration::from_millis(100);
 
+/// Who waits for the system.
+#[derive(Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+enum Poller {
+    Nobody,
+    /// One of those that sleep.
+    Sleeper,
+    /// A carrier that waits for one task.
+    Pinned,
+}
+
 struct State {
     carriers: usize,
     sleeping: usize,
+    /// Those that wait for one task each, and of them those that sleep.
+    pinned: usize,
+    pinned_sleeping: usize,
     is_stopping: bool,
     is_deadlocked: bool,
     /// Those who may wake tasks from outside the carriers.
@@ -51,14 +67,18 @@ struct State {
 pub(super) struct Idle {
     state: Mutex<State>,
     changed: Condvar,
+    /// For carriers that wait for one task.
+    pinned_changed: Condvar,
+    /// As many as `State::pinned`.
+    pinned: AtomicUsize,
     /// As many as `State::sleeping`: to be read without the lock.
     sleeping: AtomicUsize,
     /// As many as `State::carriers`.
     carriers: AtomicUsize,
     /// A carrier was called and has not found anything yet.
     is_searching: AtomicBool,
-    /// One of those that sleep waits for the system. Written under the lock.
-    is_polling: AtomicBool,
+    /// A `Poller`. Written under the lock.
+    poller: AtomicU8,
 }
 
 impl Idle {
@@ -67,6 +87,8 @@ impl Idle {
             state: Mutex::new(State {
                 carriers: 1,
                 sleeping: 0,
+                pinned: 0,
+                pinned_sleeping: 0,
                 is_stopping: false,
                 is_deadlocked: false,
                 sources: 0,
@@ -76,10 +98,12 @@ impl Idle {
                 spare: Vec::new(),
             }),
             changed: Condvar::new(),
+            pinned_changed: Condvar::new(),
+            pinned: AtomicUsize::new(0),
             sleeping: AtomicUsize::new(0),
             carriers: AtomicUsize::new(1),
             is_searching: AtomicBool::new(false),
-            is_polling: AtomicBool::new(false),
+            poller: AtomicU8::new(Poller::Nobody as u8),
         }
     }
 }
@@ -112,16 +136,17 @@ impl Scheduler {
 impl Scheduler {
     /// Whether one more may run threads, besides those that do and are not held by blocking calls.
     fn may_start(&self, carriers: usize) -> bool {
-        let held = self.held.count.load(Ordering::Relaxed);
+        let held =
+            self.held.count.load(Ordering::Relaxed) + self.idle.pinned.load(Ordering::Relaxed);
         carriers < self.slots.len() && carriers < self.settings.carriers + held
     }
     /// So many carriers are held by blocking calls: if no other one runs, one that sleeps or another one goes on with the rest.
     pub(super) fn replace_carriers(self: &Arc<Self>, held: usize) {
-        let (carriers, sleeping) = {
+        let (carriers, sleeping, pinned) = {
             let state = self.idle.state.lock();
-            (state.carriers, state.sleeping)
+            (state.carriers, state.sleeping, state.pinned)
         };
-        if held + sleeping < carriers {
+        if held + sleeping + pinned < carriers {
             return;
         }
         if sleeping == 0 {
@@ -147,9 +172,9 @@ impl Scheduler {
                 // The lock orders this after the sleeper's last look, or before it.
                 let is_at_condition = !mutation!("called_unlocked", true, false) || {
                     let state = idle.state.lock();
-                    state.sleeping > usize::from(idle.is_polling.load(Ordering::Relaxed))
+                    state.sleeping > usize::from(self.is_polled_by(Poller::Sleeper))
                 };
-                if is_at_condition {
+                if mutation!("poller_not_woken", is_at_condition, true) {
                     idle.changed.notify_one();
                 } else {
                     self.reactor.wake();
@@ -209,9 +234,13 @@ impl Scheduler {
     /// Wakes all that sleep. Who was to sleep on for want of what the caller has changed has looked at that under the lock before the caller held it, or will see it.
     fn notify_all(&self) {
         self.idle.changed.notify_all();
-        if self.idle.is_polling.load(Ordering::Relaxed) {
+        self.idle.pinned_changed.notify_all();
+        if !self.is_polled_by(Poller::Nobody) {
             self.reactor.wake();
         }
+    }
+    fn is_polled_by(&self, poller: Poller) -> bool {
+        self.idle.poller.load(Ordering::Relaxed) == poller as u8
     }
     /// What is there to run, of the carrier's own or another's.
     fn find(&self, own: &mut Own) -> Option<super::queues::Taken> {
@@ -269,7 +298,7 @@ impl Scheduler {
             if let Some(taken) = self.find(own) {
                 if idle.is_searching.load(Ordering::Relaxed) {
                     idle.is_searching.store(false, Ordering::Relaxed);
-                    if !own.is_empty() {
+                    if !own.is_empty() || !self.injector.is_empty() {
                         self.help();
                     }
                 }
@@ -279,6 +308,7 @@ impl Scheduler {
             if is_host && engine.has_interrupt() && !self.host_stays() {
                 return Next::Interrupted;
             }
+            self.trim();
             let mut state = idle.state.lock();
             if state.is_stopping {
                 return Next::Stop;
@@ -303,10 +333,11 @@ impl Scheduler {
                 // A host that stays is not done before it says so.
                 let is_done = !self.host_stays() && self.is_done();
                 // If nobody runs and nothing will come: done, or a deadlock. Done, too, if all that goes on are threads that the program does not wait for.
-                let is_last = state.sleeping == state.carriers
+                let is_last = state.sleeping + state.pinned_sleeping == state.carriers
                     && deadline == u64::MAX
                     && self.migrants.is_empty()
                     && state.sources == 0
+                    && !self.is_handing_over()
                     && !is_awaiting
                     && !is_called;
                 state.is_deadlocked |= is_last && !is_done;
@@ -337,9 +368,17 @@ impl Scheduler {
             idle.sleeping.store(state.sleeping, Ordering::Relaxed);
         }
     }
+    /// A carrier without work lets its host give memory back.
+    fn trim(&self) {
+        if let Some(trim) = self.settings.on_shrunk
+            && account::is_trim_due()
+        {
+            trim();
+        }
+    }
     /// Until `resume`.
     #[cold]
-    fn stand_still(&self) {
+    pub(super) fn stand_still(&self) {
         let idle = &self.idle;
         let mut state = idle.state.lock();
         while state.is_paused {
@@ -367,7 +406,8 @@ impl Scheduler {
                 // The lock makes what the others did visible.
                 let state = self.idle.state.lock();
                 let others = state.carriers - 1;
-                if state.sleeping == mutation!("pause_waits_for_nobody", others, state.sleeping) {
+                let sleeping = state.sleeping + state.pinned_sleeping;
+                if sleeping == mutation!("pause_waits_for_nobody", others, sleeping) {
                     return true;
                 }
             }
@@ -384,6 +424,89 @@ impl Scheduler {
         state.is_paused = false;
         self.control.fetch_and(!super::PAUSED, Ordering::Release);
         self.notify_all();
+    }
+    // --- carriers that wait for one task
+
+    pub(crate) fn begin_pinned(self: &Arc<Self>) {
+        {
+            let mut state = self.idle.state.lock();
+            state.pinned += 1;
+            self.idle.pinned.store(state.pinned, Ordering::Relaxed);
+        }
+        // What others have called for while this one was to take it.
+        if self.has_any_queued() {
+            self.help();
+        }
+    }
+    pub(crate) fn end_pinned(&self) {
+        let mut state = self.idle.state.lock();
+        state.pinned -= 1;
+        self.idle.pinned.store(state.pinned, Ordering::Relaxed);
+    }
+    /// Something came for one of them.
+    pub(super) fn wake_pinned(&self) {
+        drop(self.idle.state.lock());
+        self.idle.pinned_changed.notify_all();
+        if self.is_polled_by(Poller::Pinned) {
+            self.reactor.wake();
+        }
+    }
+    /// One of them has nothing to do; `true`: nobody will ever have (told to the host's carrier only).
+    pub(super) fn sleep_pinned(
+        &self,
+        found: &mut Vec<Found>,
+        is_host: bool,
+        has_come: impl Fn() -> bool,
+    ) -> bool {
+        let mut state = self.idle.state.lock();
+        if state.is_stopping {
+            return false;
+        }
+        state.pinned_sleeping += 1;
+        fence(Ordering::SeqCst);
+        let deadline = self.next_deadline();
+        let is_awaiting = self.is_awaiting_outside();
+        if is_host {
+            state.is_host_told = false;
+        }
+        let mut is_deadlock = false;
+        if !has_come() {
+            let is_last = state.sleeping + state.pinned_sleeping == state.carriers
+                && deadline == u64::MAX
+                && state.sources == 0
+                && !self.is_handing_over()
+                && !is_awaiting
+                && !self.has_any_queued();
+            state.is_deadlocked |= is_last;
+            if is_last && !is_host && !state.is_host_told {
+                state.is_host_told = true;
+                self.notify_all();
+            }
+            is_deadlock = is_host && std::mem::take(&mut state.is_deadlocked);
+            if !is_deadlock {
+                let until_deadline = match deadline {
+                    u64::MAX => None,
+                    at => Some(Duration::from_nanos(at.saturating_sub(self.now()))),
+                };
+                let wait = match (until_deadline, is_host && self.must_host_look()) {
+                    (Some(wait), true) => Some(wait.min(INTERRUPT_CHECK)),
+                    (None, true) => Some(INTERRUPT_CHECK),
+                    (wait, false) => wait,
+                };
+                let condition = &self.idle.pinned_changed;
+                if !is_awaiting && self.choices.jump(deadline) {
+                    state.pinned_sleeping -= 1;
+                    return false;
+                }
+                self.sleep_or_poll(&mut state, wait, Poller::Pinned, condition, found);
+            }
+        }
+        state.pinned_sleeping -= 1;
+        is_deadlock
+    }
+    /// A thread is on its way to a carrier that waits for one of its tasks.
+    fn is_handing_over(&self) -> bool {
+        self.handed.load(Ordering::SeqCst) > 0
     }
     /// Whether work may come from the system or from an OS thread that makes a blocking call.
     fn is_awaiting_outside(&self) -> bool {
@@ -413,16 +536,13 @@ impl Scheduler {
             (None, true) => Some(INTERRUPT_CHECK),
             (wait, false) => wait,
         };
-        if self.reactor.is_open() && !self.idle.is_polling.load(Ordering::Relaxed) {
-            self.idle.is_polling.store(true, Ordering::Relaxed);
-            MutexGuard::unlocked(state, || self.reactor.poll(longest, &mut own.found));
-            self.idle.is_polling.store(false, Ordering::Relaxed);
-            while state.is_paused {
-                self.idle.changed.wait(state);
-            }
-        } else {
-            self.sleep_at_condition(state, longest);
-        }
+        self.sleep_or_poll(
+            state,
+            longest,
+            Poller::Sleeper,
+            &self.idle.changed,
+            &mut own.found,
+        );
         if self.choices.is_seeded()
             && deadline != u64::MAX
             && own.found.is_empty()
@@ -431,12 +551,34 @@ impl Scheduler {
             self.choices.jump(deadline);
         }
     }
-    fn sleep_at_condition(&self, state: &mut MutexGuard<'_, State>, longest: Option<Duration>) {
+    fn sleep_or_poll(
+        &self,
+        state: &mut MutexGuard<'_, State>,
+        longest: Option<Duration>,
+        who: Poller,
+        condition: &Condvar,
+        found: &mut Vec<Found>,
+    ) {
+        if self.reactor.is_open() && self.is_polled_by(Poller::Nobody) {
+            let poller = &self.idle.poller;
+            if mutation!("poller_said_late", true, false) {
+                poller.store(who as u8, Ordering::Relaxed);
+            }
+            MutexGuard::unlocked(state, || {
+                poller.store(who as u8, Ordering::Relaxed);
+                self.reactor.poll(longest, found);
+            });
+            poller.store(Poller::Nobody as u8, Ordering::Relaxed);
+            while state.is_paused {
+                condition.wait(state);
+            }
+            return;
+        }
         match longest {
             Some(wait) => {
-                self.idle.changed.wait_for(state, wait);
+                condition.wait_for(state, wait);
             }
-            None => self.idle.changed.wait(state),
+            None => condition.wait(state),
         }
     }
 
@@ -482,10 +624,16 @@ impl Scheduler {
         }
         self.choices.clear();
         self.migrants.clear();
+        for slot in self.slots() {
+            slot.handed.lock().clear();
+        }
+        self.handed.store(0, Ordering::Relaxed);
         self.workers.forget();
         own.found.clear();
         state.carriers = 1;
         state.sleeping = 0;
+        (state.pinned, state.pinned_sleeping) = (0, 0);
+        self.idle.pinned.store(0, Ordering::Relaxed);
         state.is_stopping = false;
         state.is_deadlocked = false;
         state.is_paused = false;

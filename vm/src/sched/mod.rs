@@ -14,6 +14,7 @@
 //! | `timers` | what is due when |
 //! | `reactor` | what the system tells of |
 //! | `workers` | OS threads for calls that block |
+//! | `pinned` | carriers that wait for one task |
 //! | `capture` | carriers that are held by calls that block |
 //! | `scope` | structured concurrency |
 //! | `sites` | where tasks and threads were started |
@@ -30,6 +31,7 @@ mod migrants;
 #[cfg(loom)]
 pub(crate) mod models;
 pub(crate) mod progress;
+pub(crate) mod pinned;
 mod queues;
 pub(crate) mod reactor;
 mod registry;
@@ -44,6 +46,7 @@ pub(crate) use idle::carrier_loop;
 pub(crate) use queues::Own;
 pub use workers::DEFAULT_MAX as DEFAULT_MAX_WORKERS;
 
+use crate::account::Account;
 use crate::engine::Engine;
 use crate::shared::SharedObject;
 use crate::sync::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering, fence, mutation};
@@ -90,6 +93,8 @@ struct CarrierSlot {
     queues: Others,
     timers: Shard,
     threads: Part,
+    /// Threads whose first ready task is pinned to this one.
+    handed: Mutex<Vec<Queued>>,
 }
 
 /// What the carriers of a host's thread share.
@@ -113,10 +118,18 @@ pub(crate) struct Scheduler {
     /// Places for carriers that are held by blocking calls.
     places: SharedObject,
     held: capture::Held,
+    /// Handles that hosts have dropped.
+    pub(crate) dropped: Arc<crate::hosting::Dropped>,
+    /// How often a task waited while it was pinned.
+    pub(crate) pins: AtomicU64,
+    /// How many threads were handed over to carriers that have not taken them yet.
+    handed: AtomicUsize,
     migrants: Migrants,
     /// A thread goes to another carrier after each slice.
     is_migrating: bool,
     pub(crate) engine: Arc<Engine>,
+    /// What the program has taken of its limit of memory.
+    pub(crate) account: Arc<Account>,
     pub(crate) settings: Settings,
     /// What may still be used of the fuel; `u64::MAX`: no limit.
     fuel: AtomicU64,
@@ -133,6 +146,8 @@ pub(crate) struct Scheduler {
     has_many: AtomicBool,
     /// `STOPPING`, `PAUSED`: looked at by all carriers, at each safepoint and before each task.
     control: AtomicU8,
+    /// So many threads have a heap whose objects nobody may read; see `heap::long`.
+    pub(crate) held_heaps: AtomicUsize,
     /// All threads were killed.
     pub(crate) is_ending: AtomicBool,
     /// Something was detached.
@@ -165,6 +180,7 @@ impl Scheduler {
             failed: Mutex::default(),
             sites: Sites::default(),
             engine,
+            account: Arc::default(),
             settings,
             fuel: AtomicU64::new(u64::MAX),
             fuel_limit: AtomicU64::new(u64::MAX),
@@ -175,6 +191,9 @@ impl Scheduler {
             blocking: crate::io::Blocking::new(blocking),
             places: capture::places(max_carriers),
             held: capture::Held::default(),
+            dropped: Arc::default(),
+            pins: AtomicU64::new(0),
+            handed: AtomicUsize::new(0),
             migrants: Migrants::default(),
             is_migrating,
             next_thread: AtomicU64::new(2),
@@ -184,6 +203,7 @@ impl Scheduler {
             has_host_ended: AtomicBool::new(false),
             has_many: AtomicBool::new(false),
             control: AtomicU8::new(0),
+            held_heaps: AtomicUsize::new(0),
             is_ending: AtomicBool::new(false),
             has_detached: AtomicBool::new(false),
             main_function: AtomicPtr::default(),
@@ -200,6 +220,7 @@ impl Scheduler {
             queues,
             timers: Shard::default(),
             threads: Part::default(),
+            handed: Mutex::default(),
         };
         assert!(
             self.slots[number].set(slot).is_ok(),

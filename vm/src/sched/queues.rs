@@ -94,6 +94,10 @@ impl Own {
     pub(super) fn len(&self) -> usize {
         self.woken.len() + self.spent.len()
     }
+    /// The next of its own.
+    pub(super) fn pop(&self) -> Option<Queued> {
+        self.woken.pop().or_else(|| self.spent.pop())
+    }
     /// Every so many turns.
     #[inline]
     pub(super) fn looks_at_system(&self) -> bool {

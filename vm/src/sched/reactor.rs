@@ -18,6 +18,8 @@ use crate::sync::{AtomicUsize, Ordering};
 use mio::event::Event;
 use mio::{Events, Interest, Poll, Registry, Token};
 use parking_lot::Mutex;
+#[cfg(loom)]
+pub(crate) use stand_in::Reactor;
 use std::io;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -50,6 +52,7 @@ impl Found {
 }
 
 /// See the head of the file.
+#[cfg(not(loom))]
 #[derive(Default)]
 pub(crate) struct Reactor {
     system: OnceLock<System>,
@@ -57,20 +60,24 @@ pub(crate) struct Reactor {
     making: Mutex<()>,
 }
 
+#[cfg(not(loom))]
 struct System {
     sources: Arc<Sources>,
     waker: mio::Waker,
     /// Held by who polls.
     poll: Mutex<(Poll, Events)>,
-    /// What a signal's handler writes into: see `Engine::set_interrupt_pipe`.
+    /// What a signal's handler writes into: see `Engine::interrupt_pipe`.
     #[cfg(unix)]
     interrupts: Mutex<mio::unix::pipe::Receiver>,
     #[cfg(unix)]
-    _interrupter: mio::unix::pipe::Sender,
+    interrupter: mio::unix::pipe::Sender,
+    #[cfg(unix)]
+    interrupt_pipe: Arc<std::sync::atomic::AtomicI32>,
 }
 
 /// The sources that the system tells of, by token.
 pub(crate) struct Sources {
+    #[cfg(not(loom))]
     registry: Registry,
     table: Mutex<Table>,
     /// Tasks that wait for one.
@@ -120,6 +127,13 @@ impl Sources {
         interest: Interest,
     ) -> io::Result<u32> {
         let (index, token) = self.table.lock().add();
+        #[cfg(loom)]
+        let registered = what.register(
+            unreachable!("models register nothing"),
+            token,
+            interest,
+        );
+        #[cfg(not(loom))]
         let registered = self.registry.register(what, token, interest);
         if let Err(error) = registered {
             self.remove(index);
@@ -148,6 +162,7 @@ impl Sources {
     }
 }
 
+#[cfg(not(loom))]
 impl Reactor {
     #[inline]
     pub(super) fn is_open(&self) -> bool {
@@ -170,13 +185,6 @@ impl Reactor {
         let made = self.system.get().expect("set under the lock");
         Ok(made.sources.clone())
     }
-    /// The program is over: signals come to it no more.
-    pub(super) fn close(&self, engine: &crate::Engine) {
-        #[cfg(unix)]
-        if self.is_open() {
-            engine.set_interrupt_pipe(None);
-        }
-    }
     /// Lets whoever is in the poll come out of it.
     pub(super) fn wake(&self) {
         if let Some(system) = self.system.get() {
@@ -193,14 +201,28 @@ impl Reactor {
             return;
         };
         let (poll, events) = &mut *poll;
-        match poll.poll(events, timeout) {
-            Ok(()) => found.extend(events.iter().map(Found::new)),
-            // A signal.
-            Err(_) => {}
+        // It fails if a signal came.
+        if poll.poll(events, timeout).is_ok() {
+            found.extend(events.iter().map(Found::new));
         }
     }
 }
 
+#[cfg(all(unix, not(loom)))]
+impl Drop for System {
+    fn drop(&mut self) {
+        // Before the pipe is closed.
+        let pipe = std::os::fd::AsRawFd::as_raw_fd(&self.interrupter);
+        let _ = self.interrupt_pipe.compare_exchange(
+            pipe,
+            crate::engine::NO_PIPE,
+            Ordering::AcqRel,
+            Ordering::Relaxed,
+        );
+    }
+}
+
+#[cfg(not(loom))]
 impl System {
     fn new(engine: &crate::Engine) -> io::Result<System> {
         let poll = Poll::new()?;
@@ -210,7 +232,7 @@ impl System {
         let (interrupter, interrupts) = {
             let (sender, mut receiver) = mio::unix::pipe::new()?;
             registry.register(&mut receiver, INTERRUPT, Interest::READABLE)?;
-            engine.set_interrupt_pipe(Some(std::os::fd::AsRawFd::as_raw_fd(&sender)));
+            engine.set_interrupt_pipe(std::os::fd::AsRawFd::as_raw_fd(&sender));
             (sender, receiver)
         };
         Ok(System {
@@ -224,11 +246,14 @@ impl System {
             #[cfg(unix)]
             interrupts: Mutex::new(interrupts),
             #[cfg(unix)]
-            _interrupter: interrupter,
+            interrupter,
+            #[cfg(unix)]
+            interrupt_pipe: engine.interrupt_pipe(),
         })
     }
 }
 
+#[cfg(not(loom))]
 impl Scheduler {
     pub(crate) fn sources(&self) -> io::Result<Arc<Sources>> {
         self.reactor.open(&self.engine)
@@ -284,5 +309,71 @@ impl Scheduler {
             while io::Read::read(&mut *pipe, &mut bytes).is_ok_and(|n| n > 0) {}
         }
         self.wake_sleepers();
+    }
+}
+
+/// What the system guarantees, for models: a waker stays set until a poll has seen it.
+#[cfg(loom)]
+mod stand_in {
+    use super::{Duration, Found, Own, Scheduler, Sources};
+    use crate::sync::{Condvar, Mutex};
+    use std::io;
+    use std::sync::Arc;
+
+    pub(crate) struct Reactor {
+        is_open: std::sync::atomic::AtomicBool,
+        is_woken: Mutex<bool>,
+        changed: Condvar,
+    }
+
+    impl Default for Reactor {
+        fn default() -> Reactor {
+            Reactor {
+                is_open: false.into(),
+                is_woken: Mutex::new(false),
+                changed: Condvar::new(),
+            }
+        }
+    }
+    impl Reactor {
+        /// Before a model begins.
+        pub(in crate::sched) fn open(&self) {
+            self.is_open
+                .store(true, std::sync::atomic::Ordering::Relaxed);
+        }
+        pub(in crate::sched) fn is_open(&self) -> bool {
+            self.is_open.load(std::sync::atomic::Ordering::Relaxed)
+        }
+        pub(in crate::sched) fn is_awaited(&self) -> bool {
+            false
+        }
+        pub(in crate::sched) fn wake(&self) {
+            *self.is_woken.lock() = true;
+            self.changed.notify_all();
+        }
+        pub(in crate::sched) fn poll(&self, _: Option<Duration>, _: &mut Vec<Found>) {
+            let mut is_woken = self.is_woken.lock();
+            while !*is_woken {
+                self.changed.wait(&mut is_woken);
+            }
+            *is_woken = false;
+        }
+    }
+    impl Scheduler {
+        pub(crate) fn sources(&self) -> io::Result<Arc<Sources>> {
+            Err(io::ErrorKind::Unsupported.into())
+        }
+        pub(in crate::sched) fn take_found(self: &Arc<Self>, own: &mut Own) {
+            own.found.clear();
+        }
+        pub(crate) fn look_at_system(self: &Arc<Self>, _: &mut Own) {}
+    }
+    impl Sources {
+        pub(crate) fn for_models() -> Arc<Sources> {
+            Arc::new(Sources {
+                table: super::Mutex::default(),
+                waiting: crate::sync::AtomicUsize::new(0),
+            })
+        }
     }
 }

@@ -19,6 +19,8 @@ pub(crate) struct Part {
 
 /// Where in its part a thread is, and which part: `part:16 | index:48`; `NOWHERE`: in none.
 const INDEX_BITS: u32 = 48;
+/// Larger tables shrink with what is in them.
+const MOST_KEPT: usize = 1024;
 pub(super) const NOWHERE: u64 = u64::MAX;
 
 impl Part {
@@ -71,6 +73,10 @@ pub(super) fn remove<'a>(
     let taken = threads.swap_remove(at);
     debug_assert!(std::ptr::eq(&*taken, block));
     part.count.store(threads.len() as u64, Ordering::Relaxed);
+    if threads.len() < threads.capacity() / 4 && threads.capacity() > MOST_KEPT {
+        let room = 2 * threads.len();
+        threads.shrink_to(room);
+    }
     if let Some(moved) = threads.get(at) {
         moved
             .registered

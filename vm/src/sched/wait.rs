@@ -258,6 +258,14 @@ impl Waiter {
         // SAFETY: put there by `set_message`, and nobody has taken it since.
         unsafe { Message::from_bits(bits) }
     }
+    /// Whether there is a message, and no parcel: for one that was delivered, or not taken.
+    #[inline]
+    pub(crate) fn has_plain_message(&self) -> bool {
+        self.payload_use.read();
+        self.payload != CLOSED
+            && self.payload != Value::UNSET.0
+            && !Value::from_bits(self.payload).is_local()
+    }
     /// What the message is, which stays where it is; nil if there is none. Nobody else may use the waiter.
     pub(crate) fn message_inside(&self) -> Value {
         // One that is in no list any more may be the place of something that was delivered.
@@ -317,7 +325,12 @@ pub(crate) unsafe fn deliver(task: *mut Task, delivery: Delivery) {
         match delivery {
             Delivery::None => {}
             Delivery::Value(message) => {
-                drop(waiter.take_message());
+                waiter.payload_use.write();
+                debug_assert_eq!(
+                    waiter.payload,
+                    Value::UNSET.0,
+                    "who waits for a message sends none"
+                );
                 waiter.payload = message.into_bits();
             }
             Delivery::Closed => {

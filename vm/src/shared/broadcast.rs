@@ -10,6 +10,7 @@
 //! a message out of a full slot looks after the senders afterwards (`BroadcastState::advance`): a sender enlists under the broadcast's
 //! lock, so it either saw the room or is seen. No message is dropped under a lock, since that may end a subscription.
 
+use super::messages::Messages;
 use super::support::{self, Claimant};
 use super::{Message, ObjectState, SharedObject, object_of};
 use crate::native::{Ctx, NativeDef, NativeResult, Trap};
@@ -21,7 +22,6 @@ use crate::task::{Task, Wait};
 use crate::thread::Thread;
 use crate::types::ErrorKind;
 use crate::value::Value;
-use std::collections::VecDeque;
 use std::sync::{Arc, Weak};
 
 /// `Broadcast` and `Subscriber`.
@@ -70,8 +70,7 @@ pub(crate) struct BroadcastState {
 
 /// What a subscriber has not received yet.
 pub(crate) struct SlotState {
-    capacity: usize,
-    queue: VecDeque<Message>,
+    queue: Messages,
     pub(crate) receivers: WaitList,
     /// No more messages come.
     is_closed: bool,
@@ -96,6 +95,8 @@ enum Sent {
     ToAll,
     /// A subscriber has no room.
     Full(Message),
+    /// Queues of subscribers must grow first, by so many bytes.
+    NoPlace(Message, usize),
     Closed(Message),
 }
 
@@ -122,9 +123,21 @@ impl BroadcastState {
         self.slots.iter()
     }
     fn is_full(&self) -> bool {
-        self.slots
-            .iter()
-            .any(|slot| lock_slot(slot, |slot| slot.queue.len() >= slot.capacity))
+        self.needed_bytes().is_none()
+    }
+    /// Bytes that the subscribers' queues need for another message; `None`: one is full.
+    fn needed_bytes(&self) -> Option<usize> {
+        let mut bytes = 0;
+        for slot in &self.slots {
+            let (is_full, needed) = lock_slot(slot, |slot| {
+                (slot.queue.is_full(), slot.queue.needed_bytes())
+            });
+            if is_full {
+                return None;
+            }
+            bytes += needed;
+        }
+        Some(bytes)
     }
     /// Every slot has room.
     fn hand_out(&mut self, message: Message, after: &mut After) {
@@ -146,17 +159,21 @@ impl BroadcastState {
             self.hand_out(message, after);
         }
     }
-    fn send(&mut self, message: Message, after: &mut After) -> Sent {
+    /// `may_grow`: the limit of memory allows what queues need that grow.
+    fn send(&mut self, message: Message, may_grow: bool, after: &mut After) -> Sent {
         if self.is_closed {
             return Sent::Closed(message);
         }
         // Those who wait come first.
         self.advance(after);
-        if self.is_full() {
-            return Sent::Full(message);
+        match self.needed_bytes() {
+            None => Sent::Full(message),
+            Some(bytes) if bytes > 0 && !may_grow => Sent::NoPlace(message, bytes),
+            Some(_) => {
+                self.hand_out(message, after);
+                Sent::ToAll
+            }
         }
-        self.hand_out(message, after);
-        Sent::ToAll
     }
     fn close(&mut self, after: &mut After) {
         self.is_closed = true;
@@ -177,7 +194,7 @@ impl BroadcastState {
         }
         lock_slot(slot, |slot| {
             slot.close(after);
-            after.dropped.extend(slot.queue.drain(..));
+            after.dropped.extend(slot.queue.drain());
         });
         self.advance(after);
     }
@@ -186,8 +203,7 @@ impl BroadcastState {
 impl SlotState {
     fn new(capacity: usize, is_closed: bool) -> SlotState {
         SlotState {
-            capacity,
-            queue: VecDeque::new(),
+            queue: Messages::new(capacity),
             receivers: WaitList::default(),
             is_closed,
         }
@@ -201,17 +217,22 @@ impl SlotState {
         match unsafe { Claimant::first(&mut self.receivers) } {
             Some(receiver) => Some(receiver.give(Delivery::Value(message))),
             None => {
-                self.queue.push_back(message);
+                self.queue.push(message);
                 None
             }
         }
     }
     fn take(&mut self) -> Received {
-        let was_full = self.queue.len() >= self.capacity;
-        match self.queue.pop_front() {
+        let was_full = self.queue.is_full();
+        match self.queue.pop() {
             Some(message) => Received::Message(message, was_full),
-            None if self.is_closed => Received::Closed,
-            None => Received::Empty,
+            None => {
+                self.queue.shrink();
+                match self.is_closed {
+                    true => Received::Closed,
+                    false => Received::Empty,
+                }
+            }
         }
     }
     fn close(&mut self, after: &mut After) {
@@ -303,48 +324,104 @@ fn send(ctx: &mut Ctx) -> NativeResult {
     let value = ctx.arg(1);
     let thread = &mut *ctx.thread;
     thread.blocking_point()?;
-    let message = thread.share(value, "value")?;
-    let mut after = After::default();
-    let result = lock(object, |broadcast| {
-        match broadcast.send(message, &mut after) {
-            Sent::ToAll => Ok(true),
-            Sent::Closed(message) => {
-                after.dropped.push(message);
-                Ok(false)
-            }
-            Sent::Full(message) => {
+    let mut message = thread.share(value, "value")?;
+    let mut may_grow = false;
+    loop {
+        let mut after = After::default();
+        let result = lock(object, |broadcast| {
+            let sent = broadcast.send(message, may_grow, &mut after);
+            if let Sent::Full(message) = sent {
                 // SAFETY: under the lock of the broadcast.
                 unsafe {
                     let senders = &mut broadcast.senders;
                     support::park(thread, Wait::Broadcast, object, senders, message)?;
                 }
-                Err(Trap::Suspend)
+                return Err(Trap::Suspend);
+            }
+            Ok(sent)
+        });
+        thread.wake_all(after.woken);
+        match result? {
+            Sent::ToAll => return Ok(Value::NIL),
+            Sent::NoPlace(back, bytes) => {
+                thread.reserve_shared(bytes)?;
+                (message, may_grow) = (back, true);
+            }
+            Sent::Full(message) | Sent::Closed(message) => {
+                drop(message);
+                return Err(thread.throw_closed());
             }
         }
-    });
-    thread.wake_all(after.woken);
-    if result? {
-        Ok(Value::NIL)
-    } else {
-        Err(thread.throw_closed())
     }
 }
 fn try_send(ctx: &mut Ctx) -> NativeResult {
     let object = broadcast_arg(ctx)?;
     let value = ctx.arg(1);
-    let message = ctx.thread.share(value, "value")?;
-    let mut after = After::default();
-    let sent = lock(object, |broadcast| broadcast.send(message, &mut after));
-    ctx.thread.wake_all(after.woken);
-    match sent {
-        Sent::ToAll => Ok(Value::TRUE),
-        Sent::Full(_) => Ok(Value::FALSE),
-        Sent::Closed(_) => Err(ctx.thread.throw_closed()),
+    let mut message = ctx.thread.share(value, "value")?;
+    let mut may_grow = false;
+    loop {
+        let mut after = After::default();
+        let sent = lock(object, |broadcast| {
+            broadcast.send(message, may_grow, &mut after)
+        });
+        ctx.thread.wake_all(after.woken);
+        match sent {
+            Sent::ToAll => return Ok(Value::TRUE),
+            Sent::Full(_) => return Ok(Value::FALSE),
+            Sent::Closed(_) => return Err(ctx.thread.throw_closed()),
+            Sent::NoPlace(back, bytes) => {
+                ctx.thread.reserve_shared(bytes)?;
+                (message, may_grow) = (back, true);
+            }
+        }
     }
+}
+/// Sends for a `select`; the message comes back if it would have to wait.
+pub(super) fn offer(
+    thread: &mut Thread,
+    broadcast: Value,
+    message: Message,
+) -> Result<Option<Message>, Trap> {
+    let object = object_of(broadcast, type_id::BROADCAST).expect("tested by the caller");
+    let mut message = message;
+    let mut may_grow = false;
+    loop {
+        let mut after = After::default();
+        let sent = lock(object, |broadcast| {
+            broadcast.send(message, may_grow, &mut after)
+        });
+        thread.wake_all(after.woken);
+        match sent {
+            Sent::ToAll => return Ok(None),
+            Sent::Full(message) => return Ok(Some(message)),
+            Sent::Closed(_) => return Err(thread.throw_closed()),
+            Sent::NoPlace(back, bytes) => {
+                thread.reserve_shared(bytes)?;
+                (message, may_grow) = (back, true);
+            }
+        }
+    }
+}
+/// Puts the waiter of a `select`, which has its message, among those who wait for room; `false`: there is room, or nothing can be sent.
+///
+/// # Safety
+/// The waiter is the running task's, which is about to wait, and in no list.
+pub(super) unsafe fn enlist_sender(broadcast: Value, waiter: *mut Waiter) -> bool {
+    let object = object_of(broadcast, type_id::BROADCAST).expect("tested by the caller");
+    lock(object, |broadcast| {
+        if broadcast.is_closed || !broadcast.is_full() {
+            return false;
+        }
+        // SAFETY: under the lock of the broadcast; promised by the caller.
+        unsafe { support::enlist(waiter, object, &mut broadcast.senders) };
+        true
+    })
 }
 fn subscribe(ctx: &mut Ctx) -> NativeResult {
     let object = broadcast_arg(ctx)?;
     let handle = ctx.arg(0);
+    // Of the slot and the subscription.
+    ctx.thread.reserve_shared(2 * SharedObject::BYTES)?;
     let (slot, scheduler) = lock(object, |broadcast| {
         let slot = SlotState::new(broadcast.capacity, broadcast.is_closed);
         let slot = Message::owned(SharedObject::handle(SLOT, ObjectState::Slot(slot)));
@@ -498,7 +575,7 @@ mod tests {
     }
     fn sends(broadcast: &mut BroadcastState, n: i64) -> bool {
         matches!(
-            broadcast.send(number(n), &mut After::default()),
+            broadcast.send(number(n), true, &mut After::default()),
             Sent::ToAll
         )
     }
@@ -592,7 +669,7 @@ mod tests {
         assert_eq!(take(&a), Some(1));
         assert!(matches!(lock_slot(&a, SlotState::take), Received::Closed));
         assert!(matches!(
-            broadcast.send(number(2), &mut After::default()),
+            broadcast.send(number(2), true, &mut After::default()),
             Sent::Closed(_)
         ));
     }

@@ -3,13 +3,12 @@
 //! A message is handed to a claimed receiver directly; so values come out in the order in which their `send`s began to hold them.
 
 use super::Message;
+use super::messages::Messages;
 use crate::sched::wait::{Delivery, WaitList, Waiter, deliver};
 use crate::task::Task;
-use std::collections::VecDeque;
 
 pub(crate) struct ChannelState {
-    pub(crate) capacity: usize,
-    pub(crate) queue: VecDeque<Message>,
+    pub(crate) queue: Messages,
     pub(crate) receivers: WaitList,
     pub(crate) senders: WaitList,
     pub(crate) is_closed: bool,
@@ -22,6 +21,8 @@ pub(crate) enum Sent {
     Queued,
     /// No room.
     Full(Message),
+    /// The queue must grow first (`Messages::grow`).
+    NoPlace(Message),
     Closed,
 }
 
@@ -36,12 +37,20 @@ pub(crate) enum Received {
 impl ChannelState {
     pub(crate) fn new(capacity: usize) -> ChannelState {
         ChannelState {
-            capacity,
-            queue: VecDeque::new(),
+            queue: Messages::new(capacity),
             receivers: WaitList::default(),
             senders: WaitList::default(),
             is_closed: false,
         }
+    }
+    /// One whose queue need not grow: for models.
+    #[cfg(loom)]
+    pub(crate) fn grown(capacity: usize) -> ChannelState {
+        let mut channel = ChannelState::new(capacity);
+        if channel.queue.needed_bytes() > 0 {
+            channel.queue.grow();
+        }
+        channel
     }
     #[inline]
     pub(crate) fn send(&mut self, message: Message) -> Sent {
@@ -56,20 +65,24 @@ impl ChannelState {
                 return Sent::To(task);
             }
         }
-        if self.queue.len() < self.capacity {
-            self.queue.push_back(message);
+        if self.queue.has_place() {
+            self.queue.push(message);
             return Sent::Queued;
         }
-        Sent::Full(message)
+        if self.queue.is_full() {
+            Sent::Full(message)
+        } else {
+            Sent::NoPlace(message)
+        }
     }
     #[inline]
     pub(crate) fn receive(&mut self) -> Received {
         // SAFETY: under the channel's lock; a claimed task is ours until it is woken.
         unsafe {
-            if let Some(message) = self.queue.pop_front() {
+            if let Some(message) = self.queue.pop() {
                 let sender = self.senders.claim_first();
                 if let Some(sender) = sender {
-                    self.queue.push_back((*sender).take_message());
+                    self.queue.push((*sender).take_message());
                 }
                 return Received::Message(message, sender.map(|s| sent(s)));
             }
@@ -78,6 +91,7 @@ impl ChannelState {
                 return Received::Message(message, Some(sent(sender)));
             }
         }
+        self.queue.shrink();
         if self.is_closed {
             Received::Closed
         } else {

@@ -5,6 +5,7 @@
 
 pub mod broadcast;
 pub(crate) mod channel;
+mod messages;
 pub mod natives;
 pub mod once;
 pub(crate) mod permits;
@@ -13,6 +14,7 @@ pub mod shared_map;
 mod support;
 pub mod thread_local;
 
+use crate::account;
 use crate::heap::parcel::Parcel;
 use crate::heap::{GraphError, Heap, bundle};
 use crate::io::{Job, SourceState};
@@ -135,13 +137,23 @@ unsafe impl Send for SharedObject {}
 unsafe impl Sync for SharedObject {}
 
 impl SharedObject {
+    /// What one takes, with its handle.
+    pub(crate) const BYTES: usize = size_of::<SharedObject>() + 64;
+
     /// Makes one, and a handle of it with one reference, which is the caller's.
     pub(crate) fn handle(type_id: u32, state: ObjectState) -> Value {
         let object = Box::new(SharedObject {
             state: Lock::new(state),
         });
+        account::add(size_of::<SharedObject>());
         let target: *const SharedObject = &*object;
         bundle::new_handle(type_id, target.cast(), bundle::Payload::Object(object))
+    }
+}
+
+impl Drop for SharedObject {
+    fn drop(&mut self) {
+        account::subtract(size_of::<SharedObject>());
     }
 }
 
@@ -221,6 +233,7 @@ impl Message {
         Message::of_parcel(Parcel::new(heap, value))
     }
     fn of_parcel(parcel: Parcel) -> Message {
+        account::add(size_of::<Parcel>());
         // The tag of a local object can stand for nothing else here.
         Message(Value::local(
             Box::into_raw(Box::new(parcel)).cast::<Header>(),
@@ -274,6 +287,7 @@ impl Message {
         let address = std::mem::ManuallyDrop::new(self).0.as_object();
         // SAFETY: made by `of_parcel`, and owned by this message.
         let parcel = unsafe { Box::from_raw(address.cast::<Parcel>()) };
+        account::subtract(size_of::<Parcel>());
         parcel.deliver(heap).map_err(Message::of_parcel)
     }
 }
@@ -284,6 +298,7 @@ impl Drop for Message {
         if self.0.is_local() {
             // SAFETY: made by `of_parcel`, and owned by this message.
             drop(unsafe { Box::from_raw(self.0.as_object().cast::<Parcel>()) });
+            account::subtract(size_of::<Parcel>());
         } else if self.0.is_shared() {
             // SAFETY: the reference was counted in `shared`.
             unsafe {

@@ -2,6 +2,7 @@
 
 use super::channel::{ChannelState, Received, Sent};
 use super::permits::{GateState, MutexState, SemaphoreState};
+use super::support::make;
 use super::{Binding, Message, ObjectState, SharedObject, object_of};
 use crate::native::{Ctx, NativeDef, NativeResult, Trap};
 use crate::object::{Kind, TaskObject, type_id};
@@ -26,7 +27,7 @@ pub static CONCURRENCY: &[NativeDef] = crate::natives! {
     /// The program does not report how it ends.
     plain "Task.detach" (self) => task_detach;
     /// The task that runs.
-    plain "Task.current" () => |ctx| { let task = ctx.thread.current; Ok(ctx.thread.handle_of(task, Value::NIL)) };
+    plain "Task.current" () => |ctx| { let task = ctx.thread.task_pointer(); Ok(ctx.thread.handle_of(task, Value::NIL)) };
     /// The thread that runs.
     plain "Thread.current" () => |ctx| { let block = ctx.thread.block.to_arc(); Ok(ctx.thread.thread_handle(block)) };
     /// The tasks of this thread that have not ended, in the order of their starts. Only the thread itself can ask: tasks do not cross.
@@ -80,7 +81,7 @@ pub static CONCURRENCY: &[NativeDef] = crate::natives! {
     /// How many messages it holds.
     plain "Channel.len" (self) => |ctx| with_channel(ctx, |c| Value::small_int(c.queue.len() as i64));
     /// How many messages it can hold.
-    plain "Channel.capacity" (self) => |ctx| with_channel(ctx, |c| Value::small_int(c.capacity as i64));
+    plain "Channel.capacity" (self) => |ctx| with_channel(ctx, |c| Value::small_int(c.queue.capacity() as i64));
 
     /// A semaphore with so many permits.
     plain "Semaphore" (permits) => semaphore;
@@ -166,7 +167,7 @@ fn task_detach(ctx: &mut Ctx) -> NativeResult {
     }
     ctx.nil()
 }
-fn thread_arg(ctx: &mut Ctx) -> Result<Arc<crate::sched::ThreadBlock>, Trap> {
+fn thread_arg(ctx: &mut Ctx) -> Result<&'static crate::sched::ThreadBlock, Trap> {
     let handle = ctx.arg(0);
     if handle.type_id() != type_id::THREAD {
         return Err(ctx.wrong_type(0, "a Thread"));
@@ -177,13 +178,13 @@ fn thread_detach(ctx: &mut Ctx) -> NativeResult {
     let block = thread_arg(ctx)?;
     // The program ends no earlier than its own thread.
     if block.id != crate::thread::HOST_THREAD {
-        ctx.thread.scheduler.detach(&ctx.thread.own, &block);
+        ctx.thread.scheduler.detach(&ctx.thread.own, block);
     }
     ctx.nil()
 }
 fn thread_tasks(ctx: &mut Ctx) -> NativeResult {
     let block = thread_arg(ctx)?;
-    if Arc::as_ptr(&block) != ctx.thread.block.as_ptr() {
+    if !std::ptr::eq(block, ctx.thread.block.as_ptr()) {
         let message = "the tasks of another thread belong to that and cannot cross";
         return Err(ctx.throw(ErrorKind::Share, message));
     }
@@ -214,7 +215,7 @@ fn thread_request(ctx: &mut Ctx, what: u32) -> NativeResult {
     let block = thread_arg(ctx)?;
     let has_ended = !matches!(block.end.lock().outcome, Outcome::None);
     if !has_ended {
-        ctx.thread.scheduler.request(&ctx.thread.own, &block, what);
+        ctx.thread.scheduler.request(&ctx.thread.own, block, what);
         // If it is this thread, the next safepoint is now.
         ctx.thread.end_slice();
     }
@@ -280,20 +281,20 @@ fn scope_close(ctx: &mut Ctx) -> NativeResult {
 
 // --- channels
 
-fn make(ctx: &mut Ctx, type_id: u32, state: ObjectState) -> NativeResult {
-    let handle = SharedObject::handle(type_id, state);
-    Ok(ctx.thread.heap.adopt_owned(handle))
-}
-fn count_arg(ctx: &mut Ctx, i: usize, default: i64, least: i64) -> Result<i64, Trap> {
-    let n = ctx.opt_int_arg(i)?.unwrap_or(default);
+fn count_arg(ctx: &mut Ctx, i: usize, least: i64) -> Result<i64, Trap> {
+    let n = ctx.int_arg(i)?;
     if n < least {
-        let message = format!("{} must be at least {least}, got {n}", ctx.name());
+        let (name, what) = (ctx.name(), ctx.param_name(i));
+        let message = format!("{name}: {what} must be at least {least}, got {n}");
         return Err(ctx.throw(ErrorKind::Value, message));
     }
     Ok(n)
 }
 fn channel(ctx: &mut Ctx) -> NativeResult {
-    let capacity = count_arg(ctx, 0, 0, 0)?;
+    let capacity = match ctx.arg(0).is_unset() {
+        true => 0,
+        false => count_arg(ctx, 0, 0)?,
+    };
     make(
         ctx,
         type_id::CHANNEL,
@@ -331,50 +332,82 @@ fn message_arg(ctx: &mut Ctx) -> Result<Message, Trap> {
 fn send(ctx: &mut Ctx) -> NativeResult {
     let object = channel_arg(ctx)?;
     ctx.thread.blocking_point()?;
-    let message = message_arg(ctx)?;
+    let mut message = message_arg(ctx)?;
     let thread = &mut *ctx.thread;
-    let mut state = object.state.lock();
-    let ObjectState::Channel(channel) = &mut *state else {
-        unreachable!("the type says that it is a channel")
-    };
-    match channel.send(message) {
-        Sent::To(task) => {
-            drop(state);
-            thread.wake(task);
-            Ok(Value::NIL)
-        }
-        Sent::Queued => Ok(Value::NIL),
-        Sent::Closed => {
-            drop(state);
-            Err(thread.throw_closed())
-        }
-        Sent::Full(message) => {
-            thread.begin_wait(Wait::Send)?;
-            let waiter = thread.single_waiter(Owner::Shared(object), 1);
-            // SAFETY: under the channel's lock.
-            unsafe {
-                (*waiter).set_message(message);
-                channel.senders.push(waiter);
+    loop {
+        let mut state = object.state.lock();
+        let ObjectState::Channel(channel) = &mut *state else {
+            unreachable!("the type says that it is a channel")
+        };
+        match channel.send(message) {
+            Sent::To(task) => {
+                drop(state);
+                thread.wake(task);
+                return Ok(Value::NIL);
             }
-            Err(Trap::Suspend)
+            Sent::Queued => return Ok(Value::NIL),
+            Sent::Closed => {
+                drop(state);
+                return Err(thread.throw_closed());
+            }
+            Sent::Full(message) => {
+                thread.begin_wait(Wait::Send)?;
+                let waiter = thread.single_waiter(Owner::Shared(object), 1);
+                // SAFETY: under the channel's lock.
+                unsafe {
+                    (*waiter).set_message(message);
+                    channel.senders.push(waiter);
+                }
+                return Err(Trap::Suspend);
+            }
+            Sent::NoPlace(back) => {
+                drop(state);
+                make_place(thread, object)?;
+                message = back;
+            }
         }
     }
 }
-fn try_send(ctx: &mut Ctx) -> NativeResult {
-    let object = channel_arg(ctx)?;
-    let message = message_arg(ctx)?;
-    let sent = match &mut *object.state.lock() {
-        ObjectState::Channel(channel) => channel.send(message),
+/// Lets the queue of a channel grow, if the limit of memory allows that; no lock is held.
+#[cold]
+#[inline(never)]
+fn make_place(thread: &mut crate::Thread, object: &SharedObject) -> Result<(), Trap> {
+    let with = |f: &mut dyn FnMut(&mut ChannelState)| match &mut *object.state.lock() {
+        ObjectState::Channel(channel) => f(channel),
         _ => unreachable!("the type says that it is a channel"),
     };
-    match sent {
-        Sent::To(task) => {
-            ctx.thread.wake(task);
-            Ok(Value::TRUE)
+    let mut bytes = 0;
+    with(&mut |channel| bytes = channel.queue.needed_bytes());
+    thread.reserve_shared(bytes)?;
+    with(&mut |channel| {
+        if channel.queue.needed_bytes() > 0 {
+            channel.queue.grow();
         }
-        Sent::Queued => Ok(Value::TRUE),
-        Sent::Full(_) => Ok(Value::FALSE),
-        Sent::Closed => Err(ctx.thread.throw_closed()),
+    });
+    Ok(())
+}
+fn try_send(ctx: &mut Ctx) -> NativeResult {
+    let object = channel_arg(ctx)?;
+    let mut message = message_arg(ctx)?;
+    loop {
+        let sent = match &mut *object.state.lock() {
+            ObjectState::Channel(channel) => channel.send(message),
+            _ => unreachable!("the type says that it is a channel"),
+        };
+        return match sent {
+            Sent::To(task) => {
+                ctx.thread.wake(task);
+                Ok(Value::TRUE)
+            }
+            Sent::Queued => Ok(Value::TRUE),
+            Sent::Full(_) => Ok(Value::FALSE),
+            Sent::Closed => Err(ctx.thread.throw_closed()),
+            Sent::NoPlace(back) => {
+                make_place(ctx.thread, object)?;
+                message = back;
+                continue;
+            }
+        };
     }
 }
 fn receive(ctx: &mut Ctx, wait: Wait) -> NativeResult {
@@ -437,13 +470,19 @@ fn select(ctx: &mut Ctx) -> NativeResult {
     let mut messages: Vec<Option<Message>> = Vec::with_capacity(count);
     for (arm, kind) in kinds.iter().enumerate() {
         let object = object_of_arm(ctx, arm);
+        if *kind == b'j' {
+            ctx.thread.check_joinable(object)?;
+        }
         let fits = match kind {
             b'j' => object.is_kind(Kind::Task) || object.type_id() == type_id::THREAD,
             b'r' => matches!(
                 object.type_id(),
                 type_id::CHANNEL | type_id::SUBSCRIBER | type_id::QUEUE
             ),
-            _ => object.type_id() == type_id::CHANNEL,
+            _ => matches!(
+                object.type_id(),
+                type_id::CHANNEL | type_id::BROADCAST | type_id::QUEUE
+            ),
         };
         if !fits {
             let name = crate::native::with_article(&ctx.type_name(object));
@@ -452,12 +491,14 @@ fn select(ctx: &mut Ctx) -> NativeResult {
                 b'r' => {
                     format!("select can receive from a Channel, Subscriber or Queue, got {name}")
                 }
-                _ => format!("select can receive from and send to a Channel, got {name}"),
+                _ => format!("select can send to a Channel, Broadcast or Queue, got {name}"),
             };
             return Err(ctx.throw(ErrorKind::Type, message));
         }
         let operand = ctx.arg(4 + 2 * arm);
         messages.push(match kind {
+            // Its values stay in this thread.
+            _ if object.type_id() == type_id::QUEUE => None,
             b's' => Some(ctx.thread.share(operand, "value")?),
             b'S' => Some(ctx.thread.share_copy(operand, "value")?),
             _ => None,
@@ -474,6 +515,15 @@ fn select(ctx: &mut Ctx) -> NativeResult {
             let arm = (first + i) % count;
             let object = object_of_arm(ctx, arm);
             let message = messages[arm].take();
+            if object.type_id() == type_id::QUEUE && kinds[arm] != b'r' {
+                // There is always room in it.
+                let mut value = ctx.arg(4 + 2 * arm);
+                if kinds[arm] == b'S' {
+                    value = ctx.deep_copy(value)?;
+                }
+                super::queue::put(ctx, object, value)?;
+                return ctx.thread.pair(arm as i64, Value::NIL);
+            }
             match poll(ctx, kinds[arm], object, message) {
                 Ok(ready) => return taken(ctx, arm, ready),
                 Err(message) => messages[arm] = message,
@@ -504,7 +554,7 @@ fn wait_for_all(
     let operands = ctx.done(operands)?;
     let thread = &mut *ctx.thread;
     thread.begin_wait(Wait::Select)?;
-    let current = thread.current;
+    let current = thread.task_pointer();
     let more = thread.task().more();
     more.wait_value = operands;
     // One more for the time limit, behind the arms.
@@ -580,6 +630,14 @@ fn poll(
             Err(trap) => Ready::Throws(trap),
         });
     }
+    if object.type_id() == type_id::BROADCAST {
+        let message = message.expect("made by the caller");
+        return match super::broadcast::offer(ctx.thread, object, message) {
+            Ok(None) => Ok(Ready::Joined(Value::NIL)),
+            Ok(Some(message)) => Err(Some(message)),
+            Err(trap) => Ok(Ready::Throws(trap)),
+        };
+    }
     let received = match object.type_id() {
         type_id::SUBSCRIBER => Some(super::broadcast::poll(ctx.thread, object)),
         type_id::QUEUE => Some(super::queue::poll(ctx, object)),
@@ -614,6 +672,13 @@ fn poll(
                 drop(state);
                 Ok(Ready::Throws(ctx.thread.throw_closed()))
             }
+            Sent::NoPlace(message) => {
+                drop(state);
+                match make_place(ctx.thread, shared) {
+                    Ok(()) => poll(ctx, kind, object, Some(message)),
+                    Err(trap) => Ok(Ready::Throws(trap)),
+                }
+            }
         },
     }
 }
@@ -647,12 +712,13 @@ fn enlist(kind: u8, object: Value, waiter: *mut Waiter) -> bool {
             if !matches!(end.outcome, Outcome::None) {
                 return false;
             }
-            (*waiter).set_owner(Owner::Thread(Arc::as_ptr(&block)), 0);
+            (*waiter).set_owner(Owner::Thread(block), 0);
             end.joiners.push(waiter);
             return true;
         }
         match object.type_id() {
             type_id::SUBSCRIBER => return super::broadcast::enlist(object, waiter),
+            type_id::BROADCAST => return super::broadcast::enlist_sender(object, waiter),
             type_id::QUEUE => return super::queue::enlist(object, waiter),
             _ => {}
         }
@@ -670,10 +736,7 @@ fn enlist(kind: u8, object: Value, waiter: *mut Waiter) -> bool {
             }
             channel.receivers.push(waiter);
         } else {
-            if channel.queue.len() < channel.capacity
-                || channel.receivers.has_other(task)
-                || channel.is_closed
-            {
+            if !channel.queue.is_full() || channel.receivers.has_other(task) || channel.is_closed {
                 return false;
             }
             channel.senders.push(waiter);
@@ -685,7 +748,7 @@ fn enlist(kind: u8, object: Value, waiter: *mut Waiter) -> bool {
 // --- semaphores, mutexes, latches, barriers
 
 fn semaphore(ctx: &mut Ctx) -> NativeResult {
-    let permits = count_arg(ctx, 0, 1, 0)? as u64;
+    let permits = count_arg(ctx, 0, 0)? as u64;
     let state = SemaphoreState {
         permits,
         waiting: Default::default(),
@@ -736,7 +799,7 @@ fn lock(ctx: &mut Ctx) -> NativeResult {
     let handle = ctx.arg(0);
     let thread = &mut *ctx.thread;
     thread.blocking_point()?;
-    let task = thread.current;
+    let task = thread.task_pointer();
     let mut state = object.state.lock();
     if let ObjectState::Mutex(mutex) = &mut *state {
         if mutex.holder == Some(task) {
@@ -759,7 +822,7 @@ fn lock(ctx: &mut Ctx) -> NativeResult {
 fn try_lock(ctx: &mut Ctx) -> NativeResult {
     let object = mutex_arg(ctx)?;
     let handle = ctx.arg(0);
-    let task = ctx.thread.current;
+    let task = ctx.thread.task_pointer();
     let is_mine = match &mut *object.state.lock() {
         ObjectState::Mutex(mutex) => mutex.try_lock(task),
         _ => false,
@@ -772,7 +835,7 @@ fn try_lock(ctx: &mut Ctx) -> NativeResult {
 fn unlock(ctx: &mut Ctx) -> NativeResult {
     let object = mutex_arg(ctx)?;
     let handle = ctx.arg(0);
-    let task = ctx.thread.current;
+    let task = ctx.thread.task_pointer();
     let next = match &mut *object.state.lock() {
         ObjectState::Mutex(mutex) if mutex.holder == Some(task) => Ok(mutex.unlock()),
         _ => Err(()),
@@ -792,7 +855,7 @@ fn unlock(ctx: &mut Ctx) -> NativeResult {
 }
 
 fn gate(ctx: &mut Ctx, is_barrier: bool) -> NativeResult {
-    let parties = count_arg(ctx, 0, 1, is_barrier as i64)? as u64;
+    let parties = count_arg(ctx, 0, is_barrier as i64)? as u64;
     let state = GateState {
         parties,
         left: if is_barrier { 0 } else { parties },
@@ -972,7 +1035,7 @@ fn atomic_cas(ctx: &mut Ctx) -> NativeResult {
 #[cold]
 pub(crate) fn give_back(object: &SharedObject, message: Message) {
     if let ObjectState::Channel(channel) = &mut *object.state.lock() {
-        channel.queue.push_front(message);
+        channel.queue.put_back(message);
     }
 }
 

@@ -134,7 +134,7 @@ fn get(ctx: &mut Ctx) -> NativeResult {
 }
 /// Whether there is a result. A task that is about to wait for itself gets an error.
 fn check(ctx: &mut Ctx) -> NativeResult {
-    let task = ctx.thread.current;
+    let task = ctx.thread.task_pointer();
     let (is_done, is_mine) = with(ctx, |once| {
         let is_done = matches!(once.progress, Progress::Done(_));
         (is_done, once.is_run_by(task))
@@ -150,7 +150,7 @@ fn begin(ctx: &mut Ctx) -> NativeResult {
     let object = support::object_arg(ctx, type_id::ONCE, "a Once")?;
     let thread = &mut *ctx.thread;
     thread.blocking_point()?;
-    let task = thread.current;
+    let task = thread.task_pointer();
     if let ObjectState::Once(once) = &mut *object.state.lock() {
         match once.begin(task) {
             Begun::Here => return Ok(Value::TRUE),
@@ -165,14 +165,14 @@ fn begin(ctx: &mut Ctx) -> NativeResult {
     Err(Trap::Suspend)
 }
 fn set(ctx: &mut Ctx) -> NativeResult {
-    let (task, value) = (ctx.thread.current, ctx.arg(1));
+    let (task, value) = (ctx.thread.task_pointer(), ctx.arg(1));
     let result = ctx.thread.share(value, "the result")?;
     let woken = with(ctx, |once| once.set(task, result))?;
     ctx.thread.wake_all(woken);
     Ok(value)
 }
 fn leave(ctx: &mut Ctx) -> NativeResult {
-    let task = ctx.thread.current;
+    let task = ctx.thread.task_pointer();
     let woken = with(ctx, |once| once.leave(task))?;
     ctx.thread.wake_all(woken);
     ctx.nil()

@@ -12,6 +12,7 @@
 
 use super::support;
 use super::{Message, ObjectState, SharedObject};
+use crate::account;
 use crate::engine::Engine;
 use crate::native::{Ctx, NativeDef, NativeResult, Trap};
 use crate::object::type_id;
@@ -58,6 +59,8 @@ pub static SHARED_MAP: &[NativeDef] = crate::natives! {
 const LISTED_AT_ONCE: usize = 10_000;
 /// With fewer entries, gaps are not worth closing.
 const FEW: usize = 32;
+/// What an entry takes: its place in the row, and in the table, which is at most seven eighths full.
+const ENTRY_BYTES: usize = size_of::<Entry>() + 12;
 /// No entry; the last of a chain.
 const NOWHERE: u32 = u32::MAX;
 /// As a number of an entry.
@@ -96,6 +99,8 @@ pub(crate) struct SharedMapState {
     chains: HashMap<u32, u32, BuildHasherDefault<Spread>>,
     len: usize,
     next_number: i64,
+    /// What the account was told of the row and the table.
+    counted_bytes: usize,
 }
 
 /// Where a key is.
@@ -135,6 +140,8 @@ enum Outcome {
     /// There is no such entry, or the operation gives nothing.
     Nothing,
     Is(bool),
+    /// The map must grow first, by so many bytes; nothing was done.
+    NoPlace(usize),
 }
 
 impl SharedMapState {
@@ -190,6 +197,37 @@ impl SharedMapState {
         let pair = pair.expect("an entry that was found is no gap");
         std::mem::swap(&mut pair.1, value);
     }
+    /// Bytes that another entry needs: 0 if there is a place.
+    fn needed_bytes(&self) -> usize {
+        if self.entries.len() < self.entries.capacity() {
+            0
+        } else {
+            self.next_room() * ENTRY_BYTES
+        }
+    }
+    fn next_room(&self) -> usize {
+        (self.entries.capacity() * 2).max(4)
+    }
+    /// Makes room for more; the limit of memory allows what that needs.
+    fn grow(&mut self) {
+        let more = self.next_room() - self.entries.len();
+        self.entries.reserve_exact(more);
+        let chains = self.entries.capacity() - self.chains.len();
+        self.chains.reserve(chains);
+        self.count();
+    }
+    fn count(&mut self) {
+        account::subtract(self.counted_bytes);
+        self.counted_bytes = self.entries.capacity() * ENTRY_BYTES;
+        account::add(self.counted_bytes);
+    }
+    fn clear(&mut self) -> Vec<Entry> {
+        self.chains = HashMap::default();
+        self.len = 0;
+        let removed = std::mem::take(&mut self.entries);
+        self.count();
+        removed
+    }
     fn insert(&mut self, hash: u32, key: Message, value: Message) {
         let at = self.entries.len() as u32;
         let next = self.chains.insert(hash, at).unwrap_or(NOWHERE);
@@ -226,6 +264,11 @@ impl SharedMapState {
     fn close_gaps(&mut self) {
         self.entries.retain(|entry| entry.pair.is_some());
         self.chains.clear();
+        if self.entries.len() < self.entries.capacity() / 4 {
+            self.entries.shrink_to(2 * self.entries.len());
+            self.chains.shrink_to(self.entries.capacity());
+            self.count();
+        }
         for at in 0..self.entries.len() {
             let older = self.chains.insert(self.entries[at].hash, at as u32);
             self.entries[at].next = older.unwrap_or(NOWHERE);
@@ -265,6 +308,9 @@ impl SharedMapState {
                 Outcome::Is(is_old)
             }
             (Operation::Cas, _) if !operands.old.is_nil() => Outcome::Is(false),
+            (Operation::Set | Operation::Cas | Operation::Insert, _) if self.needed_bytes() > 0 => {
+                Outcome::NoPlace(self.needed_bytes())
+            }
             (Operation::Set | Operation::Cas | Operation::Insert, _) => {
                 let value = again(&operands.value);
                 self.insert(hash, operands.key.take(), operands.value.take());
@@ -275,6 +321,12 @@ impl SharedMapState {
                 }
             }
         }
+    }
+}
+
+impl Drop for SharedMapState {
+    fn drop(&mut self) {
+        account::subtract(self.counted_bytes);
     }
 }
 
@@ -327,12 +379,12 @@ fn operate(ctx: &mut Ctx, operation: Operation) -> NativeResult {
     let engine = ctx.engine();
     let hash = hash::quick(engine, key);
     let outcome = match ctx.done(hash)? {
-        Some(hash) => lock(object, |map| {
+        Some(hash) => with_places(ctx, object, |map| {
             match map.find(hash, |other| is_same(engine, other, key)) {
                 Place::Unknown => None,
                 place => Some(map.act(operation, place, hash, &mut operands)),
             }
-        }),
+        })?,
         None => None,
     };
     match outcome {
@@ -342,6 +394,26 @@ fn operate(ctx: &mut Ctx, operation: Operation) -> NativeResult {
             let function = engine.prelude_value(name).expect("the prelude has it");
             let number = Value::small_int(operation as i64);
             Err(ctx.tail_call(function, &[ctx.arg(0), number, key, a, b]))
+        }
+    }
+}
+/// Does something under the lock, again after the map has grown if that needs a place for an entry.
+fn with_places(
+    ctx: &mut Ctx,
+    object: &SharedObject,
+    mut act: impl FnMut(&mut SharedMapState) -> Option<Outcome>,
+) -> Result<Option<Outcome>, Trap> {
+    loop {
+        match lock(object, &mut act) {
+            Some(Outcome::NoPlace(bytes)) => {
+                ctx.thread.reserve_shared(bytes)?;
+                lock(object, |map| {
+                    if map.needed_bytes() > 0 {
+                        map.grow();
+                    }
+                });
+            }
+            other => return Ok(other),
         }
     }
 }
@@ -362,6 +434,7 @@ fn finish(
     match outcome {
         Outcome::Value(value) => ctx.thread.deliver_in_native(value),
         Outcome::Is(answer) => Ok(Value::bool(answer)),
+        Outcome::NoPlace(_) => unreachable!("`with_places` makes them"),
         Outcome::Nothing => match operation {
             Operation::Get => Ok(default),
             Operation::Index => {
@@ -402,10 +475,10 @@ fn act(ctx: &mut Ctx) -> NativeResult {
     let (a, b) = (ctx.arg(6), ctx.arg(7));
     ctx.reserve(64)?;
     let mut operands = operands(ctx, operation, key, a, b)?;
-    let outcome = lock(object, |map| match map.place_of(hash, found, newest) {
+    let outcome = with_places(ctx, object, |map| match map.place_of(hash, found, newest) {
         Place::Unknown => None,
         place => Some(map.act(operation, place, hash, &mut operands)),
-    });
+    })?;
     match outcome {
         Some(outcome) => {
             let result = finish(ctx, operation, outcome, key, a)?;
@@ -416,11 +489,7 @@ fn act(ctx: &mut Ctx) -> NativeResult {
 }
 fn clear(ctx: &mut Ctx) -> NativeResult {
     let object = map_arg(ctx)?;
-    let removed = lock(object, |map| {
-        map.chains.clear();
-        map.len = 0;
-        std::mem::take(&mut map.entries)
-    });
+    let removed = lock(object, SharedMapState::clear);
     drop(removed);
     ctx.nil()
 }
@@ -497,10 +566,14 @@ mod tests {
             old,
         };
         let at = place(map, key);
+        if map.needed_bytes() > 0 {
+            map.grow();
+        }
         match map.act(operation, at, hash(key), &mut operands) {
             Outcome::Value(value) => value.peek().map(|v| v.as_small_int()),
             Outcome::Nothing => None,
             Outcome::Is(answer) => Some(-1 - answer as i64),
+            Outcome::NoPlace(_) => unreachable!("there is one"),
         }
     }
     fn get(map: &mut SharedMapState, key: i64) -> Option<i64> {

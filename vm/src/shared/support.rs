@@ -13,6 +13,7 @@ use crate::value::Value;
 use std::sync::{Arc, Weak};
 
 pub(super) fn make(ctx: &mut Ctx, type_id: u32, state: ObjectState) -> NativeResult {
+    ctx.thread.reserve_shared(SharedObject::BYTES)?;
     let handle = SharedObject::handle(type_id, state);
     Ok(ctx.thread.heap.adopt_owned(handle))
 }

@@ -16,6 +16,9 @@ pub static THREAD_LOCAL: &[NativeDef] = crate::natives! {
 
 fn make(ctx: &mut Ctx) -> NativeResult {
     let init = ctx.arg_or_nil(0);
+    if !init.is_nil() && !ctx.is_callable(init) {
+        return Err(ctx.wrong_type(0, "a function"));
+    }
     let init = ctx.thread.share(init, "init")?;
     support::make(ctx, type_id::THREAD_LOCAL, ObjectState::Atomic(init))
 }

@@ -1,10 +1,12 @@
 //! `--stress=suspend`: runs each slice of a thread on another OS thread than the last.
 
+use crate::account::{self, Account};
 use crate::interp::{self, Exit};
 use crate::thread::Thread;
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
-struct Job(*mut Thread);
+struct Job(*mut Thread, Option<Arc<Account>>);
 // SAFETY: the sender waits until the receiver is done with the thread.
 unsafe impl Send for Job {}
 
@@ -31,10 +33,13 @@ impl Hopper {
                 .name("heddle-stress".into())
                 .stack_size(256 * 1024)
                 .spawn(move || {
-                    while let Ok(Job(thread)) = job_receiver.recv() {
+                    while let Ok(Job(thread, account)) = job_receiver.recv() {
+                        account::enter(account.as_ref());
                         // SAFETY: the sender waits for the answer.
                         let thread = unsafe { &mut *thread };
-                        if exit_sender.send(interp::run(thread)).is_err() {
+                        let exit = interp::run(thread);
+                        account::tell();
+                        if exit_sender.send(exit).is_err() {
                             break;
                         }
                     }
@@ -42,7 +47,8 @@ impl Hopper {
                 .expect("an OS thread for --stress=suspend");
             (job_sender, exit_receiver, handle)
         });
-        jobs.send(Job(thread))
+        account::tell();
+        jobs.send(Job(thread, account::current()))
             .expect("the OS thread waits for jobs");
         exits.recv().expect("the OS thread answers")
     }

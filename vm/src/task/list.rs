@@ -181,6 +181,23 @@ impl ReadyQueue {
         }
         Some(Task::of_waiter(node))
     }
+    pub(crate) fn first(&self) -> Option<*mut Task> {
+        (!self.first.is_null()).then(|| Task::of_waiter(self.first))
+    }
+    /// Takes a task out; whether it was there.
+    pub(crate) fn remove(&mut self, task: *mut Task) -> bool {
+        let mut others = ReadyQueue::default();
+        let mut was_there = false;
+        while let Some(next) = self.pop_front() {
+            if next == task {
+                was_there = true;
+            } else {
+                others.push_back(next);
+            }
+        }
+        *self = others;
+        was_there
+    }
     pub(crate) fn clear(&mut self) {
         *self = ReadyQueue::default();
     }

@@ -118,6 +118,12 @@ pub(crate) mod flag {
     pub(crate) const HAS_RUN_STACK: u16 = 1 << 10;
     /// Cancelled for good, by `cancel` and not by a scope, which would absorb that.
     pub(crate) const IS_CANCELLED: u16 = 1 << 11;
+    /// Threadlets are under way on its stack (for one that does not run): see `More::boundary`.
+    pub(crate) const HAS_THREADLETS: u16 = 1 << 12;
+    /// A threadlet that is to be split off at the first call that may wait.
+    pub(crate) const SPLITS_EARLY: u16 = 1 << 13;
+    /// It waits below a native frame: it can go on only on `More::carrier`, and keeps its run stack.
+    pub(crate) const IS_PINNED: u16 = 1 << 14;
 }
 
 /// A line of execution within a thread.
@@ -138,7 +144,7 @@ pub struct Task {
     /// Slot of the top frame's base; `MOUNTED` while it runs.
     base: u32,
     pub(crate) pc: *const u64,
-    /// Its handle, which gets its result; unset as long as nobody has asked for one.
+    /// Its handle, which gets its result. As long as nobody has asked for one: its number; unset: it is the first of a thread that another one started.
     pub(crate) handle: Value,
     pub(super) all_prev: *mut Task,
     pub(super) all_next: *mut Task,
@@ -157,7 +163,6 @@ pub struct Task {
 }
 
 /// What few tasks have.
-#[derive(Default)]
 pub(crate) struct More {
     /// The waiters of a `select`.
     pub(crate) arms: Vec<ArmWaiter>,
@@ -174,8 +179,16 @@ pub(crate) struct More {
     pub(crate) counted: Vec<(usize, usize)>,
     /// The handler or cleanup that it is in since it was cancelled or killed.
     pub(crate) handler: Option<InHandler>,
+    /// Fuel that it has used since it was killed.
+    pub(crate) kill_fuel: u64,
     /// The native that waits for a source or for work.
     pub(crate) native: Option<WaitingNative>,
+    /// See `Thread::boundary`, for one that does not run.
+    pub(crate) boundary: usize,
+    /// Of a task that was left with threadlets under way: the identity of the innermost.
+    pub(crate) identity: *mut Task,
+    /// Of a pinned one: its carrier.
+    pub(crate) carrier: usize,
 }
 
 /// A call of a native that waits in the middle of it.
@@ -188,6 +201,26 @@ pub(crate) struct WaitingNative {
     pub(crate) state: u64,
     /// What it has another OS thread do.
     pub(crate) work: Option<Arc<crate::shared::SharedObject>>,
+}
+
+impl Default for More {
+    fn default() -> More {
+        More {
+            arms: Vec::new(),
+            wait_value: Value::default(),
+            cancelled_for: None,
+            name: None,
+            scoped: None,
+            locks: Vec::new(),
+            counted: Vec::new(),
+            handler: None,
+            kill_fuel: 0,
+            native: None,
+            boundary: 0,
+            identity: std::ptr::null_mut(),
+            carrier: 0,
+        }
+    }
 }
 
 /// A place on a task's stack: a frame that is in a handler's own code.
@@ -280,13 +313,21 @@ impl Task {
     pub(crate) fn name(&self) -> Option<&str> {
         self.more.as_ref()?.name.as_deref()
     }
-    /// Its number within its thread: that of its handle; the first task of a thread may have none.
+    /// Its number within its thread.
     pub(crate) fn id(&self) -> u64 {
-        if self.handle.is_unset() {
-            return 1;
+        if self.handle.is_object() {
+            // SAFETY: a task's handle.
+            return unsafe { (*self.handle.as_object().cast::<crate::object::TaskObject>()).id };
         }
-        // SAFETY: a task's handle.
-        unsafe { (*self.handle.as_object().cast::<crate::object::TaskObject>()).id }
+        if self.handle.is_unset() {
+            1
+        } else {
+            self.handle.as_small_int() as u64
+        }
+    }
+    /// Its number, of one for whose handle nobody has asked yet.
+    pub(crate) fn set_number(&mut self, number: u64) {
+        self.handle = Value::small_int(number as i64);
     }
     /// `task 3 'left'`.
     pub(crate) fn title(&self) -> String {
@@ -313,6 +354,11 @@ impl Task {
     pub(crate) fn base_slot(&self) -> usize {
         self.base as usize
     }
+    /// It runs, or is a threadlet on the stack of one that does.
+    #[inline]
+    pub(crate) fn is_mounted(&self) -> bool {
+        self.base == MOUNTED
+    }
     #[inline]
     pub(crate) fn note_mounted(&mut self) {
         self.base = MOUNTED;
@@ -323,7 +369,7 @@ impl Task {
         self.base as usize + self.live as usize
     }
 
-    /// Makes room for `slots` registers of one that does not run any more; what was there is not kept. Gives what the thread's count of bytes changes by.
+    /// Makes room for `slots` registers of one that does not run any more; what was there is not kept.
     ///
     /// # Safety
     /// The task is used by the caller alone.
@@ -371,21 +417,5 @@ impl Task {
         }
         self.start = std::ptr::null_mut();
         self.capacity = 0;
-    }
-    /// Bytes of its registers outside the header's block.
-    #[inline]
-    pub(crate) fn block_bytes(&self) -> usize {
-        if std::ptr::eq(
-            self.start.cast_const(),
-            Task::own_room(std::ptr::from_ref(self).cast_mut()),
-        ) {
-            0
-        } else {
-            self.capacity as usize * size_of::<Value>()
-        }
-    }
-    /// Bytes of the block with the header.
-    pub(crate) fn header_bytes(&self) -> usize {
-        size_of::<Task>() + self.own_slots as usize * size_of::<Value>()
     }
 }

@@ -1,6 +1,7 @@
 //! Blocks of tasks: a header with room for the registers of its first function behind it. A carrier keeps a few of those that ended for the next ones.
 
 use super::Task;
+use crate::account;
 use crate::sched::ThreadBlock;
 use crate::value::Value;
 use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
@@ -29,6 +30,16 @@ fn layout(slots: usize) -> Layout {
     .expect("rooms are small")
 }
 
+/// Gives a block back to the system's allocator.
+///
+/// # Safety
+/// It is free, and has room for so many slots.
+unsafe fn free_block(task: *mut Task, slots: usize) {
+    account::subtract(layout(slots).size());
+    // SAFETY: promised by the caller.
+    unsafe { dealloc(task.cast(), layout(slots)) }
+}
+
 impl TaskPool {
     pub(crate) fn new() -> TaskPool {
         TaskPool {
@@ -49,6 +60,7 @@ impl TaskPool {
             if task.is_null() {
                 handle_alloc_error(layout(slots));
             }
+            account::add(layout(slots).size());
             task.cast()
         });
         // SAFETY: a block of this size.
@@ -69,7 +81,7 @@ impl TaskPool {
             let slots = clear(task);
             match self.kept.get_mut(slots / STEP_SLOTS) {
                 Some(class) if class.len() < MOST_KEPT => class.push(task),
-                _ => dealloc(task.cast(), layout(slots)),
+                _ => free_block(task, slots),
             }
         }
     }
@@ -81,7 +93,7 @@ impl TaskPool {
         // SAFETY: promised by the caller.
         unsafe {
             let slots = clear(task);
-            dealloc(task.cast(), layout(slots));
+            free_block(task, slots);
         }
     }
 }
@@ -107,7 +119,7 @@ impl Drop for TaskPool {
         for (class, tasks) in self.kept.iter_mut().enumerate() {
             for task in tasks.drain(..) {
                 // SAFETY: free blocks of this size.
-                unsafe { dealloc(task.cast(), layout(class * STEP_SLOTS)) };
+                unsafe { free_block(task, class * STEP_SLOTS) };
             }
         }
     }

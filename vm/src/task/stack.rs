@@ -1,5 +1,6 @@
 //! A register stack: one block of slots.
 
+use crate::account;
 use crate::value::Value;
 use std::alloc::{Layout, alloc, alloc_zeroed, dealloc, handle_alloc_error};
 
@@ -24,9 +25,11 @@ pub(super) fn allocate(capacity: usize) -> *mut Value {
     if start.is_null() {
         handle_alloc_error(layout);
     }
+    account::add(layout.size());
     start.cast()
 }
 pub(super) fn free(start: *mut Value, capacity: usize) {
+    account::subtract(layout(capacity).size());
     // SAFETY: allocated with this layout, by `allocate` or `Stack::resize`.
     unsafe { dealloc(start.cast(), layout(capacity)) }
 }
@@ -70,6 +73,7 @@ impl Stack {
             if start.is_null() {
                 handle_alloc_error(layout);
             }
+            account::add(layout.size());
             if self.capacity > 0 {
                 std::ptr::copy_nonoverlapping(self.start, start, self.capacity);
                 if cfg!(debug_assertions) {

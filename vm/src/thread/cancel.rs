@@ -14,7 +14,8 @@
 //! A scope that was cancelled absorbs what was thrown on its behalf (`cancelled_for`) when it closes. The wait for the members of a cancelled scope is no blocking point:
 //! they have been told already.
 //!
-//! **Kill.** The unset value is thrown, which only cleanups see. An error that a defer throws ends that defer and no more; a wait in one ends it, too.
+//! **Kill.** The unset value is thrown, which only cleanups see. An error that a defer throws ends that defer and no more; a wait in one ends it, too. So does the end of
+//! the fuel that a killed task has (`KILL_FUEL`); what is left of its defers gets a little more, and then the task ends without them.
 
 use super::Thread;
 use crate::bytecode::{HandlerRange, Op, Word};
@@ -29,16 +30,36 @@ use std::sync::atomic::{AtomicU64, Ordering};
 /// No frame's slot: the handler has been left.
 const LEFT: usize = usize::MAX;
 
+/// Fuel for the defers of a killed task: some tens of milliseconds.
+const KILL_FUEL: u64 = 10_000_000;
+/// And for those that come after the one that has used it up.
+const REST_OF_KILL_FUEL: u64 = 1_000_000;
+
 impl Thread {
+    /// A killed task has used so much more fuel: whether the cleanup that it is in ends now.
+    #[cold]
+    pub(super) fn uses_up_kill_fuel(&mut self, spent: u64) -> bool {
+        let used = &mut self.task().more().kill_fuel;
+        let before = *used;
+        *used += spent;
+        before < KILL_FUEL && *used >= KILL_FUEL || *used >= KILL_FUEL + REST_OF_KILL_FUEL
+    }
+    /// The running task is killed and has had all the fuel that its cleanups get.
+    #[cold]
+    pub(crate) fn has_no_kill_fuel(&mut self) -> bool {
+        let limit = KILL_FUEL + REST_OF_KILL_FUEL;
+        self.is_killing && (self.task().more_if_any()).is_some_and(|more| more.kill_fuel >= limit)
+    }
     /// Every suspending native begins with this: throws `Cancelled` if the task was cancelled.
     #[inline]
     pub(crate) fn blocking_point(&mut self) -> Result<(), Trap> {
         if self.current.is_null() {
             return Ok(());
         }
-        // SAFETY: the running task.
+        // SAFETY: a task on the machine's stack. A threadlet that has no task yet was not cancelled.
         let was_cancelled =
-            unsafe { (*self.current).is(flag::CANCEL_PENDING | flag::WAS_CANCELLED) };
+            unsafe { (*self.identity).is(flag::CANCEL_PENDING | flag::WAS_CANCELLED) }
+                && !self.has_bare_threadlet();
         if self.is_killing || was_cancelled {
             return self.throw_at_blocking_point();
         }
@@ -112,7 +133,9 @@ impl Thread {
         if self.current.is_null() {
             return false;
         }
-        self.is_killing || self.task().is(flag::WAS_CANCELLED) && self.is_cancel_unwinding()
+        // SAFETY: as in `blocking_point`.
+        let was_cancelled = unsafe { (*self.identity).is(flag::WAS_CANCELLED) };
+        self.is_killing || was_cancelled && !self.has_bare_threadlet() && self.is_cancel_unwinding()
     }
     #[cold]
     fn is_cancel_unwinding(&mut self) -> bool {

@@ -1,6 +1,7 @@
 //! Mounting: a carrier takes a thread's heap and parts, runs its tasks one after the other, and puts them back.
 
 use super::{BlockRef, Failure, Mounted, Parts, SLACK, Stopped, Stress, Thread};
+use crate::account;
 use crate::heap::{Collect, GraphError, Heap};
 use crate::interp::frame;
 #[cfg(debug_assertions)]
@@ -24,25 +25,43 @@ use std::sync::Arc;
 /// Both blocks have so many slots, and do not overlap.
 #[inline(always)]
 unsafe fn copy_slots(from: *const Value, to: *mut Value, count: usize) {
-    const FEW: usize = 24;
+    const FEW: usize = 32;
+    const AT_A_TIME: usize = 4;
+    type Row = [Value; AT_A_TIME];
     // SAFETY: promised by the caller.
     unsafe {
+        let copy_row = |i: usize| {
+            let row = from.add(i).cast::<Row>().read_unaligned();
+            to.add(i).cast::<Row>().write_unaligned(row);
+        };
         if count > FEW {
             std::ptr::copy_nonoverlapping(from, to, count);
-            return;
-        }
-        // Two at a time.
-        let mut i = 0;
-        while i + 2 <= count {
-            to.add(i)
-                .cast::<[Value; 2]>()
-                .write_unaligned(from.add(i).cast::<[Value; 2]>().read_unaligned());
-            i += 2;
-        }
-        if i < count {
-            to.add(i).write(from.add(i).read());
+        } else if count >= AT_A_TIME {
+            let last = count - AT_A_TIME;
+            let mut i = 0;
+            while i < last {
+                copy_row(i);
+                i += AT_A_TIME;
+            }
+            // Some of these for the second time.
+            copy_row(last);
+        } else {
+            for i in 0..count {
+                to.add(i).write(from.add(i).read());
+            }
         }
     }
+}
+
+/// How a thread's turn ended.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Turn {
+    /// It has nothing to run, or the program ends.
+    Over,
+    /// Others wait.
+    Spent,
+    /// Another carrier has it.
+    HandedOver,
 }
 
 /// What every carrier's machine is made by.
@@ -54,10 +73,13 @@ pub(crate) struct Settings {
     pub(crate) slice: i64,
     pub(crate) script_args: Box<[String]>,
     pub(crate) on_many_tasks: Option<fn()>,
+    pub(crate) on_shrunk: Option<fn()>,
     /// How many carriers run threads at a time.
     pub(crate) carriers: usize,
     pub(crate) max_workers: usize,
     pub(crate) blocking_warn: Option<super::BlockingWarn>,
+    pub(crate) threadlets: super::Threadlets,
+    pub(crate) trace_pinned: super::TracePinned,
 }
 
 /// Why the program ends at once.
@@ -98,36 +120,42 @@ impl Carrier {
     /// Runs threads until the program ends; gives the queues back.
     pub(crate) fn run(mut self, scheduler: &Arc<Scheduler>) -> Own {
         self.0.own.progress.note_os_thread();
+        account::enter(Some(&scheduler.account));
         crate::sched::carrier_loop(&mut self.0, scheduler);
-        self.0.take_own()
+        let own = self.0.take_own();
+        drop(self);
+        account::enter(None);
+        own
     }
 }
 
 impl Mounted {
     /// Of a thread without tasks.
+    #[inline(always)]
     pub(crate) fn new(memory: usize) -> Mounted {
+        let mut parts = Parts::default();
+        parts.has_heap = true;
         Mounted {
-            parts: Parts::default(),
+            parts,
             heap: ManuallyDrop::new(Heap::new(memory)),
-            has_heap: true,
         }
     }
     pub(crate) fn heap(&mut self) -> &mut Heap {
-        debug_assert!(self.has_heap);
+        debug_assert!(self.parts.has_heap);
         &mut self.heap
     }
     #[inline]
     pub(super) fn take_heap(&mut self) -> Heap {
-        debug_assert!(self.has_heap);
-        self.has_heap = false;
+        debug_assert!(self.parts.has_heap);
+        self.parts.has_heap = false;
         // SAFETY: it is there, and from now on it is not.
         unsafe { ManuallyDrop::take(&mut self.heap) }
     }
     #[inline]
     fn put_heap(&mut self, heap: Heap) {
-        debug_assert!(!self.has_heap);
+        debug_assert!(!self.parts.has_heap);
         self.heap = ManuallyDrop::new(heap);
-        self.has_heap = true;
+        self.parts.has_heap = true;
     }
 }
 
@@ -135,7 +163,7 @@ impl Drop for Mounted {
     fn drop(&mut self) {
         // First: what its tasks wait for lives in the heap's bundles.
         super::drop_tasks(&mut self.parts.tasks);
-        if self.has_heap {
+        if self.parts.has_heap {
             drop(self.take_heap());
         }
     }
@@ -146,6 +174,7 @@ impl Thread {
     ///
     /// After `stay` it ends with that task.
     pub fn run(&mut self, function: Value, args: &[Value]) -> Result<Value, Failure> {
+        let _entered = self.enter();
         if self.scheduler.host_stays() {
             return self.run_and_stay(function, args);
         }
@@ -265,7 +294,7 @@ impl Thread {
                     }
                 }
                 Next::Called => {}
-                Next::Done | Next::Stop => return deadlock,
+                Next::Done | Next::Stop => return deadlock.or(self.pinned_deadlock.take()),
             }
         }
     }
@@ -355,7 +384,6 @@ impl Thread {
     pub(crate) fn discard_tasks(&mut self) {
         super::drop_tasks(&mut self.parts.tasks);
         self.parts.ready.clear();
-        self.parts.stack_bytes = 0;
         self.parts.stopped = Stopped::No;
         self.parts.main_ended = task::Ended::Returned;
         self.parts.detached = 0;
@@ -427,12 +455,17 @@ impl Thread {
         }
         self.look_for_watchdog();
         loop {
-            let is_spent = self.run_tasks();
-            if self.scheduler.is_stopping() {
-                self.park_thread();
+            let turn = self.run_tasks();
+            if turn == Turn::HandedOver {
                 return;
             }
-            if is_spent {
+            if self.scheduler.is_stopping() {
+                self.park_thread();
+                // A carrier to which one of its tasks is pinned waits for that.
+                block.signal.requeue();
+                return;
+            }
+            if turn == Turn::Spent {
                 return self.unmount_spent();
             }
             if self.parts.tasks.is_empty() {
@@ -464,16 +497,19 @@ impl Thread {
         }
     }
 
-    /// Runs the mounted thread's tasks until none is ready (false), the slice is used up and others wait (true), or the program ends.
-    fn run_tasks(&mut self) -> bool {
+    /// Runs the mounted thread's tasks until none is ready, the slice is used up and others wait, or the program ends.
+    fn run_tasks(&mut self) -> Turn {
         loop {
             if self.scheduler.is_disturbed() {
-                return !self.scheduler.is_stopping();
+                return match self.scheduler.is_stopping() {
+                    true => Turn::Over,
+                    false => Turn::Spent,
+                };
             }
             if self.block.signal.has_news() {
                 self.take_news();
                 if self.goes_home {
-                    return true;
+                    return Turn::Spent;
                 }
             }
             self.turn = self.turn.wrapping_add(1);
@@ -485,8 +521,12 @@ impl Thread {
                 }
             }
             let Some(task) = self.parts.ready.pop_front() else {
-                return false;
+                return Turn::Over;
             };
+            if self.is_pinned_elsewhere(task) {
+                self.hand_over(task);
+                return Turn::HandedOver;
+            }
             self.mount(task);
             self.begin_stretch();
             let exit = self.run_mounted();
@@ -497,14 +537,14 @@ impl Thread {
                     || self.scheduler.is_paused()
                     || self.is_called_off())
             {
-                return true;
+                return Turn::Spent;
             }
         }
     }
 
     /// Takes what came for the mounted thread: woken tasks, requests.
     #[inline(never)]
-    fn take_news(&mut self) {
+    pub(super) fn take_news(&mut self) {
         let inbox = self.block.signal.take_inbox();
         self.parts.ready.append(inbox);
         if self.block.signal.has_requests() {
@@ -518,6 +558,8 @@ impl Thread {
 
     /// Acts on what others asked of the mounted thread.
     pub(crate) fn take_requests(&mut self) {
+        // Threadlets are asked, too.
+        self.make_all_identities();
         let requests = self.block.signal.take_requests();
         if requests & KILL != 0 {
             self.parts.stopped = Stopped::Killed;
@@ -600,9 +642,10 @@ impl Thread {
             false => value,
         };
         let memory_limit = self.memory_limit;
+        // Its table goes.
+        drop(self.scheduler.dropped.take(block.id));
         self.park_thread();
-        // The run stack may hold values of its heap.
-        self.clear_run_stack();
+        // The run stack may hold values of its heap: whoever is mounted next clears it.
         self.stack_owner = 0;
         // SAFETY: still ours: the state is running.
         let mounted = unsafe { &mut *block.parts.get_mut() };
@@ -751,14 +794,14 @@ impl Thread {
     // --- tasks
 
     /// Takes a task's machine state: its registers go to the run stack, or its own stack becomes that.
-    fn mount(&mut self, task: *mut Task) {
+    pub(super) fn mount(&mut self, task: *mut Task) {
         self.parts.tasks.touch(task);
         self.current = task;
+        self.identity = task;
         // SAFETY: a task of the mounted thread that is ready: nobody else uses it.
         let task = unsafe { &mut *task };
         let (base, used) = (task.base_slot(), task.used_slots());
         if task.take(flag::HAS_RUN_STACK) {
-            self.parts.stack_bytes -= task.block_bytes();
             let stack = Stack::from_parts(
                 std::mem::replace(&mut task.start, std::ptr::null_mut()),
                 std::mem::take(&mut task.capacity) as usize,
@@ -780,6 +823,11 @@ impl Thread {
         self.base = self.stack.start.wrapping_add(base);
         self.pc = task.pc;
         task.note_mounted();
+        if task.take(flag::HAS_THREADLETS)
+            && let Some(more) = task.more_if_any_mut()
+        {
+            (self.boundary, self.identity) = (more.boundary, more.identity);
+        }
         // A killed task that was preempted in its defers goes on with them.
         self.is_killing = task.is(flag::IS_DYING);
         let least = self
@@ -838,14 +886,18 @@ impl Thread {
         }
     }
 
-    /// Runs the mounted task until it ends, waits or yields.
-    fn run_mounted(&mut self) -> Exit {
+    /// What the mounted task does before it goes on in its code: it gets what it waited for, or ends, or begins. `Some`: it does not go on.
+    #[inline(never)]
+    fn begin_run(&mut self) -> Option<Exit> {
         // SAFETY: the mounted task.
         let task = unsafe { &mut *self.current };
         if task.wait != Wait::None {
             let wait = task.wait;
+            if self.finish_plain_wait() {
+                return None;
+            }
             if let Some(exit) = self.finish_wait() {
-                return exit;
+                return Some(exit);
             }
             // It was killed after somebody had woken it: it gets what it was given, and does not go on; but with what has to be given back it goes on
             // to the next safepoint, so that it can defer that.
@@ -855,13 +907,18 @@ impl Thread {
             if is_killed && !owes && !self.is_killing && !self.is_in_deferred() {
                 self.begin_kill();
                 if let Some(exit) = self.unwind() {
-                    return exit;
+                    return Some(exit);
                 }
             }
-        } else if task.is(flag::IS_KILLED) && !task.is(flag::IS_DYING) && !self.is_in_deferred() {
+        } else if task.is(flag::IS_KILLED)
+            && !task.is(flag::IS_DYING)
+            && !self.is_in_deferred()
+            // Else its next safepoint tells it.
+            && !self.heap.is_held()
+        {
             self.begin_kill();
             if let Some(exit) = self.unwind() {
-                return exit;
+                return Some(exit);
             }
         } else if task.is(flag::CANCEL_PENDING)
             && (task.is(flag::IS_NEW) || task.is(flag::HAS_YIELDED))
@@ -870,16 +927,31 @@ impl Thread {
             task.clear(flag::CANCEL_PENDING | flag::IS_NEW | flag::HAS_YIELDED);
             let trap = self.throw_cancelled();
             if let Some(exit) = self.handle_trap(trap) {
-                return exit;
+                return Some(exit);
             }
         } else if task.take(flag::IS_NEW) {
             // The stub's frame is on top: call what its window holds.
             let argc = task.live as usize - 2;
+            if self.call_plain_closure(0, argc, 0) {
+                return None;
+            }
             if let Err(trap) = self.call_window(0, argc, 0, &[])
                 && let Some(exit) = self.handle_trap(trap)
             {
-                return exit;
+                return Some(exit);
             }
+        }
+        None
+    }
+
+    /// Runs the mounted task until it ends, waits or yields.
+    fn run_mounted(&mut self) -> Exit {
+        // SAFETY: the mounted task.
+        let task = unsafe { &*self.current };
+        let stands_in_code = task.wait == Wait::None
+            && !task.is(flag::IS_KILLED | flag::CANCEL_PENDING | flag::IS_NEW);
+        if !stands_in_code && let Some(exit) = self.begin_run() {
+            return exit;
         }
         loop {
             let exit = if self.stress == Stress::Suspend {
@@ -955,8 +1027,18 @@ impl Thread {
     }
 
     /// Puts the machine state back and acts on why the task was left.
-    fn unmount(&mut self, exit: Exit) {
+    pub(super) fn unmount(&mut self, exit: Exit) {
         let task = std::mem::replace(&mut self.current, std::ptr::null_mut());
+        let identity = std::mem::replace(&mut self.identity, std::ptr::null_mut());
+        let boundary = std::mem::take(&mut self.boundary);
+        if boundary != 0 && matches!(exit, Exit::Yielded | Exit::Preempted | Exit::Parked) {
+            // SAFETY: this thread's task, which was just mounted.
+            unsafe {
+                (*task).set(flag::HAS_THREADLETS);
+                let more = (*task).more();
+                (more.boundary, more.identity) = (boundary, identity);
+            }
+        }
         match exit {
             Exit::Yielded | Exit::Preempted | Exit::Parked => {
                 // SAFETY: this thread's task. If it waits and was claimed already, it lies in the inbox; wakers touch other fields.
@@ -1046,8 +1128,7 @@ impl Thread {
             let used = base + live;
             (*task).live = live as u16;
             self.base = std::ptr::null_mut();
-            let before = (*task).block_bytes();
-            if used * 2 <= self.stack.capacity {
+            if used * 2 <= self.stack.capacity && !(*task).is(flag::IS_PINNED) {
                 Task::make_room(task, used);
                 copy_slots(self.stack.start, (*task).start, used);
             } else {
@@ -1062,10 +1143,6 @@ impl Thread {
                 (*task).capacity =
                     u32::try_from(capacity).expect("stacks are bounded by the memory limit");
                 (*task).flags |= flag::HAS_RUN_STACK;
-            }
-            let after = (*task).block_bytes();
-            if before != after {
-                self.parts.stack_bytes = self.parts.stack_bytes + after - before;
             }
             if !self.stack.counted.is_empty() {
                 (*task).more().counted = std::mem::take(&mut self.stack.counted);

@@ -10,10 +10,12 @@ mod cross;
 mod leaks;
 mod liveness;
 mod operand;
+mod pin;
 pub(crate) mod report;
 mod runtime;
 mod start;
 mod stay;
+pub(crate) mod threadlet;
 mod wait;
 #[cfg(loom)]
 pub(crate) use wait::{claim_own, end_wait};
@@ -23,8 +25,11 @@ pub use runtime::RUNTIME;
 pub(crate) use wait::thread_of;
 
 pub use crate::sched::host::{TaskInfo, Waker};
+pub use pin::TracePinned;
 pub use stay::Idled;
+pub use threadlet::Threadlets;
 
+use crate::account;
 use crate::bytecode::{Op, Word};
 use crate::engine::{Engine, Hooks};
 use crate::heap::{Collect, Extent, Heap, Roots};
@@ -40,7 +45,6 @@ use crate::stretch::Stretches;
 use crate::task::{ReadyQueue, Stack, Task, TaskList, TaskPool, flag};
 use crate::types::{ErrorKind, Shape, Sym, TypeInfo};
 use crate::value::Value;
-use parking_lot::Mutex;
 use std::any::Any;
 use std::collections::HashMap;
 use std::io::Write;
@@ -100,6 +104,10 @@ pub struct Options {
     pub script_args: Vec<String>,
     /// The most carriers there are, with those that are held by blocking calls.
     pub max_carriers: usize,
+    /// When threadlets become tasks of their own.
+    pub threadlets: Threadlets,
+    /// Whether it is shown when a task waits while it is pinned.
+    pub trace_pinned: TracePinned,
     /// What becomes of blocking calls.
     pub blocking: crate::io::Policy,
     /// Exceptions from the policy `Error`: functions, each for all files or for those whose path ends so.
@@ -110,6 +118,9 @@ pub struct Options {
     pub blocking_warn: Option<BlockingWarn>,
     /// Called once, when there are more than `MANY_TASKS` tasks or threads: the program may want to set its memory up for that.
     pub on_many_tasks: Option<fn()>,
+    /// Called by OS threads without work, each for itself, after the program's memory has become much less than it was: the allocator may keep some that
+    /// could go back to the system.
+    pub on_shrunk: Option<fn()>,
 }
 
 /// See `Options::blocking_warn`.
@@ -134,11 +145,14 @@ impl Default for Options {
             output: Box::new(std::io::BufWriter::new(std::io::stdout())),
             script_args: Vec::new(),
             max_carriers: DEFAULT_MAX_CARRIERS,
+            threadlets: Threadlets::default(),
+            trace_pinned: TracePinned::default(),
             blocking: crate::io::Policy::default(),
             max_workers: crate::sched::DEFAULT_MAX_WORKERS,
             blocking_warn: None,
             allowed: Vec::new(),
             on_many_tasks: None,
+            on_shrunk: None,
         }
     }
 }
@@ -201,9 +215,8 @@ pub struct Thread {
     /// The engine's table of that many variables that are all unset; null: not asked for yet.
     no_vars: *mut Value,
     no_var_count: u32,
-    /// How many threads it has started, and how many there were of all when it last counted them.
+    /// How many threads it has started.
     pub(crate) started: u32,
-    pub(crate) thread_count: usize,
     /// This carrier's queues.
     pub(crate) own: Own,
     /// How many tasks it has run.
@@ -214,6 +227,15 @@ pub struct Thread {
     pub(crate) pool: TaskPool,
     /// The task that runs; null: none.
     pub(crate) current: *mut Task,
+    /// The innermost task of a threadlet that is under way, else `current`: see `threadlet`.
+    pub(crate) identity: *mut Task,
+    /// Stack slot of the state of the innermost threadlet that is under way; 0: none.
+    pub(crate) boundary: usize,
+    pub(crate) threadlets: Threadlets,
+    /// What waits can go on at once: it was only to leave the stack.
+    pub(crate) parks_ready: bool,
+    /// Stack slot of the stub of the innermost call that a host's function makes; 0: none.
+    pub(crate) nested_slot: usize,
     /// It is the host's.
     is_host: bool,
     /// Where the task or thread was started whose error ended the program, and where its starters were.
@@ -234,14 +256,14 @@ pub struct Thread {
     depth_limit: usize,
     stress_ticks: usize,
     memory_limit: usize,
-    /// Handles that hosts have dropped since; see `Held`.
-    pub(crate) dropped_handles: Arc<Mutex<Vec<usize>>>,
     hopper: Option<crate::task::Hopper>,
     member_entries: Box<[crate::cache::Entry]>,
     /// Constants for strings of symbols, made when first needed.
     symbol_values: HashMap<Sym, Value>,
     /// The mounted thread is the host's, which wants it.
     goes_home: bool,
+    /// Every task waited while the host's carrier was pinned: the report.
+    pinned_deadlock: Option<String>,
     /// Everything was stopped while a host that stays asked for something else.
     pending_end: Option<Failure>,
 }
@@ -256,13 +278,13 @@ pub(crate) struct Parts {
     /// What its first task returned or threw.
     pub(crate) main_result: Value,
     pub(crate) next_task: u64,
-    /// Bytes of tasks and their registers.
-    pub(crate) stack_bytes: usize,
     /// How its first task ended, or that it has not.
     pub(crate) main_ended: crate::task::Ended,
     pub(crate) stopped: Stopped,
     /// How many of its tasks are detached.
     pub(crate) detached: u32,
+    /// Its heap lies beside this.
+    has_heap: bool,
     /// The carrier that had it mounted last.
     carrier: u32,
     more: Option<Box<MoreParts>>,
@@ -300,10 +322,10 @@ impl Default for Parts {
             ready: ReadyQueue::default(),
             main_result: Value::NIL,
             next_task: 0,
-            stack_bytes: 0,
             main_ended: crate::task::Ended::Returned,
             stopped: Stopped::No,
             detached: 0,
+            has_heap: false,
             carrier: u32::MAX,
             more: None,
         }
@@ -311,6 +333,12 @@ impl Default for Parts {
 }
 
 impl Parts {
+    /// The number of a new task.
+    #[inline]
+    pub(crate) fn new_number(&mut self) -> u64 {
+        self.next_task += 1;
+        self.next_task
+    }
     pub(crate) fn more(&mut self) -> &mut MoreParts {
         self.more.get_or_insert_default()
     }
@@ -422,7 +450,6 @@ pub(crate) struct Mounted {
     pub(crate) parts: Parts,
     /// With the carrier while that has the thread mounted.
     heap: ManuallyDrop<Heap>,
-    has_heap: bool,
 }
 
 struct ThreadRoots<'a> {
@@ -460,7 +487,7 @@ impl Roots for ThreadRoots<'_> {
                     // What lies above its registers in a run stack that it took along is clear.
                     visit_stack(base, (*task).live as usize, extent, visit);
                 }
-                if extent != Extent::Look && task != current {
+                if extent != Extent::Look && !(*task).is_mounted() {
                     (*task).flags &= !flag::TOUCHED;
                 }
             }
@@ -539,9 +566,12 @@ impl Thread {
             }),
             script_args: options.script_args.into(),
             on_many_tasks: options.on_many_tasks,
+            on_shrunk: options.on_shrunk,
             carriers,
             max_workers: options.max_workers.max(1),
             blocking_warn: options.blocking_warn,
+            threadlets: options.threadlets,
+            trace_pinned: options.trace_pinned,
         };
         let max_carriers = match options.schedule {
             Schedule::Ordinary => options.max_carriers.max(carriers),
@@ -558,6 +588,7 @@ impl Thread {
         for (function, file) in &options.allowed {
             scheduler.blocking.allow(function, file.as_deref());
         }
+        account::enter(Some(&scheduler.account));
         let main = Arc::new(ThreadBlock::new(
             1,
             Mounted::new(options.memory),
@@ -621,13 +652,17 @@ impl Thread {
             no_vars: std::ptr::null_mut(),
             no_var_count: 0,
             started: 0,
-            thread_count: 0,
             own,
             turn: 0,
             stack_owner: 0,
             site_cache: sites::SiteCache::new(),
             pool: TaskPool::new(),
             current: std::ptr::null_mut(),
+            identity: std::ptr::null_mut(),
+            boundary: 0,
+            threadlets: settings.threadlets,
+            parks_ready: false,
+            nested_slot: 0,
             is_killing: false,
             stress: settings.stress,
             stretches: None,
@@ -636,10 +671,10 @@ impl Thread {
             depth_limit: settings.depth,
             stress_ticks: 0,
             memory_limit: settings.memory,
-            dropped_handles: Arc::default(),
             hopper: None,
             symbol_values: HashMap::new(),
             goes_home: false,
+            pinned_deadlock: None,
             pending_end: None,
             scheduler: scheduler.clone(),
             is_host: false,
@@ -648,6 +683,11 @@ impl Thread {
             spare_stack: None,
             random: 0x9E37_79B9_7F4A_7C15,
         })
+    }
+
+    /// What this OS thread takes is this program's, until it drops the result: then it works for whom it worked for before.
+    pub(crate) fn enter(&self) -> account::Entered {
+        account::enter_for_now(&self.scheduler.account)
     }
 
     #[inline]
@@ -960,6 +1000,10 @@ impl Thread {
     pub(crate) fn reserve(&mut self, bytes: usize) -> Result<(), Trap> {
         self.heap.reserve(bytes).map_err(|_| Trap::Collect)
     }
+    /// As `reserve`, for what is shared, tasks and threads: see `Heap::reserve_shared`.
+    pub(crate) fn reserve_shared(&mut self, bytes: usize) -> Result<(), Trap> {
+        self.heap.reserve_shared(bytes).map_err(|_| Trap::Collect)
+    }
     /// Calls a function of the prelude by name.
     pub(crate) fn call_prelude(
         &mut self,
@@ -974,18 +1018,35 @@ impl Thread {
     }
     /// A deeply immutable version.
     pub fn freeze(&mut self, value: Value) -> Result<Value, Trap> {
-        match self.heap.freeze(value) {
-            Ok(v) => Ok(v),
-            Err(crate::heap::GraphError::NeedsCollection) => Err(Trap::Collect),
-            Err(crate::heap::GraphError::Refused { value, .. }) => {
-                let text = format!(
-                    "{} cannot be frozen: {}",
-                    crate::native::with_article(&self.type_name(value)),
-                    self.repr_short(value)
-                );
-                Err(self.throw_new(ErrorKind::Type, &text))
+        let frozen = self.heap.freeze(value);
+        frozen.map_err(|error| self.graph_trap(error, false))
+    }
+    /// As `freeze`, if that takes no long time. `None`: it takes `long_graph_step`s.
+    pub(crate) fn freeze_few(&mut self, value: Value) -> Result<Option<Value>, Trap> {
+        let frozen = self.heap.freeze_few(value);
+        frozen.map_err(|error| self.graph_trap(error, false))
+    }
+    /// As `deep_copy`, if that takes no long time. `None`: it takes `long_graph_step`s.
+    pub(crate) fn copy_few(&mut self, value: Value) -> Result<Option<Value>, Trap> {
+        let copy = self.heap.copy_few(value);
+        copy.map_err(|error| self.graph_trap(error, true))
+    }
+    pub(crate) fn graph_trap(&mut self, error: crate::heap::GraphError, is_copy: bool) -> Trap {
+        match error {
+            crate::heap::GraphError::NeedsCollection => Trap::Collect,
+            crate::heap::GraphError::Refused { value, .. } if is_copy => {
+                self.cannot_be_copied(value)
             }
+            crate::heap::GraphError::Refused { value, .. } => self.cannot_be_frozen(value),
         }
+    }
+    fn cannot_be_frozen(&mut self, value: Value) -> Trap {
+        let text = format!(
+            "{} cannot be frozen: {}",
+            crate::native::with_article(&self.type_name(value)),
+            self.repr_short(value)
+        );
+        self.throw_new(ErrorKind::Type, &text)
     }
     /// `repr` for messages: cut to 60 characters, never calling script.
     pub(crate) fn repr_short(&mut self, v: Value) -> String {
@@ -1076,6 +1137,9 @@ impl Thread {
         self.collect_now(Collect::Full);
     }
     fn collect_now(&mut self, how: Collect) {
+        if self.heap.is_held() {
+            return;
+        }
         let how = match self.stress {
             Stress::None | Stress::Migrate => how,
             Stress::Collect | Stress::Suspend => Collect::Stress,
@@ -1235,7 +1299,11 @@ impl Thread {
         }
         self.own.progress.step();
         self.look_for_watchdog();
+        let spent = (self.slice - self.fuel.max(0)).max(0) as u64;
         self.start_slice();
+        if self.heap.is_held() {
+            return self.safepoint_of_held();
+        }
         if self.heap.collect_wanted || self.collects_always() {
             self.collect_now(Collect::Minor);
         }
@@ -1258,7 +1326,9 @@ impl Thread {
             }
             // SAFETY: while the loop runs there is a task.
             let is_killed = unsafe { (*self.current).is(flag::IS_KILLED) };
-            if is_killed && !self.is_killing && !self.is_in_deferred() {
+            if is_killed
+                && (!self.is_killing && !self.is_in_deferred() || self.uses_up_kill_fuel(spent))
+            {
                 // SAFETY: as below.
                 self.pc = unsafe { self.pc.add(1) };
                 self.begin_kill();
@@ -1334,11 +1404,11 @@ impl Thread {
                 .next_multiple_of(64);
             // The run stack is the carrier's; but who makes it large pays for it.
             let bytes = capacity * size_of::<Value>();
-            if self.heap.reserve(self.parts.stack_bytes + bytes).is_err() {
+            if self.heap.reserve(bytes).is_err() {
                 self.scan_extra = self.scan_extra.max(slots);
                 self.collect_full();
                 self.scan_extra = 0;
-                if self.heap.reserve(self.parts.stack_bytes + bytes).is_err() {
+                if self.heap.reserve(bytes).is_err() {
                     return Err(self.throw_overflow("calls nest too deep for the memory limit"));
                 }
             }
@@ -1481,6 +1551,7 @@ impl Thread {
         }
         let (saved_pc, saved_base, saved_dest) =
             (self.pc, self.stack_index(self.base), self.wait_dest);
+        let saved_nested = self.nested_slot;
         let saved_extra = self.scan_extra;
         // SAFETY: the running prototype.
         let at = unsafe { (*frame::proto(self.base)).registers as usize }
@@ -1496,6 +1567,7 @@ impl Thread {
             *base.sub(1) = Value::from_bits(frame::return_word(self.pc, at, 0));
             self.base = base;
             self.pc = (*frame::proto(base)).code_start;
+            self.nested_slot = self.stack_index(base);
         }
         self.set_reg(0, function);
         for (i, arg) in args.iter().enumerate() {
@@ -1507,11 +1579,19 @@ impl Thread {
             Ok(()) => interp::run(self),
             Err(trap) => self.handle_trap(trap).unwrap_or_else(|| interp::run(self)),
         };
-        // Pinned: a `yield` goes on at once.
-        while matches!(exit, Exit::Yielded | Exit::Preempted) {
-            exit = interp::run(self);
+        loop {
+            // Pinned: the end of a slice is not the end of its turn.
+            exit = match exit {
+                Exit::Preempted => interp::run(self),
+                Exit::Yielded | Exit::Parked => match self.wait_pinned(exit) {
+                    Some(exit) => exit,
+                    None => interp::run(self),
+                },
+                _ => break,
+            };
         }
         self.nesting -= 1;
+        self.nested_slot = saved_nested;
         self.base = self.stack.start.wrapping_add(saved_base);
         self.pc = saved_pc;
         self.wait_dest = saved_dest;
@@ -1519,11 +1599,6 @@ impl Thread {
         match exit {
             Exit::Returned => Ok(self.result),
             Exit::Ended => Err(Trap::Exit),
-            Exit::Parked => {
-                self.abandon_wait();
-                let message = "a function that the host calls back cannot wait for a task";
-                Err(self.throw_new(ErrorKind::Blocking, message))
-            }
             _ => Err(Trap::Throw),
         }
     }
@@ -1533,6 +1608,7 @@ impl Thread {
         self.thrown
     }
     pub fn heap(&mut self) -> &mut Heap {
+        account::enter(Some(&self.scheduler.account));
         &mut self.heap
     }
     /// Writes out what the program printed.
@@ -1566,6 +1642,7 @@ impl Thread {
 impl Drop for Thread {
     fn drop(&mut self) {
         if self.is_host {
+            account::enter(Some(&self.scheduler.account));
             let scheduler = self.scheduler.clone();
             scheduler.stop(&mut self.own);
             self.discard_tasks();

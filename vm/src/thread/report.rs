@@ -9,6 +9,7 @@ use crate::sched::ThreadBlock;
 use crate::sched::scope::{self, Scope};
 use crate::sched::wait::{Owner, Waiter};
 use crate::shared::ObjectState;
+use crate::sync::Ordering;
 use crate::task::{Task, Wait};
 use std::collections::HashMap;
 use std::fmt::Write;
@@ -250,7 +251,7 @@ impl Thread {
         // SAFETY: promised by the caller.
         unsafe {
             let is_waiting = (*task).wait != Wait::None && (*task).claim.is_waiting();
-            let mut place = if task == self.current {
+            let mut place = if (*task).is_mounted() {
                 crate::error::place_of(self.base, self.pc)
             } else {
                 crate::error::place_of((*task).base(), (*task).pc)
@@ -266,7 +267,7 @@ impl Thread {
                 name: (*task).name().map(Into::into),
                 state: match is_waiting {
                     true => "waiting",
-                    false if task == self.current => "running",
+                    false if (*task).is_mounted() => "running",
                     false => "runnable",
                 },
                 waits_for: is_waiting.then(|| wait_text(task, members)),
@@ -313,8 +314,8 @@ impl Thread {
     }
 
     /// What `.state` says of a thread.
-    pub(crate) fn thread_state(&mut self, block: &Arc<ThreadBlock>) -> String {
-        if Arc::as_ptr(block) == self.block.as_ptr() {
+    pub(crate) fn thread_state(&mut self, block: &ThreadBlock) -> String {
+        if std::ptr::eq(block, self.block.as_ptr()) {
             return "running".into();
         }
         if let Some(name) = block.end_name() {
@@ -331,7 +332,7 @@ impl Thread {
         if !block.signal.finish() {
             // Something came meanwhile.
             block.signal.requeue();
-            self.scheduler.enqueue_woken(&self.own, Arc::as_ptr(block));
+            self.scheduler.enqueue_woken(&self.own, block);
         }
         match name {
             Some(name) => format!("waiting for {name}"),
@@ -353,7 +354,7 @@ impl Thread {
                     let tasks = tasks_of(block).into_iter();
                     entries.push(ThreadEntry {
                         id: block.id,
-                        name: block.name.as_deref().map(Into::into),
+                        name: block.name().map(Into::into),
                         state: match is_here {
                             true => "running",
                             false => block.signal.name(),
@@ -365,14 +366,16 @@ impl Thread {
             entries
         })
     }
-    /// Stops all other carriers and does something meanwhile. `None`: one did not stop in time, or stops this one itself.
+    /// Stops all other carriers and does something meanwhile. `None`: one did not stop in time, or stops this one itself, or a thread's heap is held.
     pub(super) fn with_world_stopped<R>(&mut self, f: impl FnOnce(&mut Thread) -> R) -> Option<R> {
         let scheduler = self.scheduler.clone();
         if !scheduler.pause() {
             return None;
         }
-        let result = f(self);
+        // A thread that holds its heap is not stopped, but may have been left.
+        let is_held = scheduler.held_heaps.load(Ordering::Relaxed) > 0;
+        let result = (!is_held).then(|| f(self));
         scheduler.resume();
-        Some(result)
+        result
     }
 }

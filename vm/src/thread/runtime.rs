@@ -39,6 +39,13 @@ fn stats(ctx: &mut Ctx) -> NativeResult {
         ("tasks", tasks().count()),
         ("waiting", waiting),
         ("carriers", ctx.thread.scheduler.carrier_count()),
+        (
+            "pins",
+            ctx.thread
+                .scheduler
+                .pins
+                .load(std::sync::atomic::Ordering::Relaxed) as usize,
+        ),
         ("heap_bytes", ctx.thread.heap.used_bytes()),
     ];
     ctx.reserve(1024)?;

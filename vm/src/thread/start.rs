@@ -12,11 +12,13 @@ use crate::sched::sites::NO_SITE;
 use crate::shared::Message;
 use crate::sync::Ordering;
 use crate::task::{Task, TaskPool, flag};
+use crate::types::ErrorKind;
 use crate::value::{TAG_INT, Value};
 use std::sync::Arc;
 
-/// What a thread costs besides its heap, for the limit of memory.
-const THREAD_BYTES: usize = 512;
+/// There must be room for so much before a task or a thread is started; what it takes is counted then.
+pub(super) const TASK_BYTES: usize = size_of::<Task>() + 256;
+const THREAD_BYTES: usize = size_of::<ThreadBlock>() + TASK_BYTES + 512;
 /// The threads are counted once in so many starts of a carrier.
 const COUNT_EVERY: u32 = 64;
 /// Slots of the stub's frame, and of the window of a call in front of its arguments.
@@ -26,7 +28,7 @@ const WINDOW_SLOTS: usize = 2;
 pub(super) const FIRST_BASE: usize = STUB_SLOTS + WINDOW_SLOTS;
 
 /// How many slots a task needs that calls `function`, until it calls others itself.
-fn first_slots(function: Value, argc: usize) -> usize {
+pub(super) fn first_slots(function: Value, argc: usize) -> usize {
     let registers = if function.is_kind(Kind::Closure) {
         // SAFETY: its kind was tested; prototypes live as long as the engine.
         unsafe { (*(*function.as_object().cast::<Closure>()).proto()).registers as usize }
@@ -70,18 +72,19 @@ impl Thread {
     }
     /// The new task belongs to the mounted thread from now on, and can run.
     pub(super) fn add_task(&mut self, task: *mut Task) {
+        self.add_unready_task(task);
+        self.parts.ready.push_back(task);
+    }
+    pub(super) fn add_unready_task(&mut self, task: *mut Task) {
         let parts = &mut *self.parts;
         parts.next_task += 1;
-        // SAFETY: a task that was just made.
-        parts.stack_bytes += unsafe { (*task).header_bytes() };
         parts.tasks.add(task);
-        parts.ready.push_back(task);
     }
     /// The handle of a task of the mounted thread; made now if there is none. `name`: nil or a text, for one that was just made.
     pub(crate) fn handle_of(&mut self, task: *mut Task, name: Value) -> Value {
         // SAFETY: a task of the mounted thread, which does not wait for something of which it would be woken now.
         unsafe {
-            if !(*task).handle.is_unset() {
+            if (*task).handle.is_object() {
                 return (*task).handle;
             }
             let is_named = name.is_kind(Kind::Str);
@@ -91,15 +94,19 @@ impl Thread {
                 .heap
                 .alloc(Header::new(Kind::Task, type_id::TASK, aux), bytes)
                 .cast::<TaskObject>();
-            // One without a handle is the first of a thread that another one started.
-            let is_new = (*task).is(flag::IS_NEW);
-            (*object).id = if is_new { self.parts.next_task } else { 1 };
+            (*object).id = if (*task).is(flag::IS_NEW) && (*task).handle.is_unset() {
+                self.parts.next_task
+            } else {
+                (*task).id()
+            };
             // An address fits an int, so the collector leaves it alone.
             (*object).result = Value::from_bits(TAG_INT | task as u64);
             if is_named {
                 *object.add(1).cast::<Value>() = name;
             }
             (*task).handle = Value::local(object.cast());
+            // The next collection must see it.
+            self.parts.tasks.touch(task);
             (*task).handle
         }
     }
@@ -125,7 +132,8 @@ impl Thread {
         if self.current.is_null() {
             return NO_SITE;
         }
-        let parent = self.task().site;
+        // SAFETY: the innermost task that there is.
+        let parent = unsafe { (*self.identity).site };
         // SAFETY: the running prototype.
         let is_internal = unsafe { (*crate::interp::frame::proto(self.base)).is_internal };
         if !is_internal && let Some(site) = self.site_cache.get(parent, self.pc) {
@@ -147,9 +155,26 @@ impl Thread {
         ops::text::as_str(name).map(Into::into)
     }
 
-    /// `spawn` of the call in window `at`: gives the handle.
-    pub(crate) fn spawn(&mut self, at: usize, argc: usize, name: Value) -> Result<Value, Trap> {
-        self.reserve(self.parts.stack_bytes + size_of::<Task>())?;
+    /// What stands behind `name:`, if it can be one.
+    fn check_name(&mut self, name: Value, what: &str) -> Result<(), Trap> {
+        if name.is_kind(Kind::Str) || name.is_nil() || name.is_unset() {
+            return Ok(());
+        }
+        let got = crate::native::with_article(&self.type_name(name));
+        let message = format!("{what}: name must be a string, got {got}");
+        Err(self.throw_new(ErrorKind::Type, &message))
+    }
+
+    /// `spawn` of the call in window `at`: gives the handle, or nil: it is made when somebody asks for it.
+    pub(crate) fn spawn(
+        &mut self,
+        at: usize,
+        argc: usize,
+        name: Value,
+        is_wanted: bool,
+    ) -> Result<Value, Trap> {
+        self.check_name(name, "spawn")?;
+        self.reserve_shared(TASK_BYTES)?;
         let site = self.site();
         let function = self.reg(at);
         let window = self.base.wrapping_add(at + WINDOW_SLOTS);
@@ -166,7 +191,13 @@ impl Thread {
         if self.parts.tasks.count == MANY_TASKS {
             self.scheduler.note_many();
         }
-        let handle = self.handle_of(task, name);
+        let handle = if is_wanted || name.is_kind(Kind::Str) {
+            self.handle_of(task, name)
+        } else {
+            // SAFETY: just made.
+            unsafe { (*task).set_number(self.parts.next_task) };
+            Value::NIL
+        };
         // SAFETY: both are tasks of this thread, and neither waits.
         unsafe {
             if let Some(name) = Self::name_of(name) {
@@ -175,7 +206,7 @@ impl Thread {
             if self.current.is_null() {
                 return Ok(handle);
             }
-            let starter = &*self.current;
+            let starter = &*self.identity;
             if let Some(scope) = &starter.scope {
                 scope.enter();
                 (*task).scope = Some(scope.clone());
@@ -187,6 +218,17 @@ impl Thread {
         Ok(handle)
     }
 
+    /// Frees a new task that nothing leads to; its window holds messages in these slots.
+    #[cold]
+    fn abandon(task: *mut Task, window: *mut Value, messages: std::ops::Range<usize>) {
+        for i in messages {
+            // SAFETY: put there by `Message::into_bits`, and not taken.
+            drop(unsafe { Message::from_bits((*window.add(i)).bits()) });
+        }
+        // SAFETY: nothing leads to it.
+        unsafe { TaskPool::free(task) };
+    }
+
     /// `thread` of the call in window `at`: gives the handle. Bit i of `copy_mask`: argument i is copied, the others must be immutable.
     pub(crate) fn spawn_thread(
         &mut self,
@@ -194,52 +236,66 @@ impl Thread {
         argc: usize,
         name: Value,
         copy_mask: u32,
+        is_wanted: bool,
     ) -> Result<Value, Trap> {
+        self.check_name(name, "thread")?;
         if !self.scheduler.has_threads() {
             self.publish_globals();
         }
-        // Now and then is enough for the limit of memory: to count them reads what other carriers write.
-        if self.started.is_multiple_of(COUNT_EVERY) {
-            self.thread_count = self.scheduler.thread_count();
-            if self.thread_count > MANY_TASKS {
-                self.scheduler.note_many();
-            }
+        self.reserve_shared(THREAD_BYTES)?;
+        // Now and then is enough: to count them reads what other carriers write.
+        if self.started.is_multiple_of(COUNT_EVERY) && self.scheduler.thread_count() > MANY_TASKS {
+            self.scheduler.note_many();
         }
-        self.reserve(self.thread_count * THREAD_BYTES)?;
         self.started = self.started.wrapping_add(1);
         let function = self.share(self.reg(at), "the function")?;
-        let mut messages: Vec<Message> = Vec::with_capacity(argc);
+        let site = self.site();
+        // What is under way lies where the call's arguments will be.
+        let task = self.new_task(self.reg(at), std::iter::repeat_n(Value::NIL, argc), site);
+        // SAFETY: the new task's window.
+        let window = unsafe { (*task).start.add(STUB_SLOTS + WINDOW_SLOTS) };
         for i in 0..argc {
             let arg = self.reg(at + WINDOW_SLOTS + i);
             let message = if copy_mask >> i & 1 == 1 {
-                self.share_copy(arg, &format!("argument {}", i + 1))?
+                self.share_copy(arg, &format!("argument {}", i + 1))
             } else if arg.is_local() {
-                self.share(arg, &format!("argument {}", i + 1))?
+                self.share(arg, &format!("argument {}", i + 1))
             } else {
-                Message::shared(arg)
+                Ok(Message::shared(arg))
             };
-            messages.push(message);
-        }
-        let mut mounted = Mounted::new(self.scheduler.settings.memory);
-        let Ok(function) = function.deliver(mounted.heap()) else {
-            return Err(self.throw_limit());
-        };
-        let site = self.site();
-        let task = self.new_task(function, std::iter::repeat_n(Value::NIL, argc), site);
-        for (i, message) in messages.into_iter().enumerate() {
-            match message.deliver(mounted.heap()) {
-                // SAFETY: the new task's window.
-                Ok(value) => unsafe {
-                    *(*task).start.add(STUB_SLOTS + WINDOW_SLOTS + i) = value;
-                },
-                Err(_) => {
-                    // SAFETY: nothing leads to it.
-                    unsafe { TaskPool::free(task) };
-                    return Err(self.throw_limit());
+            match message {
+                // SAFETY: a slot of the window.
+                Ok(message) => unsafe { *window.add(i) = Value::from_bits(message.into_bits()) },
+                Err(trap) => {
+                    Self::abandon(task, window, 0..i);
+                    return Err(trap);
                 }
             }
         }
-        let starter = self.task();
+        let mut mounted = Mounted::new(self.scheduler.settings.memory);
+        let heap = mounted.heap();
+        let mut delivered = function.deliver(heap);
+        // SAFETY: the window's slots hold messages, each of which is taken once; what was delivered is put in its place.
+        unsafe {
+            if let Ok(function) = delivered {
+                *(*task).start.add(STUB_SLOTS) = function;
+                for i in 0..argc {
+                    delivered = Message::from_bits((*window.add(i)).bits()).deliver(heap);
+                    let Ok(arg) = delivered else {
+                        Self::abandon(task, window, i + 1..argc);
+                        break;
+                    };
+                    *window.add(i) = arg;
+                }
+            } else {
+                Self::abandon(task, window, 0..argc);
+            }
+        }
+        if delivered.is_err() {
+            return Err(self.throw_limit());
+        }
+        // SAFETY: the innermost task that there is: a threadlet without one inherits from it.
+        let starter = unsafe { &*self.identity };
         let scope = starter.scope.clone();
         let scoped = starter.more_if_any().and_then(|more| more.scoped.clone());
         if let Some(scope) = &scope {
@@ -252,21 +308,26 @@ impl Thread {
                 (*task).more().scoped = Some(scoped);
             }
             mounted.parts.next_task = 1;
-            mounted.parts.stack_bytes = (*task).header_bytes();
         }
         mounted.parts.tasks.add(task);
         mounted.parts.ready.push_back(task);
         let id = self.scheduler.new_thread_id();
-        let block = Arc::new(ThreadBlock::new(
-            id,
-            mounted,
-            Self::name_of(name),
-            scope,
-            site,
-        ));
+        // Written where it will lie: it is large.
+        let block = Arc::<ThreadBlock>::new_uninit();
+        let place = Arc::as_ptr(&block).cast_mut().cast::<ThreadBlock>();
+        let name = Self::name_of(name);
+        // SAFETY: nobody else knows the memory yet.
+        let block = unsafe {
+            place.write(ThreadBlock::new(id, mounted, name, scope, site));
+            block.assume_init()
+        };
         // SAFETY: nobody else knows the task yet.
         unsafe { (*task).block = Arc::as_ptr(&block) };
-        let handle = self.thread_handle(block.clone());
+        let handle = if is_wanted {
+            self.thread_handle(block.clone())
+        } else {
+            Value::NIL
+        };
         if self.scheduler.is_ending.load(Ordering::Relaxed) {
             let _ = block.signal.request(KILL);
         }

@@ -127,6 +127,7 @@ impl Thread {
 
     /// Runs what earlier calls have started, until the host is woken or something fails that nobody had joined for. With nothing to run it sleeps.
     pub fn idle(&mut self) -> Idled {
+        let _entered = self.enter();
         let scheduler = self.scheduler.clone();
         // The next call may wake whatever waits.
         self.serve(|host| {
@@ -180,6 +181,7 @@ impl Thread {
     /// Runs what earlier calls have started to its end; `kills`: ends it, so that only its defers run. `Deadlock`, `os.exit` and the like are errors, and of those that nobody joined
     /// for `take_unjoined` tells.
     pub fn finish(&mut self, kills: bool) -> Result<(), Failure> {
+        let _entered = self.enter();
         if let Some(failure) = self.pending_end.take() {
             return Err(failure);
         }
@@ -366,7 +368,7 @@ impl Thread {
                 threads.sort_by_key(|block| block.id);
                 tasks.extend(threads.into_iter().map(|block| TaskInfo {
                     thread: block.id,
-                    thread_name: block.name.as_deref().map(Into::into),
+                    thread_name: block.name().map(Into::into),
                     task: 0,
                     name: None,
                     state: block.signal.name().into(),

@@ -109,21 +109,24 @@ pub(crate) fn claim_own(task: *mut Task, by: Claimed) -> bool {
 }
 
 impl Thread {
-    /// The running task.
+    /// The running task. In a threadlet, that of the threadlet, made now if there is none.
+    #[inline]
     pub(crate) fn task(&mut self) -> &mut Task {
         debug_assert!(!self.current.is_null(), "natives run in tasks");
-        // SAFETY: the mounted task, which only this carrier uses while it runs.
-        unsafe { &mut *self.current }
+        if self.has_bare_threadlet() {
+            self.make_identities();
+        }
+        // SAFETY: the mounted task, or one on its stack, which only this carrier uses while it runs.
+        unsafe { &mut *self.identity }
+    }
+    /// The same, as a pointer.
+    pub(crate) fn task_pointer(&mut self) -> *mut Task {
+        self.task()
     }
 
     /// The running task is about to wait; its waiters are linked after this, under the locks of what it waits for.
     #[inline]
     pub(crate) fn begin_wait(&mut self, wait: Wait) -> Result<(), Trap> {
-        if self.nesting > 0 {
-            // The error is made when the native has left (`handle_trap`): callers hold the lock of what they would wait for, and to make it may collect, which drops objects,
-            // whose ends take locks.
-            return Err(Trap::Suspend);
-        }
         let task = self.task();
         task.wait = wait;
         task.claim.begin();
@@ -176,10 +179,35 @@ impl Thread {
         }
     }
 
+    /// As most waits end: the mounted task was woken with a message that is no parcel, or its own was taken. `false`: it was not, and nothing is done.
+    #[inline]
+    pub(super) fn finish_plain_wait(&mut self) -> bool {
+        let task = self.task();
+        // Of one that was cancelled instead nothing is left there.
+        if !matches!(
+            task.wait,
+            Wait::Receive | Wait::Next | Wait::Loop | Wait::Send
+        ) || task.is(flag::IS_KILLED)
+            || !task.waiter.has_plain_message()
+        {
+            return false;
+        }
+        debug_assert!(!task.waiter.is_linked());
+        let dest = task.wait_dest as usize;
+        // SAFETY: it was claimed and handed over; what it waited for is in its registers.
+        let (_, claimed) = unsafe { end_wait(self.current) };
+        debug_assert!(matches!(claimed, Claimed::Arm(_)));
+        let message = self.task().waiter.take_message();
+        match message.deliver(&mut self.heap) {
+            Ok(value) => self.set_reg(dest, value),
+            Err(_) => unreachable!("only parcels need room"),
+        }
+        true
+    }
     /// The mounted task was woken: what it gets. `Some`: it ends.
     pub(crate) fn finish_wait(&mut self) -> Option<Exit> {
         // SAFETY: it was claimed and handed over; what it waited for is in its registers.
-        let (wait, claimed) = unsafe { end_wait(self.current) };
+        let (wait, claimed) = unsafe { end_wait(self.identity) };
         let task = self.task();
         let dest = task.wait_dest as usize;
         let mut operand = Value::NIL;
@@ -351,6 +379,21 @@ impl Thread {
         }
         Ok(value)
     }
+    /// Throws if the running task waits for the end of a thread that can only come after its own.
+    pub(crate) fn check_joinable(&mut self, handle: Value) -> Result<(), Trap> {
+        if handle.type_id() != type_id::THREAD {
+            return Ok(());
+        }
+        let block = thread_of(handle);
+        let message = if std::ptr::eq(block, self.block.as_ptr()) {
+            "a thread cannot join itself"
+        } else if block.id == super::HOST_THREAD {
+            "the program's first thread cannot be joined: it ends after all others"
+        } else {
+            return Ok(());
+        };
+        Err(self.throw_new(ErrorKind::Value, message))
+    }
     /// `join` of a task or thread.
     pub(crate) fn join(&mut self, handle: Value) -> Result<Value, Trap> {
         self.blocking_point()?;
@@ -360,7 +403,7 @@ impl Thread {
             if other.is_null() {
                 return self.task_outcome(handle);
             }
-            if other == self.current {
+            if other == self.task_pointer() {
                 return Err(self.throw_new(ErrorKind::Value, "a task cannot join itself"));
             }
             self.begin_wait(Wait::Join)?;
@@ -370,13 +413,11 @@ impl Thread {
             unsafe { (*other).joiners.push(waiter) };
             return Err(Trap::Suspend);
         }
+        self.check_joinable(handle)?;
         let block = thread_of(handle);
-        if Arc::as_ptr(&block) == self.block.as_ptr() {
-            return Err(self.throw_new(ErrorKind::Value, "a thread cannot join itself"));
-        }
         self.begin_wait(Wait::JoinThread)?;
         self.task().more().wait_value = handle;
-        let waiter = self.single_waiter(Owner::Thread(&raw const *block), 0);
+        let waiter = self.single_waiter(Owner::Thread(block), 0);
         // SAFETY: under the lock of the list's owner.
         if unsafe { block.end.lock().wait(waiter) } {
             return Err(Trap::Suspend);
@@ -388,6 +429,12 @@ impl Thread {
     // --- the end of a task
 
     pub(crate) fn end_task(&mut self, task: *mut Task, value: Value, how: Ended) {
+        // SAFETY: the task that has just ended.
+        let is_first = unsafe { (*task).is(flag::IS_FIRST) };
+        if how == Ended::Failed && !is_first {
+            // The error is reported by the handle.
+            self.handle_of(task, Value::NIL);
+        }
         self.parts.tasks.remove(task);
         let mut joiners = ReadyQueue::default();
         // SAFETY: a task of the mounted thread that has just ended; nobody waits for it but its joiners, which are this thread's.
@@ -403,20 +450,16 @@ impl Thread {
             while let Some(waiter) = (*task).joiners.claim_first() {
                 joiners.push_back((*waiter).task());
             }
-            self.parts.stack_bytes -= (*task).header_bytes() + (*task).block_bytes();
             (handle, (*task).flags, (*task).site, (*task).scope.take())
         };
         // SAFETY: as above.
-        let locks = unsafe {
-            let more = (*task).more_if_any_mut();
-            more.map(|more| std::mem::take(&mut more.locks))
-        };
-        for lock in locks.into_iter().flatten() {
-            self.unlock_for(lock, task);
+        if let Some(more) = unsafe { (*task).more_if_any_mut() } {
+            for lock in std::mem::take(&mut more.locks) {
+                self.unlock_for(lock, task);
+            }
         }
         let has_failed = how == Ended::Failed;
         self.parts.detached -= (flags & flag::IS_DETACHED != 0) as u32;
-        let is_first = flags & flag::IS_FIRST != 0;
         let is_joined = !joiners.is_empty();
         if is_first {
             self.parts.main_result = value;
@@ -517,6 +560,7 @@ impl Thread {
     }
     /// Cancels the tasks in cancelled scopes, each once for each scope.
     pub(crate) fn cancel_in_scopes(&mut self) {
+        self.make_all_identities();
         for task in self.parts.tasks.to_vec() {
             // SAFETY: a task of the mounted thread.
             let (scope, is_waiting_for_scope) =
@@ -549,7 +593,7 @@ impl Thread {
     /// `scope { … }` begins; gives the object that stands for it.
     pub(crate) fn enter_scope(&mut self, limit: Option<i64>) -> Arc<Scope> {
         let block = Arc::downgrade(&self.block.to_arc());
-        let owner = self.current;
+        let owner = self.task_pointer();
         let parent = self.task().scope.clone();
         let scope = Scope::new(parent, owner, block);
         if let Some(nanoseconds) = limit {
@@ -641,14 +685,12 @@ impl Thread {
     }
 }
 
-/// The thread that a handle names.
-pub(crate) fn thread_of(handle: Value) -> Arc<ThreadBlock> {
+/// The thread that a handle names. It lives as long as the handle, which the caller's heap holds while it uses this.
+pub(crate) fn thread_of(handle: Value) -> &'static ThreadBlock {
     // SAFETY: the caller knows it is a thread's handle, which owns a reference to the block.
     unsafe {
-        let block = (*handle.as_object().cast::<Handle>())
+        &*(*handle.as_object().cast::<Handle>())
             .target
-            .cast::<ThreadBlock>();
-        Arc::increment_strong_count(block);
-        Arc::from_raw(block)
+            .cast::<ThreadBlock>()
     }
 }

@@ -12,7 +12,8 @@ pub(crate) fn Spawn(t: &mut Thread, w: Word) -> Done {
     t.charge_call()?;
     let (kind, copied) = (w.imm() as u32 & 3, w.imm() as u32 >> 2);
     let name = t.reg(w.a() + 2 + w.c());
-    let handle = t.start(kind, w.a(), w.c(), name, copied)?;
+    let is_wanted = w.a() != w.b();
+    let handle = t.start(kind, w.a(), w.c(), name, copied, is_wanted)?;
     t.set_reg(w.b(), handle);
     Ok(())
 }
@@ -21,6 +22,30 @@ pub(crate) fn TaskYield(t: &mut Thread, w: Word) -> Done {
     t.blocking_point()?;
     t.yielded = true;
     Err(Trap::Suspend)
+}
+pub(crate) fn Threadlet(t: &mut Thread, w: Word) -> Done {
+    t.charge_call()?;
+    t.begin_threadlet(w.a(), w.b(), w.c())
+}
+pub(crate) fn ThreadletEnd(t: &mut Thread, w: Word) -> Done {
+    before_alloc(t);
+    let handle = t.end_threadlet(w.b(), t.reg(w.c()));
+    t.set_reg(w.a(), handle);
+    Ok(())
+}
+pub(crate) fn ThreadletFail(t: &mut Thread, w: Word) -> Done {
+    before_alloc(t);
+    let error = t.reg(w.c());
+    match t.fail_threadlet(w.b(), error) {
+        Some(handle) => {
+            t.set_reg(w.a(), handle);
+            Ok(())
+        }
+        None => {
+            t.thrown = error;
+            Err(Trap::Throw)
+        }
+    }
 }
 pub(crate) fn Exit(t: &mut Thread, w: Word) -> Done {
     t.result = t.reg(w.a());
@@ -44,7 +69,7 @@ impl Thread {
                     4 => "killed",
                     _ => "ended",
                 },
-                "state" if task == self.current => "running",
+                "state" if (*task).is_mounted() => "running",
                 "state" if (*task).wait != Wait::None && (*task).claim.is_waiting() => {
                     let name = crate::thread::report::wait_name(task);
                     return Some(self.text_value(&format!("waiting for {name}")));
@@ -60,11 +85,11 @@ impl Thread {
         let block = crate::thread::thread_of(handle);
         let text = match name {
             "id" => return Some(Value::small_int(block.id as i64)),
-            "name" => match &block.name {
+            "name" => match block.name() {
                 Some(name) => name.to_string(),
                 None => return Some(Value::NIL),
             },
-            "state" => self.thread_state(&block),
+            "state" => self.thread_state(block),
             _ => return None,
         };
         Some(self.text_value(&text))

@@ -1,0 +1,241 @@
+//! Functions of a host that call back into script: they pin the task that called them, which may wait nevertheless.
+
+use heddle::{Context, Engine, EngineBuilder, Error, Handle, Stress};
+
+fn builder() -> EngineBuilder {
+    Engine::builder()
+        // Calls the function, between two native frames' own values.
+        .function(
+            "twice",
+            |context: &mut Context<'_>, f: Handle| -> Result<(i64, i64), Error> {
+                let first: i64 = context.call(&f, ())?;
+                let second: i64 = context.call(&f, ())?;
+                Ok((first, second))
+            },
+        )
+        .function(
+            "run",
+            |context: &mut Context<'_>, f: Handle| -> Result<Handle, Error> {
+                context.call(&f, ())
+            },
+        )
+        // Gives a value even if the call has failed.
+        .function(
+            "attempt",
+            |context: &mut Context<'_>, f: Handle| -> String {
+                match context.call::<i64>(&f, ()) {
+                    Ok(value) => value.to_string(),
+                    Err(error) => error.kind().to_string(),
+                }
+            },
+        )
+}
+
+/// Runs in each of several ways; the script asserts what it expects.
+fn check(script: &str) {
+    type Way = fn(EngineBuilder) -> EngineBuilder;
+    let ways: [(&str, Way); 5] = [
+        ("plain", |b| b),
+        ("one carrier", |b| b.carriers(1)),
+        ("two carriers", |b| b.carriers(2)),
+        ("collecting", |b| b.stress(Stress::Collect)),
+        ("short slices", |b| b.carriers(2).slice(7)),
+    ];
+    for (name, way) in ways {
+        let mut engine = way(builder()).build();
+        if let Err(error) = engine.run_str("pinned", script) {
+            panic!("{name}: {error:?}");
+        }
+    }
+}
+
+#[test]
+fn a_pinned_task_sleeps() {
+    check(r#"assert run(|| { sleep(1ms); 7 }) == 7"#);
+}
+#[test]
+fn it_waits_for_a_sibling() {
+    check(
+        r#"
+let c = Channel()
+let t = spawn { for i in 0..4 { c.send(i) } }
+assert twice(|| c.recv() + c.recv()) == (1, 5)
+t.join()
+"#,
+    );
+}
+#[test]
+fn pinned_siblings_wait_for_each_other() {
+    check(
+        r#"
+let there = Channel()
+let back = Channel()
+let a = spawn run(|| { there.send(1); back.recv() })
+let b = spawn run(|| { let x = there.recv(); back.send(x + 1); x })
+assert (a.join(), b.join()) == (2, 1)
+"#,
+    );
+}
+#[test]
+fn many_pinned_tasks_wait_for_one_latch() {
+    check(
+        r#"
+let gate = Latch(1)
+let ts = (0..8).map(|i| spawn run(|| { gate.wait(); i })).to_list()
+yield
+gate.count_down()
+assert ts.map(|t| t.join()).sum() == 28
+"#,
+    );
+}
+#[test]
+fn pinned_tasks_of_threads_wait_for_each_other() {
+    check(
+        r#"
+let c = Channel()
+let ts = (0..6).map(|i| thread run(|| { if i % 2 == 0 { c.send(i) ; 0 } else { c.recv() } })).to_list()
+assert ts.map(|t| t.join()).sum() == 0 + 2 + 4
+"#,
+    );
+}
+#[test]
+fn others_go_on_meanwhile() {
+    check(
+        r#"
+var ticks = 0
+let ticker = spawn { loop { sleep(1ms); ticks += 1 } }
+run(|| sleep(30ms))
+assert ticks > 0
+ticker.cancel()
+"#,
+    );
+}
+#[test]
+fn calls_nest() {
+    check(
+        r#"
+let c = Channel()
+spawn { for i in 0..3 { sleep(1ms); c.send(i) } }
+assert run(|| c.recv() + run(|| c.recv() + run(|| c.recv()))) == 3
+"#,
+    );
+}
+#[test]
+fn it_yields() {
+    check(
+        r#"
+var is_done = false
+spawn { is_done = true }
+run(|| { while not is_done { yield } })
+assert is_done
+"#,
+    );
+}
+#[test]
+fn it_is_cancelled_and_goes_on_with_its_defers() {
+    check(
+        r#"
+let log = []
+let t = spawn run(|| { defer log.push("deferred"); sleep(1h) })
+yield
+t.cancel()
+assert (try { t.join() } catch e { e.kind }) == "Cancelled"
+assert log == ["deferred"]
+"#,
+    );
+}
+#[test]
+fn a_thread_with_a_pinned_task_is_killed() {
+    check(
+        r#"
+let c = Channel(1)
+let t = thread run(|| { defer c.send("deferred"); sleep(1h) })
+sleep(5ms)
+t.kill()
+assert (try { t.join() } catch e { e.kind }) == "Cancelled"
+"#,
+    );
+}
+#[test]
+fn errors_leave_through_the_native() {
+    check(
+        r#"
+assert attempt(|| { sleep(1ms); throw KeyError("k") }) == "KeyError"
+assert (try { run(|| { sleep(1ms); throw KeyError("k") }) } catch e { e.message }) == "k"
+"#,
+    );
+}
+#[test]
+fn a_time_limit_reaches_it() {
+    check(r#"assert (try { timeout(5ms, || run(|| sleep(1h))) } catch e { e.kind }) == "Timeout""#);
+}
+#[test]
+fn a_threadlet_above_a_native_frame_splits() {
+    check(
+        r#"
+let t = run(|| {
+    let t = threadlet { sleep(2ms); 5 }
+    assert not t.done()
+    t
+})
+assert t.join() == 5
+"#,
+    );
+}
+#[test]
+fn a_threadlet_below_a_native_frame_is_pinned() {
+    check(
+        r#"
+let t = threadlet run(|| { sleep(2ms); 6 })
+# It could not be split off: it has ended.
+assert t.done()
+assert t.join() == 6
+"#,
+    );
+}
+#[test]
+fn a_deadlock_is_found() {
+    let mut engine = builder().build();
+    let error = engine
+        .run_str("pinned", "let c = Channel()\nrun(|| c.recv())")
+        .unwrap_err();
+    assert_eq!(error.kind(), "Deadlock");
+    assert!(error.message().contains("recv of a channel"), "{error:?}");
+    // The engine is as good as new.
+    engine
+        .run_str("again", "assert run(|| { sleep(1ms); 1 }) == 1")
+        .unwrap();
+}
+#[test]
+fn a_deadlock_in_a_thread_is_found() {
+    let mut engine = builder().build();
+    let error = engine
+        .run_str(
+            "pinned",
+            "let c = Channel()\nlet t = thread run(|| c.recv())\nt.join()",
+        )
+        .unwrap_err();
+    assert_eq!(error.kind(), "Deadlock");
+}
+#[test]
+fn the_program_ends_while_it_waits() {
+    let mut engine = builder().build();
+    let error = engine
+        .run_str(
+            "pinned",
+            "import os\nfor _ in 0..3 { thread run(|| sleep(1h)) }\nspawn { sleep(5ms); os.exit(3) }\nrun(|| sleep(1h))",
+        )
+        .unwrap_err();
+    assert_eq!(error.exit_code(), Some(3));
+    engine
+        .run_str("again", "assert run(|| { sleep(1ms); 1 }) == 1")
+        .unwrap();
+}
+#[test]
+fn waits_while_pinned_are_counted() {
+    let mut engine = builder().build();
+    let pins: i64 = engine
+        .eval("import runtime\nrun(|| sleep(1ms))\nruntime.stats().pins")
+        .unwrap();
+    assert_eq!(pins, 1);
+}

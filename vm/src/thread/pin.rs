@@ -1,0 +1,193 @@
+//! Pinning: a host's function that calls back into script lies on the native stack of a carrier, so the task can go on only there.
+//!
+//! What is pinned is the *task*, not its thread. While it waits, its registers (the whole run stack, which native frames refer to) are its own, the thread is unmounted, and its other tasks
+//! run on any other carrier; so it may wait for one of them, and pinned tasks of a thread for each other. The carrier runs no other thread meanwhile: what lies in its queues is passed on, and another
+//! carrier takes its place. It still fires timers and looks at the system. Whoever finds the woken task at the front of its thread's queue hands the thread over to that carrier.
+
+use super::carrier::HOST_THREAD;
+use super::{BlockRef, Thread};
+use crate::interp::Exit;
+use crate::sched::ThreadBlock;
+use crate::sched::pinned::NextPinned;
+use crate::sync::Ordering;
+use crate::task::{Task, Wait, flag};
+use std::fmt::Write;
+use std::sync::Arc;
+
+/// What is shown of tasks that wait while they are pinned.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum TracePinned {
+    #[default]
+    No,
+    /// The native's caller, and what has called back from it.
+    Short,
+    /// The whole stack.
+    Full,
+}
+
+impl Thread {
+    /// The running task waits (or yields) below a native frame: returns when it can go on, or why it must leave.
+    pub(super) fn wait_pinned(&mut self, exit: Exit) -> Option<Exit> {
+        let others = !self.parts.ready.is_empty() || self.block.signal.has_news();
+        if exit == Exit::Yielded && !others {
+            return None;
+        }
+        self.scheduler.pins.fetch_add(1, Ordering::Relaxed);
+        if self.scheduler.settings.trace_pinned != TracePinned::No {
+            self.trace_pinned();
+        }
+        let task = self.current;
+        // A threadlet that cannot be split off waits itself; what it lies on is what is left.
+        let waiter = match exit {
+            Exit::Yielded => task,
+            _ => self.identity,
+        };
+        let block = self.block.to_arc();
+        let nesting = std::mem::take(&mut self.nesting);
+        let nested_slot = std::mem::take(&mut self.nested_slot);
+        // SAFETY: the running task, and a threadlet on its stack. Wakers of what waits touch other fields.
+        unsafe {
+            (*task).flags |= flag::IS_PINNED;
+            (*waiter).flags |= flag::IS_PINNED;
+            (*waiter).more().carrier = self.own.number;
+            (*waiter).wait_dest = self.wait_dest as u8;
+        }
+        self.unmount(exit);
+        // From here on there may be one carrier more.
+        self.scheduler.begin_pinned();
+        let mut ended = None;
+        if !self.leave_pinned(&block, waiter) {
+            ended = self.await_pinned(&block, waiter);
+        }
+        self.scheduler.end_pinned();
+        self.start_slice();
+        self.mount(task);
+        // SAFETY: mounted again.
+        unsafe {
+            (*task).clear(flag::IS_PINNED);
+            (*waiter).clear(flag::IS_PINNED);
+        }
+        (self.nesting, self.nested_slot) = (nesting, nested_slot);
+        if ended.is_some() {
+            self.abandon_wait();
+            return ended;
+        }
+        // SAFETY: as above.
+        let (wait, is_killed) = unsafe { ((*waiter).wait, (*task).is(flag::IS_KILLED)) };
+        if wait != Wait::None {
+            return self.finish_wait();
+        }
+        if is_killed && !self.is_killing && !self.is_in_deferred() {
+            self.begin_kill();
+            return self.unwind();
+        }
+        None
+    }
+    /// Gives the mounted thread to others; `true`: the task can go on already, and the thread is still mounted.
+    fn leave_pinned(&mut self, block: &Arc<ThreadBlock>, task: *mut Task) -> bool {
+        loop {
+            let others_first = self.parts.ready.first().is_some_and(|first| first != task);
+            if !others_first && self.parts.ready.remove(task) {
+                return true;
+            }
+            let has_ready = !self.parts.ready.is_empty();
+            self.park_thread();
+            if has_ready {
+                block.signal.requeue();
+                self.scheduler.pass_on(Arc::as_ptr(block));
+                return false;
+            }
+            if block.signal.finish() {
+                return false;
+            }
+            self.mount_thread(BlockRef::new(block));
+            self.take_news();
+        }
+    }
+    /// Waits until the task is woken, with the thread mounted; `Some`: the program ends.
+    fn await_pinned(&mut self, block: &Arc<ThreadBlock>, task: *mut Task) -> Option<Exit> {
+        let scheduler = self.scheduler.clone();
+        loop {
+            let engine = self.engine();
+            match scheduler.next_pinned(&mut self.own, Arc::as_ptr(block), self.is_host, engine) {
+                NextPinned::Run => {
+                    let inbox = block.signal.begin();
+                    self.mount_thread(BlockRef::new(block));
+                    self.parts.ready.append(inbox);
+                    if block.signal.has_requests() {
+                        self.take_requests();
+                    }
+                    if self.leave_pinned(block, task) {
+                        return None;
+                    }
+                }
+                NextPinned::Deadlock => {
+                    let report = self.deadlock_report();
+                    self.pinned_deadlock.get_or_insert(report);
+                    scheduler.kill_all(&self.own, std::ptr::null());
+                }
+                NextPinned::Stop => {
+                    // Other carriers leave the thread where they are.
+                    while !block.signal.seize() {
+                        std::thread::yield_now();
+                    }
+                    self.mount_thread(BlockRef::new(block));
+                    self.parts.ready.remove(task);
+                    return Some(Exit::Ended);
+                }
+            }
+        }
+    }
+    /// A ready task is pinned to another carrier: hands the mounted thread over to that. The task is the first there.
+    #[cold]
+    pub(super) fn hand_over(&mut self, task: *mut Task) {
+        // SAFETY: a task of the mounted thread that does not run.
+        let carrier = unsafe { (*task).more().carrier };
+        self.parts.ready.push_front(task);
+        let block = self.block;
+        self.park_thread();
+        block.signal.requeue();
+        self.scheduler.hand_over(block.as_ptr(), carrier);
+    }
+    /// Whether a ready task can go on only on another carrier.
+    #[inline]
+    pub(super) fn is_pinned_elsewhere(&self, task: *mut Task) -> bool {
+        // SAFETY: a task of the mounted thread that does not run.
+        unsafe {
+            (*task).is(flag::IS_PINNED)
+                && (*task)
+                    .more_if_any()
+                    .is_some_and(|more| more.carrier != self.own.number)
+        }
+    }
+
+    #[cold]
+    fn trace_pinned(&mut self) {
+        let is_short = self.scheduler.settings.trace_pinned == TracePinned::Short;
+        // SAFETY: the running task.
+        let (task, wait) = unsafe { ((*self.identity).title(), (*self.identity).wait) };
+        let what = match wait {
+            Wait::None => "yields",
+            _ => "waits for ",
+        };
+        let name = match wait {
+            Wait::None => "",
+            wait => wait.name(),
+        };
+        let of = match self.block.id {
+            HOST_THREAD => String::new(),
+            _ => format!(" of {}", self.block.title()),
+        };
+        let mut text = format!("pinned: {task}{of} {what}{name}\n");
+        let mut lines = 0;
+        for line in crate::error::pinned_lines(self) {
+            lines += 1;
+            if is_short && lines > 8 {
+                let _ = writeln!(text, "  …");
+                break;
+            }
+            let _ = writeln!(text, "  {line}");
+        }
+        eprint!("{text}");
+    }
+}
