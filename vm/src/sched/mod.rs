@@ -30,8 +30,8 @@ mod idle;
 mod migrants;
 #[cfg(loom)]
 pub(crate) mod models;
-pub(crate) mod progress;
 pub(crate) mod pinned;
+pub(crate) mod progress;
 mod queues;
 pub(crate) mod reactor;
 mod registry;

@@ -128,11 +128,7 @@ impl Sources {
     ) -> io::Result<u32> {
         let (index, token) = self.table.lock().add();
         #[cfg(loom)]
-        let registered = what.register(
-            unreachable!("models register nothing"),
-            token,
-            interest,
-        );
+        let registered = what.register(unreachable!("models register nothing"), token, interest);
         #[cfg(not(loom))]
         let registered = self.registry.register(what, token, interest);
         if let Err(error) = registered {
