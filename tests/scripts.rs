@@ -197,8 +197,8 @@ fn modes() -> Result<Vec<Mode>, String> {
     let sets = [
         (DEFAULT_MODES, None),
         (CONCURRENCY_MODES, Some(CONCURRENCY)),
+        (THREADLET_MODES, Some(&["threadlets"])),
         (SYSTEM_MODES, Some(SYSTEM)),
-        (THREADLET_MODES, Some(&["threadlets"][..])),
     ];
     sets.iter()
         .flat_map(|(names, folders)| names.iter().map(move |name| named(name, *folders)))

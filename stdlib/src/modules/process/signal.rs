@@ -150,7 +150,9 @@ pub(in crate::modules) fn next(ctx: &mut Ctx) -> NativeResult {
                 return Ok(*name);
             }
             let mut bytes = [0; 64];
-            signals.pipe.lock().read(&mut bytes)?;
+            if signals.pipe.lock().read(&mut bytes)? == 0 {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
         }
     })?;
     match came {
