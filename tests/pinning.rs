@@ -54,6 +54,17 @@ fn a_pinned_task_sleeps() {
     check(r#"assert run(|| { sleep(1ms); 7 }) == 7"#);
 }
 #[test]
+fn its_state_says_so() {
+    check(
+        r#"
+let t = spawn run(|| sleep(1h))
+yield
+assert t.state == "pinned, waiting for sleep"
+t.cancel()
+"#,
+    );
+}
+#[test]
 fn it_waits_for_a_sibling() {
     check(
         r#"

@@ -10,7 +10,7 @@ use crate::sched::scope::{self, Scope};
 use crate::sched::wait::{Owner, Waiter};
 use crate::shared::ObjectState;
 use crate::sync::Ordering;
-use crate::task::{Task, Wait};
+use crate::task::{Task, Wait, flag};
 use std::collections::HashMap;
 use std::fmt::Write;
 use std::sync::Arc;
@@ -91,6 +91,22 @@ pub(crate) unsafe fn wait_name(task: *mut Task) -> &'static str {
             },
             (wait, _) => wait.name(),
         }
+    }
+}
+
+/// What `.state` says of a task that waits.
+///
+/// # Safety
+/// See the head of the file.
+pub(crate) unsafe fn state_of_waiting(task: *mut Task) -> String {
+    // SAFETY: promised by the caller.
+    unsafe {
+        let pinned = if (*task).is(flag::IS_PINNED) {
+            "pinned, "
+        } else {
+            ""
+        };
+        format!("{pinned}waiting for {}", wait_name(task))
     }
 }
 
@@ -266,6 +282,7 @@ impl Thread {
                 id: (*task).id(),
                 name: (*task).name().map(Into::into),
                 state: match is_waiting {
+                    true if (*task).is(flag::IS_PINNED) => "pinned, waiting",
                     true => "waiting",
                     false if (*task).is_mounted() => "running",
                     false => "runnable",
@@ -327,7 +344,7 @@ impl Thread {
         // SAFETY: the thread is held: nobody mounts it.
         let name = unsafe {
             let tasks = tasks_of(block);
-            tasks.first().map(|&task| wait_name(task))
+            tasks.first().map(|&task| state_of_waiting(task))
         };
         if !block.signal.finish() {
             // Something came meanwhile.
@@ -335,7 +352,7 @@ impl Thread {
             self.scheduler.enqueue_woken(&self.own, block);
         }
         match name {
-            Some(name) => format!("waiting for {name}"),
+            Some(state) => state,
             None => "waiting".into(),
         }
     }
