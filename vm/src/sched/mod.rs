@@ -477,7 +477,7 @@ impl Scheduler {
                 unsafe { self.wake(own, task) };
                 if i.is_multiple_of(1024) {
                     // There may be a million of them.
-                    own.progress.step();
+                    own.progress.pass();
                 }
             }
             for scope in fired.scopes {

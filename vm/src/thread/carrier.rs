@@ -516,7 +516,7 @@ impl Thread {
             if self.turn.is_multiple_of(TURNS_BETWEEN_CLOCKS) {
                 self.look_for_watchdog();
                 // Tasks that only end, or wait again, come to no safepoint.
-                self.own.progress.step();
+                self.own.progress.pass();
                 self.scheduler.fire_timers(&self.own);
                 if self.turn.is_multiple_of(TURNS_BETWEEN_POLLS) {
                     self.scheduler.look_at_system(&mut self.own);
