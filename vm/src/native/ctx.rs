@@ -294,6 +294,10 @@ impl<'c> Ctx<'c> {
     pub fn throw(&mut self, kind: ErrorKind, message: impl Into<String>) -> Trap {
         self.thread.throw_new(kind, &message.into())
     }
+    /// The same, with what the error's `data` says.
+    pub fn throw_with(&mut self, kind: ErrorKind, message: &str, data: Value) -> Trap {
+        self.thread.throw_with(kind, message, data)
+    }
     /// Throws a value.
     pub fn throw_value(&mut self, value: Value) -> Trap {
         self.thread.thrown = value;
@@ -315,6 +319,10 @@ impl<'c> Ctx<'c> {
             return Err(Trap::Exit);
         }
         Ok(())
+    }
+    /// A point at which a task that was cancelled throws: for natives that find at once what they would have waited for.
+    pub fn blocking_point(&mut self) -> Result<(), Trap> {
+        self.thread.blocking_point()
     }
     /// The time in nanoseconds since some moment before the program; never goes back.
     pub fn clock_ns(&mut self) -> u64 {
