@@ -318,18 +318,13 @@ impl Thread {
         argc: usize,
         dest: usize,
     ) -> Result<(), Trap> {
-        self.wait_for_turn()?;
+        self.begin_wait(Wait::Io)?;
+        self.task().claim.set(Claimed::Arm(0));
+        self.parks_ready = true;
         self.keep_window(at + 2 + argc);
         self.note_waiting(def, at, argc, 0);
         self.wait_dest = dest;
         Err(Trap::Suspend)
-    }
-    /// The task waits for nothing but its next turn.
-    pub(crate) fn wait_for_turn(&mut self) -> Result<Trap, Trap> {
-        self.begin_wait(Wait::Io)?;
-        self.task().claim.set(Claimed::Arm(0));
-        self.parks_ready = true;
-        Ok(Trap::Suspend)
     }
     /// The task goes on in a native that has waited: what it waited for is there.
     pub(crate) fn resume_native(&mut self, native: WaitingNative, dest: usize) -> Result<(), Trap> {

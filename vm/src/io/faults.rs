@@ -3,7 +3,7 @@
 //! All calls on sockets that do not wait ask here first how they go (`Faults::begin`). Faults that a program must not notice (less is read or written than was asked for, a call is interrupted, it would wait
 //! although there is something, descriptors run out while a connection is accepted) come with `short`; with `all` connections are reset, too.
 //!
-//! They have numbers of their own, so a schedule is the same with and without them. A call that "would wait" has no change to wait for: `Ctx::try_io` lets its task take its turn again at once.
+//! They have numbers of their own, so a schedule is the same with and without them. A call that "would wait" has no change to wait for: `Ctx::try_io` lets its task sleep for a moment.
 
 use crate::sched::choices::Choices;
 use std::io;

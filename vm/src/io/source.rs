@@ -217,7 +217,8 @@ impl<'c> Ctx<'c> {
                 match call(resource, &mut has_all) {
                     Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                         if self.thread.scheduler.choices.take_false_wait() {
-                            return Err(self.thread.wait_for_turn()?);
+                            // The system will not tell of what was there before.
+                            return Err(self.pause(std::time::Duration::from_nanos(1)));
                         }
                     }
                     Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,

@@ -109,7 +109,7 @@ fn texts(ctx: &mut Ctx, texts: impl Iterator<Item = String>) -> NativeResult {
     ctx.list(&values)
 }
 
-/// `net.__split(address)`: the host whose addresses must be looked up, and the port; or nil and the addresses to try.
+/// `net.__address(address)`: the host whose addresses must be looked up, and the port; or nil and the addresses to try.
 pub(super) fn split_native(ctx: &mut Ctx) -> NativeResult {
     let text = ctx.str_arg(0)?;
     if text.starts_with(UNIX) {

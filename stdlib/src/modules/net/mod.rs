@@ -27,7 +27,7 @@ pub(super) static MODULE: NativeModule = NativeModule {
         suspending "net.__connected" (conn) => stream::connected;
         plain "net.__secure" (conn, server_name, roots, alpn) => stream::secure;
         plain "net.__udp" (address) => udp::open;
-        plain "net.__split" (address) => address::split_native;
+        plain "net.__address" (address) => address::split_native;
         plain "net.__now" () => |ctx| { let ns = ctx.clock_ns() as i64; Ok(ctx.int(ns)) };
         plain "net.__literal" (host) => address::literal_native;
         blocking "net.__resolve" (host) => address::resolve;

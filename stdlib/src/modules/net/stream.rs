@@ -517,10 +517,6 @@ fn read_more(
             if let Some(found) = found {
                 return Ok(found);
             }
-            if is_all {
-                // Another call would only be told so.
-                return Err(io::ErrorKind::WouldBlock.into());
-            }
         }
     })
 }
