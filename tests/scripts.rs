@@ -30,6 +30,7 @@
 //! | `migrate` | `--stress=migrate`: another OS thread after each slice | the same |
 //! | `seed-1` (any number) | `--schedule=seed:1` | 1 and 2: the same |
 //! | `threadlets-split`, `threadlets-random-1` (any number) | `--threadlets=split`, `--threadlets=random:1` | the folder about threadlets |
+//! | `faults-1` (any number) | `--schedule=seed:1 --faults=short`: calls on sockets do less than they were asked for | the folder about connections |
 //! | `repeat` | twice with `--schedule=seed:1`: output and trace are the same | the same |
 
 use std::collections::BTreeSet;
@@ -77,6 +78,8 @@ const THREADLET_MODES: &[&str] = &[
     "threadlets-random-3",
 ];
 
+const FAULT_MODES: &[&str] = &["faults-1", "faults-2", "faults-3"];
+
 const CONCURRENCY: &[&str] = &[
     "broadcast",
     "channels",
@@ -85,6 +88,7 @@ const CONCURRENCY: &[&str] = &[
     "freeze_copy",
     "leaks",
     "locks",
+    "net",
     "not_deadlocks",
     "once",
     "queue",
@@ -148,6 +152,9 @@ impl Mode {
     }
     fn is_for(&self, script: &str) -> bool {
         let area = script.split_once('/').map_or(script, |(area, _)| area);
+        if self.name.starts_with("faults") && !self.is_general {
+            return area == "net";
+        }
         if self.name.starts_with("threadlets") && !self.is_general {
             return area == "threadlets";
         }
@@ -175,7 +182,7 @@ fn modes() -> Result<Vec<Mode>, String> {
         return chosen.iter().map(|name| named(name, true)).collect();
     }
     let general = DEFAULT_MODES.iter().map(|name| named(name, true));
-    let others = CONCURRENCY_MODES.iter().chain(THREADLET_MODES);
+    let others = CONCURRENCY_MODES.iter().chain(THREADLET_MODES).chain(FAULT_MODES);
     let others = others.map(|name| named(name, false));
     general.chain(others).collect()
 }
