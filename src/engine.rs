@@ -82,9 +82,21 @@ impl EngineBuilder {
         self.options.trace_pinned = how;
         self
     }
+    /// An exception from [`BlockingPolicy::Error`]: this function, `fs.read`, or all of a module or type, `fs.*`; everywhere, or in files whose path ends with `file`. The same as `blocking.allow` in a script.
+    pub fn allow_blocking(mut self, function: &str, file: Option<&str>) -> EngineBuilder {
+        let exception = (function.into(), file.map(Into::into));
+        self.options.allowed.push(exception);
+        self
+    }
     /// The most OS threads that make blocking calls under [`BlockingPolicy::Offload`]. 64 unless set; they start when they are needed and end when they are not.
     pub fn max_workers(mut self, most: usize) -> EngineBuilder {
         self.options.max_workers = most.max(1);
+        self
+    }
+    /// Calls `tell` with a report whenever a native function that is not known to block has held an OS thread for longer than `after`, while there are other threads or tasks: once for each function and
+    /// place of a script. `blocking.held()` counts them.
+    pub fn blocking_warn(mut self, after: std::time::Duration, tell: fn(&str)) -> EngineBuilder {
+        self.options.blocking_warn = Some(heddle_vm::thread::BlockingWarn { after, tell });
         self
     }
     /// Calls `tell` once, when there are more than 10,000 tasks or threads: a program may want to set its memory up for that.

@@ -49,6 +49,7 @@ pub use engine::{
 pub use error::{Error, Finding};
 pub use function::{Context, HostFunction, IntoResult};
 pub use handle::Handle;
+pub use heddle_stdlib::{blocks, docs};
 pub use heddle_vm::engine::ring;
 pub use session::{Idle, Session, TaskInfo, Waker};
 

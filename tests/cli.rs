@@ -417,3 +417,140 @@ fn interrupt_ends_a_wait_for_input_at_once() {
         assert_eq!(child.wait().unwrap().code(), Some(130));
     }
 }
+
+#[cfg(unix)]
+#[test]
+fn standard_input_is_waited_for_while_others_run() {
+    // The other task runs when the first one waits: then there is something to read.
+    let code = "import io\nspawn { print('waits'); io.flush() }\nprint(io.read_line())";
+    let mut child = Program::heddle().arg("-e").arg(code).start();
+    let mut stdout = std::io::BufReader::new(child.stdout.take().expect("stdout is a pipe"));
+    let mut line = String::new();
+    stdout.read_line(&mut line).expect("the program prints");
+    assert_eq!(line, "waits\n");
+    let mut stdin = child.stdin.take().expect("stdin is a pipe");
+    stdin.write_all(b"half").expect("the program reads");
+    stdin.write_all(b" of it\n").expect("the program reads");
+    let mut rest = String::new();
+    stdout
+        .read_to_string(&mut rest)
+        .expect("the program prints");
+    assert_eq!(rest, "half of it\n");
+    expect(
+        &finish(child, "heddle".into(), Duration::from_secs(20)),
+        0,
+        "",
+    );
+}
+
+#[cfg(unix)]
+#[test]
+fn interrupt_reaches_who_waits_for_standard_input() {
+    for others in [
+        "",
+        "let t = spawn { loop { sleep(1ms) } }\n",
+        "let t = thread { loop { sleep(1ms) } }\n",
+    ] {
+        let code = format!(
+            "import io\n{others}defer print('tidied up')\nprint('ready')\nio.flush()\nio.read_line()\nprint('not reached')"
+        );
+        let mut child = Program::heddle().arg("-e").arg(&code).start();
+        // Open as long as the program runs.
+        let stdin = child.stdin.take();
+        let mut stdout = std::io::BufReader::new(child.stdout.take().expect("stdout is a pipe"));
+        let mut line = String::new();
+        stdout.read_line(&mut line).expect("the program prints");
+        let id = child.id().to_string();
+        let sent = Command::new("kill").args(["-INT", &id]).status();
+        assert!(sent.is_ok(), "kill can be started");
+        let outcome = finish(
+            child,
+            format!("heddle -e '{code}'"),
+            Duration::from_secs(20),
+        );
+        expect(&outcome, 130, "");
+        drop(stdin);
+        let mut rest = String::new();
+        stdout
+            .read_to_string(&mut rest)
+            .expect("the program prints");
+        assert!(!rest.contains("not reached"), "{rest}");
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn standard_input_stays_in_its_mode() {
+    use std::os::fd::AsRawFd;
+    let (reader, mut writer) = std::io::pipe().expect("a pipe can be made");
+    let flags = || {
+        let info = fs::read_to_string(format!("/proc/self/fdinfo/{}", reader.as_raw_fd()));
+        let info = info.expect("the descriptor is known");
+        let flags = info.lines().find_map(|line| line.strip_prefix("flags:"));
+        flags.expect("it has flags").trim().to_owned()
+    };
+    let before = flags();
+    let mut child = Command::new(support::binary())
+        .args(["-e", "import io\nprint('ready')\nio.flush()\nprint(io.read_line())\nio.flush()\nprint(io.read_line())"])
+        .stdin(reader.try_clone().expect("a descriptor can be cloned"))
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("heddle can be started");
+    let mut stdout = std::io::BufReader::new(child.stdout.take().expect("stdout is a pipe"));
+    for (send, answer) in [("", "ready\n"), ("one\n", "one\n"), ("two\n", "two\n")] {
+        writer
+            .write_all(send.as_bytes())
+            .expect("the program reads");
+        let mut line = String::new();
+        stdout.read_line(&mut line).expect("the program prints");
+        assert_eq!(line, answer);
+        assert_eq!(flags(), before);
+    }
+    expect(
+        &finish(child, "heddle".into(), Duration::from_secs(20)),
+        0,
+        "",
+    );
+    assert_eq!(flags(), before);
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_native_that_holds_an_os_thread_is_told_of() {
+    // It prints until it was noticed; whoever reads is slow.
+    let code = "import blocking, io\nlet t = spawn { loop { sleep(1ms) } }\nfn noisy() { print('x'.repeat(200_000)) }\n\
+                while blocking.held().is_empty() { noisy(); yield }\nt.cancel()\nlet h = blocking.held()[0]\n\
+                io.write_error('{h.function} {h.count > 0} {h.site}\\n')";
+    let file = program(
+        "held",
+        &code.replace(
+            "'{h.function} {h.count > 0} {h.site}\\n'",
+            "\"{h.function} {h.count > 0}\\n\"",
+        ),
+    );
+    let mut child = Program::heddle()
+        .args(["--blocking-warn=5ms", file.to_str().expect("a plain path")])
+        .start();
+    let mut stdout = child.stdout.take().expect("stdout is a pipe");
+    let slow = std::thread::spawn(move || {
+        let mut bytes = vec![0; 65536];
+        while stdout.read(&mut bytes).is_ok_and(|n| n > 0) {
+            std::thread::sleep(Duration::from_millis(30));
+        }
+    });
+    let outcome = finish(child, "heddle".into(), Duration::from_secs(50));
+    slow.join().expect("the reader ends");
+    expect(&outcome, 0, "");
+    for part in [
+        "warning: print held an OS thread for ",
+        "    at noisy (",
+        "held.hd:3:",
+        "print true",
+    ] {
+        assert!(
+            outcome.stderr.contains(part),
+            "{part} in\n{}",
+            outcome.stderr
+        );
+    }
+}

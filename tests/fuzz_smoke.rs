@@ -5,7 +5,7 @@
 #[allow(dead_code, unreachable_pub, reason = "a library elsewhere")]
 mod heddle_fuzz;
 
-use heddle_fuzz::{front_end, programs, run::Trio};
+use heddle_fuzz::{front_end, http, programs, run::Trio};
 use std::path::Path;
 
 /// Programs drawn at random.
@@ -117,4 +117,40 @@ fn broken_texts() {
             front_end::check(&text);
         }
     });
+}
+
+#[test]
+fn seeds_of_http() {
+    for (name, bytes) in files("fuzz/seeds/http") {
+        eprintln!("{name}");
+        http::check(&bytes);
+    }
+}
+
+/// Messages that are broken at random.
+#[test]
+fn http_at_random() {
+    let seeds = files("fuzz/seeds/http");
+    // xorshift: the same numbers every time.
+    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+    let mut next = move || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        state
+    };
+    const SIGNS: &[u8] = b"\r\n\r\n \t:;,0123456789aAfF\0\xff/%";
+    for i in 0..20_000 {
+        let mut bytes = seeds[i % seeds.len()].1.clone();
+        for _ in 0..=next() % 4 {
+            let sign = SIGNS[(next() % SIGNS.len() as u64) as usize];
+            let at = (next() % (bytes.len() as u64 + 1)) as usize;
+            match next() % 3 {
+                0 => bytes.insert(at, sign),
+                1 if at < bytes.len() => bytes[at] = sign,
+                _ => bytes.truncate(at.max(1)),
+            }
+        }
+        http::check(&bytes);
+    }
 }

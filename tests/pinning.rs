@@ -33,7 +33,8 @@ fn builder() -> EngineBuilder {
 
 /// Runs in each of several ways; the script asserts what it expects.
 fn check(script: &str) {
-    let ways: [(&str, fn(EngineBuilder) -> EngineBuilder); 5] = [
+    type Way = fn(EngineBuilder) -> EngineBuilder;
+    let ways: [(&str, Way); 5] = [
         ("plain", |b| b),
         ("one carrier", |b| b.carriers(1)),
         ("two carriers", |b| b.carriers(2)),
@@ -51,6 +52,17 @@ fn check(script: &str) {
 #[test]
 fn a_pinned_task_sleeps() {
     check(r#"assert run(|| { sleep(1ms); 7 }) == 7"#);
+}
+#[test]
+fn its_state_says_so() {
+    check(
+        r#"
+let t = spawn run(|| sleep(1h))
+yield
+assert t.state == "pinned, waiting for sleep"
+t.cancel()
+"#,
+    );
 }
 #[test]
 fn it_waits_for_a_sibling() {

@@ -31,6 +31,8 @@
 //! | `seed-1` (any number) | `--schedule=seed:1` | 1 and 2: the same |
 //! | `threadlets-split`, `threadlets-random-1` (any number) | `--threadlets=split`, `--threadlets=random:1` | the folder about threadlets |
 //! | `faults-1` (any number) | `--schedule=seed:1 --faults=short`: calls on sockets do less than they were asked for | the folder about connections |
+//! | `blocking-capture` | `--blocking=capture` | the folders about the system |
+//! | `blocking-error` | `--blocking=error`, all that blocks allowed | the same |
 //! | `repeat` | twice with `--schedule=seed:1`: output and trace are the same | the same |
 
 use std::collections::BTreeSet;
@@ -79,18 +81,34 @@ const THREADLET_MODES: &[&str] = &[
 ];
 
 const FAULT_MODES: &[&str] = &["faults-1", "faults-2", "faults-3"];
+/// Modes of the folders about files, processes and so on.
+const SYSTEM_MODES: &[&str] = &["blocking-capture", "blocking-error"];
+const SYSTEM: &[&str] = &[
+    "blocking",
+    "fs",
+    "io",
+    "modules_std",
+    "net",
+    "process",
+    "tour",
+];
 
 const CONCURRENCY: &[&str] = &[
+    "blocking",
     "broadcast",
     "channels",
     "current",
     "deadlocks",
     "freeze_copy",
+    "fs",
+    "http",
+    "io",
     "leaks",
     "locks",
     "net",
     "not_deadlocks",
     "once",
+    "process",
     "queue",
     "scopes",
     "select",
@@ -107,13 +125,13 @@ const CONCURRENCY: &[&str] = &[
 struct Mode {
     name: String,
     flags: Vec<String>,
-    /// Scripts outside of the folders about concurrency run in it, too.
-    is_general: bool,
+    /// The folders whose scripts run in it; `None`: all.
+    folders: Option<&'static [&'static str]>,
 }
 
 impl Mode {
     /// `None`: there is no such mode.
-    fn named(name: &str, is_general: bool) -> Option<Mode> {
+    fn named(name: &str, folders: Option<&'static [&'static str]>) -> Option<Mode> {
         let numbered = |prefix: &str| {
             let number: u64 = name.strip_prefix(prefix)?.parse().ok()?;
             Some(number)
@@ -124,9 +142,18 @@ impl Mode {
             "stress-suspend" => vec!["--stress=suspend".to_owned()],
             "migrate" => vec!["--stress=migrate".to_owned(), "--carriers=2".to_owned()],
             "threadlets-split" => vec!["--threadlets=split".to_owned()],
+            "blocking-capture" => vec!["--blocking=capture".to_owned()],
+            "blocking-error" => vec![
+                "--blocking=error".to_owned(),
+                "--blocking-allow=fs.*,File.*,os.*,process.*".to_owned(),
+            ],
             "repeat" => vec![
                 "--schedule=seed:1".to_owned(),
                 "--trace-schedule".to_owned(),
+            ],
+            name if name.starts_with("faults-") => vec![
+                format!("--schedule=seed:{}", numbered("faults-")?),
+                "--faults=short".to_owned(),
             ],
             _ => {
                 let known = [
@@ -144,7 +171,7 @@ impl Mode {
         Some(Mode {
             name: name.to_owned(),
             flags,
-            is_general,
+            folders,
         })
     }
     fn is_plain(&self) -> bool {
@@ -152,13 +179,7 @@ impl Mode {
     }
     fn is_for(&self, script: &str) -> bool {
         let area = script.split_once('/').map_or(script, |(area, _)| area);
-        if self.name.starts_with("faults") && !self.is_general {
-            return area == "net";
-        }
-        if self.name.starts_with("threadlets") && !self.is_general {
-            return area == "threadlets";
-        }
-        self.is_general || CONCURRENCY.contains(&area)
+        self.folders.is_none_or(|folders| folders.contains(&area))
     }
     /// A flag of the script itself wins.
     fn flags_beside(&self, own: &[String]) -> Vec<String> {
@@ -176,15 +197,20 @@ fn modes() -> Result<Vec<Mode>, String> {
         .map(str::trim)
         .filter(|m| !m.is_empty())
         .collect();
-    let named =
-        |name: &&str, is_general| Mode::named(name, is_general).ok_or_else(|| name.to_string());
+    let named = |name: &&str, folders| Mode::named(name, folders).ok_or_else(|| name.to_string());
     if !chosen.is_empty() {
-        return chosen.iter().map(|name| named(name, true)).collect();
+        return chosen.iter().map(|name| named(name, None)).collect();
     }
-    let general = DEFAULT_MODES.iter().map(|name| named(name, true));
-    let others = CONCURRENCY_MODES.iter().chain(THREADLET_MODES).chain(FAULT_MODES);
-    let others = others.map(|name| named(name, false));
-    general.chain(others).collect()
+    let sets = [
+        (DEFAULT_MODES, None),
+        (CONCURRENCY_MODES, Some(CONCURRENCY)),
+        (THREADLET_MODES, Some(&["threadlets"])),
+        (FAULT_MODES, Some(&["net"])),
+        (SYSTEM_MODES, Some(SYSTEM)),
+    ];
+    sets.iter()
+        .flat_map(|(names, folders)| names.iter().map(move |name| named(name, *folders)))
+        .collect()
 }
 
 fn main() -> ExitCode {

@@ -546,6 +546,17 @@ pub struct Ast {
 }
 
 impl Ast {
+    /// Of a file with so many bytes: room for what such a file usually has. Room that is not needed takes no memory; lists that grow leave
+    /// the shorter ones behind.
+    pub fn for_bytes(bytes: usize) -> Ast {
+        let bytes = bytes.min(1024 * 1024);
+        Ast {
+            exprs: Vec::with_capacity(bytes / 8),
+            pats: Vec::with_capacity(bytes / 40),
+            stmts: Vec::with_capacity(bytes / 28),
+            ..Ast::default()
+        }
+    }
     pub fn expr(&self, id: ExprId) -> &Expr {
         &self.exprs[id.0 as usize]
     }

@@ -9,6 +9,10 @@ use heddle::{
 use std::ffi::{OsStr, OsString};
 use std::io::IsTerminal;
 use std::path::PathBuf;
+use std::time::Duration;
+
+/// How long a function may hold an OS thread before that is told.
+const BLOCKING_WARN: Duration = Duration::from_millis(10);
 
 /// What is to be done, and how.
 pub(crate) struct Command {
@@ -53,9 +57,13 @@ pub(crate) struct Settings {
     carriers: Option<usize>,
     max_carriers: Option<usize>,
     blocking: Policy,
-    threadlets: Threadlets,
+    threadlets: Option<Threadlets>,
     trace_pinned: TracePinned,
     max_workers: Option<usize>,
+    /// Functions, each with a file or without. Read once, so they may stay.
+    allowed: &'static [(String, Option<String>)],
+    /// Zero: never.
+    blocking_warn: Duration,
     schedule: Schedule,
     faults: FaultLevel,
     slice: Option<usize>,
@@ -73,7 +81,7 @@ impl Settings {
             .schedule(self.schedule)
             .faults(self.faults)
             .blocking(self.blocking)
-            .threadlets(self.threadlets)
+            .threadlets(self.threadlets.unwrap_or_default())
             .trace_pinned(self.trace_pinned)
             .trace_safepoints(self.trace_safepoints);
         if let Some(bytes) = self.memory {
@@ -91,14 +99,27 @@ impl Settings {
         if let Some(workers) = self.max_workers {
             builder = builder.max_workers(workers);
         }
+        for (function, file) in self.allowed {
+            builder = builder.allow_blocking(function, file.as_deref());
+        }
+        if !self.blocking_warn.is_zero() {
+            builder = builder.blocking_warn(self.blocking_warn, crate::output::complain);
+        }
         if let Some(fuel) = self.slice {
             builder = builder.slice(fuel);
         }
         builder
     }
     pub(crate) fn with_seed(self, seed: u64) -> Settings {
+        // A third of the seeds each: code behind threadlets must be right in all ways.
+        let threadlets = match seed % 3 {
+            0 => Threadlets::Random(seed),
+            1 => Threadlets::Inline,
+            _ => Threadlets::Split,
+        };
         Settings {
             schedule: Schedule::Seed(seed),
+            threadlets: self.threadlets.or(Some(threadlets)),
             ..self
         }
     }
@@ -152,9 +173,19 @@ fn read_from(arguments: Vec<OsString>) -> Result<Command, clap::Error> {
         carriers: sub.get_one("carriers").copied(),
         max_carriers: sub.get_one("carriers-max").copied(),
         blocking: sub.get_one("blocking").copied().unwrap_or_default(),
-        threadlets: sub.get_one("threadlets").copied().unwrap_or_default(),
+        threadlets: sub.get_one("threadlets").copied(),
         trace_pinned: sub.get_one("trace-pinned").copied().unwrap_or_default(),
         max_workers: sub.get_one("offload-max").copied(),
+        allowed: sub
+            .get_many("blocking-allow")
+            .unwrap_or_default()
+            .cloned()
+            .collect::<Vec<_>>()
+            .leak(),
+        blocking_warn: sub
+            .get_one("blocking-warn")
+            .copied()
+            .unwrap_or(BLOCKING_WARN),
         schedule: sub.get_one("schedule").copied().unwrap_or_default(),
         faults: sub.get_one("faults").copied().unwrap_or_default(),
         slice: sub.get_one("slice").copied(),
@@ -174,8 +205,8 @@ fn plain(mut arguments: Vec<OsString>) -> Vec<OsString> {
         let text = argument.to_string_lossy();
         match &*text {
             "--memory" | "--depth" | "--carriers" | "--carriers-max" | "--blocking"
-            | "--offload-max" | "--threadlets" | "--schedule" | "--faults" | "--slice"
-            | "--stress" => at += 2,
+            | "--offload-max" | "--threadlets" | "--blocking-warn" | "--blocking-allow"
+            | "--schedule" | "--faults" | "--slice" | "--stress" => at += 2,
             "run" if !has_command => {
                 has_command = true;
                 let name = arguments.remove(at);
@@ -321,7 +352,7 @@ fn command() -> clap::Command {
         .subcommand(clap::Command::new("repl").about("The interactive session").args(flags()))
 }
 
-fn flags() -> [Arg; 14] {
+fn flags() -> [Arg; 16] {
     [
         Arg::new("memory")
             .long("memory")
@@ -361,6 +392,17 @@ fn flags() -> [Arg; 14] {
             .require_equals(true)
             .default_missing_value("short")
             .help("Shows the stack whenever a task waits while a native function of a host has called it back"),
+        Arg::new("blocking-allow")
+            .long("blocking-allow")
+            .value_name("NAMES")
+            .value_delimiter(',')
+            .value_parser(allowance)
+            .help("Exceptions from --blocking=error: functions, `fs.read`, `fs.*`, `fs.read@lib/cache.hd` in one file only"),
+        Arg::new("blocking-warn")
+            .long("blocking-warn")
+            .value_name("TIME")
+            .value_parser(time)
+            .help("Tells of functions that hold an OS thread for longer than TIME while others could run, though they are not known to block (10ms; 0: never)"),
         Arg::new("carriers-max")
             .long("carriers-max")
             .value_name("N")
@@ -407,6 +449,35 @@ fn faults(text: &str) -> Result<FaultLevel, String> {
         "short" => Ok(FaultLevel::Short),
         "all" => Ok(FaultLevel::All),
         _ => Err("one of short, all".into()),
+    }
+}
+
+/// `10ms`, `1s`, `500us`, `0`.
+fn time(text: &str) -> Result<Duration, String> {
+    let end = text
+        .find(|c: char| c.is_ascii_alphabetic())
+        .unwrap_or(text.len());
+    let (number, unit) = text.split_at(end);
+    let number = count(number)? as u64;
+    match unit {
+        "us" => Ok(Duration::from_micros(number)),
+        "ms" => Ok(Duration::from_millis(number)),
+        "s" => Ok(Duration::from_secs(number)),
+        "" if number == 0 => Ok(Duration::ZERO),
+        _ => Err("times look like 10ms".into()),
+    }
+}
+
+/// `fs.read`, `fs.*`, `fs.read@lib/cache.hd`.
+fn allowance(text: &str) -> Result<(String, Option<String>), String> {
+    let (function, file) = match text.split_once('@') {
+        Some((function, file)) => (function, Some(file.to_string())),
+        None => (text, None),
+    };
+    if heddle::blocks(function) {
+        Ok((function.to_string(), file))
+    } else {
+        Err(format!("{function:?} is no function that blocks"))
     }
 }
 

@@ -13,6 +13,7 @@ const HELP: &str = "\
 An expression or a statement is run as it is typed; what it declares stays.
 Tasks and threads that it started go on in the background.
   :type EXPR   the type of a value
+  :doc NAME    what a function of the library does, whether it blocks, what it throws
   :tasks       what is in the background, and what it waits for
   :kill ID     ends a thread (:kill 3) or a task (:kill 1.4); its defers run
   :help        this text
@@ -164,6 +165,29 @@ impl Conversation {
         std::process::exit(code.into())
     }
 
+    /// Shows what the library says of a name.
+    fn describe(&self, name: &str) {
+        const MOST: usize = 5;
+        if name.is_empty() {
+            complain("say which: `:doc fs.read`, `:doc list.map`, `:doc print`\n");
+            return;
+        }
+        let found = heddle::docs::find(name);
+        match found.len() {
+            0 => complain(&format!(
+                "nothing is known of {name}{}\n",
+                heddle::docs::did_you_mean(name)
+            )),
+            1..=MOST => {
+                let texts: Vec<String> = found.iter().map(|doc| doc.plain_text()).collect();
+                self.screen.print(&texts.join("\n"));
+            }
+            _ => {
+                let names: Vec<&str> = found.iter().map(|doc| doc.name.as_str()).collect();
+                self.screen.print(&format!("{}\n", names.join(" ")));
+            }
+        }
+    }
     /// Runs an input and shows what comes of it; gives the exit code if it ends the session.
     fn answer(&mut self, text: &str) -> Option<u8> {
         let text = text.trim_end();
@@ -171,6 +195,10 @@ impl Conversation {
             (":quit" | ":q", _) => return Some(0),
             (":help" | ":h", _) => {
                 self.screen.print(HELP);
+                return None;
+            }
+            (":doc" | ":d", name) => {
+                self.describe(name);
                 return None;
             }
             (":tasks", _) => {

@@ -71,6 +71,11 @@ const PURGE_DELAY: mi_option_t = 15;
 /// Milliseconds after which pages that are not used go back to the system. A burst of tasks gives its memory back; one burst after the other does not ask for it anew each time.
 const PURGE_DELAY_MS: std::ffi::c_long = 50;
 
+/// `mi_option_arena_reserve` of mimalloc.h.
+const ARENA_RESERVE: mi_option_t = 23;
+/// KiB of address space that are taken at first; later more at once. The allocator has a table for all of it, which for a gigabyte takes half a megabyte.
+const ARENA_RESERVE_KIB: std::ffi::c_long = 32 * 1024;
+
 /// To be called first.
 pub(crate) fn set_up() {
     // SAFETY: the program has one OS thread yet, and the option takes any number of milliseconds.
@@ -81,6 +86,11 @@ pub(crate) fn set_up() {
 #[cfg(target_os = "linux")]
 extern "C" fn early() {
     use_huge_pages(false);
+    // SAFETY: the program has one OS thread yet; the allocator is asked for nothing before, and its options may be set before it has begun.
+    #[cfg(not(heddle_sanitized))]
+    unsafe {
+        mi_option_set(ARENA_RESERVE, ARENA_RESERVE_KIB);
+    }
 }
 // SAFETY: the system's loader calls what stands in this section before `main`, on the only OS thread; `early` needs nothing of the standard library.
 #[cfg(target_os = "linux")]

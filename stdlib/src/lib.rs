@@ -1,8 +1,11 @@
 //! Heddle's standard library: the prelude and the standard modules, in Rust and in Heddle.
 
+pub mod docs;
 mod modules;
 mod prelude;
 mod support;
 
-pub use modules::modules;
+#[doc(hidden)]
+pub use modules::http::check_any_bytes as check_http;
+pub use modules::{blocks, modules};
 pub use prelude::{PreludeSpec, prelude};

@@ -78,6 +78,18 @@ pub(crate) fn element_position(i: i64, length: usize) -> Option<usize> {
     usize::try_from(i).ok().filter(|&i| i < length)
 }
 
+/// Text or bytes, owned.
+pub(crate) fn data_arg(ctx: &mut Ctx, i: usize) -> Result<Vec<u8>, Trap> {
+    let data = ctx.arg(i);
+    if let Some(text) = ctx.as_str(data) {
+        return Ok(text.as_bytes().to_vec());
+    }
+    match ctx.as_bytes(data) {
+        Some(bytes) => Ok(bytes.to_vec()),
+        None => Err(ctx.wrong_type(i, "a string or bytes")),
+    }
+}
+
 /// What went wrong, in words, with the kind that `e.data` says.
 #[derive(Debug)]
 struct Failure {

@@ -138,8 +138,13 @@ pub(crate) unsafe fn place_of(base: *mut Value, pc: *const u64) -> String {
 
 /// The lines of an error's trace, newest first, repeated ones folded.
 pub(crate) fn trace_lines(thread: &Thread, error: Value) -> Vec<String> {
+    lines_of(thread.trace_of(error))
+}
+
+/// The lines of a trace.
+pub(crate) fn lines_of(trace: Vec<(*const Proto, u64)>) -> Vec<String> {
     let mut lines: Vec<(String, u64)> = Vec::new();
-    for (proto, word) in thread.trace_of(error) {
+    for (proto, word) in trace {
         let line = if proto.is_null() {
             format!("… {word} more frames …")
         } else {

@@ -137,6 +137,7 @@ impl Thread {
             argc: 0,
             def: &NO_FUNCTION,
             may_collect: false,
+            has_blocked: false,
             state: 0,
         }
     }

@@ -100,7 +100,7 @@ impl<'s> Builder<'s> {
     pub(crate) fn new(source: &'s str, docs: &'s [Doc]) -> Builder<'s> {
         let mut builder = Builder {
             source,
-            ast: Ast::default(),
+            ast: Ast::for_bytes(source.len()),
             diagnostics: Vec::new(),
             docs,
             pending: Vec::new(),

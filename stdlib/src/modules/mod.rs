@@ -2,13 +2,18 @@
 
 mod base64;
 mod blocking;
+#[cfg(target_os = "linux")]
+mod buffer;
 mod csv;
 mod fs;
+pub(crate) mod http;
 pub(crate) mod io;
 mod json;
 mod math;
 mod net;
 mod os;
+#[cfg(target_os = "linux")]
+mod process;
 mod random;
 mod regex;
 mod runtime;
@@ -16,6 +21,7 @@ mod test;
 pub(crate) mod text;
 mod time;
 
+pub use blocking::blocks;
 use heddle_vm::native::NativeModule;
 
 /// All standard modules.
@@ -28,11 +34,14 @@ static MODULES: &[&NativeModule] = &[
     &blocking::MODULE,
     &csv::MODULE,
     &fs::MODULE,
+    &http::MODULE,
     &io::MODULE,
     &json::MODULE,
     &math::MODULE,
     &net::MODULE,
     &os::MODULE,
+    #[cfg(target_os = "linux")]
+    &process::MODULE,
     &random::MODULE,
     &regex::MODULE,
     &runtime::MODULE,

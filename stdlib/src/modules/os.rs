@@ -17,15 +17,29 @@ pub(super) static MODULE: NativeModule = NativeModule {
         plain "os.pid" () => |ctx| { ctx.note_outside(Outside::Process); Ok(ctx.int(i64::from(std::process::id()))) };
         /// The folder for temporary files.
         plain "os.temp_dir" () => |ctx| { ctx.note_outside(Outside::Env); let dir = std::env::temp_dir(); new_str(ctx, &dir.to_string_lossy()) };
-        /// The folder in which the program was started. Throws IoError.
+        /// The folder that paths are relative to: at first, that in which the program was started. Throws IoError.
         plain "os.cwd" () => cwd;
+        /// Changes the folder that paths are relative to, for the whole process. Throws IoError.
+        blocking "os.chdir" (path) => chdir;
         /// The user's home folder, or nil.
         plain "os.home_dir" () => home_dir;
+        /// The name of the user whom this process runs as, or nil if it has none.
+        blocking "os.user" () => user;
+        /// The name of this machine.
+        plain "os.hostname" () => hostname;
         /// How many processors this process may use.
-        plain "os.cpus" () => |ctx| { ctx.note_outside(Outside::Process); let n = std::thread::available_parallelism().map_or(1, usize::from); Ok(ctx.int(n as i64)) };
+        plain "os.cpu_count" () => cpu_count;
+        /// The same as cpu_count.
+        plain "os.cpus" () => cpu_count;
+        plain "os.__signals" (names) => signals;
+
+        /// The name of the next signal that comes, waiting for one.
+        suspending "Signals.next" (self) => next_signal;
+        /// The signals themselves: loops over them.
+        plain "Signals.iter" (self) => signals_themselves;
     },
     constants,
-    source: Some("## The arguments of the program, after its name.\npub const args = __args()\n"),
+    source: Some(include_str!("os.hd")),
 };
 
 fn constants(module: &mut ModuleBuilder) {
@@ -78,5 +92,97 @@ fn home_dir(ctx: &mut Ctx) -> NativeResult {
     match std::env::home_dir() {
         Some(dir) => new_str(ctx, &dir.to_string_lossy()),
         None => Ok(Value::NIL),
+    }
+}
+
+fn cpu_count(ctx: &mut Ctx) -> NativeResult {
+    ctx.note_outside(Outside::Process);
+    let count = std::thread::available_parallelism().map_or(1, usize::from);
+    Ok(ctx.int(count as i64))
+}
+
+fn chdir(ctx: &mut Ctx) -> NativeResult {
+    let path = ctx.str_arg(0)?.to_string();
+    ctx.block(
+        move || {
+            let done = std::env::set_current_dir(&path);
+            (path, done)
+        },
+        |ctx, (path, done)| match done {
+            Ok(()) => ctx.nil(),
+            Err(error) => Err(io_error(ctx, &path, &error)),
+        },
+    )
+}
+
+#[cfg(unix)]
+fn hostname(ctx: &mut Ctx) -> NativeResult {
+    ctx.note_outside(Outside::Process);
+    let name = rustix::system::uname();
+    new_str(ctx, &name.nodename().to_string_lossy())
+}
+#[cfg(not(unix))]
+fn hostname(ctx: &mut Ctx) -> NativeResult {
+    ctx.note_outside(Outside::Process);
+    let name = std::env::var("COMPUTERNAME").unwrap_or_else(|_| "localhost".into());
+    new_str(ctx, &name)
+}
+
+/// The user's name: by number in the list of users, else what the environment says.
+fn user(ctx: &mut Ctx) -> NativeResult {
+    ctx.note_outside(Outside::Env);
+    ctx.block(
+        || {
+            #[cfg(unix)]
+            {
+                let id = rustix::process::geteuid().as_raw();
+                let users = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
+                if let Some(name) = user_of(&users, id) {
+                    return Some(name.to_string());
+                }
+            }
+            ["USER", "LOGNAME", "USERNAME"]
+                .iter()
+                .find_map(|name| std::env::var(name).ok())
+        },
+        |ctx, name| match name {
+            Some(name) => new_str(ctx, &name),
+            None => ctx.nil(),
+        },
+    )
+}
+/// `name:password:number:…`, a line for each.
+#[cfg(unix)]
+fn user_of(users: &str, id: u32) -> Option<&str> {
+    users.lines().find_map(|line| {
+        let mut fields = line.split(':');
+        let name = fields.next()?;
+        (fields.nth(1)?.parse() == Ok(id)).then_some(name)
+    })
+}
+
+#[cfg(target_os = "linux")]
+use super::process::signal::{
+    itself as signals_themselves, listen as signals, next as next_signal,
+};
+#[cfg(not(target_os = "linux"))]
+fn signals(ctx: &mut Ctx) -> NativeResult {
+    let message = "os.signals: this system has none that a program can wait for";
+    Err(ctx.throw(heddle_vm::types::ErrorKind::Io, message))
+}
+#[cfg(not(target_os = "linux"))]
+use signals as next_signal;
+#[cfg(not(target_os = "linux"))]
+use signals as signals_themselves;
+
+#[cfg(all(test, unix))]
+mod tests {
+    use super::user_of;
+
+    #[test]
+    fn a_user_is_found_by_number() {
+        let users = "root:x:0:0:root:/root:/bin/sh\nann:x:1000:1000::/home/ann:/bin/sh\n";
+        assert_eq!(user_of(users, 1000), Some("ann"));
+        assert_eq!(user_of(users, 7), None);
     }
 }

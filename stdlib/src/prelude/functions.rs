@@ -1,7 +1,7 @@
 //! Functions of the prelude: text, conversions, numbers, identity.
 
 use super::call_prelude;
-use crate::modules::io::next_line;
+use crate::modules::io::read_line;
 use crate::support::{new_str, write_text};
 use heddle_vm::native::{Ctx, NativeDef, NativeResult, Trap};
 use heddle_vm::object::Kind;
@@ -18,7 +18,7 @@ pub(super) static FUNCTIONS: &[NativeDef] = natives! {
     plain "__print_texts" (texts) => |ctx| { let texts = ctx.list_arg(0)?; write_line(ctx, texts, false) };
     plain "__eprint_texts" (texts) => |ctx| { let texts = ctx.list_arg(0)?; write_line(ctx, texts, true) };
     /// Writes `prompt` and reads a line from standard input: its text without the end, or nil at the end of input.
-    blocking "input" ("prompt?") => input;
+    suspending "input" ("prompt?") => input;
     /// The text of a value, for people.
     plain "str" (x) => |ctx| text_of(ctx, false);
     /// The text of a value, for programmers: strings are quoted.
@@ -69,7 +69,7 @@ pub(super) static FUNCTIONS: &[NativeDef] = natives! {
 
     plain "__list_of" (xs) => list_of;
     plain "__plain_step" (out, xs, at) => plain_step;
-    plain "__copy_now" (x) => |ctx| { let x = ctx.arg(0); ctx.deep_copy(x) };
+    plain "__graph_step" (x, is_copy) => graph_step;
     plain "__iterable_kind" (x) => iterable_kind;
     plain "__is_callable" (x) => |ctx| Ok(Value::bool(ctx.is_callable(ctx.arg(0))));
     plain "__has_method" (x, name) => has_method;
@@ -135,12 +135,15 @@ fn write_line(ctx: &mut Ctx, texts: &[Value], to_error: bool) -> NativeResult {
 }
 
 fn input(ctx: &mut Ctx) -> NativeResult {
+    // What has waited is called again: the prompt is there.
     if let Some(prompt) = ctx.opt_str_arg(0)?
+        && ctx.state == 0
         && let Err(e) = ctx.output().write_all(prompt.as_bytes())
     {
         return Err(crate::support::io_error(ctx, "", &e));
     }
-    Ok(next_line(ctx)?.unwrap_or(Value::NIL))
+    ctx.state = 1;
+    read_line(ctx)
 }
 
 /// The text of a value, unless that takes script code or long.
@@ -548,7 +551,19 @@ fn same(ctx: &mut Ctx) -> NativeResult {
 
 fn freeze(ctx: &mut Ctx) -> NativeResult {
     let x = ctx.arg(0);
-    ctx.freeze(x)
+    match ctx.freeze_few(x)? {
+        Some(frozen) => Ok(frozen),
+        None => Err(call_prelude(ctx, "__graph_long", &[x, Value::FALSE])),
+    }
+}
+
+/// `__graph_step(x, is_copy)`: does a part of freezing or copying; nil: call again.
+fn graph_step(ctx: &mut Ctx) -> NativeResult {
+    let is_copy = ctx.bool_arg(1)?;
+    // So much is a step's work.
+    ctx.charge(10_000);
+    let x = ctx.arg(0);
+    ctx.long_graph_step(x, is_copy)
 }
 
 /// Appends some elements from `at` on to a list: gives where to go on, nil at the end, -1 at one that is an object.
@@ -579,7 +594,10 @@ fn copy(ctx: &mut Ctx) -> NativeResult {
     {
         return Err(call_prelude(ctx, "__copy_long", &[x]));
     }
-    ctx.deep_copy(x)
+    match ctx.copy_few(x)? {
+        Some(copy) => Ok(copy),
+        None => Err(call_prelude(ctx, "__graph_long", &[x, Value::TRUE])),
+    }
 }
 
 fn is_frozen(ctx: &mut Ctx) -> NativeResult {

@@ -67,6 +67,8 @@ pub(super) static STRINGS: &[NativeDef] = natives! {
     plain "__reverse_text" (text) => reverse_text;
     plain "__split_step" (text, sep, limit, at, search, out) => split_step;
     plain "__replace_step" (builder, text, from, to, at, left) => replace_step;
+    plain "__rsearch_step" (text, part, end) => search_back_step;
+    plain "__bytes_search_step" (bytes, part, at) => search_bytes_step;
     plain "__search_step" (text, part, at, only_first) => search_step;
     plain "__case_step" (builder, text, at, is_upper) => case_step;
     plain "__reverse_step" (builder, text, at) => reverse_step;
@@ -258,6 +260,8 @@ fn lines(ctx: &mut Ctx) -> NativeResult {
 
 /// Bytes gone through in one step.
 const STEP: usize = 64 * 1024;
+/// The same of a search, which is much quicker than a split.
+const SEARCH: usize = 16 * STEP;
 /// Parts of more bytes are copied in steps of their own.
 const LONG_PART: usize = 256 * 1024;
 
@@ -404,8 +408,6 @@ fn replace_step(ctx: &mut Ctx) -> NativeResult {
 
 /// (where to go on or nil, how often `part` was found from byte `at` up to there, where it was found first or nil).
 fn search_step(ctx: &mut Ctx) -> NativeResult {
-    /// A search is much quicker than a split.
-    const SEARCH: usize = 16 * STEP;
     let (text, part) = (ctx.str_arg(0)?, ctx.str_arg(1)?);
     let start = boundary(text, ctx.int_arg(2)?.max(0) as usize);
     let only_first = ctx.bool_arg(3)?;
@@ -438,6 +440,39 @@ fn search_step(ctx: &mut Ctx) -> NativeResult {
     let first = first.map_or(Value::NIL, |first| Value::small_int(first as i64));
     let count = ctx.int(count as i64);
     ctx.tuple(&[next, count, first])
+}
+
+/// What a step of a search answers: the byte at which a part begins; or below 0, where to go on (-1 less that byte); or nil: nowhere.
+fn search_answer(ctx: &mut Ctx, found: Option<usize>, goes_on: Option<usize>) -> NativeResult {
+    Ok(match (found, goes_on) {
+        (Some(found), _) => ctx.int(found as i64),
+        (None, Some(at)) => ctx.int(-1 - at as i64),
+        (None, None) => Value::NIL,
+    })
+}
+
+/// Looks for the last part that ends at or before byte `end`.
+fn search_back_step(ctx: &mut Ctx) -> NativeResult {
+    let (text, part) = (ctx.str_arg(0)?, ctx.str_arg(1)?);
+    let end = (ctx.int_arg(2)?.max(0) as usize).min(text.len());
+    let overlap = part.len() - 1;
+    let from = end.saturating_sub(SEARCH + overlap);
+    ctx.charge((end - from) / 64);
+    let found = memchr::memmem::rfind(&text.as_bytes()[from..end], part.as_bytes());
+    let goes_on = (from > 0).then_some(from + overlap);
+    search_answer(ctx, found.map(|i| from + i), goes_on)
+}
+
+/// Looks for the first part at or after byte `at`.
+fn search_bytes_step(ctx: &mut Ctx) -> NativeResult {
+    let (bytes, part) = (ctx.bytes_arg(0)?, ctx.bytes_arg(1)?);
+    let at = (ctx.int_arg(2)?.max(0) as usize).min(bytes.len());
+    let overlap = part.len() - 1;
+    let end = bytes.len().min(at + SEARCH + overlap);
+    ctx.charge((end - at) / 64);
+    let found = memchr::memmem::find(&bytes[at..end], part);
+    let goes_on = (end < bytes.len()).then_some(end - overlap);
+    search_answer(ctx, found.map(|i| at + i), goes_on)
 }
 
 /// Appends a text from byte `at` on in upper or lower case; gives where to go on, nil at the end.
@@ -608,7 +643,12 @@ fn bytes_of_text(ctx: &mut Ctx) -> NativeResult {
 }
 
 fn rfind(ctx: &mut Ctx) -> NativeResult {
-    let found = ctx.str_arg(0)?.rfind(ctx.str_arg(1)?);
+    let (text, part) = (ctx.str_arg(0)?, ctx.str_arg(1)?);
+    if text.len() > LONG_SEARCH && !part.is_empty() {
+        let args = [ctx.arg(0), ctx.arg(1)];
+        return Err(call_prelude(ctx, "__rfind_long", &args));
+    }
+    let found = text.rfind(part);
     char_position(ctx, found)
 }
 
@@ -800,6 +840,10 @@ fn hex_text(bytes: &[u8]) -> String {
 
 fn find_bytes(ctx: &mut Ctx) -> NativeResult {
     let (bytes, part) = (ctx.bytes_arg(0)?, ctx.bytes_arg(1)?);
+    if bytes.len() > LONG_SEARCH && !part.is_empty() {
+        let args = [ctx.arg(0), ctx.arg(1)];
+        return Err(call_prelude(ctx, "__bytes_find_long", &args));
+    }
     Ok(match memchr::memmem::find(bytes, part) {
         Some(i) => ctx.int(i as i64),
         None => Value::NIL,

@@ -374,6 +374,76 @@ impl Code<'_> {
             self.handler(handler)
                 .map_err(|message| (Some(handler.start as usize), message))?;
         }
+        self.threadlets()
+    }
+
+    /// A threadlet's state is trusted by what ends it, so the three instructions stand together: `LoadBool` of the state, `Threadlet`, `ThreadletEnd` in a row that nothing jumps into, and
+    /// `ThreadletFail` where the handler of just the `Threadlet` leads, and nothing else.
+    fn threadlets(&self) -> CodeCheck {
+        let code = &self.proto.code;
+        let is_op = |at: usize, op: Op| {
+            self.starts.get(at) == Some(&true) && Word(code[at]).op() == Some(op)
+        };
+        let ops = [Op::Threadlet, Op::ThreadletEnd, Op::ThreadletFail];
+        if !(0..code.len()).any(|at| ops.iter().any(|op| is_op(at, *op))) {
+            return Ok(());
+        }
+        let mut entered = vec![false; code.len()];
+        for at in (0..code.len()).filter(|&at| self.starts[at]) {
+            let word = Word(code[at]);
+            let jumps = word
+                .op()
+                .is_some_and(|op| op.operands()[3] == Operand::Jump);
+            let target = at as i64 + 1 + i64::from(word.imm());
+            if jumps && let Some(entered) = entered.get_mut(target as usize) {
+                *entered = true;
+            }
+        }
+        let is_handled_at = |at: usize| {
+            let is_target = |h: &&super::HandlerRange| h.target as usize == at;
+            self.proto.handlers.iter().filter(is_target).count()
+        };
+        for at in (0..code.len()).filter(|&at| self.starts[at]) {
+            let word = Word(code[at]);
+            let stands = match word.op() {
+                Some(Op::Threadlet) => {
+                    let load = at.checked_sub(1).map(|before| Word(code[before]));
+                    let is_set = load.is_some_and(|load| {
+                        is_op(at - 1, Op::LoadBool) && load.a() == word.b() && load.b() == 1
+                    });
+                    let mut around = self.proto.handlers.iter().filter(|handler| {
+                        (handler.start as usize..handler.end as usize).contains(&at)
+                    });
+                    let is_caught = around.next().is_some_and(|handler| {
+                        let target = handler.target as usize;
+                        handler.start as usize == at
+                            && handler.end as usize == at + 1
+                            && handler.is_cleanup
+                            && is_op(target, Op::ThreadletFail)
+                            && Word(code[target]).b() == word.b()
+                            && Word(code[target]).c() == handler.reg as usize
+                    });
+                    is_set
+                        && is_caught
+                        && word.b() + 3 <= word.a()
+                        && is_op(at + 1, Op::ThreadletEnd)
+                }
+                Some(Op::ThreadletEnd) => at.checked_sub(1).is_some_and(|before| {
+                    let begin = Word(code[before]);
+                    is_op(before, Op::Threadlet) && begin.b() == word.b() && begin.a() == word.c()
+                }),
+                Some(Op::ThreadletFail) => {
+                    let before = at.checked_sub(1).and_then(|before| Word(code[before]).op());
+                    is_handled_at(at) == 1 && before.is_some_and(never_falls_through)
+                }
+                _ => continue,
+            };
+            let is_entered =
+                entered[at] || word.op() != Some(Op::ThreadletFail) && is_handled_at(at) > 0;
+            if !stands || is_entered {
+                return Err((Some(at), "a threadlet is not whole".into()));
+            }
+        }
         Ok(())
     }
 

@@ -466,6 +466,20 @@ impl Heap {
             None => self.freeze_as(value, visit_frozen),
         }
     }
+    /// As `freeze`, if that takes no long time. `None`: it takes steps.
+    pub(crate) fn freeze_few(&mut self, value: Value) -> Result<Option<Value>, FreezeError> {
+        if !value.is_local() {
+            return Ok(Some(value));
+        }
+        if let Some(shared) = self.flat_bundle(value, |_| false) {
+            return Ok(Some(self.enter_made(shared)));
+        }
+        let Some(graph) = Graph::of_few(value, visit_frozen)? else {
+            return Ok(None);
+        };
+        let (_, shared) = self.bundle_of_graph(graph)?;
+        Ok(Some(self.enter_made(shared)))
+    }
 
     /// As `freeze`, of a graph without anything that could be changed: `Refused` names what could. `is_mutable` knows the types.
     pub(crate) fn promote(
@@ -564,7 +578,7 @@ impl Heap {
         Ok(self.enter_made(shared))
     }
     /// The one reference of a new bundle becomes this heap's.
-    fn enter_made(&mut self, shared: Value) -> Value {
+    pub(super) fn enter_made(&mut self, shared: Value) -> Value {
         // SAFETY: a value of the bundle, which its reference keeps.
         unsafe {
             if let Some(head) = bundle_of(shared.as_object()) {
@@ -582,39 +596,25 @@ impl Heap {
     ) -> Result<(*mut BundleHead, Value), FreezeError> {
         let mut graph = Graph::new();
         graph.walk(value, visit)?;
-        // Each object has one word in front of it.
-        let bytes = HEAD_BYTES + graph.bytes + graph.len() * 8;
+        self.bundle_of_graph(graph)
+    }
+    fn bundle_of_graph(
+        &mut self,
+        mut graph: Graph,
+    ) -> Result<(*mut BundleHead, Value), FreezeError> {
+        let bytes = Block::bytes(&graph);
         self.reserve_shared(bytes)
             .map_err(|NeedsCollection| GraphError::NeedsCollection)?;
-        let head = new_block(bytes);
-        let mut block = Block {
-            head,
-            cursor: head.wrapping_add(1).cast(),
-        };
+        let mut block = Block::new(bytes);
         let mut bundles = Vec::new();
         // SAFETY: `graph.bytes` counted what the block hands out; bundles met are alive, since live values lead to them.
         unsafe {
             let copy = graph.copy(
                 &mut block,
                 |value, _| value.is_local(),
-                |value| {
-                    if let Some(bundle) = bundle_of(value.as_object())
-                        && bundles.last() != Some(&bundle)
-                    {
-                        bundles.push(bundle);
-                    }
-                },
+                |value| Block::note_bundle(&mut bundles, value),
             );
-            debug_assert!(block.cursor as usize <= head as usize + bytes);
-            if bundles.len() > 1 {
-                bundles.sort_unstable();
-                bundles.dedup();
-            }
-            for &bundle in &bundles {
-                retain(bundle);
-            }
-            head.write(BundleHead::new(bytes, Link::bundles(&bundles)));
-            Ok((head, Value::shared(copy)))
+            Ok(block.finish(copy, bundles))
         }
     }
 
@@ -652,7 +652,7 @@ impl Heap {
 }
 
 /// What can be frozen.
-fn visit_frozen(value: Value, _is_key: bool) -> Visit {
+pub(super) fn visit_frozen(value: Value, _is_key: bool) -> Visit {
     if value.is_shared() {
         return Visit::Keep;
     }
@@ -674,10 +674,74 @@ fn visit_immutable(value: Value, is_mutable: impl Fn(u32) -> bool) -> Visit {
     }
 }
 
-/// A bundle's block that is being filled.
-struct Block {
+/// A bundle's block that is being filled. Dropped before it is finished, it is freed.
+pub(super) struct Block {
     head: *mut BundleHead,
     cursor: *mut u8,
+    bytes: usize,
+}
+
+impl Block {
+    /// How many bytes it takes for all objects of a graph: each has one word in front of it.
+    pub(super) fn bytes(graph: &Graph) -> usize {
+        HEAD_BYTES + graph.bytes + graph.len() * 8
+    }
+    pub(super) fn new(bytes: usize) -> Block {
+        let head = new_block(bytes);
+        Block {
+            head,
+            cursor: head.wrapping_add(1).cast(),
+            bytes,
+        }
+    }
+    /// A shared value in it stays: so will its bundle.
+    ///
+    /// # Safety
+    /// The value is alive.
+    pub(super) unsafe fn note_bundle(bundles: &mut Vec<*mut BundleHead>, value: Value) {
+        // SAFETY: the caller's.
+        if let Some(bundle) = unsafe { bundle_of(value.as_object()) }
+            && bundles.last() != Some(&bundle)
+        {
+            bundles.push(bundle);
+        }
+    }
+    /// The bundle, with one reference, which is the caller's, and `copy`, its first object, as a value.
+    ///
+    /// # Safety
+    /// The block is filled; the bundles are alive.
+    pub(super) unsafe fn finish(
+        self,
+        copy: *mut Header,
+        mut bundles: Vec<*mut BundleHead>,
+    ) -> (*mut BundleHead, Value) {
+        let (head, bytes) = (self.head, self.bytes);
+        debug_assert!(self.cursor as usize <= head as usize + bytes);
+        std::mem::forget(self);
+        if bundles.len() > 1 {
+            bundles.sort_unstable();
+            bundles.dedup();
+        }
+        // SAFETY: the caller's; the head is ours.
+        unsafe {
+            for &bundle in &bundles {
+                retain(bundle);
+            }
+            head.write(BundleHead::new(bytes, Link::bundles(&bundles)));
+        }
+        (head, Value::shared(copy))
+    }
+}
+
+impl Drop for Block {
+    fn drop(&mut self) {
+        #[cfg(test)]
+        live::remove(self.head);
+        let bytes = self.bytes.next_multiple_of(UNIT_BYTES);
+        // SAFETY: allocated with this size in `new`, and nobody knows it.
+        unsafe { dealloc(self.head.cast(), layout(bytes)) };
+        account::subtract(bytes);
+    }
 }
 
 impl Target for Block {

@@ -8,10 +8,10 @@
 //!
 //! Contract: the value is alive; nothing is collected meanwhile.
 
+use super::collect::Generations;
 use super::graph::{Graph, GraphError, PIECE_VALUES, Target, Visit, has_object};
 use super::large::LargeSpace;
-use super::old::OldSpace;
-use super::{Heap, MAX_SMALL_BYTES, NeedsCollection};
+use super::{Heap, Inner, MAX_SMALL_BYTES, NeedsCollection};
 use crate::object::trace::is_leaf;
 use crate::object::*;
 use crate::value::Value;
@@ -32,15 +32,31 @@ impl Heap {
         if let Some((heap, copy)) = self.copy_out_flat(value)? {
             return self.take_copy(heap, copy);
         }
-        let mut graph = Graph::new();
         let keeps_local = Cell::new(false);
-        graph.walk(value, |value, is_key| {
-            let visit = visit_mutable(value, is_key);
-            if matches!(visit, Visit::Keep) && value.is_local() {
-                keeps_local.set(true);
+        let mut graph = Graph::new();
+        graph.walk(value, visit_and_note(&keeps_local))?;
+        self.copy_of_graph(value, graph, keeps_local.get())
+    }
+    /// As `deep_copy`, if that takes no long time. `None`: it takes steps.
+    pub(crate) fn copy_few(&mut self, value: Value) -> Result<Option<Value>, CopyError> {
+        if !value.is_object() {
+            return Ok(Some(value));
+        }
+        let keeps_local = Cell::new(false);
+        match Graph::of_few(value, visit_and_note(&keeps_local))? {
+            Some(graph) => {
+                let copy = self.copy_of_graph(value, graph, keeps_local.get());
+                copy.map(Some)
             }
-            visit
-        })?;
+            None => Ok(None),
+        }
+    }
+    fn copy_of_graph(
+        &mut self,
+        value: Value,
+        mut graph: Graph,
+        keeps_local: bool,
+    ) -> Result<Value, CopyError> {
         if graph.len() == 0 {
             return Ok(value);
         }
@@ -48,7 +64,7 @@ impl Heap {
             .map_err(|NeedsCollection| GraphError::NeedsCollection)?;
         let replaces = |_, is_key: bool| !is_key;
         // A large copy that leads to nothing else here is made of old objects, as a parcel is: this heap's next collection need not move it.
-        if graph.bytes > OLD_PARCEL_BYTES && !keeps_local.get() {
+        if graph.bytes > OLD_PARCEL_BYTES && !keeps_local {
             let mut heap = Heap::new(usize::MAX);
             let copy = heap.fill(&mut graph, replaces);
             drop(graph);
@@ -172,15 +188,9 @@ impl Heap {
             if graph.bytes > OLD_PARCEL_BYTES {
                 self.use_generations();
                 let inner = self.inner();
-                let generations = inner.generations.as_deref_mut().expect("made above");
-                let mut target = Old {
-                    space: &mut generations.space,
-                    large: &mut inner.large,
-                    small_bytes: 0,
-                };
+                let mut target = Old::new(inner);
                 let copy = graph.copy(&mut target, replaces, keeps);
-                let small_bytes = target.small_bytes;
-                generations.small_bytes += small_bytes;
+                target.end();
                 copy
             } else {
                 if graph.small_bytes > super::nursery::FIRST_CHUNK_BYTES {
@@ -207,8 +217,19 @@ pub(super) fn movable_graph(value: Value) -> Result<Graph, CopyError> {
     Ok(graph)
 }
 
+/// As `visit_mutable`; notes whether something of this heap is referred to.
+fn visit_and_note(keeps_local: &Cell<bool>) -> impl Fn(Value, bool) -> Visit {
+    |value, is_key| {
+        let visit = visit_mutable(value, is_key);
+        if matches!(visit, Visit::Keep) && value.is_local() {
+            keeps_local.set(true);
+        }
+        visit
+    }
+}
+
 /// Takes what is, or leads to, something mutable.
-fn visit_mutable(value: Value, is_key: bool) -> Visit {
+pub(super) fn visit_mutable(value: Value, is_key: bool) -> Visit {
     let object = value.as_object();
     // SAFETY: the value is alive.
     let (kind, aux) = unsafe { ((*object).kind, (*object).aux) };
@@ -250,10 +271,25 @@ impl Target for Young<'_> {
 }
 
 /// Copies are old at once; all of them, so that none refers to a young object.
-struct Old<'heap> {
-    space: &'heap mut OldSpace,
+pub(super) struct Old<'heap> {
+    generations: &'heap mut Generations,
     large: &'heap mut LargeSpace,
     small_bytes: usize,
+}
+
+impl<'heap> Old<'heap> {
+    /// Into the old space, which there is.
+    pub(super) fn new(inner: &'heap mut Inner) -> Old<'heap> {
+        Old {
+            generations: inner.generations.as_deref_mut().expect("there is one"),
+            large: &mut inner.large,
+            small_bytes: 0,
+        }
+    }
+    /// What was copied counts.
+    pub(super) fn end(self) {
+        self.generations.small_bytes += self.small_bytes;
+    }
 }
 
 impl Target for Old<'_> {
@@ -264,7 +300,7 @@ impl Target for Old<'_> {
             return (object, FLAG_OLD | FLAG_BARRIER | FLAG_LARGE);
         }
         self.small_bytes += bytes;
-        (self.space.alloc(bytes), FLAG_OLD | FLAG_BARRIER)
+        (self.generations.space.alloc(bytes), FLAG_OLD | FLAG_BARRIER)
     }
     fn place_buffer(&mut self, bytes: usize) -> (*mut Header, u8) {
         self.place(bytes)

@@ -43,6 +43,15 @@ pub(crate) type AddressMap<T> = HashMap<usize, T, BuildHasherDefault<AddressHash
 
 /// So many objects are searched in a row: most of what is frozen or copied is small.
 const FEW: usize = 16;
+/// So many objects lie together in the list of all.
+const PIECE_OBJECTS: usize = 8192;
+/// Objects and buffers with more bytes are copied in pieces.
+const LONG_BYTES: usize = 64 * 1024;
+/// So many bytes of them count as the work for one object.
+const BYTES_PER_WORK: usize = 256;
+/// With more shared objects than this there are many tables: one that grows is moved in one go.
+const MOST_IN_ONE_TABLE: usize = 4096;
+const TABLES: usize = 1024;
 /// So many values are looked at together for whether one of them is an object.
 pub(super) const PIECE_VALUES: usize = 64;
 
@@ -119,19 +128,108 @@ fn forwarded(word: u64) -> *mut Header {
     (word & 0xFFFF_FFFF | (word >> 40) << 32) as *mut Header
 }
 
+/// A list in pieces: growing never moves it.
+#[derive(Default)]
+struct Many {
+    pieces: Vec<Vec<Listed>>,
+    len: usize,
+}
+
+impl Many {
+    #[inline(always)]
+    fn push(&mut self, listed: Listed) {
+        if self.len.is_multiple_of(PIECE_OBJECTS) {
+            self.add_piece();
+        }
+        self.len += 1;
+        let last = self.pieces.len() - 1;
+        self.pieces[last].push(listed);
+    }
+    #[cold]
+    fn add_piece(&mut self) {
+        let room = if self.len == 0 {
+            16 * FEW
+        } else {
+            PIECE_OBJECTS
+        };
+        self.pieces.push(Vec::with_capacity(room));
+    }
+    #[inline(always)]
+    fn get(&self, at: usize) -> Listed {
+        self.pieces[at / PIECE_OBJECTS][at % PIECE_OBJECTS]
+    }
+    fn set_has_objects(&mut self, at: usize) {
+        self.pieces[at / PIECE_OBJECTS][at % PIECE_OBJECTS].0 |= HAS_OBJECTS;
+    }
+    /// Takes the last one out.
+    fn pop(&mut self) -> Option<Listed> {
+        let last = self.pieces.last_mut()?.pop()?;
+        self.len -= 1;
+        if self.len.is_multiple_of(PIECE_OBJECTS) {
+            self.pieces.pop();
+        }
+        Some(last)
+    }
+}
+
+/// The shared objects of a graph and their copies, null until they are made.
+#[derive(Default)]
+struct SharedObjects {
+    /// Empty, one, or `TABLES`.
+    tables: Vec<AddressMap<*mut Header>>,
+}
+
+impl SharedObjects {
+    fn table(&self, object: *mut Header) -> usize {
+        if self.tables.len() <= 1 {
+            return 0;
+        }
+        // Other bits than those that find the place in the table.
+        (object as u64).wrapping_mul(0xD1B5_4A32_D192_ED03) as usize >> 54
+    }
+    fn get(&self, object: *mut Header) -> Option<*mut Header> {
+        let table = self.tables.get(self.table(object))?;
+        table.get(&(object as usize)).copied()
+    }
+    fn insert(&mut self, object: *mut Header, copy: *mut Header) {
+        if self.tables.is_empty() {
+            self.tables.push(AddressMap::default());
+        }
+        if self.tables.len() == 1 && self.tables[0].len() >= MOST_IN_ONE_TABLE {
+            let first = std::mem::take(&mut self.tables[0]);
+            self.tables.resize_with(TABLES, AddressMap::default);
+            for (object, copy) in first {
+                let table = self.table(object as *mut Header);
+                self.tables[table].insert(object, copy);
+            }
+        }
+        let table = self.table(object);
+        self.tables[table].insert(object as usize, copy);
+    }
+}
+
 /// See the head of the file. The objects are in the order in which they were met.
+///
+/// The functions `…_some` do a part of what is to be done, one after the other for the whole graph: they take from `work`, which counts about one for an object or
+/// value, and answer whether all is done; else they are to be called again.
 pub(crate) struct Graph {
     few: [Few; FEW],
     few_count: usize,
     /// All objects, if they are more than `FEW`; else empty.
-    many: Vec<Listed>,
-    /// Shared objects in `many` -> copies, null until they are made.
-    shared: AddressMap<*mut Header>,
+    many: Many,
+    /// Shared objects in `many`.
+    shared: SharedObjects,
     /// Bytes of all objects and their buffers.
     pub(crate) bytes: usize,
     /// Of those that are no large objects.
     pub(crate) small_bytes: usize,
-    is_copied: bool,
+    /// So many of the first objects have copies.
+    copied: usize,
+    /// Where the present pass is: at which object, at which value of it.
+    next: usize,
+    next_value: usize,
+    /// Bytes that are yet to be copied: from, to, how many.
+    later: Vec<(*const u8, *mut u8, usize)>,
 }
 
 impl Graph {
@@ -142,11 +240,14 @@ impl Graph {
                 copy: std::ptr::null_mut(),
             }; FEW],
             few_count: 0,
-            many: Vec::new(),
-            shared: AddressMap::default(),
+            many: Many::default(),
+            shared: SharedObjects::default(),
             bytes: 0,
             small_bytes: 0,
-            is_copied: false,
+            copied: 0,
+            next: 0,
+            next_value: 0,
+            later: Vec::new(),
         }
     }
 
@@ -156,36 +257,53 @@ impl Graph {
         start: Value,
         visit: impl Fn(Value, bool) -> Visit,
     ) -> Result<(), GraphError> {
-        if self.walk_all(start, &visit).is_err() {
-            self.forget();
-            return Err(explain(start, &visit));
+        match self.walk_some(start, &visit, &mut { usize::MAX }) {
+            Ok(_) => Ok(()),
+            Err(Refused) => {
+                self.forget();
+                Err(explain(start, &visit))
+            }
         }
-        Ok(())
     }
 
-    fn walk_all(
+    /// As `walk`, a part of it. After `Refused`: `forget_some`, then `explain`.
+    pub(crate) fn walk_some(
         &mut self,
         start: Value,
         visit: &impl Fn(Value, bool) -> Visit,
-    ) -> Result<(), Refused> {
-        self.meet(start, false, visit)?;
-        let mut next = 0;
-        while next < self.len() {
-            let object = self.get(next).as_object();
+        work: &mut usize,
+    ) -> Result<bool, Refused> {
+        if self.len() == 0 {
+            self.meet(start, false, visit)?;
+        }
+        while self.next < self.len() {
+            if *work == 0 {
+                return Ok(false);
+            }
+            *work -= 1;
+            let object = self.get(self.next).as_object();
+            let from = self.next_value;
             let mut number = 0;
             let mut result = Ok(());
             let mut has_objects = false;
+            let mut stopped = None;
             // SAFETY: the objects of the graph are alive while nothing is collected.
             unsafe {
                 let has_keys = matches!((*object).kind, Kind::Map | Kind::Set);
                 all_values(object, |first, count| {
-                    let mut at = 0;
-                    while at < count {
+                    let mut at = from.saturating_sub(number).min(count);
+                    while at < count && result.is_ok() && stopped.is_none() {
+                        if *work == 0 {
+                            stopped = Some(number + at);
+                            break;
+                        }
                         let piece = (count - at).min(PIECE_VALUES);
                         if piece == PIECE_VALUES && !has_object(first.add(at)) {
+                            *work -= 1;
                             at += piece;
                             continue;
                         }
+                        *work = work.saturating_sub(piece);
                         for i in at..at + piece {
                             let value = first.add(i).read();
                             if value.is_object() && result.is_ok() {
@@ -200,12 +318,18 @@ impl Graph {
                 });
             }
             result?;
-            if has_objects && let Some(listed) = self.many.get_mut(next) {
-                listed.0 |= HAS_OBJECTS;
+            if has_objects && self.many.len > self.next {
+                self.many.set_has_objects(self.next);
             }
-            next += 1;
+            if let Some(at) = stopped {
+                self.next_value = at;
+                return Ok(false);
+            }
+            self.next += 1;
+            self.next_value = 0;
         }
-        Ok(())
+        self.next = 0;
+        Ok(true)
     }
 
     #[inline(always)]
@@ -251,7 +375,7 @@ impl Graph {
 
     #[inline(always)]
     fn push(&mut self, value: Value) {
-        if self.many.is_empty() {
+        if self.many.len == 0 {
             if self.few_count < FEW {
                 self.few[self.few_count].value = value;
                 self.few_count += 1;
@@ -262,14 +386,17 @@ impl Graph {
         self.list(value);
     }
 
+    /// Lists all objects, however few they are: for the functions `…_some`.
     #[cold]
     #[inline(never)]
-    fn list_few(&mut self) {
-        self.many.reserve(16 * FEW);
-        for at in 0..FEW {
+    pub(crate) fn list_few(&mut self) {
+        if self.many.len > 0 {
+            return;
+        }
+        for at in 0..self.few_count {
             self.list(self.few[at].value);
             // Whether it holds objects was not noted.
-            self.many[at].0 |= HAS_OBJECTS;
+            self.many.set_has_objects(at);
         }
     }
 
@@ -280,8 +407,7 @@ impl Graph {
             // SAFETY: the object is alive, and this thread's.
             unsafe { (*value.as_object()).flags |= FLAG_SHARED };
         } else {
-            self.shared
-                .insert(value.as_object() as usize, std::ptr::null_mut());
+            self.shared.insert(value.as_object(), std::ptr::null_mut());
         }
         self.many.push(Listed(value.bits()));
     }
@@ -289,46 +415,71 @@ impl Graph {
     /// Whether this value is one of its objects.
     #[inline(always)]
     pub(crate) fn contains(&self, value: Value) -> bool {
-        if self.many.is_empty() {
+        if self.many.len == 0 {
             let few = &self.few[..self.few_count];
             few.iter().any(|known| known.value == value)
         } else if value.is_local() {
             // SAFETY: values of live objects; forwarding headers have their flags in place.
             unsafe { value.as_object().cast::<[u8; 8]>().read()[4] & FLAG_SHARED != 0 }
         } else {
-            !self.shared.is_empty() && self.shared.contains_key(&(value.as_object() as usize))
+            self.shared.get(value.as_object()).is_some()
         }
     }
 
     /// How many objects it has.
     pub(crate) fn len(&self) -> usize {
-        self.few_count.max(self.many.len())
+        self.few_count.max(self.many.len)
     }
     #[inline(always)]
     fn get(&self, at: usize) -> Value {
-        match self.many.get(at) {
-            Some(listed) => listed.value(),
-            None => self.few[at].value,
+        if at < self.many.len {
+            self.many.get(at).value()
+        } else {
+            self.few[at].value
         }
     }
 
     /// Gives the objects their headers back.
     fn forget(&mut self) {
-        for listed in self.many.drain(..) {
+        self.forget_some(&mut { usize::MAX }, |_| ());
+    }
+
+    /// As `forget`, a part of it, from the last object on; `each` gets the copies.
+    pub(crate) fn forget_some(
+        &mut self,
+        work: &mut usize,
+        mut each: impl FnMut(*mut Header),
+    ) -> bool {
+        while let Some(listed) = self.many.pop() {
+            let object = listed.value().as_object();
+            let is_copied = self.many.len < self.copied;
             if listed.value().is_local() {
-                let object = listed.value().as_object();
                 // SAFETY: originals and copies are alive; but for the flags, a copy has its original's header.
                 unsafe {
                     let word = object.cast::<u64>().read();
-                    if self.is_copied {
+                    if is_copied {
                         let mut header = forwarded(word).read();
                         header.flags = (word >> 32) as u8;
                         object.write(header);
+                        each(forwarded(word));
                     }
                     (*object).flags &= !FLAG_SHARED;
                 }
+            } else if is_copied && let Some(copy) = self.shared.get(object) {
+                each(copy);
+            }
+            *work -= 1;
+            if *work == 0 {
+                return false;
             }
         }
+        self.few_count = 0;
+        true
+    }
+
+    /// The objects go, headers and all.
+    pub(crate) fn abandon(&mut self) {
+        self.many = Many::default();
         self.few_count = 0;
     }
 
@@ -343,76 +494,171 @@ impl Graph {
         replaces: impl Fn(Value, bool) -> bool,
         mut keeps: impl FnMut(Value),
     ) -> *mut Header {
-        debug_assert!(!self.is_copied && self.len() > 0);
+        debug_assert!(self.copied == 0 && self.len() > 0);
         // SAFETY: originals are alive; a copy is whole before its values are looked at.
         unsafe {
-            if self.many.is_empty() {
+            if self.many.len == 0 {
                 for few in &mut self.few[..self.few_count] {
-                    few.copy = copy_object(few.value.as_object(), target);
+                    few.copy = copy_object(few.value.as_object(), target, &mut self.later);
                 }
-                self.is_copied = true;
-                for few in &self.few[..self.few_count] {
-                    self.replace(few.copy, target, &replaces, &mut keeps);
+                self.copy_later(&mut { usize::MAX });
+                for at in 0..self.few_count {
+                    let copy = self.few[at].copy;
+                    self.replace(copy, target, &replaces, &mut keeps, &mut { usize::MAX });
                 }
                 return self.few[0].copy;
             }
-            for listed in &self.many {
-                let object = listed.value().as_object();
-                let copy = copy_object(object, target);
-                if listed.value().is_local() {
-                    forward(object, copy);
-                } else {
-                    self.shared.insert(object as usize, copy);
-                }
-            }
-            self.is_copied = true;
-            for listed in &self.many {
-                if listed.0 & HAS_OBJECTS != 0 {
-                    let copy = self.copy_of(listed.value()).expect("all are copied");
-                    self.replace(copy, target, &replaces, &mut keeps);
-                }
-            }
-            self.copy_of(self.many[0].value()).expect("all are copied")
+            self.copy_some(target, &mut { usize::MAX });
+            self.replace_some(target, &replaces, &mut keeps, &mut { usize::MAX });
+            self.first_copy()
         }
     }
 
-    /// Puts copies in place of the originals that a copy refers to.
+    /// The copy of the first object.
+    ///
+    /// # Safety
+    /// All are listed and copied.
+    pub(crate) unsafe fn first_copy(&self) -> *mut Header {
+        // SAFETY: the objects are alive.
+        unsafe {
+            self.copy_of(self.many.get(0).value())
+                .expect("all are copied")
+        }
+    }
+
+    /// Copies some of the listed objects; values in the copies still lead to the originals.
+    ///
+    /// # Safety
+    /// As of `copy`.
+    pub(crate) unsafe fn copy_some(&mut self, target: &mut impl Target, work: &mut usize) -> bool {
+        // SAFETY: originals are alive; the caller's.
+        unsafe {
+            while self.copied < self.many.len {
+                if *work == 0 || !self.copy_later(work) {
+                    return false;
+                }
+                *work = work.saturating_sub(1);
+                let value = self.many.get(self.copied).value();
+                let object = value.as_object();
+                let copy = copy_object(object, target, &mut self.later);
+                if value.is_local() {
+                    forward(object, copy);
+                } else {
+                    self.shared.insert(object, copy);
+                }
+                self.copied += 1;
+            }
+            self.copy_later(work)
+        }
+    }
+
+    /// Copies bytes that were left for later.
+    #[inline(always)]
+    unsafe fn copy_later(&mut self, work: &mut usize) -> bool {
+        // SAFETY: original and copy have so many bytes; both live while the graph exists.
+        self.later.is_empty() || unsafe { self.copy_pieces(work) }
+    }
+
+    #[cold]
+    #[inline(never)]
+    unsafe fn copy_pieces(&mut self, work: &mut usize) -> bool {
+        while let Some((from, to, bytes)) = self.later.pop() {
+            let piece = bytes.min(work.saturating_mul(BYTES_PER_WORK));
+            // SAFETY: the caller's.
+            unsafe {
+                std::ptr::copy_nonoverlapping(from, to, piece);
+                *work -= (piece / BYTES_PER_WORK).min(*work);
+                if piece < bytes {
+                    let rest = (from.add(piece), to.add(piece), bytes - piece);
+                    self.later.push(rest);
+                    return false;
+                }
+            }
+        }
+        true
+    }
+
+    /// Puts copies in place of originals in some of the copies; parameters as of `copy`.
+    ///
+    /// # Safety
+    /// All are copied.
+    pub(crate) unsafe fn replace_some(
+        &mut self,
+        target: &impl Target,
+        replaces: &impl Fn(Value, bool) -> bool,
+        keeps: &mut impl FnMut(Value),
+        work: &mut usize,
+    ) -> bool {
+        while self.next < self.many.len {
+            if *work == 0 {
+                return false;
+            }
+            *work -= 1;
+            let listed = self.many.get(self.next);
+            if listed.0 & HAS_OBJECTS != 0 {
+                // SAFETY: the caller's.
+                unsafe {
+                    let copy = self.copy_of(listed.value()).expect("all are copied");
+                    if !self.replace(copy, target, replaces, keeps, work) {
+                        return false;
+                    }
+                }
+            }
+            self.next += 1;
+        }
+        true
+    }
+
+    /// Puts copies in place of the originals that a copy refers to, from value `next_value` on.
     #[inline(always)]
     unsafe fn replace(
-        &self,
+        &mut self,
         copy: *mut Header,
         target: &impl Target,
         replaces: &impl Fn(Value, bool) -> bool,
         keeps: &mut impl FnMut(Value),
-    ) {
+        work: &mut usize,
+    ) -> bool {
+        let from = std::mem::take(&mut self.next_value);
+        let mut stopped = None;
         // SAFETY: the copy is whole.
         unsafe {
             let has_keys = matches!((*copy).kind, Kind::Map | Kind::Set);
             let mut number = 0;
             all_values(copy, |first, count| {
-                for i in 0..count {
-                    let slot = first.add(i);
-                    let value = slot.read();
-                    if !value.is_object() {
-                        continue;
+                let start = from.saturating_sub(number).min(count);
+                let end = count.min(start.saturating_add(*work));
+                if stopped.is_none() {
+                    *work -= end - start;
+                    if end < count {
+                        stopped = Some(number + end);
                     }
-                    if replaces(value, has_keys && (number + i) % 2 == 0)
-                        && let Some(copy) = self.copy_of(value)
-                    {
-                        slot.write(target.value(copy));
-                    } else if value.is_shared() {
-                        keeps(value);
+                    for i in start..end {
+                        let slot = first.add(i);
+                        let value = slot.read();
+                        if !value.is_object() {
+                            continue;
+                        }
+                        if replaces(value, has_keys && (number + i) % 2 == 0)
+                            && let Some(copy) = self.copy_of(value)
+                        {
+                            slot.write(target.value(copy));
+                        } else if value.is_shared() {
+                            keeps(value);
+                        }
                     }
                 }
                 number += count;
             });
         }
+        self.next_value = stopped.unwrap_or(0);
+        stopped.is_none()
     }
 
     /// The copy of an object of the graph, once all are copied.
     #[inline(always)]
     unsafe fn copy_of(&self, value: Value) -> Option<*mut Header> {
-        if self.many.is_empty() {
+        if self.many.len == 0 {
             let few = &self.few[..self.few_count];
             let known = few.iter().find(|known| known.value == value);
             known.map(|known| known.copy)
@@ -421,7 +667,7 @@ impl Graph {
             let word = unsafe { value.as_object().cast::<u64>().read() };
             (word >> 32 & FLAG_SHARED as u64 != 0).then(|| forwarded(word))
         } else {
-            self.shared.get(&(value.as_object() as usize)).copied()
+            self.shared.get(value.as_object())
         }
     }
 }
@@ -442,9 +688,13 @@ pub(crate) trait Target {
     fn value(&self, copy: *mut Header) -> Value;
 }
 
-/// Copies an object and its buffers, cut to what is in use; the values in it still lead to the originals.
+/// Copies an object and its buffers, cut to what is in use; the values in it still lead to the originals. Many bytes are left for `later`.
 #[inline(always)]
-unsafe fn copy_object(object: *mut Header, target: &mut impl Target) -> *mut Header {
+unsafe fn copy_object(
+    object: *mut Header,
+    target: &mut impl Target,
+    later: &mut Vec<(*const u8, *mut u8, usize)>,
+) -> *mut Header {
     // SAFETY: the object is whole; the copy has its size; buffers are linked at once.
     unsafe {
         let bytes = object_bytes(object);
@@ -456,7 +706,9 @@ unsafe fn copy_object(object: *mut Header, target: &mut impl Target) -> *mut Hea
         to.add(1).write(from.add(1).read());
         if bytes > 16 {
             to.add(2).write(from.add(2).read());
-            if bytes > 24 {
+            if bytes > LONG_BYTES {
+                later.push((from.add(3).cast(), to.add(3).cast(), bytes - 24));
+            } else if bytes > 24 {
                 std::ptr::copy_nonoverlapping(from.add(3), to.add(3), bytes / 8 - 3);
             }
         }
@@ -465,14 +717,14 @@ unsafe fn copy_object(object: *mut Header, target: &mut impl Target) -> *mut Hea
                 let list = copy.cast::<List>();
                 let [items, _] = buffers(object);
                 (*list).capacity = (*list).len;
-                (*list).items = copy_buffer(Kind::ValueBuffer, items, target).cast();
+                (*list).items = copy_buffer(Kind::ValueBuffer, items, target, later).cast();
             }
             Kind::Map | Kind::Set => {
                 let map = copy.cast::<Map>();
                 let [entries, index] = buffers(object);
                 (*map).capacity = (*map).used;
-                (*map).entries = copy_buffer(Kind::ValueBuffer, entries, target).cast();
-                (*map).index = copy_buffer(Kind::RawBuffer, index, target).cast();
+                (*map).entries = copy_buffer(Kind::ValueBuffer, entries, target, later).cast();
+                (*map).index = copy_buffer(Kind::RawBuffer, index, target, later).cast();
                 (*map).next_index = std::ptr::null_mut();
             }
             _ => {}
@@ -486,6 +738,7 @@ unsafe fn copy_buffer(
     kind: Kind,
     (data, bytes): (*mut u8, usize),
     target: &mut impl Target,
+    later: &mut Vec<(*const u8, *mut u8, usize)>,
 ) -> *mut u8 {
     if data.is_null() || bytes == 0 {
         return std::ptr::null_mut();
@@ -501,7 +754,11 @@ unsafe fn copy_buffer(
             bytes: bytes as u64,
         });
         let copy = size::buffer_data(buffer);
-        std::ptr::copy_nonoverlapping(data, copy, bytes);
+        if bytes > LONG_BYTES {
+            later.push((data, copy, bytes));
+        } else {
+            std::ptr::copy_nonoverlapping(data, copy, bytes);
+        }
         copy
     }
 }
@@ -527,11 +784,12 @@ pub(crate) fn any_object(values: &[Value]) -> bool {
     found || pieces.remainder().iter().any(|value| value.is_object())
 }
 
-struct Refused;
+/// An object of the graph was refused.
+pub(crate) struct Refused;
 
 /// Walks once more, this time with the way to each object in mind, to the first one that is refused.
 #[cold]
-fn explain(start: Value, visit: &impl Fn(Value, bool) -> Visit) -> GraphError {
+pub(crate) fn explain(start: Value, visit: &impl Fn(Value, bool) -> Visit) -> GraphError {
     /// An object, the position of its holder, the number of the value in the holder.
     struct Met(*mut Header, usize, usize);
     let mut met: Vec<Met> = Vec::new();

@@ -14,6 +14,7 @@
 //! | `bundle` | shared objects: freeze, bundles, the arena of permanent ones |
 //! | `table` | the bundles that a heap holds |
 //! | `copy`, `graph` | deep copies; what freeze and copy share |
+//! | `long` | freeze and copy of many objects, in steps |
 //! | `parcel` | mutable graphs under way between threads |
 //! | `hosts` | Rust objects |
 //!
@@ -51,6 +52,7 @@ mod evacuate;
 mod graph;
 mod hosts;
 mod large;
+pub(crate) mod long;
 mod mark;
 #[cfg(test)]
 mod model_tests;
@@ -170,6 +172,8 @@ pub(crate) struct Inner {
     work: Vec<*mut Header>,
     /// What comes with an old space; a small heap has none.
     generations: Option<Box<Generations>>,
+    /// A graph that is being frozen or copied in steps.
+    long: Option<Box<long::LongGraph>>,
 }
 
 /// A thread's heap; see the head of the file.
@@ -227,6 +231,7 @@ impl Heap {
                 stats: HeapStats::default(),
                 work: Vec::new(),
                 generations: None,
+                long: None,
             })
         })
     }
@@ -382,6 +387,11 @@ impl Heap {
             return Ok(());
         }
         self.reserve_shared_exactly(bytes)
+    }
+    /// The last `reserve_shared` failed.
+    #[inline]
+    pub(crate) fn has_refused(&self) -> bool {
+        self.has_refused
     }
     /// Whether the limit is far: at most what a collection copies is estimated, and that generously.
     #[inline]

@@ -271,10 +271,17 @@ impl Thread {
             argc,
             def,
             may_collect: false,
+            has_blocked: false,
             state: 0,
         };
         let result = guarded(|| (def.func)(&mut ctx));
         let state = ctx.state;
+        if matches!(result, Ok(Ok(_))) {
+            ctx.check_blocked();
+        }
+        if self.own.progress.step() {
+            self.note_held(def);
+        }
         match result {
             Ok(Ok(value)) => {
                 self.set_reg(dest, value);
@@ -347,6 +354,7 @@ impl Thread {
                 argc,
                 def,
                 may_collect: outcome.is_some(),
+                has_blocked: false,
                 state,
             };
             let result = match outcome.take() {
@@ -355,6 +363,9 @@ impl Thread {
             };
             let new_state = ctx.state;
             self.scan_extra = 0;
+            if self.own.progress.step() {
+                self.note_held(def);
+            }
             match result {
                 Ok(Ok(value)) => {
                     self.set_reg(dest, value);
@@ -389,6 +400,7 @@ impl Thread {
             argc: 1,
             def,
             may_collect: false,
+            has_blocked: false,
             state: 0,
         };
         match guarded(|| (def.func)(&mut ctx)) {
@@ -467,9 +479,13 @@ impl Thread {
                         argc,
                         def,
                         may_collect: false,
+                        has_blocked: false,
                         state: 0,
                     };
                     let result = guarded(|| (def.func)(&mut ctx));
+                    if matches!(result, Ok(Ok(_))) {
+                        ctx.check_blocked();
+                    }
                     native_state = ctx.state;
                     result
                 }
@@ -487,6 +503,9 @@ impl Thread {
                     result
                 }
             };
+            if self.own.progress.step() {
+                self.note_held(def);
+            }
             if let (Some(start), Some(stretches)) = (start, &mut self.stretches) {
                 if def.class == crate::native::Class::Plain {
                     stretches.native(def.name, start.elapsed());

@@ -1,7 +1,6 @@
 //! What starts tasks and threads, and calls that hand copies over.
 
 use crate::bytecode::start;
-use crate::heap::GraphError;
 use crate::native::Trap;
 use crate::object::{Kind, NativeFunction};
 use crate::thread::Thread;
@@ -70,18 +69,16 @@ impl Thread {
 
     /// A deep, mutable copy. `TypeError` for what cannot be copied.
     pub(crate) fn deep_copy(&mut self, value: Value) -> Result<Value, Trap> {
-        match self.heap.deep_copy(value) {
-            Ok(copy) => Ok(copy),
-            Err(GraphError::NeedsCollection) => Err(Trap::Collect),
-            Err(GraphError::Refused { value, .. }) => {
-                let text = format!(
-                    "{} cannot be copied: {}",
-                    crate::native::with_article(&self.type_name(value)),
-                    self.repr_short(value)
-                );
-                Err(self.throw_new(ErrorKind::Type, &text))
-            }
-        }
+        let copy = self.heap.deep_copy(value);
+        copy.map_err(|error| self.graph_trap(error, true))
+    }
+    pub(crate) fn cannot_be_copied(&mut self, value: Value) -> Trap {
+        let text = format!(
+            "{} cannot be copied: {}",
+            crate::native::with_article(&self.type_name(value)),
+            self.repr_short(value)
+        );
+        self.throw_new(ErrorKind::Type, &text)
     }
 }
 

@@ -90,6 +90,7 @@ impl Thread {
         self.retry_pc = std::ptr::null();
         let mut closing = self.thrown.is_unset();
         let is_noting = self.is_noting_handlers();
+        let is_out = is_noting && self.has_no_kill_fuel();
         loop {
             // SAFETY: `base` and `pc` are those of the top frame.
             let (proto, word) = unsafe {
@@ -111,6 +112,7 @@ impl Thread {
                 .handlers
                 .iter()
                 .find(|h| h.start <= word && word < h.end && (!closing || h.is_cleanup))
+                && !is_out
             {
                 if is_noting {
                     self.note_handler(proto, handler);

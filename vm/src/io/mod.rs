@@ -9,7 +9,7 @@
 
 mod faults;
 mod policy;
-mod source;
+pub(crate) mod source;
 mod work;
 
 pub(crate) use faults::FaultState;

@@ -1,7 +1,7 @@
 //! What becomes of blocking calls: the policy, exceptions from it, and what is known of each place that makes them.
 
 use crate::module::Proto;
-use crate::native::{Ctx, NativeDef, Trap};
+use crate::native::{Class, Ctx, NativeDef, Trap};
 use crate::thread::Thread;
 use crate::types::ErrorKind;
 use parking_lot::Mutex;
@@ -126,6 +126,7 @@ pub struct SiteReport {
 
 /// An exception from the policy `Error`.
 struct Allowed {
+    /// `fs.read`, or `fs.*`: all of a module or type.
     function: String,
     /// The end of the path of the file whose calls are allowed; `None`: all.
     file: Option<String>,
@@ -138,15 +139,24 @@ impl Allowed {
             let before = path.strip_suffix(file);
             before.is_some_and(|before| before.is_empty() || before.ends_with('/'))
         };
-        self.function == function && self.file.as_deref().is_none_or(is_in)
+        let is_named = match self.function.strip_suffix('*') {
+            Some(start) => function.starts_with(start),
+            None => self.function == function,
+        };
+        is_named && self.file.as_deref().is_none_or(is_in)
     }
 }
+
+/// By definition, prototype and word.
+type Sites = HashMap<(usize, usize, u64), Arc<Site>>;
 
 /// The policy of a program, and what came of it.
 pub(crate) struct Blocking {
     policy: AtomicU8,
     allowed: Mutex<Vec<Arc<Allowed>>>,
-    sites: Mutex<HashMap<(usize, usize, u64), Arc<Site>>>,
+    sites: Mutex<Sites>,
+    /// Natives that held a carrier although they are not known to block.
+    held: Mutex<Sites>,
 }
 
 impl Blocking {
@@ -155,6 +165,7 @@ impl Blocking {
             policy: AtomicU8::new(policy as u8),
             allowed: Mutex::default(),
             sites: Mutex::default(),
+            held: Mutex::default(),
         }
     }
     pub(crate) fn policy(&self) -> Policy {
@@ -186,8 +197,28 @@ impl Blocking {
     }
     /// One entry for each function and line, those with the most calls first.
     pub(crate) fn report(&self) -> Vec<SiteReport> {
+        Blocking::report_of(&self.sites)
+    }
+    /// The same for natives that held a carrier although they are not known to block.
+    pub(crate) fn held_report(&self) -> Vec<SiteReport> {
+        Blocking::report_of(&self.held)
+    }
+    /// A native that is not known to block held a carrier; whether that is the first time at this place.
+    pub(crate) fn note_held(
+        &self,
+        def: &'static NativeDef,
+        place: Option<&(*const Proto, u64)>,
+        time: Duration,
+    ) -> bool {
+        let (proto, word) = place.copied().unwrap_or((std::ptr::null(), 0));
+        let site = Blocking::site_in(&self.held, def, proto, word);
+        let mut times = site.times.lock();
+        times.note(time);
+        times.count == 1
+    }
+    fn report_of(sites: &Mutex<Sites>) -> Vec<SiteReport> {
         let mut merged: HashMap<(String, String), Times> = HashMap::new();
-        for site in self.sites.lock().values() {
+        for site in sites.lock().values() {
             let times = site.times.lock();
             if times.count > 0 {
                 let key = (site.def.public_name(), site.place());
@@ -213,8 +244,16 @@ impl Blocking {
         report
     }
     fn site(&self, def: &'static NativeDef, proto: *const Proto, word: u64) -> Arc<Site> {
+        Blocking::site_in(&self.sites, def, proto, word)
+    }
+    fn site_in(
+        sites: &Mutex<Sites>,
+        def: &'static NativeDef,
+        proto: *const Proto,
+        word: u64,
+    ) -> Arc<Site> {
         let key = (std::ptr::from_ref(def) as usize, proto as usize, word);
-        let mut sites = self.sites.lock();
+        let mut sites = sites.lock();
         let site = sites.entry(key).or_insert_with(|| {
             Arc::new(Site {
                 def,
@@ -272,7 +311,8 @@ impl Thread {
         let blocking = &self.scheduler.blocking;
         let site = blocking.site(def, proto, word);
         let policy = blocking.policy();
-        if policy == Policy::Error {
+        // What is not classed so rarely blocks: then a worker does it.
+        if policy == Policy::Error && def.class == Class::Blocking {
             let (name, path) = (def.public_name(), site.path());
             let allowed = blocking.allowed.lock();
             let found = allowed.iter().find(|a| a.holds_for(&name, &path));
@@ -304,7 +344,11 @@ impl Thread {
     }
     /// Nothing else could run while the running task holds its OS thread.
     fn is_alone(&self) -> bool {
-        !self.scheduler.has_threads() && self.parts.tasks.count == 1 && !self.scheduler.host_stays()
+        !self.scheduler.has_threads()
+            && self.parts.tasks.count == 1
+            && !self.scheduler.host_stays()
+            // A timeout may cancel it.
+            && self.scheduler.next_deadline() == u64::MAX
     }
 }
 
@@ -320,6 +364,10 @@ impl Ctx<'_> {
     /// Exceptions that no call has needed: function and file.
     pub fn unused_allowances(&self) -> Vec<(String, Option<String>)> {
         self.thread.scheduler.blocking.unused()
+    }
+    /// The same for natives that held a carrier although they are not known to block (`--blocking-warn`).
+    pub fn held_report(&self) -> Vec<SiteReport> {
+        self.thread.scheduler.blocking.held_report()
     }
     /// What is known of blocking calls, by function and line; those with the most calls first.
     pub fn blocking_report(&self) -> Vec<SiteReport> {

@@ -6,7 +6,7 @@ use crate::object::{Handle, HandleForm, Kind};
 use crate::sched::reactor::Sources;
 use crate::sched::wait::{Delivery, Owner, WaitList, deliver};
 use crate::shared::{ObjectState, SharedObject};
-use crate::sync::Lock;
+use crate::sync::{Lock, mutation};
 use crate::task::{Task, Wait};
 use crate::value::Value;
 use std::any::Any;
@@ -51,6 +51,48 @@ pub(crate) struct SourceState {
 }
 
 impl SourceState {
+    fn new(sources: Arc<Sources>) -> SourceState {
+        SourceState {
+            readers: WaitList::default(),
+            writers: WaitList::default(),
+            told: [0; 2],
+            drained: [None; 2],
+            has_ended: false,
+            sources,
+        }
+    }
+    /// What to remember before a call is tried; `None`: it would wait, as the last one has found.
+    fn before_call(&mut self, direction: Direction) -> Option<u32> {
+        let told = self.told[direction as usize];
+        if self.drained[direction as usize] == Some(told) {
+            return None;
+        }
+        self.drained[direction as usize] = None;
+        Some(told)
+    }
+    /// A call has found nothing.
+    fn after_call(&mut self, direction: Direction, told: u32) {
+        self.drained[direction as usize] = Some(told);
+    }
+    /// Whether a call would wait: nothing was told since one found nothing.
+    fn must_wait(&self, direction: Direction) -> bool {
+        let told = self.told[direction as usize];
+        let is_same = self.drained[direction as usize] == Some(told);
+        mutation!("told_not_compared", is_same, true)
+    }
+    /// The system told that one may go on; claims those who wait.
+    fn tell(&mut self, told: Told, woken: &mut Vec<*mut Task>) {
+        self.has_ended |= told.has_ended;
+        for (direction, is_told) in [
+            (Direction::Read, told.can_read),
+            (Direction::Write, told.can_write),
+        ] {
+            if is_told {
+                self.told[direction as usize] = self.told[direction as usize].wrapping_add(1);
+                claim_all(self.list(direction), woken);
+            }
+        }
+    }
     fn list(&mut self, direction: Direction) -> &mut WaitList {
         match direction {
             Direction::Read => &mut self.readers,
@@ -75,22 +117,32 @@ pub(crate) struct Source {
 }
 
 impl Source {
+    fn new<R: Resource>(
+        sources: &Arc<Sources>,
+        mut resource: R,
+        what: impl FnOnce(&mut R) -> &mut dyn mio::event::Source,
+        interest: mio::Interest,
+    ) -> io::Result<Box<Source>> {
+        let index = sources.register(what(&mut resource), interest)?;
+        let state = SourceState::new(sources.clone());
+        let source = Box::new(Source {
+            object: SharedObject {
+                state: Lock::new(ObjectState::Source(state)),
+            },
+            resource: Box::new(resource),
+            sources: sources.clone(),
+            index,
+        });
+        sources.enter(index, &raw const *source);
+        Ok(source)
+    }
     /// The system told that one may go on; claims those who wait.
     pub(crate) fn tell(&self, told: Told, woken: &mut Vec<*mut Task>) {
         let mut state = self.object.state.lock();
         let ObjectState::Source(state) = &mut *state else {
             unreachable!("a source's state")
         };
-        state.has_ended |= told.has_ended;
-        for (direction, is_told) in [
-            (Direction::Read, told.can_read),
-            (Direction::Write, told.can_write),
-        ] {
-            if is_told {
-                state.told[direction as usize] = state.told[direction as usize].wrapping_add(1);
-                claim_all(state.list(direction), woken);
-            }
-        }
+        state.tell(told, woken);
     }
     fn note_drained(&self, direction: Direction, told: u32) {
         if let ObjectState::Source(state) = &mut *self.object.state.lock()
@@ -135,29 +187,13 @@ impl<'c> Ctx<'c> {
     pub fn new_source<R: Resource>(
         &mut self,
         type_name: &'static str,
-        mut resource: R,
+        resource: R,
         what: impl FnOnce(&mut R) -> &mut dyn mio::event::Source,
     ) -> Result<Value, io::Error> {
         let sources = self.thread.scheduler.sources()?;
-        let index = sources.register(what(&mut resource))?;
         let type_id = self.engine().host_type(type_name);
-        let state = SourceState {
-            readers: WaitList::default(),
-            writers: WaitList::default(),
-            told: [0; 2],
-            drained: [None; 2],
-            has_ended: false,
-            sources: sources.clone(),
-        };
-        let source = Box::new(Source {
-            object: SharedObject {
-                state: Lock::new(ObjectState::Source(state)),
-            },
-            resource: Box::new(resource),
-            sources: sources.clone(),
-            index,
-        });
-        sources.enter(index, &raw const *source);
+        let interest = mio::Interest::READABLE | mio::Interest::WRITABLE;
+        let source = Source::new(&sources, resource, what, interest)?;
         let target: *const Source = &raw const *source;
         let handle = bundle::new_handle(type_id, target.cast(), bundle::Payload::Source(source));
         Ok(self.thread.heap.adopt_owned(handle))
@@ -198,23 +234,58 @@ impl<'c> Ctx<'c> {
         let resource = self.resource_arg::<R>(i, expected)?;
         let source = self.source(i).expect("it has a resource");
         self.thread.blocking_point()?;
+        self.try_source(source, direction, |has_all| call(resource, has_all))
+    }
+    /// Like `try_io` for the one source that belongs to the program: its standard input. It is made as soon as a call would wait.
+    pub fn try_input<R: Resource, T>(
+        &mut self,
+        mut call: impl FnMut() -> io::Result<T>,
+        make: impl FnOnce() -> R,
+        what: impl FnOnce(&mut R) -> &mut dyn mio::event::Source,
+    ) -> Result<io::Result<T>, Trap> {
+        self.thread.blocking_point()?;
+        loop {
+            match call() {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                done => return Ok(done),
+            }
+        }
+        let scheduler = self.thread.scheduler.clone();
+        let source = match scheduler.input.get() {
+            Some(source) => source,
+            None => {
+                let interest = mio::Interest::READABLE;
+                let made = scheduler
+                    .sources()
+                    .and_then(|sources| Source::new(&sources, make(), what, interest));
+                match made {
+                    // Another one may have made it meanwhile: then this one ends here.
+                    Ok(made) => scheduler.input.get_or_init(|| made),
+                    Err(error) if scheduler.input.get().is_none() => return Ok(Err(error)),
+                    Err(_) => scheduler.input.get().expect("just found"),
+                }
+            }
+        };
+        self.try_source(source, Direction::Read, |_| call())
+    }
+    fn try_source<T>(
+        &mut self,
+        source: &Source,
+        direction: Direction,
+        mut call: impl FnMut(&mut bool) -> io::Result<T>,
+    ) -> Result<io::Result<T>, Trap> {
         loop {
             let told = {
                 let mut state = source.object.state.lock();
                 let ObjectState::Source(state) = &mut *state else {
                     unreachable!("a source's state")
                 };
-                let told = state.told[direction as usize];
-                if state.drained[direction as usize] == Some(told) {
-                    None
-                } else {
-                    state.drained[direction as usize] = None;
-                    Some(told)
-                }
+                state.before_call(direction)
             };
             if let Some(told) = told {
                 let mut has_all = false;
-                match call(resource, &mut has_all) {
+                match call(&mut has_all) {
                     Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                         if self.thread.scheduler.choices.take_false_wait() {
                             // The system will not tell of what was there before.
@@ -233,10 +304,7 @@ impl<'c> Ctx<'c> {
                 let ObjectState::Source(state) = &mut *state else {
                     unreachable!("a source's state")
                 };
-                if state.told[direction as usize] != told {
-                    continue;
-                }
-                state.drained[direction as usize] = Some(told);
+                state.after_call(direction, told);
             }
             if self.await_source(source, direction)? {
                 return Err(Trap::Suspend);
@@ -271,7 +339,7 @@ impl<'c> Ctx<'c> {
         let ObjectState::Source(state) = &mut *state else {
             unreachable!("a source's state")
         };
-        if state.drained[direction as usize] != Some(state.told[direction as usize]) {
+        if !state.must_wait(direction) {
             return Ok(false);
         }
         thread.begin_wait(Wait::Io)?;
@@ -293,5 +361,59 @@ impl<'c> Ctx<'c> {
         source.tell(all, &mut woken);
         source.sources.end_waits(woken.len());
         self.thread.wake_all(woken);
+    }
+}
+
+#[cfg(loom)]
+pub(crate) mod model {
+    use super::*;
+    use crate::sync::Mutex;
+
+    /// One that has nothing to read.
+    pub(crate) fn source() -> ObjectState {
+        ObjectState::Source(SourceState::new(Sources::for_models()))
+    }
+    fn with_state<R>(object: &SharedObject, f: impl FnOnce(&mut SourceState) -> R) -> R {
+        match &mut *object.state.lock() {
+            ObjectState::Source(state) => f(state),
+            _ => unreachable!("a source's state"),
+        }
+    }
+    /// As `Ctx::try_io` for a call that takes what the system holds: `false`: the task waits.
+    pub(crate) fn read(
+        object: &SharedObject,
+        data: &Mutex<bool>,
+        waits: impl Fn(&mut WaitList),
+    ) -> bool {
+        loop {
+            if let Some(told) = with_state(object, |s| s.before_call(Direction::Read)) {
+                if std::mem::take(&mut *data.lock()) {
+                    return true;
+                }
+                with_state(object, |s| s.after_call(Direction::Read, told));
+            }
+            let is_waiting = with_state(object, |s| {
+                let must_wait = s.must_wait(Direction::Read);
+                if must_wait {
+                    s.sources.begin_wait();
+                    waits(&mut s.readers);
+                }
+                must_wait
+            });
+            if is_waiting {
+                return false;
+            }
+        }
+    }
+    /// As a poll that tells of data.
+    pub(crate) fn tell(object: &SharedObject) -> Vec<*mut Task> {
+        let mut woken = Vec::new();
+        let told = Told {
+            can_read: true,
+            can_write: false,
+            has_ended: false,
+        };
+        with_state(object, |s| s.tell(told, &mut woken));
+        woken
     }
 }

@@ -3,8 +3,8 @@
 //! A blocking native has three parts: it takes owned data out of its arguments; *works*, without any value of the language; and *finishes*, which makes the result. So the middle part may run anywhere, and
 //! nobody but the carrier that has the thread mounted ever touches its heap.
 
-use super::policy::Way;
-use crate::native::{Ctx, NativeResult, Trap};
+use super::policy::{Policy, Way};
+use crate::native::{Class, Ctx, NativeResult, Trap};
 use crate::sched::wait::{Delivery, Owner, WaitList, deliver};
 use crate::shared::{ObjectState, SharedObject};
 use crate::sync::Lock;
@@ -85,6 +85,7 @@ impl<'c> Ctx<'c> {
         work: impl FnOnce() -> T + Send + 'static,
         finish: impl FnOnce(&mut Ctx, T) -> NativeResult + Send + 'static,
     ) -> NativeResult {
+        self.has_blocked = true;
         self.thread.blocking_point()?;
         let (site, way) = self.thread.way_to_block(self.def)?;
         let timed = move || {
@@ -95,12 +96,16 @@ impl<'c> Ctx<'c> {
         };
         match way {
             Way::Inline => {
+                self.thread.own.progress.pause();
                 let result = timed();
+                self.thread.own.progress.begin();
                 self.finish_here(Outcome::new(move |ctx| finish(ctx, result)))
             }
             Way::Capture => {
                 self.thread.begin_capture()?;
+                self.thread.own.progress.pause();
                 let result = timed();
+                self.thread.own.progress.begin();
                 self.thread.end_capture();
                 self.finish_here(Outcome::new(move |ctx| finish(ctx, result)))
             }
@@ -112,6 +117,22 @@ impl<'c> Ctx<'c> {
                 self.offload(work)
             }
         }
+    }
+    /// Instead of `block`: this call has what it needs at hand and need not wait for the system. `false`: the program forbids such calls, so it must go through `block` all the same.
+    pub fn need_not_block(&mut self) -> bool {
+        self.has_blocked = self.thread.scheduler.blocking.policy() != Policy::Error;
+        self.has_blocked
+    }
+    /// A blocking native that has come to its end has gone through `block`.
+    #[inline]
+    pub(crate) fn check_blocked(&self) {
+        // SAFETY: definitions live as long as the engine.
+        let is_blocking = || unsafe { (*self.def).class == Class::Blocking };
+        debug_assert!(
+            self.has_blocked || !is_blocking(),
+            "{} did not go through `Ctx::block`",
+            self.name()
+        );
     }
     /// The last part, while the native is still being called. It may collect: the native holds no values any more, and its window is visited.
     fn finish_here(&mut self, outcome: Outcome) -> NativeResult {

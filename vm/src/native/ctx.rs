@@ -22,6 +22,8 @@ pub struct Ctx<'c> {
     pub(crate) def: *const super::NativeDef,
     /// The native holds no values: to make room it may collect (`Ctx::block`).
     pub(crate) may_collect: bool,
+    /// A blocking native has gone through `Ctx::block`, or said that it need not.
+    pub(crate) has_blocked: bool,
     /// What a native that waits remembers for when it is run again; 0 the first time.
     pub state: u64,
 }
@@ -62,7 +64,7 @@ impl<'c> Ctx<'c> {
         // SAFETY: as in `name`.
         unsafe { (*self.def).public_name() }
     }
-    fn param_name(&self, i: usize) -> &'static str {
+    pub(crate) fn param_name(&self, i: usize) -> &'static str {
         // SAFETY: as in `name`.
         let params = unsafe { (*self.def).params };
         params
@@ -338,7 +340,7 @@ impl<'c> Ctx<'c> {
         if self.thread.scheduler.choices.is_seeded() {
             let place = crate::error::running_place(self.thread);
             let choices = &self.thread.scheduler.choices;
-            choices.note_outside(what, self.name(), place);
+            choices.note_outside(what, &self.public_name(), place);
         }
     }
     /// What `type(v)` would say.

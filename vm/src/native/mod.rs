@@ -120,7 +120,11 @@ impl NativeDef {
     }
     /// The name of what a module's source offers by this function: `regex.find` for `regex.__find`.
     pub fn public_name(&self) -> String {
-        self.name.replacen(".__", ".", 1)
+        match self.name {
+            "__scope_enter" => "scope".into(),
+            "__select" => "select".into(),
+            name => name.replacen(".__", ".", 1),
+        }
     }
     /// The method or function name without the type or module in front.
     pub fn short_name(&self) -> &'static str {

@@ -59,6 +59,13 @@ impl Ctx<'_> {
         Some(error)
     }
 
+    /// What is written of an error that nobody caught: its place, the calls under way, its causes.
+    pub fn report(&mut self, error: Value) -> String {
+        let mut out = String::new();
+        crate::error::report_one(self.thread, error, Vec::new(), &mut out);
+        out
+    }
+
     /// A deeply immutable version.
     pub fn freeze(&mut self, value: Value) -> NativeResult {
         self.thread.freeze(value)
@@ -67,6 +74,22 @@ impl Ctx<'_> {
     /// A deep, mutable copy. `TypeError` for what cannot be copied.
     pub fn deep_copy(&mut self, value: Value) -> NativeResult {
         self.thread.deep_copy(value)
+    }
+
+    /// As `freeze`, if that takes no long time. `None`: it takes `long_graph_step`s.
+    pub fn freeze_few(&mut self, value: Value) -> Result<Option<Value>, super::Trap> {
+        self.thread.freeze_few(value)
+    }
+
+    /// As `deep_copy`, if that takes no long time. `None`: it takes `long_graph_step`s.
+    pub fn copy_few(&mut self, value: Value) -> Result<Option<Value>, super::Trap> {
+        self.thread.copy_few(value)
+    }
+
+    /// Does a part of freezing or copying `value`, an object; nil: to be called again, with nothing else done before but safepoints.
+    pub fn long_graph_step(&mut self, value: Value, is_copy: bool) -> NativeResult {
+        let step = self.thread.long_graph_step(value, is_copy)?;
+        Ok(step.unwrap_or(Value::NIL))
     }
 
     /// Whether a value and all it leads to can never change.

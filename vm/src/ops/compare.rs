@@ -17,6 +17,23 @@ const QUICK_DEPTH: u32 = 16;
 /// How many pairs `quick_equal` compares.
 const QUICK_PAIRS: u32 = 4096;
 
+/// Texts and bytes from this length on are compared in steps.
+const LONG_TEXT: usize = 4 * 1024 * 1024;
+
+/// Whether it is a text, or bytes, that is compared in steps.
+pub(crate) fn is_long_text(value: Value) -> bool {
+    text_bytes(value).len() >= LONG_TEXT
+}
+
+/// The bytes of a text or of bytes; of anything else there are none.
+pub(crate) fn text_bytes<'a>(value: Value) -> &'a [u8] {
+    match value.kind() {
+        Some(Kind::Str) => text::str_of(value).as_bytes(),
+        Some(Kind::Bytes) => text::bytes_of(value),
+        _ => &[],
+    }
+}
+
 /// The captures of a closure, of which the caller knows that it is one.
 pub(crate) fn captures_of<'a>(value: Value) -> &'a [Value] {
     let closure = value.as_object().cast::<Closure>();
@@ -29,7 +46,7 @@ pub(crate) fn captures_of<'a>(value: Value) -> &'a [Value] {
 pub(crate) enum Shallow {
     Equal,
     Unequal,
-    /// Two containers of one kind and length, or instances of one type: their parts decide.
+    /// Two containers or long texts of one kind and length, or instances of one type: their parts decide.
     Parts,
     /// A method `==` of the left one (or else the right one) decides.
     Script,
@@ -99,6 +116,9 @@ fn shallow_objects(types: &dyn TypeLookup, a: Value, b: Value) -> Shallow {
     // SAFETY: the kind says what both objects are.
     unsafe {
         match kind {
+            Kind::Str | Kind::Bytes if is_long_text(a) => {
+                (text_bytes(a).len() == text_bytes(b).len()).into_parts()
+            }
             Kind::Str => text::equal(a, b).into(),
             Kind::Bytes => (text::bytes_of(a) == text::bytes_of(b)).into(),
             Kind::Duration => (super::duration::view(a) == super::duration::view(b)).into(),
@@ -198,7 +218,7 @@ fn quick_parts(
     depth: u32,
     budget: &mut u32,
 ) -> Option<bool> {
-    if depth == 0 {
+    if depth == 0 || is_long_text(a) {
         return None;
     }
     if let (Some(left), Some(right)) = (ordered_parts(a), ordered_parts(b)) {

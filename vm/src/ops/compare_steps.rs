@@ -14,7 +14,9 @@
 //! The driver, in words: `start`, then `step` until `Done`: on `Call(f, a, b)` call `f(a, b)` and hand the truth of the result to the
 //! next step; on `Find(m, k)` search the key by script code and hand over its position (-1: not there); on `More` just go on.
 
-use super::compare::{Shallow, compare_numbers, is_trace, ordered_parts, shallow};
+use super::compare::{
+    Shallow, compare_numbers, is_long_text, is_trace, ordered_parts, shallow, text_bytes,
+};
 use super::list;
 use super::map::{self, Lookup};
 use super::{OpFail, OpResult, TypeLookup, duration, method, text};
@@ -52,6 +54,9 @@ pub enum CompareStep {
 const STEP_WORK: usize = 30_000;
 /// What beginning a pair of containers counts for.
 const PUSH_WORK: usize = 4;
+/// Bytes of long texts that are compared at once, and how many count as a piece of work.
+const TEXT_PIECE: usize = 256 * 1024;
+const BYTES_PER_WORK: usize = 256;
 /// Frames pushed before pairs are noted.
 const NOTE_AFTER: i64 = 4096;
 /// Slots of the first table of noted pairs.
@@ -346,6 +351,9 @@ impl Machine<'_> {
             return Ok(Some(CompareStep::Done(question != Question::Less as i64)));
         };
         let (Some(left), Some(right)) = (ordered_parts(a), ordered_parts(b)) else {
+            if is_long_text(a) {
+                return self.run_text(a, b, position, work);
+            }
             return self.run_map(a, b, position, work);
         };
         let both = left.len().min(right.len());
@@ -380,6 +388,22 @@ impl Machine<'_> {
             self.set_top(at + 1, in_order)?;
         }
         self.compare(x, y, in_order, work)
+    }
+
+    /// Goes on with two texts of one length.
+    fn run_text(&mut self, a: Value, b: Value, position: usize, work: &mut usize) -> Outcome {
+        let (left, right) = (text_bytes(a), text_bytes(b));
+        let end = left.len().min(position + TEXT_PIECE);
+        *work += (end - position) / BYTES_PER_WORK;
+        if left[position..end] != right[position..end] {
+            return self.differ().map(Some);
+        }
+        if end < left.len() {
+            self.set_top(end, false)?;
+        } else {
+            self.pop()?;
+        }
+        Ok(None)
     }
 
     /// Goes on with two maps or sets: each key of the left one must be in the right one, with an equal value.

@@ -319,7 +319,6 @@ pub struct ThreadBlock {
     pub(crate) parts: Tracked<Mounted>,
     pub(crate) end: Lock<End>,
     /// Boxed twice: few have one.
-    #[expect(clippy::box_collection, reason = "a word, instead of two")]
     name: Option<Box<Box<str>>>,
     /// The scope it belongs to.
     pub(crate) scope: Option<Arc<Scope>>,

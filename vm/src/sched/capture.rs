@@ -1,7 +1,7 @@
 //! Carriers that are held by blocking calls (`--blocking=capture`), and the watchdog that has them replaced.
 //!
 //! A capture costs two counters: most calls are over before a replacement would run. The watchdog looks at short intervals while carriers are held, at longer ones otherwise, and sleeps for good when none has been
-//! for some time (as Go's `sysmon` does). If it finds that all carriers are held or asleep, it wakes one that sleeps or starts another, up to a maximum. One place is never captured, so there is always a
+//! for some time and nothing runs (as Go's `sysmon` does). If it finds that all carriers are held or asleep, it wakes one that sleeps or starts another, up to a maximum. One place is never captured, so there is always a
 //! carrier for the rest: with all places taken, the task waits for one.
 
 use super::Scheduler;
@@ -13,7 +13,7 @@ use crate::task::Wait;
 use crate::thread::Thread;
 use parking_lot::{Condvar, Mutex};
 use std::sync::{Arc, Weak};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// How often the watchdog looks while carriers are held, and at most when it finds nothing to do.
 const FIRST_INTERVAL: Duration = Duration::from_micros(50);
@@ -96,8 +96,13 @@ impl Thread {
 }
 
 impl Scheduler {
+    /// Whether the watchdog looks after carriers.
+    #[inline]
+    pub(crate) fn is_watched(&self) -> bool {
+        self.held.is_watched.load(Ordering::Relaxed)
+    }
     #[cold]
-    fn call_watchdog(self: &Arc<Self>) {
+    pub(crate) fn call_watchdog(self: &Arc<Self>) {
         let held = &self.held;
         let mut has_watchdog = held.has_watchdog.lock();
         held.is_watched.store(true, Ordering::SeqCst);
@@ -126,15 +131,27 @@ impl Scheduler {
 fn watch(scheduler: &Weak<Scheduler>) {
     let mut interval = FIRST_INTERVAL;
     let mut looks = 0;
+    let mut carriers = Vec::new();
+    let mut last_look = Instant::now();
+    let mut is_running = false;
     loop {
         std::thread::sleep(interval);
         let Some(scheduler) = scheduler.upgrade() else {
             return;
         };
+        if let Some(warn) = &scheduler.settings.blocking_warn
+            && last_look.elapsed() >= warn.after / 2
+        {
+            is_running = scheduler.look_at_progress(&mut carriers, warn.after);
+            last_look = Instant::now();
+        }
         if scheduler.replace_held() {
             interval = FIRST_INTERVAL;
             looks = 0;
             continue;
+        }
+        if is_running {
+            looks = 0;
         }
         interval = (interval * 2).min(LAST_INTERVAL);
         looks += u32::from(interval == LAST_INTERVAL);

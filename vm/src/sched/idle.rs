@@ -174,7 +174,7 @@ impl Scheduler {
                     let state = idle.state.lock();
                     state.sleeping > usize::from(self.is_polled_by(Poller::Sleeper))
                 };
-                if is_at_condition {
+                if mutation!("poller_not_woken", is_at_condition, true) {
                     idle.changed.notify_one();
                 } else {
                     self.reactor.wake();
@@ -270,6 +270,7 @@ impl Scheduler {
     /// Waits for something to do.
     pub(crate) fn next(self: &Arc<Self>, own: &mut Own, is_host: bool, engine: &Engine) -> Next {
         let idle = &self.idle;
+        own.progress.pause();
         loop {
             if self.is_paused() {
                 self.stand_still();
@@ -301,6 +302,7 @@ impl Scheduler {
                         self.help();
                     }
                 }
+                own.progress.begin();
                 return Next::Run(taken.block, taken.was_woken_here);
             }
             if is_host && engine.has_interrupt() && !self.host_stays() {
@@ -492,7 +494,7 @@ impl Scheduler {
                     (wait, false) => wait,
                 };
                 let condition = &self.idle.pinned_changed;
-                if !(is_awaiting || !self.choices.jump(deadline)) {
+                if !is_awaiting && self.choices.jump(deadline) {
                     state.pinned_sleeping -= 1;
                     return false;
                 }
@@ -559,8 +561,13 @@ impl Scheduler {
     ) {
         if self.reactor.is_open() && self.is_polled_by(Poller::Nobody) {
             let poller = &self.idle.poller;
-            poller.store(who as u8, Ordering::Relaxed);
-            MutexGuard::unlocked(state, || self.reactor.poll(longest, found));
+            if mutation!("poller_said_late", true, false) {
+                poller.store(who as u8, Ordering::Relaxed);
+            }
+            MutexGuard::unlocked(state, || {
+                poller.store(who as u8, Ordering::Relaxed);
+                self.reactor.poll(longest, found);
+            });
             poller.store(Poller::Nobody as u8, Ordering::Relaxed);
             while state.is_paused {
                 condition.wait(state);

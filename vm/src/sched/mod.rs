@@ -31,6 +31,7 @@ mod migrants;
 #[cfg(loom)]
 pub(crate) mod models;
 pub(crate) mod pinned;
+pub(crate) mod progress;
 mod queues;
 pub(crate) mod reactor;
 mod registry;
@@ -110,6 +111,8 @@ pub(crate) struct Scheduler {
     pub(crate) sites: Sites,
     pub(crate) choices: Choices,
     reactor: reactor::Reactor,
+    /// Standard input, since something has waited for it.
+    pub(crate) input: OnceLock<Box<crate::io::Source>>,
     pub(crate) workers: workers::Workers,
     pub(crate) blocking: crate::io::Blocking,
     /// Places for carriers that are held by blocking calls.
@@ -143,6 +146,8 @@ pub(crate) struct Scheduler {
     has_many: AtomicBool,
     /// `STOPPING`, `PAUSED`: looked at by all carriers, at each safepoint and before each task.
     control: AtomicU8,
+    /// So many threads have a heap whose objects nobody may read; see `heap::long`.
+    pub(crate) held_heaps: AtomicUsize,
     /// All threads were killed.
     pub(crate) is_ending: AtomicBool,
     /// Something was detached.
@@ -182,6 +187,7 @@ impl Scheduler {
             fuel_limit: AtomicU64::new(u64::MAX),
             choices: Choices::new(schedule, faults),
             reactor: reactor::Reactor::default(),
+            input: OnceLock::new(),
             workers: workers::Workers::default(),
             blocking: crate::io::Blocking::new(blocking),
             places: capture::places(max_carriers),
@@ -198,6 +204,7 @@ impl Scheduler {
             has_host_ended: AtomicBool::new(false),
             has_many: AtomicBool::new(false),
             control: AtomicU8::new(0),
+            held_heaps: AtomicUsize::new(0),
             is_ending: AtomicBool::new(false),
             has_detached: AtomicBool::new(false),
             main_function: AtomicPtr::default(),
@@ -315,6 +322,12 @@ impl Scheduler {
     }
     pub(crate) fn note_host(&self, has_ended: bool) {
         self.has_host_ended.store(has_ended, Ordering::Relaxed);
+        let is_interrupted =
+            has_ended && matches!(*self.exit.lock(), Some(crate::thread::Ended::Interrupted));
+        if is_interrupted {
+            // Its defers are done; nobody waits for the rest.
+            self.end_program(crate::thread::Ended::Interrupted);
+        }
     }
     pub(crate) fn has_host_ended(&self) -> bool {
         self.has_host_ended.load(Ordering::Relaxed)

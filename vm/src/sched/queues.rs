@@ -3,6 +3,7 @@
 //! The only file that knows `crossbeam_deque`. Queued threads are kept alive by the registry: a thread in a queue cannot end.
 
 use super::block::ThreadBlock;
+use super::progress::Progress;
 use super::reactor::Found;
 #[cfg(not(loom))]
 pub(super) use crossbeam_deque::Injector;
@@ -12,6 +13,7 @@ use crossbeam_deque::{Steal, Stealer, Worker};
 pub(super) use stand_in::Injector;
 #[cfg(loom)]
 use stand_in::{Steal, Stealer, Worker};
+use std::sync::Arc;
 
 /// Every so many turns a carrier takes a thread that used up its slice, although threads that woke are waiting.
 const SPENT_EVERY: u32 = 8;
@@ -41,12 +43,15 @@ pub(crate) struct Own {
     pub(crate) number: usize,
     /// What it found in a poll and has not acted upon yet.
     pub(super) found: Vec<Found>,
+    /// What it tells of itself.
+    pub(crate) progress: Arc<Progress>,
 }
 
 /// What other carriers see of them.
 pub(super) struct Others {
     woken: Stealer<Queued>,
     spent: Stealer<Queued>,
+    pub(super) progress: Arc<Progress>,
 }
 
 /// What a carrier takes next, and whether it goes on with the slice of who woke it.
@@ -58,9 +63,11 @@ pub(crate) struct Taken {
 impl Own {
     pub(super) fn new(number: usize) -> (Own, Others) {
         let (woken, spent) = (Worker::new_fifo(), Worker::new_fifo());
+        let progress = Arc::<Progress>::default();
         let others = Others {
             woken: woken.stealer(),
             spent: spent.stealer(),
+            progress: progress.clone(),
         };
         let own = Own {
             woken,
@@ -68,6 +75,7 @@ impl Own {
             turn: 0,
             number,
             found: Vec::new(),
+            progress,
         };
         (own, others)
     }

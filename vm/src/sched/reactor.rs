@@ -18,6 +18,8 @@ use crate::sync::{AtomicUsize, Ordering};
 use mio::event::Event;
 use mio::{Events, Interest, Poll, Registry, Token};
 use parking_lot::Mutex;
+#[cfg(loom)]
+pub(crate) use stand_in::Reactor;
 use std::io;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -50,6 +52,7 @@ impl Found {
 }
 
 /// See the head of the file.
+#[cfg(not(loom))]
 #[derive(Default)]
 pub(crate) struct Reactor {
     system: OnceLock<System>,
@@ -57,6 +60,7 @@ pub(crate) struct Reactor {
     making: Mutex<()>,
 }
 
+#[cfg(not(loom))]
 struct System {
     sources: Arc<Sources>,
     waker: mio::Waker,
@@ -73,6 +77,7 @@ struct System {
 
 /// The sources that the system tells of, by token.
 pub(crate) struct Sources {
+    #[cfg(not(loom))]
     registry: Registry,
     table: Mutex<Table>,
     /// Tasks that wait for one.
@@ -89,6 +94,8 @@ struct Entry {
     /// Null: free. A source takes itself out, under the lock of the table, before it is gone.
     source: *const Source,
     generation: u32,
+    /// The system told of the end before the source was entered.
+    has_ended: bool,
 }
 
 // SAFETY: what the entries point to may be used from everywhere.
@@ -100,42 +107,63 @@ impl Table {
             self.entries.push(Entry {
                 source: std::ptr::null(),
                 generation: 0,
+                has_ended: false,
             });
             (self.entries.len() - 1) as u32
         });
         let generation = self.entries[index as usize].generation as usize;
         (index, Token(index as usize | generation << INDEX_BITS))
     }
-    fn get(&self, token: Token) -> Option<*const Source> {
+    fn get(&mut self, token: Token) -> Option<&mut Entry> {
         let index = token.0 & ((1 << INDEX_BITS) - 1);
-        let entry = self.entries.get(index)?;
+        let entry = self.entries.get_mut(index)?;
         let is_same = entry.generation as usize == token.0 >> INDEX_BITS;
-        (is_same && !entry.source.is_null()).then_some(entry.source)
+        is_same.then_some(entry)
     }
 }
 
 impl Sources {
     /// The system tells of `what` from now on. `enter` puts the source into the table as soon as it has its place.
-    pub(crate) fn register(&self, what: &mut dyn mio::event::Source) -> io::Result<u32> {
+    pub(crate) fn register(
+        &self,
+        what: &mut dyn mio::event::Source,
+        interest: Interest,
+    ) -> io::Result<u32> {
         let (index, token) = self.table.lock().add();
-        let registered =
-            self.registry
-                .register(what, token, Interest::READABLE | Interest::WRITABLE);
+        #[cfg(loom)]
+        let registered = what.register(unreachable!("models register nothing"), token, interest);
+        #[cfg(not(loom))]
+        let registered = self.registry.register(what, token, interest);
         if let Err(error) = registered {
             self.remove(index);
             return Err(error);
         }
         Ok(index)
     }
-    /// The source has its place. What was told before is not missed: nobody has tried a call yet.
+    /// The source has its place. What was told before is not missed: nobody has tried a call yet. But that the other side has ended is told once, maybe together with data: who
+    /// reads less than it asked for must know that there is something behind it.
     pub(crate) fn enter(&self, index: u32, source: *const Source) {
-        self.table.lock().entries[index as usize].source = source;
+        let mut table = self.table.lock();
+        let entry = &mut table.entries[index as usize];
+        entry.source = source;
+        if std::mem::take(&mut entry.has_ended) {
+            let told = Told {
+                can_read: true,
+                can_write: false,
+                has_ended: true,
+            };
+            let mut woken = Vec::new();
+            // SAFETY: the caller has just made it.
+            unsafe { (*source).tell(told, &mut woken) };
+            debug_assert!(woken.is_empty(), "nobody knows it yet");
+        }
     }
     /// The source is no more.
     pub(crate) fn remove(&self, index: u32) {
         let mut table = self.table.lock();
         let entry = &mut table.entries[index as usize];
         entry.source = std::ptr::null();
+        entry.has_ended = false;
         // Tokens never look like those of the waker.
         entry.generation = (entry.generation + 1) & (u32::MAX >> 1);
         table.free.push(index);
@@ -148,6 +176,7 @@ impl Sources {
     }
 }
 
+#[cfg(not(loom))]
 impl Reactor {
     #[inline]
     pub(super) fn is_open(&self) -> bool {
@@ -186,15 +215,14 @@ impl Reactor {
             return;
         };
         let (poll, events) = &mut *poll;
-        match poll.poll(events, timeout) {
-            Ok(()) => found.extend(events.iter().map(Found::new)),
-            // A signal.
-            Err(_) => {}
+        // It fails if a signal came.
+        if poll.poll(events, timeout).is_ok() {
+            found.extend(events.iter().map(Found::new));
         }
     }
 }
 
-#[cfg(unix)]
+#[cfg(all(unix, not(loom)))]
 impl Drop for System {
     fn drop(&mut self) {
         // Before the pipe is closed.
@@ -208,6 +236,7 @@ impl Drop for System {
     }
 }
 
+#[cfg(not(loom))]
 impl System {
     fn new(engine: &crate::Engine) -> io::Result<System> {
         let poll = Poll::new()?;
@@ -238,6 +267,7 @@ impl System {
     }
 }
 
+#[cfg(not(loom))]
 impl Scheduler {
     pub(crate) fn sources(&self) -> io::Result<Arc<Sources>> {
         self.reactor.open(&self.engine)
@@ -249,15 +279,20 @@ impl Scheduler {
         };
         let mut woken = Vec::new();
         {
-            let table = system.sources.table.lock();
+            let mut table = system.sources.table.lock();
             for found in own.found.drain(..) {
                 match found.token {
                     WAKER => {}
                     INTERRUPT => self.note_interrupt(),
                     token => {
-                        if let Some(source) = table.get(token) {
+                        let Some(entry) = table.get(token) else {
+                            continue;
+                        };
+                        if entry.source.is_null() {
+                            entry.has_ended |= found.told.has_ended;
+                        } else {
                             // SAFETY: it would have to take itself out first, which needs the table.
-                            unsafe { (*source).tell(found.told, &mut woken) };
+                            unsafe { (*entry.source).tell(found.told, &mut woken) };
                         }
                     }
                 }
@@ -293,5 +328,71 @@ impl Scheduler {
             while io::Read::read(&mut *pipe, &mut bytes).is_ok_and(|n| n > 0) {}
         }
         self.wake_sleepers();
+    }
+}
+
+/// What the system guarantees, for models: a waker stays set until a poll has seen it.
+#[cfg(loom)]
+mod stand_in {
+    use super::{Duration, Found, Own, Scheduler, Sources};
+    use crate::sync::{Condvar, Mutex};
+    use std::io;
+    use std::sync::Arc;
+
+    pub(crate) struct Reactor {
+        is_open: std::sync::atomic::AtomicBool,
+        is_woken: Mutex<bool>,
+        changed: Condvar,
+    }
+
+    impl Default for Reactor {
+        fn default() -> Reactor {
+            Reactor {
+                is_open: false.into(),
+                is_woken: Mutex::new(false),
+                changed: Condvar::new(),
+            }
+        }
+    }
+    impl Reactor {
+        /// Before a model begins.
+        pub(in crate::sched) fn open(&self) {
+            self.is_open
+                .store(true, std::sync::atomic::Ordering::Relaxed);
+        }
+        pub(in crate::sched) fn is_open(&self) -> bool {
+            self.is_open.load(std::sync::atomic::Ordering::Relaxed)
+        }
+        pub(in crate::sched) fn is_awaited(&self) -> bool {
+            false
+        }
+        pub(in crate::sched) fn wake(&self) {
+            *self.is_woken.lock() = true;
+            self.changed.notify_all();
+        }
+        pub(in crate::sched) fn poll(&self, _: Option<Duration>, _: &mut Vec<Found>) {
+            let mut is_woken = self.is_woken.lock();
+            while !*is_woken {
+                self.changed.wait(&mut is_woken);
+            }
+            *is_woken = false;
+        }
+    }
+    impl Scheduler {
+        pub(crate) fn sources(&self) -> io::Result<Arc<Sources>> {
+            Err(io::ErrorKind::Unsupported.into())
+        }
+        pub(in crate::sched) fn take_found(self: &Arc<Self>, own: &mut Own) {
+            own.found.clear();
+        }
+        pub(crate) fn look_at_system(self: &Arc<Self>, _: &mut Own) {}
+    }
+    impl Sources {
+        pub(crate) fn for_models() -> Arc<Sources> {
+            Arc::new(Sources {
+                table: super::Mutex::default(),
+                waiting: crate::sync::AtomicUsize::new(0),
+            })
+        }
     }
 }

@@ -376,6 +376,47 @@ fn try_send(ctx: &mut Ctx) -> NativeResult {
         }
     }
 }
+/// Sends for a `select`; the message comes back if it would have to wait.
+pub(super) fn offer(
+    thread: &mut Thread,
+    broadcast: Value,
+    message: Message,
+) -> Result<Option<Message>, Trap> {
+    let object = object_of(broadcast, type_id::BROADCAST).expect("tested by the caller");
+    let mut message = message;
+    let mut may_grow = false;
+    loop {
+        let mut after = After::default();
+        let sent = lock(object, |broadcast| {
+            broadcast.send(message, may_grow, &mut after)
+        });
+        thread.wake_all(after.woken);
+        match sent {
+            Sent::ToAll => return Ok(None),
+            Sent::Full(message) => return Ok(Some(message)),
+            Sent::Closed(_) => return Err(thread.throw_closed()),
+            Sent::NoPlace(back, bytes) => {
+                thread.reserve_shared(bytes)?;
+                (message, may_grow) = (back, true);
+            }
+        }
+    }
+}
+/// Puts the waiter of a `select`, which has its message, among those who wait for room; `false`: there is room, or nothing can be sent.
+///
+/// # Safety
+/// The waiter is the running task's, which is about to wait, and in no list.
+pub(super) unsafe fn enlist_sender(broadcast: Value, waiter: *mut Waiter) -> bool {
+    let object = object_of(broadcast, type_id::BROADCAST).expect("tested by the caller");
+    lock(object, |broadcast| {
+        if broadcast.is_closed || !broadcast.is_full() {
+            return false;
+        }
+        // SAFETY: under the lock of the broadcast; promised by the caller.
+        unsafe { support::enlist(waiter, object, &mut broadcast.senders) };
+        true
+    })
+}
 fn subscribe(ctx: &mut Ctx) -> NativeResult {
     let object = broadcast_arg(ctx)?;
     let handle = ctx.arg(0);

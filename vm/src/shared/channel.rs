@@ -43,6 +43,15 @@ impl ChannelState {
             is_closed: false,
         }
     }
+    /// One whose queue need not grow: for models.
+    #[cfg(loom)]
+    pub(crate) fn grown(capacity: usize) -> ChannelState {
+        let mut channel = ChannelState::new(capacity);
+        if channel.queue.needed_bytes() > 0 {
+            channel.queue.grow();
+        }
+        channel
+    }
     #[inline]
     pub(crate) fn send(&mut self, message: Message) -> Sent {
         if self.is_closed {

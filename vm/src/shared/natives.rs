@@ -281,16 +281,20 @@ fn scope_close(ctx: &mut Ctx) -> NativeResult {
 
 // --- channels
 
-fn count_arg(ctx: &mut Ctx, i: usize, default: i64, least: i64) -> Result<i64, Trap> {
-    let n = ctx.opt_int_arg(i)?.unwrap_or(default);
+fn count_arg(ctx: &mut Ctx, i: usize, least: i64) -> Result<i64, Trap> {
+    let n = ctx.int_arg(i)?;
     if n < least {
-        let message = format!("{} must be at least {least}, got {n}", ctx.name());
+        let (name, what) = (ctx.name(), ctx.param_name(i));
+        let message = format!("{name}: {what} must be at least {least}, got {n}");
         return Err(ctx.throw(ErrorKind::Value, message));
     }
     Ok(n)
 }
 fn channel(ctx: &mut Ctx) -> NativeResult {
-    let capacity = count_arg(ctx, 0, 0, 0)?;
+    let capacity = match ctx.arg(0).is_unset() {
+        true => 0,
+        false => count_arg(ctx, 0, 0)?,
+    };
     make(
         ctx,
         type_id::CHANNEL,
@@ -466,13 +470,19 @@ fn select(ctx: &mut Ctx) -> NativeResult {
     let mut messages: Vec<Option<Message>> = Vec::with_capacity(count);
     for (arm, kind) in kinds.iter().enumerate() {
         let object = object_of_arm(ctx, arm);
+        if *kind == b'j' {
+            ctx.thread.check_joinable(object)?;
+        }
         let fits = match kind {
             b'j' => object.is_kind(Kind::Task) || object.type_id() == type_id::THREAD,
             b'r' => matches!(
                 object.type_id(),
                 type_id::CHANNEL | type_id::SUBSCRIBER | type_id::QUEUE
             ),
-            _ => object.type_id() == type_id::CHANNEL,
+            _ => matches!(
+                object.type_id(),
+                type_id::CHANNEL | type_id::BROADCAST | type_id::QUEUE
+            ),
         };
         if !fits {
             let name = crate::native::with_article(&ctx.type_name(object));
@@ -481,12 +491,14 @@ fn select(ctx: &mut Ctx) -> NativeResult {
                 b'r' => {
                     format!("select can receive from a Channel, Subscriber or Queue, got {name}")
                 }
-                _ => format!("select can receive from and send to a Channel, got {name}"),
+                _ => format!("select can send to a Channel, Broadcast or Queue, got {name}"),
             };
             return Err(ctx.throw(ErrorKind::Type, message));
         }
         let operand = ctx.arg(4 + 2 * arm);
         messages.push(match kind {
+            // Its values stay in this thread.
+            _ if object.type_id() == type_id::QUEUE => None,
             b's' => Some(ctx.thread.share(operand, "value")?),
             b'S' => Some(ctx.thread.share_copy(operand, "value")?),
             _ => None,
@@ -503,6 +515,15 @@ fn select(ctx: &mut Ctx) -> NativeResult {
             let arm = (first + i) % count;
             let object = object_of_arm(ctx, arm);
             let message = messages[arm].take();
+            if object.type_id() == type_id::QUEUE && kinds[arm] != b'r' {
+                // There is always room in it.
+                let mut value = ctx.arg(4 + 2 * arm);
+                if kinds[arm] == b'S' {
+                    value = ctx.deep_copy(value)?;
+                }
+                super::queue::put(ctx, object, value)?;
+                return ctx.thread.pair(arm as i64, Value::NIL);
+            }
             match poll(ctx, kinds[arm], object, message) {
                 Ok(ready) => return taken(ctx, arm, ready),
                 Err(message) => messages[arm] = message,
@@ -609,6 +630,14 @@ fn poll(
             Err(trap) => Ready::Throws(trap),
         });
     }
+    if object.type_id() == type_id::BROADCAST {
+        let message = message.expect("made by the caller");
+        return match super::broadcast::offer(ctx.thread, object, message) {
+            Ok(None) => Ok(Ready::Joined(Value::NIL)),
+            Ok(Some(message)) => Err(Some(message)),
+            Err(trap) => Ok(Ready::Throws(trap)),
+        };
+    }
     let received = match object.type_id() {
         type_id::SUBSCRIBER => Some(super::broadcast::poll(ctx.thread, object)),
         type_id::QUEUE => Some(super::queue::poll(ctx, object)),
@@ -689,6 +718,7 @@ fn enlist(kind: u8, object: Value, waiter: *mut Waiter) -> bool {
         }
         match object.type_id() {
             type_id::SUBSCRIBER => return super::broadcast::enlist(object, waiter),
+            type_id::BROADCAST => return super::broadcast::enlist_sender(object, waiter),
             type_id::QUEUE => return super::queue::enlist(object, waiter),
             _ => {}
         }
@@ -718,7 +748,7 @@ fn enlist(kind: u8, object: Value, waiter: *mut Waiter) -> bool {
 // --- semaphores, mutexes, latches, barriers
 
 fn semaphore(ctx: &mut Ctx) -> NativeResult {
-    let permits = count_arg(ctx, 0, 1, 0)? as u64;
+    let permits = count_arg(ctx, 0, 0)? as u64;
     let state = SemaphoreState {
         permits,
         waiting: Default::default(),
@@ -825,7 +855,7 @@ fn unlock(ctx: &mut Ctx) -> NativeResult {
 }
 
 fn gate(ctx: &mut Ctx, is_barrier: bool) -> NativeResult {
-    let parties = count_arg(ctx, 0, 1, is_barrier as i64)? as u64;
+    let parties = count_arg(ctx, 0, is_barrier as i64)? as u64;
     let state = GateState {
         parties,
         left: if is_barrier { 0 } else { parties },

@@ -169,11 +169,16 @@ fn parts_of(queue: Value) -> Queue {
     queue
 }
 fn send(ctx: &mut Ctx) -> NativeResult {
-    let queue = parts(ctx)?;
+    parts(ctx)?;
+    let (queue, value) = (ctx.arg(0), ctx.arg(1));
+    put(ctx, queue, value)
+}
+/// Sends to a queue.
+pub(super) fn put(ctx: &mut Ctx, queue: Value, value: Value) -> NativeResult {
+    let queue = parts_of(queue);
     if queue.with(|state| state.is_closed) {
         return Err(throw_closed(ctx));
     }
-    let value = ctx.arg(1);
     ctx.list_push(queue.incoming, value)?;
     let woken = queue.with(QueueState::added);
     ctx.thread.wake_all(woken);

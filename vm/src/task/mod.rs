@@ -179,6 +179,8 @@ pub(crate) struct More {
     pub(crate) counted: Vec<(usize, usize)>,
     /// The handler or cleanup that it is in since it was cancelled or killed.
     pub(crate) handler: Option<InHandler>,
+    /// Fuel that it has used since it was killed.
+    pub(crate) kill_fuel: u64,
     /// The native that waits for a source or for work.
     pub(crate) native: Option<WaitingNative>,
     /// See `Thread::boundary`, for one that does not run.
@@ -212,6 +214,7 @@ impl Default for More {
             locks: Vec::new(),
             counted: Vec::new(),
             handler: None,
+            kill_fuel: 0,
             native: None,
             boundary: 0,
             identity: std::ptr::null_mut(),

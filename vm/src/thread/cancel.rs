@@ -14,7 +14,8 @@
 //! A scope that was cancelled absorbs what was thrown on its behalf (`cancelled_for`) when it closes. The wait for the members of a cancelled scope is no blocking point:
 //! they have been told already.
 //!
-//! **Kill.** The unset value is thrown, which only cleanups see. An error that a defer throws ends that defer and no more; a wait in one ends it, too.
+//! **Kill.** The unset value is thrown, which only cleanups see. An error that a defer throws ends that defer and no more; a wait in one ends it, too. So does the end of
+//! the fuel that a killed task has (`KILL_FUEL`); what is left of its defers gets a little more, and then the task ends without them.
 
 use super::Thread;
 use crate::bytecode::{HandlerRange, Op, Word};
@@ -29,7 +30,26 @@ use std::sync::atomic::{AtomicU64, Ordering};
 /// No frame's slot: the handler has been left.
 const LEFT: usize = usize::MAX;
 
+/// Fuel for the defers of a killed task: some tens of milliseconds.
+const KILL_FUEL: u64 = 10_000_000;
+/// And for those that come after the one that has used it up.
+const REST_OF_KILL_FUEL: u64 = 1_000_000;
+
 impl Thread {
+    /// A killed task has used so much more fuel: whether the cleanup that it is in ends now.
+    #[cold]
+    pub(super) fn uses_up_kill_fuel(&mut self, spent: u64) -> bool {
+        let used = &mut self.task().more().kill_fuel;
+        let before = *used;
+        *used += spent;
+        before < KILL_FUEL && *used >= KILL_FUEL || *used >= KILL_FUEL + REST_OF_KILL_FUEL
+    }
+    /// The running task is killed and has had all the fuel that its cleanups get.
+    #[cold]
+    pub(crate) fn has_no_kill_fuel(&mut self) -> bool {
+        let limit = KILL_FUEL + REST_OF_KILL_FUEL;
+        self.is_killing && (self.task().more_if_any()).is_some_and(|more| more.kill_fuel >= limit)
+    }
     /// Every suspending native begins with this: throws `Cancelled` if the task was cancelled.
     #[inline]
     pub(crate) fn blocking_point(&mut self) -> Result<(), Trap> {

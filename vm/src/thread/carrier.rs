@@ -7,6 +7,7 @@ use crate::interp::frame;
 #[cfg(debug_assertions)]
 use crate::interp::frame::Frames;
 use crate::interp::{self, Exit};
+use crate::native::NativeDef;
 use crate::object::{Closure, Kind, TaskObject};
 use crate::sched::block::{CANCEL, HOME, KILL, KILL_TASKS, Outcome, SCOPES};
 use crate::sched::{Next, Own, Scheduler, ThreadBlock, sites::NO_SITE};
@@ -78,6 +79,7 @@ pub(crate) struct Settings {
     pub(crate) max_workers: usize,
     pub(crate) threadlets: super::Threadlets,
     pub(crate) trace_pinned: super::TracePinned,
+    pub(crate) blocking_warn: Option<super::BlockingWarn>,
 }
 
 /// Why the program ends at once.
@@ -118,6 +120,7 @@ impl Carrier {
     /// Runs threads until the program ends; gives the queues back.
     pub(crate) fn run(mut self, scheduler: &Arc<Scheduler>) -> Own {
         account::enter(Some(&scheduler.account));
+        self.0.own.progress.note_os_thread();
         crate::sched::carrier_loop(&mut self.0, scheduler);
         let own = self.0.take_own();
         drop(self);
@@ -268,6 +271,9 @@ impl Thread {
     /// Is a carrier until everything has ended; gives the report of a deadlock, if that was why.
     pub(super) fn run_to_end(&mut self) -> Option<String> {
         let scheduler = self.scheduler.clone();
+        if scheduler.settings.blocking_warn.is_some() {
+            self.own.progress.note_os_thread();
+        }
         let mut deadlock = None;
         loop {
             let engine = self.engine();
@@ -279,7 +285,13 @@ impl Thread {
                 }
                 Next::Interrupted => {
                     let _ = self.engine.take_interrupt();
-                    scheduler.end_program(Ended::Interrupted);
+                    if scheduler.has_host_ended() {
+                        scheduler.end_program(Ended::Interrupted);
+                    } else {
+                        // The program's own thread throws `Cancelled` wherever it waits, so its defers run; then the program ends.
+                        scheduler.exit.lock().get_or_insert(Ended::Interrupted);
+                        scheduler.request(&self.own, &self.main, CANCEL);
+                    }
                 }
                 Next::Called => {}
                 Next::Done | Next::Stop => return deadlock.or(self.pinned_deadlock.take()),
@@ -325,6 +337,47 @@ impl Thread {
             }
         }
         Failure::Thrown
+    }
+
+    #[inline]
+    pub(super) fn look_for_watchdog(&mut self) {
+        if !self.scheduler.is_watched() {
+            self.begin_to_watch();
+        }
+    }
+    /// From now on the watchdog looks whether carriers get on, if there is anything that one could keep from running.
+    #[cold]
+    fn begin_to_watch(&mut self) {
+        let is_concurrent = self.scheduler.has_threads() || self.parts.tasks.count > 1;
+        if is_concurrent
+            && self.scheduler.settings.blocking_warn.is_some()
+            && !self.scheduler.choices.is_seeded()
+        {
+            self.scheduler.call_watchdog();
+        }
+    }
+    /// A native that has ended held the carrier for long: counts it, and tells of it the first time.
+    #[cold]
+    pub(crate) fn note_held(&mut self, def: &'static NativeDef) {
+        let time = self.own.progress.take_overdue(self.scheduler.now());
+        let Some(warn) = &self.scheduler.settings.blocking_warn else {
+            return;
+        };
+        if time < warn.after {
+            return;
+        }
+        let trace = self.collect_trace();
+        if self.scheduler.blocking.note_held(def, trace.first(), time) {
+            let mut text = format!(
+                "warning: {} held an OS thread for {} ms\n",
+                def.public_name(),
+                time.as_millis()
+            );
+            for line in crate::error::lines_of(trace) {
+                text += &format!("    at {line}\n");
+            }
+            (warn.tell)(&text);
+        }
     }
 
     /// Ends what is left of the mounted thread, without running it any further.
@@ -400,6 +453,7 @@ impl Thread {
         if !goes_on || self.fuel <= SWITCH_FUEL {
             self.start_slice();
         }
+        self.look_for_watchdog();
         loop {
             let turn = self.run_tasks();
             if turn == Turn::HandedOver {
@@ -460,6 +514,7 @@ impl Thread {
             }
             self.turn = self.turn.wrapping_add(1);
             if self.turn.is_multiple_of(TURNS_BETWEEN_CLOCKS) {
+                self.look_for_watchdog();
                 self.scheduler.fire_timers(&self.own);
                 if self.turn.is_multiple_of(TURNS_BETWEEN_POLLS) {
                     self.scheduler.look_at_system(&mut self.own);
@@ -855,7 +910,12 @@ impl Thread {
                     return Some(exit);
                 }
             }
-        } else if task.is(flag::IS_KILLED) && !task.is(flag::IS_DYING) && !self.is_in_deferred() {
+        } else if task.is(flag::IS_KILLED)
+            && !task.is(flag::IS_DYING)
+            && !self.is_in_deferred()
+            // Else its next safepoint tells it.
+            && !self.heap.is_held()
+        {
             self.begin_kill();
             if let Some(exit) = self.unwind() {
                 return Some(exit);

@@ -1,10 +1,14 @@
 //! What may cross from thread to thread: immutable values only, checked at every crossing.
 
 use super::Thread;
+use crate::heap::long::LongStep;
 use crate::heap::{GraphError, Step};
+use crate::interp::Exit;
 use crate::native::Trap;
 use crate::object::Kind;
 use crate::shared::Message;
+use crate::sync::Ordering;
+use crate::task::flag;
 use crate::types::ErrorKind;
 use crate::value::Value;
 
@@ -39,6 +43,67 @@ impl Thread {
                 Err(self.share_error(what, value, &path, part))
             }
         }
+    }
+
+    /// Goes on with a graph that is frozen or copied in steps, or begins. `None`: there is more to do. See `heap::long`.
+    pub(crate) fn long_graph_step(
+        &mut self,
+        value: Value,
+        is_copy: bool,
+    ) -> Result<Option<Value>, Trap> {
+        if !self.heap.is_held() {
+            if self.must_act() {
+                // At the next safepoint.
+                return Ok(None);
+            }
+            if self.heap.begin_long_graph(value, is_copy).is_err() {
+                // At the next safepoint, which is now.
+                self.heap.collect_wanted = true;
+                self.end_slice();
+                return Ok(None);
+            }
+            self.scheduler.held_heaps.fetch_add(1, Ordering::Relaxed);
+        }
+        let step = self.heap.long_graph_step();
+        if !self.heap.is_held() {
+            self.scheduler.held_heaps.fetch_sub(1, Ordering::Relaxed);
+        }
+        match step {
+            Ok(LongStep::Done(value)) => Ok(Some(value)),
+            Ok(LongStep::More | LongStep::Aborted) => Ok(None),
+            Err(error) => Err(self.graph_trap(error, is_copy)),
+        }
+    }
+    /// Something stands at the next safepoint for which the running task must leave what it does.
+    fn must_act(&mut self) -> bool {
+        // SAFETY: while a native runs there is a task.
+        let is_killed = unsafe { (*self.current).is(flag::IS_KILLED) };
+        self.engine.has_interrupt()
+            || is_killed && self.nesting == 0 && !self.is_killing && !self.is_in_deferred()
+    }
+    /// A safepoint while the heap is held: other threads may have their turn; everything else waits until a graph is frozen or copied, which is soon if the task has to leave.
+    #[cold]
+    pub(crate) fn safepoint_of_held(&mut self) -> Option<Exit> {
+        let is_left = self.nesting == 0 && !self.scheduler.host_stays();
+        if self.nesting == 0 && self.scheduler.is_stopping() {
+            return Some(Exit::Ended);
+        }
+        if is_left && self.block.signal.has_requests() {
+            self.take_requests();
+        }
+        if self.must_act() {
+            self.heap.abort_long_graph();
+            return None;
+        }
+        if is_left {
+            self.scheduler.fire_timers(&self.own);
+            self.scheduler.look_at_system(&mut self.own);
+            if self.scheduler.has_backlog(&self.own) {
+                self.scheduler.help();
+                return Some(Exit::Preempted);
+            }
+        }
+        None
     }
 
     /// `part` of `value`, which cannot cross, is reached by `path`.

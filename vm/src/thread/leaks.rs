@@ -20,6 +20,7 @@ use crate::sched::ThreadBlock;
 use crate::sched::block::Outcome;
 use crate::sched::scope::Scope;
 use crate::sched::wait::{Owner, WaitList, Waiter};
+use crate::shared::ObjectState;
 use crate::shared::{Message, SharedObject};
 use crate::sync::Ordering;
 use crate::task::{Task, Wait, flag};
@@ -323,19 +324,25 @@ impl Finder<'_> {
 unsafe fn is_live(task: *mut Task) -> bool {
     // SAFETY: promised by the caller.
     unsafe {
-        let is_timed = |owner| matches!(owner, Owner::Timers(_));
+        // A subscriber that is dropped wakes who sends to its broadcast, which a collection may do.
+        let may_come = |owner| match owner {
+            Owner::Timers(_) => true,
+            Owner::Shared(object) => {
+                matches!(*(*object).state.lock(), ObjectState::Broadcast(_))
+            }
+            _ => false,
+        };
         match (*task).wait {
             Wait::None | Wait::Sleep | Wait::Io | Wait::Work => true,
             _ if !(*task).claim.is_waiting() => true,
             _ if (*task).is(flag::IS_KILLED | flag::CANCEL_PENDING) => true,
-            // A subscriber that is dropped wakes it, which a collection may do.
             Wait::Broadcast => true,
             Wait::Select => {
                 let more = (*task).more_if_any();
                 more.is_some_and(|more| {
                     more.arms
                         .iter()
-                        .any(|arm| is_timed(Waiter::owner_of(&raw const arm.waiter).0))
+                        .any(|arm| may_come(Waiter::owner_of(&raw const arm.waiter).0))
                 })
             }
             _ => false,

@@ -112,13 +112,26 @@ pub struct Options {
     pub trace_pinned: TracePinned,
     /// What becomes of blocking calls.
     pub blocking: crate::io::Policy,
+    /// Exceptions from the policy `Error`: functions, each for all files or for those whose path ends so.
+    pub allowed: Vec<(String, Option<String>)>,
     /// The most OS threads that make blocking calls for parked tasks.
     pub max_workers: usize,
+    /// When to tell of a native that holds a carrier although it is not known to block; `None`: never.
+    pub blocking_warn: Option<BlockingWarn>,
     /// Called once, when there are more than `MANY_TASKS` tasks or threads: the program may want to set its memory up for that.
     pub on_many_tasks: Option<fn()>,
     /// Called by OS threads without work, each for itself, after the program's memory has become much less than it was: the allocator may keep some that
     /// could go back to the system.
     pub on_shrunk: Option<fn()>,
+}
+
+/// See `Options::blocking_warn`.
+#[derive(Clone, Copy, Debug)]
+pub struct BlockingWarn {
+    /// How long a native may hold a carrier while there are others that could run.
+    pub after: std::time::Duration,
+    /// Called with the report, the first time for each native and place.
+    pub tell: fn(&str),
 }
 
 impl Default for Options {
@@ -139,6 +152,8 @@ impl Default for Options {
             trace_pinned: TracePinned::default(),
             blocking: crate::io::Policy::default(),
             max_workers: crate::sched::DEFAULT_MAX_WORKERS,
+            blocking_warn: None,
+            allowed: Vec::new(),
             on_many_tasks: None,
             on_shrunk: None,
         }
@@ -559,6 +574,7 @@ impl Thread {
             max_workers: options.max_workers.max(1),
             threadlets: options.threadlets,
             trace_pinned: options.trace_pinned,
+            blocking_warn: options.blocking_warn,
         };
         let max_carriers = match options.schedule {
             Schedule::Ordinary => options.max_carriers.max(carriers),
@@ -574,6 +590,9 @@ impl Thread {
             options.output,
         );
         account::enter(Some(&scheduler.account));
+        for (function, file) in &options.allowed {
+            scheduler.blocking.allow(function, file.as_deref());
+        }
         let main = Arc::new(ThreadBlock::new(
             1,
             Mounted::new(options.memory),
@@ -1003,18 +1022,35 @@ impl Thread {
     }
     /// A deeply immutable version.
     pub fn freeze(&mut self, value: Value) -> Result<Value, Trap> {
-        match self.heap.freeze(value) {
-            Ok(v) => Ok(v),
-            Err(crate::heap::GraphError::NeedsCollection) => Err(Trap::Collect),
-            Err(crate::heap::GraphError::Refused { value, .. }) => {
-                let text = format!(
-                    "{} cannot be frozen: {}",
-                    crate::native::with_article(&self.type_name(value)),
-                    self.repr_short(value)
-                );
-                Err(self.throw_new(ErrorKind::Type, &text))
+        let frozen = self.heap.freeze(value);
+        frozen.map_err(|error| self.graph_trap(error, false))
+    }
+    /// As `freeze`, if that takes no long time. `None`: it takes `long_graph_step`s.
+    pub(crate) fn freeze_few(&mut self, value: Value) -> Result<Option<Value>, Trap> {
+        let frozen = self.heap.freeze_few(value);
+        frozen.map_err(|error| self.graph_trap(error, false))
+    }
+    /// As `deep_copy`, if that takes no long time. `None`: it takes `long_graph_step`s.
+    pub(crate) fn copy_few(&mut self, value: Value) -> Result<Option<Value>, Trap> {
+        let copy = self.heap.copy_few(value);
+        copy.map_err(|error| self.graph_trap(error, true))
+    }
+    pub(crate) fn graph_trap(&mut self, error: crate::heap::GraphError, is_copy: bool) -> Trap {
+        match error {
+            crate::heap::GraphError::NeedsCollection => Trap::Collect,
+            crate::heap::GraphError::Refused { value, .. } if is_copy => {
+                self.cannot_be_copied(value)
             }
+            crate::heap::GraphError::Refused { value, .. } => self.cannot_be_frozen(value),
         }
+    }
+    fn cannot_be_frozen(&mut self, value: Value) -> Trap {
+        let text = format!(
+            "{} cannot be frozen: {}",
+            crate::native::with_article(&self.type_name(value)),
+            self.repr_short(value)
+        );
+        self.throw_new(ErrorKind::Type, &text)
     }
     /// `repr` for messages: cut to 60 characters, never calling script.
     pub(crate) fn repr_short(&mut self, v: Value) -> String {
@@ -1105,6 +1141,9 @@ impl Thread {
         self.collect_now(Collect::Full);
     }
     fn collect_now(&mut self, how: Collect) {
+        if self.heap.is_held() {
+            return;
+        }
         let how = match self.stress {
             Stress::None | Stress::Migrate => how,
             Stress::Collect | Stress::Suspend => Collect::Stress,
@@ -1113,9 +1152,11 @@ impl Thread {
         if self.scheduler.choices.is_seeded() {
             self.heap.set_timeless();
         }
+        self.own.progress.pause();
         let mut parts = ThreadParts { thread: self };
         self.heap
             .collect(&mut ThreadRoots { thread: &mut parts }, how);
+        self.own.progress.begin();
         self.clear_above_top();
         self.begin_stretch();
     }
@@ -1260,7 +1301,13 @@ impl Thread {
             self.is_out_of_fuel = true;
             return Some(Exit::Ended);
         }
+        let spent = (self.slice - self.fuel.max(0)).max(0) as u64;
+        self.own.progress.step();
+        self.look_for_watchdog();
         self.start_slice();
+        if self.heap.is_held() {
+            return self.safepoint_of_held();
+        }
         if self.heap.collect_wanted || self.collects_always() {
             self.collect_now(Collect::Minor);
         }
@@ -1283,7 +1330,9 @@ impl Thread {
             }
             // SAFETY: while the loop runs there is a task.
             let is_killed = unsafe { (*self.current).is(flag::IS_KILLED) };
-            if is_killed && !self.is_killing && !self.is_in_deferred() {
+            if is_killed
+                && (!self.is_killing && !self.is_in_deferred() || self.uses_up_kill_fuel(spent))
+            {
                 // SAFETY: as below.
                 self.pc = unsafe { self.pc.add(1) };
                 self.begin_kill();

@@ -9,7 +9,8 @@ use crate::sched::ThreadBlock;
 use crate::sched::scope::{self, Scope};
 use crate::sched::wait::{Owner, Waiter};
 use crate::shared::ObjectState;
-use crate::task::{Task, Wait};
+use crate::sync::Ordering;
+use crate::task::{Task, Wait, flag};
 use std::collections::HashMap;
 use std::fmt::Write;
 use std::sync::Arc;
@@ -90,6 +91,22 @@ pub(crate) unsafe fn wait_name(task: *mut Task) -> &'static str {
             },
             (wait, _) => wait.name(),
         }
+    }
+}
+
+/// What `.state` says of a task that waits.
+///
+/// # Safety
+/// See the head of the file.
+pub(crate) unsafe fn state_of_waiting(task: *mut Task) -> String {
+    // SAFETY: promised by the caller.
+    unsafe {
+        let pinned = if (*task).is(flag::IS_PINNED) {
+            "pinned, "
+        } else {
+            ""
+        };
+        format!("{pinned}waiting for {}", wait_name(task))
     }
 }
 
@@ -265,6 +282,7 @@ impl Thread {
                 id: (*task).id(),
                 name: (*task).name().map(Into::into),
                 state: match is_waiting {
+                    true if (*task).is(flag::IS_PINNED) => "pinned, waiting",
                     true => "waiting",
                     false if (*task).is_mounted() => "running",
                     false => "runnable",
@@ -326,7 +344,7 @@ impl Thread {
         // SAFETY: the thread is held: nobody mounts it.
         let name = unsafe {
             let tasks = tasks_of(block);
-            tasks.first().map(|&task| wait_name(task))
+            tasks.first().map(|&task| state_of_waiting(task))
         };
         if !block.signal.finish() {
             // Something came meanwhile.
@@ -334,7 +352,7 @@ impl Thread {
             self.scheduler.enqueue_woken(&self.own, block);
         }
         match name {
-            Some(name) => format!("waiting for {name}"),
+            Some(state) => state,
             None => "waiting".into(),
         }
     }
@@ -365,14 +383,16 @@ impl Thread {
             entries
         })
     }
-    /// Stops all other carriers and does something meanwhile. `None`: one did not stop in time, or stops this one itself.
+    /// Stops all other carriers and does something meanwhile. `None`: one did not stop in time, or stops this one itself, or a thread's heap is held.
     pub(super) fn with_world_stopped<R>(&mut self, f: impl FnOnce(&mut Thread) -> R) -> Option<R> {
         let scheduler = self.scheduler.clone();
         if !scheduler.pause() {
             return None;
         }
-        let result = f(self);
+        // A thread that holds its heap is not stopped, but may have been left.
+        let is_held = scheduler.held_heaps.load(Ordering::Relaxed) > 0;
+        let result = (!is_held).then(|| f(self));
         scheduler.resume();
-        Some(result)
+        result
     }
 }

@@ -33,7 +33,7 @@ fn stats(ctx: &mut Ctx) -> NativeResult {
         return ctx.nil();
     };
     let tasks = || threads.iter().flat_map(|thread| &thread.tasks);
-    let waiting = tasks().filter(|task| task.state == "waiting").count();
+    let waiting = tasks().filter(|task| task.waits_for.is_some()).count();
     let counts = [
         ("threads", threads.len()),
         ("tasks", tasks().count()),

@@ -12,11 +12,12 @@ use crate::sched::sites::NO_SITE;
 use crate::shared::Message;
 use crate::sync::Ordering;
 use crate::task::{Task, TaskPool, flag};
+use crate::types::ErrorKind;
 use crate::value::{TAG_INT, Value};
 use std::sync::Arc;
 
 /// There must be room for so much before a task or a thread is started; what it takes is counted then.
-const TASK_BYTES: usize = size_of::<Task>() + 256;
+pub(super) const TASK_BYTES: usize = size_of::<Task>() + 256;
 const THREAD_BYTES: usize = size_of::<ThreadBlock>() + TASK_BYTES + 512;
 /// The threads are counted once in so many starts of a carrier.
 const COUNT_EVERY: u32 = 64;
@@ -154,6 +155,16 @@ impl Thread {
         ops::text::as_str(name).map(Into::into)
     }
 
+    /// What stands behind `name:`, if it can be one.
+    fn check_name(&mut self, name: Value, what: &str) -> Result<(), Trap> {
+        if name.is_kind(Kind::Str) || name.is_nil() || name.is_unset() {
+            return Ok(());
+        }
+        let got = crate::native::with_article(&self.type_name(name));
+        let message = format!("{what}: name must be a string, got {got}");
+        Err(self.throw_new(ErrorKind::Type, &message))
+    }
+
     /// `spawn` of the call in window `at`: gives the handle, or nil: it is made when somebody asks for it.
     pub(crate) fn spawn(
         &mut self,
@@ -162,6 +173,7 @@ impl Thread {
         name: Value,
         is_wanted: bool,
     ) -> Result<Value, Trap> {
+        self.check_name(name, "spawn")?;
         self.reserve_shared(TASK_BYTES)?;
         let site = self.site();
         let function = self.reg(at);
@@ -226,6 +238,7 @@ impl Thread {
         copy_mask: u32,
         is_wanted: bool,
     ) -> Result<Value, Trap> {
+        self.check_name(name, "thread")?;
         if !self.scheduler.has_threads() {
             self.publish_globals();
         }

@@ -68,6 +68,9 @@ impl Thread {
             self.set_reg(state + IDENTITY, Value::TRUE);
             return Ok(());
         }
+        if self.heap.has_refused() {
+            self.reserve_shared(super::start::TASK_BYTES)?;
+        }
         let slot = self.stack_index(self.base.wrapping_add(state));
         self.set_reg(state + IDENTITY, Value::NIL);
         self.set_reg(state + OUTER, Value::small_int(self.boundary as i64));
@@ -238,6 +241,8 @@ impl Thread {
             });
             (callee, site, *state.add(NAME))
         };
+        // It is too late to refuse this one; the next one will be.
+        let _ = self.reserve_shared(super::start::TASK_BYTES);
         let task = self
             .pool
             .take(self.block.as_ptr(), STUB_WINDOW + first_slots(callee, 0));

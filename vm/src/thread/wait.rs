@@ -379,6 +379,21 @@ impl Thread {
         }
         Ok(value)
     }
+    /// Throws if the running task waits for the end of a thread that can only come after its own.
+    pub(crate) fn check_joinable(&mut self, handle: Value) -> Result<(), Trap> {
+        if handle.type_id() != type_id::THREAD {
+            return Ok(());
+        }
+        let block = thread_of(handle);
+        let message = if std::ptr::eq(block, self.block.as_ptr()) {
+            "a thread cannot join itself"
+        } else if block.id == super::HOST_THREAD {
+            "the program's first thread cannot be joined: it ends after all others"
+        } else {
+            return Ok(());
+        };
+        Err(self.throw_new(ErrorKind::Value, message))
+    }
     /// `join` of a task or thread.
     pub(crate) fn join(&mut self, handle: Value) -> Result<Value, Trap> {
         self.blocking_point()?;
@@ -398,10 +413,8 @@ impl Thread {
             unsafe { (*other).joiners.push(waiter) };
             return Err(Trap::Suspend);
         }
+        self.check_joinable(handle)?;
         let block = thread_of(handle);
-        if std::ptr::eq(block, self.block.as_ptr()) {
-            return Err(self.throw_new(ErrorKind::Value, "a thread cannot join itself"));
-        }
         self.begin_wait(Wait::JoinThread)?;
         self.task().more().wait_value = handle;
         let waiter = self.single_waiter(Owner::Thread(block), 0);

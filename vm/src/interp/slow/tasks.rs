@@ -71,8 +71,8 @@ impl Thread {
                 },
                 "state" if (*task).is_mounted() => "running",
                 "state" if (*task).wait != Wait::None && (*task).claim.is_waiting() => {
-                    let name = crate::thread::report::wait_name(task);
-                    return Some(self.text_value(&format!("waiting for {name}")));
+                    let state = crate::thread::report::state_of_waiting(task);
+                    return Some(self.text_value(&state));
                 }
                 "state" => "runnable",
                 _ => return None,

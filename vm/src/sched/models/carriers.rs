@@ -45,6 +45,7 @@ fn scheduler(carriers: usize) -> (Arc<Scheduler>, Own) {
         max_workers: 1,
         threadlets: crate::thread::Threadlets::Inline,
         trace_pinned: crate::thread::TracePinned::No,
+        blocking_warn: None,
     };
     let output = Box::new(std::io::sink());
     let made = Scheduler::new(
@@ -122,6 +123,41 @@ fn injector_against_going_to_sleep() {
         *has_run.0.lock() = true;
         has_run.1.notify_one();
         busy.join().expect("a carrier");
+    });
+}
+
+/// The same, while it goes to wait for the system.
+#[test]
+fn injector_against_going_to_poll() {
+    check("injector_against_going_to_poll", PREEMPTIONS, || {
+        let (scheduler, own) = scheduler(2);
+        scheduler.reactor.open();
+        let other = scheduler.count_carrier();
+        let (block, task) = waiting_thread(&scheduler, &own);
+        let has_run = Arc::new((Mutex::new(false), Condvar::new()));
+        let (there, ran) = (scheduler.clone(), has_run.clone());
+        // This one waits for the system, or is about to: the other is busy.
+        let sleeper = loom::thread::spawn(move || {
+            let mut other = other;
+            match there.next(&mut other, false, &there.engine) {
+                Next::Run(block, _) => run_block(&there, &other, block),
+                _ => panic!("a carrier is busy"),
+            }
+            *ran.0.lock() = true;
+            ran.1.notify_one();
+        });
+        // SAFETY: claimed here.
+        unsafe {
+            (*task.0).claim.set(Claimed::Arm(0));
+            scheduler.wake_from_outside(task.0);
+        }
+        let mut is_over = has_run.0.lock();
+        while !*is_over {
+            has_run.1.wait(&mut is_over);
+        }
+        drop(is_over);
+        sleeper.join().expect("a carrier");
+        assert!(block.signal.is_ended());
     });
 }
 

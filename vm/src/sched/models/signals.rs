@@ -131,7 +131,7 @@ fn request_against_going_idle() {
 fn kill_against_wake_up() {
     check("kill_against_wake_up", PREEMPTIONS, || {
         let channel = Arc::new(SharedObject {
-            state: Lock::new(ObjectState::Channel(ChannelState::new(1))),
+            state: Lock::new(ObjectState::Channel(ChannelState::grown(1))),
         });
         let (block, tasks) = mounted(1);
         let task = tasks[0].0;

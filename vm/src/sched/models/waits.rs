@@ -34,7 +34,7 @@ fn one_holds_the_lock() {
 
 fn channel(capacity: usize) -> Arc<SharedObject> {
     Arc::new(SharedObject {
-        state: Lock::new(ObjectState::Channel(ChannelState::new(capacity))),
+        state: Lock::new(ObjectState::Channel(ChannelState::grown(capacity))),
     })
 }
 fn with<R>(object: &SharedObject, f: impl FnOnce(&mut ChannelState) -> R) -> R {
@@ -160,7 +160,7 @@ fn senders_against_cancel_of_the_receiver() {
                 received
             };
             assert_eq!(was_cancelled, received == -1);
-            let queued: i64 = with(&object, |channel| channel.queue.drain(..).map(value).sum());
+            let queued: i64 = with(&object, |channel| channel.queue.drain().map(value).sum());
             assert_eq!(queued + received.max(0), 3, "no message is lost");
         },
     );
@@ -253,9 +253,8 @@ fn select_with_three_wakers() {
         sender.join().expect("a sender");
         carrier.join().expect("a carrier");
         let winners = winners.load(Ordering::Relaxed);
-        let queued = |object: &SharedObject| {
-            with(object, |channel| channel.queue.pop_front()).map_or(-1, value)
-        };
+        let queued =
+            |object: &SharedObject| with(object, |channel| channel.queue.pop()).map_or(-1, value);
         // SAFETY: nobody else is left.
         unsafe {
             match winners {
@@ -324,5 +323,40 @@ fn select_against_timer_and_cancel() {
             free(task.0);
         }
         assert_eq!(shard.next(), u64::MAX, "no timer is left");
+    });
+}
+
+/// Something comes to a socket, and the system tells of it, while a task tries to read: it reads that, or it is woken.
+#[test]
+fn a_source_tells_while_a_task_tries() {
+    use crate::io::source::model;
+    use crate::sync::Mutex;
+    check("a_source_tells_while_a_task_tries", PREEMPTIONS, || {
+        let state = Lock::new(model::source());
+        let object = Arc::new(SharedObject { state });
+        let data = Arc::new(Mutex::new(false));
+        let (there, sent) = (object.clone(), data.clone());
+        let system = loom::thread::spawn(move || {
+            *sent.lock() = true;
+            model::tell(&there).len()
+        });
+        let task = TaskPool::new().take(std::ptr::null(), 0);
+        let has_read = model::read(&object, &data, |list| {
+            // SAFETY: the model's own task, under the lock of the list.
+            unsafe {
+                (*task).wait = Wait::Io;
+                (*task).claim.begin();
+                let waiter = &raw mut (*task).waiter;
+                (*waiter).set_owner(Owner::Shared(&raw const *object), 0);
+                list.push(waiter);
+            }
+        });
+        let woken = system.join().expect("it tells");
+        assert_eq!(usize::from(has_read) + woken, 1, "it has read, or is woken");
+        // SAFETY: nobody else is left.
+        unsafe {
+            let _ = end_wait(task);
+            free(task);
+        }
     });
 }
