@@ -145,7 +145,7 @@ impl Mode {
             "blocking-capture" => vec!["--blocking=capture".to_owned()],
             "blocking-error" => vec![
                 "--blocking=error".to_owned(),
-                "--blocking-allow=fs.*,File.*,os.*,process.*".to_owned(),
+                "--blocking-allow=net.*,fs.*,File.*,os.*,process.*".to_owned(),
             ],
             "repeat" => vec![
                 "--schedule=seed:1".to_owned(),

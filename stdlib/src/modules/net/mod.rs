@@ -32,7 +32,7 @@ pub(super) static MODULE: NativeModule = NativeModule {
         plain "net.__literal" (host) => address::literal_native;
         blocking "net.__resolve" (host) => address::resolve;
         blocking "net.__load_roots" () => tls::load_roots;
-        blocking "net.__pem" (text) => tls::pem;
+        blocking "net.__pem" (path) => tls::pem;
 
         /// The port that it listens at; nil if that is a path.
         plain property "Listener.port" (self) => listener::port;

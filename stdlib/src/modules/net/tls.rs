@@ -233,7 +233,7 @@ fn load_system() -> Result<Arc<ClientConfig>, String> {
 }
 /// `net.__load_roots()`: reads what the system trusts, if that has not been done.
 pub(super) fn load_roots(ctx: &mut Ctx) -> NativeResult {
-    if SYSTEM.get().is_some() {
+    if SYSTEM.get().is_some() && ctx.need_not_block() {
         return ctx.nil();
     }
     let work = || {
@@ -241,13 +241,9 @@ pub(super) fn load_roots(ctx: &mut Ctx) -> NativeResult {
     };
     ctx.block(work, |ctx, ()| ctx.nil())
 }
-/// `net.__pem(text)`: PEM text as it is; else what the file holds.
+/// `net.__pem(path)`: what the file holds.
 pub(super) fn pem(ctx: &mut Ctx) -> NativeResult {
-    let text = ctx.str_arg(0)?;
-    if text.contains("-----BEGIN") {
-        return Ok(ctx.arg(0));
-    }
-    let path = text.to_string();
+    let path = ctx.str_arg(0)?.to_string();
     let asked = path.clone();
     ctx.block(
         move || std::fs::read_to_string(asked),
