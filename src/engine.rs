@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI32};
 
-pub use heddle_vm::io::Policy as BlockingPolicy;
+pub use heddle_vm::io::{FaultLevel, Policy as BlockingPolicy};
 pub use heddle_vm::thread::{Outside, Schedule, ScheduleTrace, Stress, Threadlets, TracePinned};
 
 /// How an [`Engine`] is made.
@@ -143,6 +143,11 @@ impl EngineBuilder {
     /// ```
     pub fn schedule(mut self, schedule: Schedule) -> EngineBuilder {
         self.options.schedule = schedule;
+        self
+    }
+    /// Lets calls on sockets answer what the system seldom answers, by the seed of the schedule. For tests.
+    pub fn faults(mut self, faults: FaultLevel) -> EngineBuilder {
+        self.options.faults = faults;
         self
     }
     /// Calls and turns of loops after which another thread may get its turn; at most the usual 20,000. For tests of the engine itself.

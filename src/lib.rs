@@ -43,8 +43,8 @@ mod session;
 
 pub use convert::{FromValue, IntoArgs, IntoValue};
 pub use engine::{
-    BlockingPolicy, Engine, EngineBuilder, Module, Outside, Schedule, ScheduleTrace, Stress,
-    Threadlets, TracePinned,
+    BlockingPolicy, Engine, EngineBuilder, FaultLevel, Module, Outside, Schedule, ScheduleTrace,
+    Stress, Threadlets, TracePinned,
 };
 pub use error::{Error, Finding};
 pub use function::{Context, HostFunction, IntoResult};

@@ -40,7 +40,10 @@ const EXAMPLES: &[Example] = &[
     },
     example("calculator", &["examples/data/calculator.txt"]),
     example("crawler", &["examples/data/site"]),
+    // Without an address they try themselves.
+    example("chat_server", &[]),
     example("csv_report", &["examples/data/sales.csv"]),
+    example("echo_server", &[]),
     example(
         "json_query",
         &[

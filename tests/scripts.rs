@@ -30,6 +30,7 @@
 //! | `migrate` | `--stress=migrate`: another OS thread after each slice | the same |
 //! | `seed-1` (any number) | `--schedule=seed:1` | 1 and 2: the same |
 //! | `threadlets-split`, `threadlets-random-1` (any number) | `--threadlets=split`, `--threadlets=random:1` | the folder about threadlets |
+//! | `faults-1` (any number) | `--schedule=seed:1 --faults=short`: calls on sockets do less than they were asked for | the folder about connections |
 //! | `blocking-capture` | `--blocking=capture` | the folders about the system |
 //! | `blocking-error` | `--blocking=error`, all that blocks allowed | the same |
 //! | `repeat` | twice with `--schedule=seed:1`: output and trace are the same | the same |
@@ -79,6 +80,7 @@ const THREADLET_MODES: &[&str] = &[
     "threadlets-random-3",
 ];
 
+const FAULT_MODES: &[&str] = &["faults-1", "faults-2", "faults-3"];
 /// Modes of the folders about files, processes and so on.
 const SYSTEM_MODES: &[&str] = &["blocking-capture", "blocking-error"];
 const SYSTEM: &[&str] = &[
@@ -103,6 +105,7 @@ const CONCURRENCY: &[&str] = &[
     "io",
     "leaks",
     "locks",
+    "net",
     "not_deadlocks",
     "once",
     "process",
@@ -142,11 +145,15 @@ impl Mode {
             "blocking-capture" => vec!["--blocking=capture".to_owned()],
             "blocking-error" => vec![
                 "--blocking=error".to_owned(),
-                "--blocking-allow=fs.*,File.*,os.*,process.*".to_owned(),
+                "--blocking-allow=net.*,fs.*,File.*,os.*,process.*".to_owned(),
             ],
             "repeat" => vec![
                 "--schedule=seed:1".to_owned(),
                 "--trace-schedule".to_owned(),
+            ],
+            name if name.starts_with("faults-") => vec![
+                format!("--schedule=seed:{}", numbered("faults-")?),
+                "--faults=short".to_owned(),
             ],
             _ => {
                 let known = [
@@ -198,6 +205,7 @@ fn modes() -> Result<Vec<Mode>, String> {
         (DEFAULT_MODES, None),
         (CONCURRENCY_MODES, Some(CONCURRENCY)),
         (THREADLET_MODES, Some(&["threadlets"])),
+        (FAULT_MODES, Some(&["net"])),
         (SYSTEM_MODES, Some(SYSTEM)),
     ];
     sets.iter()

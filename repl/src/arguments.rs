@@ -3,7 +3,8 @@
 use clap::builder::{OsStringValueParser, PathBufValueParser};
 use clap::{Arg, ArgAction, ArgMatches};
 use heddle::{
-    BlockingPolicy as Policy, EngineBuilder, Outside, Schedule, Stress, Threadlets, TracePinned,
+    BlockingPolicy as Policy, EngineBuilder, FaultLevel, Outside, Schedule, Stress, Threadlets,
+    TracePinned,
 };
 use std::ffi::{OsStr, OsString};
 use std::io::IsTerminal;
@@ -64,6 +65,7 @@ pub(crate) struct Settings {
     /// Zero: never.
     blocking_warn: Duration,
     schedule: Schedule,
+    faults: FaultLevel,
     slice: Option<usize>,
     stress: Stress,
     trace_safepoints: bool,
@@ -77,6 +79,7 @@ impl Settings {
             .on_shrunk(crate::memory::shrunk)
             .stress(self.stress)
             .schedule(self.schedule)
+            .faults(self.faults)
             .blocking(self.blocking)
             .threadlets(self.threadlets.unwrap_or_default())
             .trace_pinned(self.trace_pinned)
@@ -184,6 +187,7 @@ fn read_from(arguments: Vec<OsString>) -> Result<Command, clap::Error> {
             .copied()
             .unwrap_or(BLOCKING_WARN),
         schedule: sub.get_one("schedule").copied().unwrap_or_default(),
+        faults: sub.get_one("faults").copied().unwrap_or_default(),
         slice: sub.get_one("slice").copied(),
         stress: sub.get_one("stress").copied().unwrap_or_default(),
         trace_safepoints: sub.get_flag("trace-safepoints"),
@@ -202,7 +206,7 @@ fn plain(mut arguments: Vec<OsString>) -> Vec<OsString> {
         match &*text {
             "--memory" | "--depth" | "--carriers" | "--carriers-max" | "--blocking"
             | "--offload-max" | "--threadlets" | "--blocking-warn" | "--blocking-allow"
-            | "--schedule" | "--slice" | "--stress" => at += 2,
+            | "--schedule" | "--faults" | "--slice" | "--stress" => at += 2,
             "run" if !has_command => {
                 has_command = true;
                 let name = arguments.remove(at);
@@ -348,7 +352,7 @@ fn command() -> clap::Command {
         .subcommand(clap::Command::new("repl").about("The interactive session").args(flags()))
 }
 
-fn flags() -> [Arg; 15] {
+fn flags() -> [Arg; 16] {
     [
         Arg::new("memory")
             .long("memory")
@@ -409,6 +413,13 @@ fn flags() -> [Arg; 15] {
             .value_name("seed:N")
             .value_parser(schedule)
             .help("Makes the run repeatable: the seed decides who runs when, random numbers, time"),
+        Arg::new("faults")
+            .long("faults")
+            .value_name("LEVEL")
+            .value_parser(faults)
+            .requires("schedule")
+            .hide(true)
+            .help("Lets calls on sockets do less than they were asked for, by the seed: short, all (resets, too)"),
         Arg::new("trace-schedule")
             .long("trace-schedule")
             .action(ArgAction::SetTrue)
@@ -431,6 +442,14 @@ fn flags() -> [Arg; 15] {
             .hide(true)
             .help("Says at the end how long the program ran without a safepoint"),
     ]
+}
+
+fn faults(text: &str) -> Result<FaultLevel, String> {
+    match text {
+        "short" => Ok(FaultLevel::Short),
+        "all" => Ok(FaultLevel::All),
+        _ => Err("one of short, all".into()),
+    }
 }
 
 /// `10ms`, `1s`, `500us`, `0`.

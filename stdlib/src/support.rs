@@ -3,6 +3,7 @@
 use heddle_vm::native::{Ctx, NativeResult, Trap};
 use heddle_vm::types::ErrorKind;
 use heddle_vm::{Value, ops};
+use std::io;
 
 /// A new string, room asked for before.
 pub(crate) fn new_str(ctx: &mut Ctx, text: &str) -> NativeResult {
@@ -89,9 +90,35 @@ pub(crate) fn data_arg(ctx: &mut Ctx, i: usize) -> Result<Vec<u8>, Trap> {
     }
 }
 
-/// Throws an `IoError`: `fs.read: /nope: no such file or directory`.
-pub(crate) fn io_error(ctx: &mut Ctx, subject: &str, error: &std::io::Error) -> Trap {
+/// What went wrong, in words, with the kind that `e.data` says.
+#[derive(Debug)]
+struct Failure {
+    kind: &'static str,
+    text: String,
+}
+
+impl std::fmt::Display for Failure {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+impl std::error::Error for Failure {}
+
+/// An error that the system knows nothing of.
+pub(crate) fn failure(kind: &'static str, text: &str) -> io::Error {
+    io::Error::other(Failure {
+        kind,
+        text: text.into(),
+    })
+}
+
+/// Throws an `IoError`: `fs.read: /nope: no such file or directory`. Its `data` says what kind of error it is.
+pub(crate) fn io_error(ctx: &mut Ctx, subject: &str, error: &io::Error) -> Trap {
     let name = ctx.name().replacen(".__", ".", 1);
+    io_error_of(ctx, &name, subject, error)
+}
+/// The same for a part of the function `name`.
+pub(crate) fn io_error_of(ctx: &mut Ctx, name: &str, subject: &str, error: &io::Error) -> Trap {
     let reason = reason(error);
     let message = if subject.is_empty() {
         format!("{name}: {reason}")
@@ -105,17 +132,56 @@ pub(crate) fn io_error(ctx: &mut Ctx, subject: &str, error: &std::io::Error) -> 
         };
         format!("{name}: {shown}{dots}: {reason}")
     };
-    ctx.throw(ErrorKind::Io, message)
+    let data = kind_of(error).map_or(Value::NIL, |kind| ctx.str(kind));
+    ctx.throw_with(ErrorKind::Io, &message, data)
+}
+
+/// What programs may want to tell apart.
+fn kind_of(error: &io::Error) -> Option<&'static str> {
+    if let Some(inner) = error.get_ref()
+        && let Some(failure) = inner.downcast_ref::<Failure>()
+    {
+        return Some(failure.kind);
+    }
+    #[cfg(unix)]
+    {
+        use rustix::io::Errno;
+        let is_one = |errno: Errno| error.raw_os_error() == Some(errno.raw_os_error());
+        if is_one(Errno::MFILE) || is_one(Errno::NFILE) {
+            return Some("too many files");
+        }
+    }
+    Some(match error.kind() {
+        io::ErrorKind::ConnectionRefused => "refused",
+        io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe => "reset",
+        io::ErrorKind::ConnectionAborted => "aborted",
+        io::ErrorKind::TimedOut => "timed out",
+        io::ErrorKind::AddrInUse => "in use",
+        io::ErrorKind::AddrNotAvailable => "not available",
+        io::ErrorKind::HostUnreachable
+        | io::ErrorKind::NetworkUnreachable
+        | io::ErrorKind::NetworkDown => "unreachable",
+        io::ErrorKind::NotFound => "not found",
+        io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => "denied",
+        io::ErrorKind::AlreadyExists => "exists",
+        io::ErrorKind::UnexpectedEof => "ended",
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => "full",
+        io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData => "invalid",
+        _ => return None,
+    })
 }
 
 /// The system's text, without its number.
-fn reason(error: &std::io::Error) -> String {
+fn reason(error: &io::Error) -> String {
     let text = error.to_string();
     let text = text.split(" (os error").next().unwrap_or(&text);
     let mut chars = text.chars();
     match chars.next() {
-        Some(first) => first.to_lowercase().chain(chars).collect(),
-        None => String::new(),
+        // Not that of TLS.
+        Some(first) if !chars.as_str().starts_with(char::is_uppercase) => {
+            first.to_lowercase().chain(chars).collect()
+        }
+        _ => text.to_string(),
     }
 }
 

@@ -182,6 +182,15 @@ impl Thread {
         self.throw_value(error)
     }
 
+    /// The same; `data` becomes the error's.
+    pub(crate) fn throw_with(&mut self, kind: ErrorKind, message: &str, data: Value) -> Trap {
+        let message = crate::ops::text::new_reserved(&mut self.heap, message);
+        let error = self.new_error(kind, message);
+        // SAFETY: a new error has five fields, the third of them is `data`, and nothing was allocated since it was made.
+        unsafe { *error.as_object().cast::<Value>().add(3) = data };
+        self.throw_value(error)
+    }
+
     /// An error object without a trace.
     pub(crate) fn new_error(&mut self, kind: ErrorKind, message: Value) -> Value {
         let template = Header::new(Kind::Struct, kind.type_id(), 5);

@@ -286,7 +286,12 @@ impl<'c> Ctx<'c> {
             if let Some(told) = told {
                 let mut has_all = false;
                 match call(&mut has_all) {
-                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                        if self.thread.scheduler.choices.take_false_wait() {
+                            // The system will not tell of what was there before.
+                            return Err(self.pause(std::time::Duration::from_nanos(1)));
+                        }
+                    }
                     Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                     done => {
                         if has_all {
@@ -305,6 +310,27 @@ impl<'c> Ctx<'c> {
                 return Err(Trap::Suspend);
             }
         }
+    }
+    /// Parks the task for so long; then **the native is run again from its beginning**.
+    pub fn pause(&mut self, time: std::time::Duration) -> Trap {
+        let thread = &mut *self.thread;
+        let begun = thread
+            .blocking_point()
+            .and_then(|()| thread.begin_wait(Wait::Io));
+        match begun {
+            Ok(()) => {
+                thread.sleep_for(i64::try_from(time.as_nanos()).unwrap_or(i64::MAX));
+                Trap::Suspend
+            }
+            Err(trap) => trap,
+        }
+    }
+    /// How calls of the system go.
+    #[inline]
+    pub fn faults(&self) -> super::Faults<'c> {
+        let scheduler = Arc::as_ptr(&self.thread.scheduler);
+        // SAFETY: the thread holds its scheduler for longer than any call of a native.
+        super::Faults::new(unsafe { &(*scheduler).choices })
     }
     /// The task waits for the source, unless something was told meanwhile (`false`).
     fn await_source(&mut self, source: &Source, direction: Direction) -> Result<bool, Trap> {

@@ -296,6 +296,10 @@ impl<'c> Ctx<'c> {
     pub fn throw(&mut self, kind: ErrorKind, message: impl Into<String>) -> Trap {
         self.thread.throw_new(kind, &message.into())
     }
+    /// The same, with what the error's `data` says.
+    pub fn throw_with(&mut self, kind: ErrorKind, message: &str, data: Value) -> Trap {
+        self.thread.throw_with(kind, message, data)
+    }
     /// Throws a value.
     pub fn throw_value(&mut self, value: Value) -> Trap {
         self.thread.thrown = value;

@@ -19,8 +19,10 @@
 //! Tasks of one thread take turns in the order that the language promises: nothing is open there.
 
 use super::queues::{Injected, Own, Queued, Taken};
+use crate::io::{FaultLevel, FaultState};
 use crate::sync::{AtomicU64, Ordering};
 use parking_lot::Mutex;
+use std::io;
 use std::time::Instant;
 
 /// By what the scheduler goes.
@@ -88,6 +90,7 @@ pub(crate) struct Choices {
     /// When the scheduler was made.
     start: Instant,
     seeded: Option<Box<Seeded>>,
+    faults: Option<Box<Mutex<(FaultState, SplitMix)>>>,
 }
 
 /// Nanoseconds that a unit of fuel stands for: about what it takes.
@@ -109,6 +112,8 @@ const NEAR: usize = 1024;
 const WINDOW: usize = 32;
 /// So many threads have had their priority lowered at a time.
 const LOWERED: usize = 4;
+/// Tells the numbers of faults from the others.
+const FAULTS: u64 = 0x6661_756c_7473;
 /// Places that are kept of reads from outside.
 const MOST_OUTSIDE: usize = 100;
 
@@ -251,7 +256,18 @@ impl State {
 }
 
 impl Choices {
-    pub(super) fn new(schedule: Schedule) -> Choices {
+    pub(super) fn new(schedule: Schedule, faults: FaultLevel) -> Choices {
+        let faults = match schedule {
+            Schedule::Seed(seed) if faults != FaultLevel::None => {
+                let state = FaultState {
+                    level: faults,
+                    would_wait: false,
+                };
+                let random = SplitMix(mixed(seed ^ FAULTS));
+                Some(Box::new(Mutex::new((state, random))))
+            }
+            _ => None,
+        };
         let seeded = match schedule {
             Schedule::Ordinary => None,
             Schedule::Seed(seed) => Some(Box::new(Seeded {
@@ -264,6 +280,7 @@ impl Choices {
         Choices {
             start: Instant::now(),
             seeded,
+            faults,
         }
     }
     #[inline]
@@ -361,6 +378,29 @@ impl Choices {
                 seed
             }
         }
+    }
+
+    // --- faults
+
+    #[inline]
+    pub(crate) fn has_faults(&self) -> bool {
+        self.faults.is_some()
+    }
+    /// Decides about a call of the system by numbers below what is asked for.
+    pub(crate) fn with_faults<T>(
+        &self,
+        decide: impl FnOnce(&mut FaultState, &mut dyn FnMut(u64) -> u64) -> io::Result<T>,
+    ) -> io::Result<T> {
+        let faults = self.faults.as_ref().expect("there are faults");
+        let (state, random) = &mut *faults.lock();
+        decide(state, &mut |n| random.below(n))
+    }
+    /// Whether the last call was only said to have to wait.
+    #[inline]
+    pub(crate) fn take_false_wait(&self) -> bool {
+        self.faults
+            .as_ref()
+            .is_some_and(|faults| std::mem::take(&mut faults.lock().0.would_wait))
     }
 
     // --- the trace

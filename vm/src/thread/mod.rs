@@ -102,6 +102,8 @@ pub struct Options {
     pub output: Box<dyn std::io::Write + Send>,
     /// `os.args`.
     pub script_args: Vec<String>,
+    /// What calls of the system answer; needs a seed.
+    pub faults: crate::io::FaultLevel,
     /// The most carriers there are, with those that are held by blocking calls.
     pub max_carriers: usize,
     /// When threadlets become tasks of their own.
@@ -141,6 +143,7 @@ impl Default for Options {
             trace_safepoints: false,
             carriers: std::thread::available_parallelism().map_or(1, usize::from),
             schedule: Schedule::Ordinary,
+            faults: crate::io::FaultLevel::None,
             slice: None,
             output: Box::new(std::io::BufWriter::new(std::io::stdout())),
             script_args: Vec::new(),
@@ -581,6 +584,7 @@ impl Thread {
             engine,
             settings,
             options.schedule,
+            options.faults,
             max_carriers,
             options.blocking,
             options.output,

@@ -242,7 +242,7 @@ impl Thread {
         let result = match claimed {
             Claimed::Killed => unreachable!("a killed task was dealt with above"),
             Claimed::Cancelled => Err(self.throw_cancelled()),
-            Claimed::Arm(_) if let Some(native) = native => {
+            Claimed::Arm(_) | Claimed::TimedOut if let Some(native) = native => {
                 return match self.resume_native(native, dest) {
                     Ok(()) => None,
                     Err(trap) => self.handle_trap(trap),
