@@ -37,10 +37,17 @@ impl Progress {
         self.stamp.store(stamp.wrapping_add(1), Ordering::Relaxed);
         self.is_overdue.load(Ordering::Relaxed)
     }
+    /// It gets on without a native: what was overdue before was none.
+    #[inline]
+    pub(crate) fn pass(&self) {
+        if self.step() {
+            self.is_overdue.store(false, Ordering::Relaxed);
+        }
+    }
     /// It begins to run something.
     #[inline]
     pub(crate) fn begin(&self) {
-        self.step();
+        self.pass();
         self.is_running.store(true, Ordering::Relaxed);
     }
     /// From now on it may take its time.

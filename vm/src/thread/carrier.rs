@@ -515,6 +515,8 @@ impl Thread {
             self.turn = self.turn.wrapping_add(1);
             if self.turn.is_multiple_of(TURNS_BETWEEN_CLOCKS) {
                 self.look_for_watchdog();
+                // Tasks that only end, or wait again, come to no safepoint.
+                self.own.progress.pass();
                 self.scheduler.fire_timers(&self.own);
                 if self.turn.is_multiple_of(TURNS_BETWEEN_POLLS) {
                     self.scheduler.look_at_system(&mut self.own);

@@ -1302,7 +1302,7 @@ impl Thread {
             return Some(Exit::Ended);
         }
         let spent = (self.slice - self.fuel.max(0)).max(0) as u64;
-        self.own.progress.step();
+        self.own.progress.pass();
         self.look_for_watchdog();
         self.start_slice();
         if self.heap.is_held() {
