@@ -229,8 +229,9 @@ fn with_own_name<T>(
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         let time = SystemTime::now().duration_since(UNIX_EPOCH);
         let time = time.map_or(0, |since| since.subsec_nanos());
+        // Always as long: what a program does with the name takes the same fuel each time.
         let path = folder.join(format!(
-            "{prefix}{:x}-{number:x}{time:x}{suffix}",
+            "{prefix}{:08x}-{number:04x}{time:08x}{suffix}",
             std::process::id()
         ));
         match make(&path) {
