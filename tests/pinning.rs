@@ -250,3 +250,44 @@ fn waits_while_pinned_are_counted() {
         .unwrap();
     assert_eq!(pins, 1);
 }
+#[test]
+fn a_busy_callback_ends_with_the_program() {
+    let mut engine = builder().carriers(2).build();
+    let error = engine
+        .run_str(
+            "pinned",
+            "import os\nlet c = Channel()\nthread run(|| { c.send(1); loop { } })\nc.recv()\nos.exit(3)",
+        )
+        .unwrap_err();
+    assert_eq!(error.exit_code(), Some(3));
+}
+#[test]
+fn a_busy_callback_is_killed() {
+    check(
+        r#"
+let c = Channel(2)
+let t = thread run(|| { defer c.try_send("deferred"); c.send("begun"); loop { } })
+assert c.recv() == "begun"
+t.kill()
+assert (try { t.join() } catch e { e.kind }) == "Cancelled"
+assert c.recv() == "deferred"
+"#,
+    );
+}
+#[test]
+fn as_many_as_may_be_pinned() {
+    // One OS thread is never pinned: what would pin the last is told so, and the rest goes on.
+    let mut engine = builder().carriers(1).max_carriers(3).build();
+    engine
+        .run_str(
+            "pinned",
+            r#"
+let gate = Latch(1)
+let ts = (0..10).map(|i| thread run(|| { try { gate.wait(); 1 } catch e { assert e.kind == "BlockingError"; 0 } })).to_list()
+sleep(5ms)
+gate.count_down()
+assert ts.map(|t| t.join()).sum() >= 2
+"#,
+        )
+        .unwrap();
+}

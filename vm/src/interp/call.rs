@@ -155,8 +155,11 @@ impl Thread {
         // SAFETY: prototypes live as long as the engine.
         let proto: &Proto = unsafe { &*(*callee.as_object().cast::<Closure>()).proto() };
         self.ensure_stack(at + 2 + argc.max(proto.registers as usize) + 1)?;
+        let mut callee = callee;
         if proto.exact_arity as usize != argc || !names.is_empty() {
             self.bind(proto, at, argc, names)?;
+            // It may have been moved.
+            callee = self.reg(at);
         }
         // SAFETY: room was ensured; the window is inside the frame.
         unsafe {
@@ -169,10 +172,28 @@ impl Thread {
         Ok(())
     }
 
+    /// Room for the list of what is left over. The instruction cannot be run again after a collection: its window may have been changed already (an argument put in front), or a threadlet begun.
+    fn reserve_rest(&mut self, at: usize, argc: usize) -> Result<(), Trap> {
+        let bytes = 256 + 2 * argc * size_of::<Value>();
+        if self.heap.reserve(bytes).is_ok() {
+            return Ok(());
+        }
+        self.scan_extra = at + 2 + argc;
+        self.collect_full();
+        self.scan_extra = 0;
+        match self.heap.reserve(bytes) {
+            Ok(()) => Ok(()),
+            Err(_) => Err(self.throw_limit()),
+        }
+    }
+
     /// Puts arguments where the parameters are: missing optional ones are unset, what is left over goes into a list.
     fn bind(&mut self, proto: &Proto, at: usize, argc: usize, names: &[Sym]) -> Result<(), Trap> {
         let params = proto.params as usize;
         let positional = argc - names.len();
+        if proto.has_rest {
+            self.reserve_rest(at, argc)?;
+        }
         if positional > params && !proto.has_rest {
             let message = format!(
                 "{}() takes {}, got {positional}",
@@ -379,6 +400,7 @@ impl Thread {
                 }
                 Ok(Err(trap)) => {
                     if trap == Trap::Suspend {
+                        self.keep_window(at + 2 + argc);
                         self.note_waiting(def, at, argc, new_state);
                     }
                     return self.native_trap(trap, dest);

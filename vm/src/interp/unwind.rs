@@ -2,6 +2,7 @@
 
 use super::Exit;
 use super::frame::{self, Frames};
+use crate::bytecode::{HandlerRange, Op, Word};
 use crate::module::Proto;
 use crate::native::Trap;
 use crate::object::{Generator, Header, Kind, Trace, type_id};
@@ -32,6 +33,13 @@ pub(crate) mod resumed_by {
     pub(crate) const CLOSE: u64 = 2;
     /// A loop over pairs: takes each value apart.
     pub(crate) const PAIRS: u64 = 3;
+}
+
+/// Whether a handler is the end of a threadlet, which has a task that must end, too; it runs no code of the program.
+fn ends_threadlet(proto: &Proto, handler: &HandlerRange) -> bool {
+    // SAFETY: verified: the target is inside the code.
+    let word = unsafe { super::code_word(proto.code_start.add(handler.target as usize)) };
+    Word(word).op() == Some(Op::ThreadletFail)
 }
 
 impl Thread {
@@ -112,7 +120,7 @@ impl Thread {
                 .handlers
                 .iter()
                 .find(|h| h.start <= word && word < h.end && (!closing || h.is_cleanup))
-                && !is_out
+                && (!is_out || ends_threadlet(proto, handler))
             {
                 if is_noting {
                     self.note_handler(proto, handler);

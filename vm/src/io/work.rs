@@ -96,18 +96,20 @@ impl<'c> Ctx<'c> {
         };
         match way {
             Way::Inline => {
-                self.thread.own.progress.pause();
-                let result = timed();
-                self.thread.own.progress.begin();
-                self.finish_here(Outcome::new(move |ctx| finish(ctx, result)))
+                let outcome = self.work_here(|| {
+                    let result = timed();
+                    Outcome::new(move |ctx| finish(ctx, result))
+                });
+                self.finish_here(outcome)
             }
             Way::Capture => {
                 self.thread.begin_capture()?;
-                self.thread.own.progress.pause();
-                let result = timed();
-                self.thread.own.progress.begin();
+                let outcome = self.work_here(|| {
+                    let result = timed();
+                    Outcome::new(move |ctx| finish(ctx, result))
+                });
                 self.thread.end_capture();
-                self.finish_here(Outcome::new(move |ctx| finish(ctx, result)))
+                self.finish_here(outcome)
             }
             Way::Offload => {
                 let work: Work = Box::new(move || {
@@ -133,6 +135,14 @@ impl<'c> Ctx<'c> {
             "{} did not go through `Ctx::block`",
             self.name()
         );
+    }
+    /// The middle part on this OS thread. If it panics, the carrier is not held any more, as at a worker.
+    fn work_here(&mut self, work: impl FnOnce() -> Outcome) -> Outcome {
+        self.thread.own.progress.pause();
+        let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(work))
+            .unwrap_or_else(|panic| Outcome::of_panic(panic.as_ref()));
+        self.thread.own.progress.begin();
+        outcome
     }
     /// The last part, while the native is still being called. It may collect: the native holds no values any more, and its window is visited.
     fn finish_here(&mut self, outcome: Outcome) -> NativeResult {

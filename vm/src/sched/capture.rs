@@ -75,12 +75,25 @@ impl Thread {
     pub(crate) fn end_capture(&mut self) {
         let scheduler = self.scheduler.clone();
         scheduler.held.count.fetch_sub(1, Ordering::SeqCst);
+        self.pass_place_on(1);
+    }
+    /// A task was woken for a free place, and may have ended, or thrown, without taking it: then the next one is.
+    #[cold]
+    pub(crate) fn leave_place(&mut self) {
+        self.pass_place_on(0);
+    }
+    /// So many places more are free: wakes who waits for one.
+    fn pass_place_on(&mut self, freed: usize) {
+        let scheduler = self.scheduler.clone();
         let next = {
             let mut state = scheduler.places.state.lock();
             let ObjectState::Places(places) = &mut *state else {
                 unreachable!("the state of places")
             };
-            places.free += 1;
+            places.free += freed;
+            if places.free == 0 {
+                return;
+            }
             // SAFETY: under the lock of the list's owner; a claimed task is ours until it is woken.
             unsafe {
                 places.waiting.claim_first().map(|waiter| {
@@ -96,6 +109,11 @@ impl Thread {
 }
 
 impl Scheduler {
+    /// What a task waits in that waits for a place.
+    #[inline]
+    pub(crate) fn places(&self) -> *const SharedObject {
+        &raw const self.places
+    }
     /// Whether the watchdog looks after carriers.
     #[inline]
     pub(crate) fn is_watched(&self) -> bool {

@@ -427,9 +427,14 @@ impl Scheduler {
     }
     // --- carriers that wait for one task
 
-    pub(crate) fn begin_pinned(self: &Arc<Self>) {
+    /// `false`: no carrier would be left for the rest of the program.
+    #[must_use]
+    pub(crate) fn begin_pinned(self: &Arc<Self>) -> bool {
         {
             let mut state = self.idle.state.lock();
+            if state.pinned + 1 >= self.slots.len() {
+                return false;
+            }
             state.pinned += 1;
             self.idle.pinned.store(state.pinned, Ordering::Relaxed);
         }
@@ -437,6 +442,7 @@ impl Scheduler {
         if self.has_any_queued() {
             self.help();
         }
+        true
     }
     pub(crate) fn end_pinned(&self) {
         let mut state = self.idle.state.lock();
@@ -488,6 +494,7 @@ impl Scheduler {
                     u64::MAX => None,
                     at => Some(Duration::from_nanos(at.saturating_sub(self.now()))),
                 };
+                let until_deadline = self.until_relief(until_deadline);
                 let wait = match (until_deadline, is_host && self.must_host_look()) {
                     (Some(wait), true) => Some(wait.min(INTERRUPT_CHECK)),
                     (None, true) => Some(INTERRUPT_CHECK),
@@ -525,11 +532,7 @@ impl Scheduler {
             _ if self.choices.is_seeded() => Some(SEEDED_PATIENCE),
             at => Some(Duration::from_nanos(at.saturating_sub(self.now()))),
         };
-        let until_deadline = match (until_deadline, self.workers.is_late()) {
-            (Some(wait), true) => Some(wait.min(RELIEF)),
-            (None, true) => Some(RELIEF),
-            (wait, false) => wait,
-        };
+        let until_deadline = self.until_relief(until_deadline);
         let looks = is_host && self.must_host_look();
         let longest = match (until_deadline, looks) {
             (Some(wait), true) => Some(wait.min(INTERRUPT_CHECK)),
@@ -549,6 +552,14 @@ impl Scheduler {
             && !self.has_any_queued()
         {
             self.choices.jump(deadline);
+        }
+    }
+    /// Who sleeps while jobs wait for a worker looks again soon.
+    fn until_relief(&self, longest: Option<Duration>) -> Option<Duration> {
+        match (longest, self.workers.is_late()) {
+            (Some(wait), true) => Some(wait.min(RELIEF)),
+            (None, true) => Some(RELIEF),
+            (wait, false) => wait,
         }
     }
     fn sleep_or_poll(
@@ -614,6 +625,8 @@ impl Scheduler {
         for handle in handles {
             let _ = handle.join();
         }
+        // From here on no worker wakes any task. (Before the lock, which one that does takes.)
+        self.workers.forget();
         let mut state = self.idle.state.lock();
         own.clear();
         for own in &mut state.spare {
@@ -628,7 +641,6 @@ impl Scheduler {
             slot.handed.lock().clear();
         }
         self.handed.store(0, Ordering::Relaxed);
-        self.workers.forget();
         own.found.clear();
         state.carriers = 1;
         state.sleeping = 0;

@@ -25,6 +25,12 @@ impl Scheduler {
         fence(Ordering::SeqCst);
         self.help();
     }
+    /// The same of all threads in a carrier's own queues.
+    pub(crate) fn pass_all_on(self: &Arc<Self>, own: &Own) {
+        while let Some(queued) = own.pop() {
+            self.pass_on(queued.0);
+        }
+    }
     /// A runnable thread, whose first ready task is pinned to that carrier.
     pub(crate) fn hand_over(&self, block: *const ThreadBlock, carrier: usize) {
         self.handed.fetch_add(1, Ordering::SeqCst);

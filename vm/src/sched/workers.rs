@@ -10,7 +10,7 @@
 use super::{Scheduler, idle};
 use crate::io::Outcome;
 use crate::shared::{ObjectState, SharedObject};
-use parking_lot::{Condvar, Mutex};
+use parking_lot::{Condvar, Mutex, RwLock};
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -21,9 +21,17 @@ const IDLE_TIME: Duration = Duration::from_secs(1);
 /// How many workers there may be unless the host says otherwise.
 pub const DEFAULT_MAX: usize = 64;
 
+/// A job that no worker has begun yet.
+struct Queued {
+    job: Arc<SharedObject>,
+    since: Instant,
+    /// `Workers::ended` when it was given.
+    program: u64,
+}
+
 #[derive(Default)]
 struct State {
-    queue: VecDeque<(Arc<SharedObject>, Instant)>,
+    queue: VecDeque<Queued>,
     workers: usize,
     sleeping: usize,
 }
@@ -37,6 +45,8 @@ pub(crate) struct Workers {
     jobs: AtomicUsize,
     /// As many as `State::queue`: to be read without the lock.
     queued: AtomicUsize,
+    /// How many programs have ended (`Scheduler::stop`). Read while a task is claimed and handed over: a job of an earlier program wakes nobody, since its task may be gone.
+    ended: RwLock<u64>,
 }
 
 impl Workers {
@@ -49,8 +59,9 @@ impl Workers {
     pub(super) fn is_late(&self) -> bool {
         self.queued.load(Ordering::Relaxed) > 0
     }
-    /// Jobs that have not begun will not: their tasks are gone.
+    /// The program ends, and its tasks will be dropped: jobs that have not begun will not, and those that have will wake nobody.
     pub(super) fn forget(&self) {
+        *self.ended.write() += 1;
         let mut state = self.state.lock();
         self.jobs.fetch_sub(state.queue.len(), Ordering::Release);
         let jobs = std::mem::take(&mut state.queue);
@@ -58,10 +69,10 @@ impl Workers {
         drop(state);
         drop(jobs);
     }
-    fn take(&self, state: &mut State) -> Option<Arc<SharedObject>> {
-        let (job, _) = state.queue.pop_front()?;
+    fn take(&self, state: &mut State) -> Option<Queued> {
+        let queued = state.queue.pop_front()?;
         self.queued.store(state.queue.len(), Ordering::Relaxed);
-        Some(job)
+        Some(queued)
     }
 }
 
@@ -69,12 +80,17 @@ impl Scheduler {
     /// Gives a job to the workers; `false`: there is none, and none can be started.
     pub(crate) fn give_work(self: &Arc<Self>, job: Arc<SharedObject>) -> bool {
         let workers = &self.workers;
+        let program = *workers.ended.read();
         let mut state = workers.state.lock();
         if state.workers == 0 && !self.start_worker(&mut state) {
             return false;
         }
         workers.jobs.fetch_add(1, Ordering::Relaxed);
-        state.queue.push_back((job, Instant::now()));
+        state.queue.push_back(Queued {
+            job,
+            since: Instant::now(),
+            program,
+        });
         workers.queued.store(state.queue.len(), Ordering::Relaxed);
         // One that has just been started is awake.
         let wakes = state.sleeping > 0;
@@ -86,7 +102,7 @@ impl Scheduler {
     }
     /// Starts another worker if jobs have waited for too long.
     #[inline]
-    pub(super) fn relieve_workers(self: &Arc<Self>) {
+    pub(crate) fn relieve_workers(self: &Arc<Self>) {
         if self.workers.is_late() {
             self.relieve();
         }
@@ -94,7 +110,7 @@ impl Scheduler {
     #[cold]
     fn relieve(self: &Arc<Self>) {
         let mut state = self.workers.state.lock();
-        let is_late = |(_, since): &(Arc<SharedObject>, Instant)| since.elapsed() >= idle::RELIEF;
+        let is_late = |queued: &Queued| queued.since.elapsed() >= idle::RELIEF;
         if state.sleeping == 0
             && state.workers < self.settings.max_workers
             && state.queue.front().is_some_and(is_late)
@@ -129,10 +145,10 @@ impl Scheduler {
                     }
                 }
             };
-            self.do_job(&job);
+            self.do_job(&job.job, job.program);
         }
     }
-    fn do_job(self: &Arc<Self>, job: &Arc<SharedObject>) {
+    fn do_job(self: &Arc<Self>, job: &Arc<SharedObject>, program: u64) {
         let work = match &mut *job.state.lock() {
             ObjectState::Job(job) => job.take_work(),
             _ => unreachable!("a job's state"),
@@ -142,15 +158,18 @@ impl Scheduler {
             std::panic::catch_unwind(std::panic::AssertUnwindSafe(work))
                 .unwrap_or_else(|panic| Outcome::of_panic(panic.as_ref()))
         });
+        // Held until the task is handed over: tasks are dropped only after `forget`.
+        let ended = self.workers.ended.read();
         let (task, left) = match &mut *job.state.lock() {
-            ObjectState::Job(job) => job.finish(outcome),
-            _ => unreachable!("a job's state"),
+            ObjectState::Job(job) if *ended == program => job.finish(outcome),
+            _ => (None, outcome),
         };
-        drop(left);
         if let Some(task) = task {
-            // SAFETY: claimed by `finish`.
+            // SAFETY: claimed by `finish`; its program has not ended.
             unsafe { self.wake_from_outside(task) };
         }
+        drop(ended);
+        drop(left);
         // Release: see `is_busy`.
         self.workers.jobs.fetch_sub(1, Ordering::Release);
         if task.is_none() {

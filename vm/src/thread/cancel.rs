@@ -39,7 +39,8 @@ impl Thread {
     /// A killed task has used so much more fuel: whether the cleanup that it is in ends now.
     #[cold]
     pub(super) fn uses_up_kill_fuel(&mut self, spent: u64) -> bool {
-        let used = &mut self.task().more().kill_fuel;
+        // SAFETY: the mounted task: its threadlets have no fuel of their own, or a defer could go on for ever by starting more of them.
+        let used = unsafe { &mut (*self.current).more().kill_fuel };
         let before = *used;
         *used += spent;
         before < KILL_FUEL && *used >= KILL_FUEL || *used >= KILL_FUEL + REST_OF_KILL_FUEL
@@ -48,7 +49,9 @@ impl Thread {
     #[cold]
     pub(crate) fn has_no_kill_fuel(&mut self) -> bool {
         let limit = KILL_FUEL + REST_OF_KILL_FUEL;
-        self.is_killing && (self.task().more_if_any()).is_some_and(|more| more.kill_fuel >= limit)
+        // SAFETY: as above.
+        let more = unsafe { (*self.current).more_if_any() };
+        self.is_killing && more.is_some_and(|more| more.kill_fuel >= limit)
     }
     /// Every suspending native begins with this: throws `Cancelled` if the task was cancelled.
     #[inline]

@@ -518,6 +518,7 @@ impl Thread {
                 // Tasks that only end, or wait again, come to no safepoint.
                 self.own.progress.pass();
                 self.scheduler.fire_timers(&self.own);
+                self.scheduler.relieve_workers();
                 if self.turn.is_multiple_of(TURNS_BETWEEN_POLLS) {
                     self.scheduler.look_at_system(&mut self.own);
                 }

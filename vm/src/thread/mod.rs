@@ -237,6 +237,8 @@ pub struct Thread {
     pub(crate) threadlets: Threadlets,
     /// What waits can go on at once: it was only to leave the stack.
     pub(crate) parks_ready: bool,
+    /// Another carrier runs what this one cannot, as a host's function is busy on it.
+    pub(crate) is_replaced: bool,
     /// Stack slot of the stub of the innermost call that a host's function makes; 0: none.
     pub(crate) nested_slot: usize,
     /// It is the host's.
@@ -576,10 +578,8 @@ impl Thread {
             trace_pinned: options.trace_pinned,
             blocking_warn: options.blocking_warn,
         };
-        let max_carriers = match options.schedule {
-            Schedule::Ordinary => options.max_carriers.max(carriers),
-            Schedule::Seed(_) => 1,
-        };
+        // With a seed, too: a pinned task's carrier is replaced by another one.
+        let max_carriers = options.max_carriers.max(carriers);
         let (scheduler, own) = Scheduler::new(
             engine,
             settings,
@@ -666,6 +666,7 @@ impl Thread {
             boundary: 0,
             threadlets: settings.threadlets,
             parks_ready: false,
+            is_replaced: false,
             nested_slot: 0,
             is_killing: false,
             stress: settings.stress,
@@ -1321,43 +1322,47 @@ impl Thread {
                 return self.unwind();
             }
         }
-        if self.nesting == 0 {
-            if self.scheduler.is_stopping() {
-                return Some(Exit::Ended);
-            }
-            if self.block.signal.has_requests() {
-                self.take_requests();
-            }
-            // SAFETY: while the loop runs there is a task.
-            let is_killed = unsafe { (*self.current).is(flag::IS_KILLED) };
-            if is_killed
-                && (!self.is_killing && !self.is_in_deferred() || self.uses_up_kill_fuel(spent))
-            {
-                // SAFETY: as below.
+        if self.scheduler.is_stopping() {
+            return Some(Exit::Ended);
+        }
+        if self.block.signal.has_requests() {
+            self.take_requests();
+        }
+        // SAFETY: while the loop runs there is a task.
+        let is_killed = unsafe { (*self.current).is(flag::IS_KILLED) };
+        if is_killed
+            && (!self.is_killing && !self.is_in_deferred() || self.uses_up_kill_fuel(spent))
+        {
+            // SAFETY: as below.
+            self.pc = unsafe { self.pc.add(1) };
+            self.begin_kill();
+            return self.unwind();
+        }
+        // Below a host's function the task goes on: it leaves its OS thread only where it waits.
+        let may_leave = self.nesting == 0;
+        if may_leave && self.scheduler.host_stays() {
+            if self.takes_interrupt() {
+                // SAFETY: as above.
                 self.pc = unsafe { self.pc.add(1) };
-                self.begin_kill();
+                self.throw_cancelled();
                 return self.unwind();
             }
-            if self.scheduler.host_stays() {
-                if self.takes_interrupt() {
-                    // SAFETY: as above.
-                    self.pc = unsafe { self.pc.add(1) };
-                    self.throw_cancelled();
-                    return self.unwind();
-                }
-                if self.is_called_off() {
-                    return Some(Exit::Preempted);
-                }
+            if self.is_called_off() {
+                return Some(Exit::Preempted);
             }
-            self.scheduler.fire_timers(&self.own);
-            self.scheduler.look_at_system(&mut self.own);
-            if self.scheduler.has_backlog(&self.own) {
+        }
+        self.scheduler.fire_timers(&self.own);
+        self.scheduler.look_at_system(&mut self.own);
+        self.scheduler.relieve_workers();
+        if self.scheduler.has_backlog(&self.own) {
+            if may_leave {
                 self.scheduler.help();
                 return Some(Exit::Preempted);
             }
-            if self.scheduler.is_paused() {
-                return Some(Exit::Preempted);
-            }
+            self.be_replaced();
+        }
+        if may_leave && self.scheduler.is_paused() {
+            return Some(Exit::Preempted);
         }
         if self.scheduler.host_stays() {
             // Interrupts are for its input.
@@ -1595,6 +1600,9 @@ impl Thread {
             };
         }
         self.nesting -= 1;
+        if self.nesting == 0 && std::mem::take(&mut self.is_replaced) {
+            self.scheduler.end_pinned();
+        }
         self.nested_slot = saved_nested;
         self.base = self.stack.start.wrapping_add(saved_base);
         self.pc = saved_pc;

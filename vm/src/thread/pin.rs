@@ -32,6 +32,17 @@ impl Thread {
         if exit == Exit::Yielded && !others {
             return None;
         }
+        // From here on there may be one carrier more.
+        if !self.is_replaced && !self.scheduler.begin_pinned() {
+            if exit == Exit::Yielded {
+                return None;
+            }
+            self.abandon_wait();
+            self.scan_extra = 0;
+            let message = "cannot wait here: all OS threads but one wait below functions of the host that call back";
+            self.throw_new(crate::types::ErrorKind::Blocking, message);
+            return self.unwind();
+        }
         self.scheduler.pins.fetch_add(1, Ordering::Relaxed);
         if self.scheduler.settings.trace_pinned != TracePinned::No {
             self.trace_pinned();
@@ -53,13 +64,13 @@ impl Thread {
             (*waiter).wait_dest = self.wait_dest as u8;
         }
         self.unmount(exit);
-        // From here on there may be one carrier more.
-        self.scheduler.begin_pinned();
         let mut ended = None;
         if !self.leave_pinned(&block, waiter) {
             ended = self.await_pinned(&block, waiter);
         }
-        self.scheduler.end_pinned();
+        if !self.is_replaced {
+            self.scheduler.end_pinned();
+        }
         self.start_slice();
         self.mount(task);
         // SAFETY: mounted again.
@@ -82,6 +93,17 @@ impl Thread {
             return self.unwind();
         }
         None
+    }
+    /// A callback of a host's function is busy, and other threads wait: they are for another carrier.
+    #[cold]
+    pub(super) fn be_replaced(&mut self) {
+        if !self.is_replaced {
+            self.is_replaced = self.scheduler.begin_pinned();
+        }
+        if self.is_replaced {
+            self.scheduler.pass_all_on(&self.own);
+        }
+        self.scheduler.help();
     }
     /// Gives the mounted thread to others; `true`: the task can go on already, and the thread is still mounted.
     fn leave_pinned(&mut self, block: &Arc<ThreadBlock>, task: *mut Task) -> bool {

@@ -208,6 +208,7 @@ impl Thread {
     pub(crate) fn finish_wait(&mut self) -> Option<Exit> {
         // SAFETY: it was claimed and handed over; what it waited for is in its registers.
         let (wait, claimed) = unsafe { end_wait(self.identity) };
+        let places = self.scheduler.places();
         let task = self.task();
         let dest = task.wait_dest as usize;
         let mut operand = Value::NIL;
@@ -217,10 +218,14 @@ impl Thread {
         // Whoever claimed a task with one waiter took that out of its list.
         debug_assert!(!task.waiter.is_linked());
         let delivery = take_delivery(&mut task.waiter);
-        if task.is(flag::IS_KILLED) {
+        // SAFETY: the running task's own waiter.
+        let owner = unsafe { Waiter::owner_of(&raw const task.waiter).0 };
+        let is_killed = task.is(flag::IS_KILLED);
+        let was_given_place = wait == Wait::Work
+            && matches!(claimed, Claimed::Arm(_))
+            && matches!(owner, Owner::Shared(object) if std::ptr::eq(object, places));
+        if is_killed {
             // What it was given just before is lost, but for a permit: others wait for that. (A lock is given back at its end.)
-            // SAFETY: the running task's own waiter.
-            let owner = unsafe { Waiter::owner_of(&raw const task.waiter).0 };
             if let (Wait::Acquire, Claimed::Arm(_), Owner::Shared(object)) = (wait, claimed, owner)
             {
                 // SAFETY: its registers hold the semaphore.
@@ -230,6 +235,9 @@ impl Thread {
                     _ => None,
                 };
                 self.wake_all(next);
+            }
+            if was_given_place {
+                self.leave_place();
             }
             self.begin_kill();
             return self.unwind();
@@ -243,7 +251,11 @@ impl Thread {
             Claimed::Killed => unreachable!("a killed task was dealt with above"),
             Claimed::Cancelled => Err(self.throw_cancelled()),
             Claimed::Arm(_) | Claimed::TimedOut if let Some(native) = native => {
-                return match self.resume_native(native, dest) {
+                let resumed = self.resume_native(native, dest);
+                if was_given_place {
+                    self.leave_place();
+                }
+                return match resumed {
                     Ok(()) => None,
                     Err(trap) => self.handle_trap(trap),
                 };
