@@ -52,6 +52,7 @@ fn scheduler(carriers: usize) -> (Arc<Scheduler>, Own) {
         ENGINE.clone(),
         settings,
         Schedule::Ordinary,
+        crate::io::FaultLevel::None,
         carriers,
         crate::io::Policy::Offload,
         output,
