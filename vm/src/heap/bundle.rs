@@ -912,7 +912,10 @@ impl SharedArena {
 
 impl Drop for SharedArena {
     fn drop(&mut self) {
-        for &(block, bytes) in &self.state.get_mut().blocks {
+        let state = self.state.get_mut();
+        // First: what they hold may be permanent objects (the value that a `Scoped` begins with).
+        state.kept.clear();
+        for &(block, bytes) in &state.blocks {
             // SAFETY: allocated in `place`; the contract says that nobody holds objects of it any more.
             unsafe { dealloc(block, layout(bytes)) };
         }
