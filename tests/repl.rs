@@ -130,7 +130,7 @@ impl Terminal {
     /// What has come on the screen since the last time, up to this text.
     #[track_caller]
     fn read_to(&mut self, text: &str) -> String {
-        let end = Instant::now() + Duration::from_secs(30);
+        let end = Instant::now() + Duration::from_secs(120);
         while !self.seen.contains(text) {
             let left = end.saturating_duration_since(Instant::now());
             match self.screen.recv_timeout(left) {
