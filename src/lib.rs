@@ -68,6 +68,40 @@ pub fn eval<T: FromValue>(source: &str) -> Result<T, Error> {
     Engine::new().eval(source)
 }
 
+/// A program in the one style that `heddle fmt` writes; `path` names it in messages.
+///
+/// ```
+/// assert_eq!(heddle::format("sum.hd", b"let x=[1,2 ,]")?, "let x = [1, 2]\n");
+/// let error = heddle::format("sum.hd", b"let x = [1").unwrap_err();
+/// assert_eq!(error.findings()[0].position(), (1, 9));
+/// # Ok::<(), heddle::Error>(())
+/// ```
+///
+/// # Errors
+///
+/// If the text does not parse; what is wrong is in [`Error::findings`].
+pub fn format(path: &str, source: &[u8]) -> Result<String, Error> {
+    use heddle_compiler::format::{Refused, format};
+    let found = |text: &str, diagnostics: Vec<_>| {
+        let text: std::sync::Arc<str> = text.into();
+        let finding = |diagnostic| Finding {
+            path: path.to_owned(),
+            text: text.clone(),
+            diagnostic,
+        };
+        Error::compile(diagnostics.into_iter().map(finding).collect())
+    };
+    let text = heddle_compiler::decode(source)
+        .map_err(|wrong| found(&String::from_utf8_lossy(source), vec![*wrong]))?;
+    format(text).map_err(|refused| match refused {
+        Refused::Wrong(diagnostics) => found(text, diagnostics),
+        Refused::Changed => Error::new(
+            "Error",
+            format!("{path} is left as it is: formatting would change what it means, which is a fault of the formatter"),
+        ),
+    })
+}
+
 // The README's example of embedding runs with the tests.
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]

@@ -273,7 +273,11 @@ fn broken_pipe_ends_silently() {
     stdout.read_exact(&mut start).expect("the program prints");
     assert_eq!(&start, b"0\n1\n");
     drop(stdout);
-    let outcome = finish(child, "heddle … | head".to_owned(), Duration::from_secs(120));
+    let outcome = finish(
+        child,
+        "heddle … | head".to_owned(),
+        Duration::from_secs(120),
+    );
     assert!(outcome.limit.is_none(), "still running with nobody reading");
     assert_eq!(outcome.stderr, "", "nothing is said about the broken pipe");
 }
@@ -307,7 +311,11 @@ fn interrupt_ends_a_busy_loop_with_130() {
                 assert!(status.is_ok(), "kill can be started");
             }
         }
-        let outcome = finish(child, format!("heddle -e '{code}'"), Duration::from_secs(60));
+        let outcome = finish(
+            child,
+            format!("heddle -e '{code}'"),
+            Duration::from_secs(60),
+        );
         expect(&outcome, 130, "ready\n");
     }
 }
@@ -553,4 +561,48 @@ fn a_native_that_holds_an_os_thread_is_told_of() {
             outcome.stderr
         );
     }
+}
+
+#[test]
+fn fmt_writes_the_style() {
+    let file = program("untidy", "if true{print( 1,2 )}\nelse{ }\n");
+    let path = file.to_str().expect("a plain path");
+    let outcome = heddle(&["fmt", "--check", path]);
+    expect(&outcome, 1, "");
+    assert!(
+        outcome.stderr.contains("untidy.hd is not in the style"),
+        "{}",
+        outcome.stderr
+    );
+    expect(&heddle(&["fmt", path]), 0, "");
+    let text = fs::read_to_string(&file).expect("it is still there");
+    assert_eq!(text, "if true { print(1, 2) } else { }\n");
+    expect(&heddle(&["fmt", "--check", path]), 0, "");
+    // From standard input, for editors.
+    let outcome = Program::heddle()
+        .args(["fmt", "-"])
+        .stdin(b"let x=[1,2 ,] # two")
+        .run();
+    expect(&outcome, 0, "let x = [1, 2] # two\n");
+    let outcome = Program::heddle()
+        .args(["fmt", "--check", "-"])
+        .stdin(b"let x=1\n")
+        .run();
+    expect(&outcome, 1, "");
+}
+
+#[test]
+fn fmt_leaves_what_does_not_parse() {
+    let file = program("broken_untidy", "let  x = [1\nprint(x)\n");
+    let path = file.to_str().expect("a plain path");
+    let outcome = heddle(&["fmt", path]);
+    expect(&outcome, 1, "");
+    for part in ["E0010", "broken_untidy.hd:1:10"] {
+        assert!(outcome.stderr.contains(part), "{}", outcome.stderr);
+    }
+    let text = fs::read_to_string(&file).expect("it is still there");
+    assert_eq!(text, "let  x = [1\nprint(x)\n");
+    let outcome = heddle(&["fmt", "nowhere.hd"]);
+    expect(&outcome, 1, "");
+    assert!(outcome.stderr.contains("cannot read nowhere.hd"));
 }

@@ -31,6 +31,12 @@ pub(crate) enum Job {
         filter: Option<String>,
         schedules: Option<Schedules>,
     },
+    Format {
+        /// `-` is standard input.
+        paths: Vec<PathBuf>,
+        /// Say what is not in the style, write nothing.
+        only_checks: bool,
+    },
     Disassemble(PathBuf),
     Repl,
 }
@@ -134,7 +140,7 @@ impl Settings {
     }
 }
 
-const SUBCOMMANDS: &[&str] = &["run", "check", "test", "dis", "repl", "help"];
+const SUBCOMMANDS: &[&str] = &["run", "check", "test", "fmt", "dis", "repl", "help"];
 
 /// Reads the process's arguments.
 pub(crate) fn read() -> Result<Command, clap::Error> {
@@ -163,10 +169,19 @@ fn read_from(arguments: Vec<OsString>) -> Result<Command, clap::Error> {
                     .collect(),
             }),
         },
+        "fmt" => Job::Format {
+            paths: paths("paths"),
+            only_checks: sub.get_flag("check"),
+        },
         "dis" => Job::Disassemble(paths("file").remove(0)),
         "repl" => Job::Repl,
         _ => program(sub),
     };
+    if let Job::Format { .. } = job {
+        // No program runs.
+        let settings = Settings::default();
+        return Ok(Command { job, settings });
+    }
     let settings = Settings {
         memory: sub.get_one("memory").copied(),
         depth: sub.get_one("depth").copied(),
@@ -342,6 +357,21 @@ fn command() -> clap::Command {
                         .help("What tests may read that can be different each time: stdin, clock, files, env, process"),
                 )
                 .args(flags()),
+        )
+        .subcommand(
+            clap::Command::new("fmt")
+                .about("Writes files, or all .hd files in folders, in the one style")
+                .arg(
+                    path("paths", "PATH")
+                        .num_args(0..)
+                        .help("Files and folders (this folder); `-`: from standard input to standard output"),
+                )
+                .arg(
+                    Arg::new("check")
+                        .long("check")
+                        .action(ArgAction::SetTrue)
+                        .help("Writes nothing: names the files that are not in the style, and fails if there are any"),
+                ),
         )
         .subcommand(
             clap::Command::new("dis")

@@ -5,6 +5,8 @@
 
 mod arguments;
 mod conversation;
+mod files;
+mod format;
 mod memory;
 mod output;
 mod repl;
@@ -33,6 +35,7 @@ fn main() -> ExitCode {
             filter,
             schedules,
         } => tests::test(&paths, filter.as_deref(), schedules, settings),
+        Job::Format { paths, only_checks } => format::format(&paths, only_checks),
         Job::Disassemble(file) => run::disassemble(&file, settings),
         Job::Repl => repl::repl(settings),
     };
