@@ -68,6 +68,26 @@ pub fn eval<T: FromValue>(source: &str) -> Result<T, Error> {
     Engine::new().eval(source)
 }
 
+/// The codes of all errors and warnings that a program may have, each with its meaning in a line.
+pub fn codes() -> &'static [(&'static str, &'static str)] {
+    heddle_compiler::codes::CODES
+}
+
+/// What a code of a finding means, with an example of what is wrong and what is right: its section of docs/errors.md, in Markdown.
+///
+/// ```
+/// assert!(heddle::explain("E0102").unwrap().contains("Comparisons cannot be chained"));
+/// assert!(heddle::explain("E9999").is_none());
+/// ```
+pub fn explain(code: &str) -> Option<&'static str> {
+    let page = include_str!("../docs/errors.md");
+    let mut sections = page.split("\n## ").skip(1);
+    let section = sections.find(|section| section.split(':').next() == Some(code))?;
+    // Each stands between two of them.
+    let start = section.as_ptr().addr() - page.as_ptr().addr() - "## ".len();
+    Some(page[start..start + "## ".len() + section.len()].trim_end())
+}
+
 /// A program in the one style that `heddle fmt` writes; `path` names it in messages.
 ///
 /// ```

@@ -606,3 +606,25 @@ fn fmt_leaves_what_does_not_parse() {
     expect(&outcome, 1, "");
     assert!(outcome.stderr.contains("cannot read nowhere.hd"));
 }
+
+#[test]
+fn explain_tells_what_codes_mean() {
+    let outcome = heddle(&["explain", "e0102"]);
+    outcome.check_exit(0, &mut String::new());
+    for part in [
+        "E0102: comparisons or ranges in a chain",
+        "Wrong:\n\n    let n = 5\n    print(0 < n < 10)\n",
+        "Mended:\n\n    let n = 5\n    print(0 < n and n < 10)\n",
+    ] {
+        assert!(outcome.stdout.contains(part), "{}", outcome.stdout);
+    }
+    let outcome = heddle(&["explain"]);
+    assert!(
+        outcome
+            .stdout
+            .contains("\nW0201  a variable that is never used\n")
+    );
+    let outcome = heddle(&["explain", "E9999"]);
+    expect(&outcome, 1, "");
+    assert!(outcome.stderr.contains("there is no code E9999"));
+}

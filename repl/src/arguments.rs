@@ -37,6 +37,8 @@ pub(crate) enum Job {
         /// Say what is not in the style, write nothing.
         only_checks: bool,
     },
+    /// What codes of errors and warnings mean; none: the list.
+    Explain(Vec<String>),
     Disassemble(PathBuf),
     Repl,
 }
@@ -140,7 +142,9 @@ impl Settings {
     }
 }
 
-const SUBCOMMANDS: &[&str] = &["run", "check", "test", "fmt", "dis", "repl", "help"];
+const SUBCOMMANDS: &[&str] = &[
+    "run", "check", "test", "fmt", "explain", "dis", "repl", "help",
+];
 
 /// Reads the process's arguments.
 pub(crate) fn read() -> Result<Command, clap::Error> {
@@ -173,11 +177,12 @@ fn read_from(arguments: Vec<OsString>) -> Result<Command, clap::Error> {
             paths: paths("paths"),
             only_checks: sub.get_flag("check"),
         },
+        "explain" => Job::Explain(sub.get_many("codes").unwrap_or_default().cloned().collect()),
         "dis" => Job::Disassemble(paths("file").remove(0)),
         "repl" => Job::Repl,
         _ => program(sub),
     };
-    if let Job::Format { .. } = job {
+    if let Job::Format { .. } | Job::Explain(_) = job {
         // No program runs.
         let settings = Settings::default();
         return Ok(Command { job, settings });
@@ -371,6 +376,16 @@ fn command() -> clap::Command {
                         .long("check")
                         .action(ArgAction::SetTrue)
                         .help("Writes nothing: names the files that are not in the style, and fails if there are any"),
+                ),
+        )
+        .subcommand(
+            clap::Command::new("explain")
+                .about("Tells what a code of an error or warning means, with an example")
+                .arg(
+                    Arg::new("codes")
+                        .value_name("CODE")
+                        .num_args(0..)
+                        .help("Such as E0102; without: the list of all"),
                 ),
         )
         .subcommand(

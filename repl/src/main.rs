@@ -5,6 +5,7 @@
 
 mod arguments;
 mod conversation;
+mod explain;
 mod files;
 mod format;
 mod memory;
@@ -36,6 +37,7 @@ fn main() -> ExitCode {
             schedules,
         } => tests::test(&paths, filter.as_deref(), schedules, settings),
         Job::Format { paths, only_checks } => format::format(&paths, only_checks),
+        Job::Explain(codes) => explain::explain(&codes),
         Job::Disassemble(file) => run::disassemble(&file, settings),
         Job::Repl => repl::repl(settings),
     };
