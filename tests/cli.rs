@@ -212,6 +212,92 @@ fn test_command() {
     );
 }
 
+/// A folder with a file of tests that pass and fail, and one that cannot be loaded.
+fn folder_of_tests(name: &str) -> PathBuf {
+    let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("cli-{name}"));
+    fs::create_dir_all(&folder).expect("the folder can be made");
+    let tests = "test \"one\" { print(\"unseen\") }\ntest \"two <&>\" { print(\"seen\"); assert 1 == 2 }\n\
+                 test \"long\" { assert (0..100).to_list() == (1..101).to_list() }\n";
+    fs::write(folder.join("a.hd"), tests).expect("a program can be written");
+    fs::write(folder.join("b.hd"), "test \"x\" { nope }\n").expect("a program can be written");
+    folder
+}
+
+#[test]
+fn output_of_tests_is_shown_if_they_fail() {
+    let folder = folder_of_tests("captured");
+    let outcome = Program::heddle().arg("test").arg(&folder).run();
+    assert_eq!(outcome.code(), Some(1));
+    for part in [
+        "one ... ok",
+        "two <&> ... FAILED",
+        "    > seen\n",
+        "left:  [0, 1, 2",
+        "1 passed, 2 failed, 1 file could not be loaded\n",
+    ] {
+        assert!(outcome.stdout.contains(part), "{part}: {}", outcome.stdout);
+    }
+    assert!(!outcome.stdout.contains("unseen"), "{}", outcome.stdout);
+    assert!(outcome.stderr.contains("E0201"), "{}", outcome.stderr);
+}
+
+#[test]
+fn tests_may_be_told_to_programs() {
+    let folder = folder_of_tests("formats");
+    let run = |format: &str| {
+        let program = Program::heddle().arg("test").arg(format);
+        let outcome = program.arg(&folder).run();
+        assert_eq!(outcome.code(), Some(1));
+        outcome.stdout
+    };
+    let tap = run("--format=tap");
+    assert!(tap.starts_with("TAP version 14\nok 1 - "), "{tap}");
+    assert!(
+        tap.contains("\nnot ok 2 - ") && tap.ends_with("1..4\n"),
+        "{tap}"
+    );
+    let junit = run("--format=junit");
+    for part in [
+        "<testsuites tests=\"4\" failures=\"2\" errors=\"1\"",
+        "name=\"two &lt;&amp;&gt;\"",
+        "<failure type=\"AssertError\"",
+        "<system-out>seen&#10;</system-out>",
+    ] {
+        assert!(junit.contains(part), "{part}: {junit}");
+    }
+    let json = run("--format=json");
+    assert_eq!(json.lines().count(), 5, "{json}");
+    for part in [
+        "\"name\": \"one\", \"passed\": true",
+        "\"type\": \"broken\"",
+        "\"passed\": 1, \"failed\": 2, \"broken\": 1",
+    ] {
+        assert!(json.contains(part), "{part}: {json}");
+    }
+}
+
+#[test]
+fn tests_in_another_order_and_until_one_fails() {
+    let text: String = (0..20)
+        .map(|n| format!("test \"n{n}\" {{ assert {n} != 7 }}\n"))
+        .collect();
+    let file = program("ordered", &text);
+    let order = |arguments: &[&str]| {
+        let program = Program::heddle().arg("test").arg(&file);
+        let outcome = program.args(arguments.iter().copied()).run();
+        let names = outcome.stdout.lines().filter(|line| line.contains(" ... "));
+        names
+            .map(|line| line.trim().split(' ').next().unwrap_or("").to_owned())
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(order(&[]).len(), 20);
+    assert_eq!(order(&["--fail-fast"]).last().unwrap(), "n7");
+    let shuffled = order(&["--shuffle=1"]);
+    assert_eq!(shuffled, order(&["--shuffle=1"]));
+    assert_ne!(shuffled, order(&["--shuffle=2"]));
+    assert_ne!(shuffled, order(&[]));
+}
+
 #[test]
 fn disassembly() {
     let file = program("disassembled", "fn add(a, b) { a + b }\nprint(add(1, 2))\n");

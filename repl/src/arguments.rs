@@ -28,8 +28,7 @@ pub(crate) enum Job {
     Check(Vec<PathBuf>),
     Test {
         paths: Vec<PathBuf>,
-        filter: Option<String>,
-        schedules: Option<Schedules>,
+        plan: TestPlan,
     },
     Format {
         /// `-` is standard input.
@@ -41,6 +40,20 @@ pub(crate) enum Job {
     Explain(Vec<String>),
     Disassemble(PathBuf),
     Repl,
+}
+
+/// Which tests are run, and how that is told.
+pub(crate) struct TestPlan {
+    /// Only those whose name contains it.
+    pub(crate) filter: Option<String>,
+    pub(crate) schedules: Option<Schedules>,
+    /// The first failure is enough.
+    pub(crate) fail_fast: bool,
+    /// The seed of another order.
+    pub(crate) shuffle: Option<u64>,
+    /// Files at a time.
+    pub(crate) jobs: usize,
+    pub(crate) format: crate::tests::Format,
 }
 
 /// Each test is run under many seeds.
@@ -163,15 +176,21 @@ fn read_from(arguments: Vec<OsString>) -> Result<Command, clap::Error> {
         "check" => Job::Check(paths("files")),
         "test" => Job::Test {
             paths: paths("paths"),
-            filter: sub.get_one("filter").cloned(),
-            schedules: sub.get_one("schedules").map(|&count| Schedules {
-                count,
-                allowed: sub
-                    .get_many("allow-outside")
-                    .unwrap_or_default()
-                    .copied()
-                    .collect(),
-            }),
+            plan: TestPlan {
+                filter: sub.get_one("filter").cloned(),
+                schedules: sub.get_one("schedules").map(|&count| Schedules {
+                    count,
+                    allowed: sub
+                        .get_many("allow-outside")
+                        .unwrap_or_default()
+                        .copied()
+                        .collect(),
+                }),
+                fail_fast: sub.get_flag("fail-fast"),
+                shuffle: sub.get_one("shuffle").copied(),
+                jobs: sub.get_one("jobs").copied().unwrap_or_else(processors),
+                format: sub.get_one("format").copied().unwrap_or_default(),
+            },
         },
         "fmt" => Job::Format {
             paths: paths("paths"),
@@ -353,6 +372,34 @@ fn command() -> clap::Command {
                         .help("Runs each test under the seeds 1 to N; see --schedule"),
                 )
                 .arg(
+                    Arg::new("fail-fast")
+                        .long("fail-fast")
+                        .action(ArgAction::SetTrue)
+                        .help("Ends after the first test that fails"),
+                )
+                .arg(
+                    Arg::new("shuffle")
+                        .long("shuffle")
+                        .value_name("SEED")
+                        .value_parser(clap::value_parser!(u64))
+                        .help("Runs files and tests in an order that SEED, a number, decides"),
+                )
+                .arg(
+                    Arg::new("jobs")
+                        .long("jobs")
+                        .short('j')
+                        .value_name("N")
+                        .value_parser(count)
+                        .help("Files that are tested at the same time (one for each processor)"),
+                )
+                .arg(
+                    Arg::new("format")
+                        .long("format")
+                        .value_name("FORMAT")
+                        .value_parser(format)
+                        .help("How the ends of tests are told: pretty, tap, junit, json"),
+                )
+                .arg(
                     Arg::new("allow-outside")
                         .long("allow-outside")
                         .value_name("WHAT")
@@ -487,6 +534,21 @@ fn flags() -> [Arg; 16] {
             .hide(true)
             .help("Says at the end how long the program ran without a safepoint"),
     ]
+}
+
+fn format(text: &str) -> Result<crate::tests::Format, String> {
+    use crate::tests::Format;
+    match text {
+        "pretty" => Ok(Format::Pretty),
+        "tap" => Ok(Format::Tap),
+        "junit" => Ok(Format::Junit),
+        "json" => Ok(Format::Json),
+        _ => Err("one of pretty, tap, junit, json".into()),
+    }
+}
+
+fn processors() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
 }
 
 fn faults(text: &str) -> Result<FaultLevel, String> {

@@ -31,11 +31,7 @@ fn main() -> ExitCode {
     let code = match job {
         Job::Run { program, args } => run::run(program, args, settings),
         Job::Check(files) => run::check(&files, settings),
-        Job::Test {
-            paths,
-            filter,
-            schedules,
-        } => tests::test(&paths, filter.as_deref(), schedules, settings),
+        Job::Test { paths, plan } => tests::test(&paths, &plan, settings),
         Job::Format { paths, only_checks } => format::format(&paths, only_checks),
         Job::Explain(codes) => explain::explain(&codes),
         Job::Disassemble(file) => run::disassemble(&file, settings),
