@@ -51,7 +51,7 @@ pub use function::{Context, HostFunction, IntoResult};
 pub use handle::Handle;
 pub use heddle_stdlib::{blocks, docs};
 pub use heddle_vm::engine::ring;
-pub use session::{Idle, Session, TaskInfo, Waker};
+pub use session::{Idle, Part, Session, TaskInfo, Variable, Waker};
 
 #[cfg(doctest)]
 #[doc = include_str!("../docs/embedding.md")]
