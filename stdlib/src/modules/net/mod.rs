@@ -5,15 +5,17 @@
 //! | `address` | addresses as text, and looking up names |
 //! | `socket` | the system's sockets, TCP or Unix-domain: the only place that calls them, so that tests can let each call fail |
 //! | `tls` | a session over such a socket |
+//! | `transport` | the two together: what carries bytes |
 //! | `stream` | connections: reading through a buffer that exists only while it holds something, writing |
 //! | `listener` | accepting |
 //! | `udp` | datagrams |
 
-mod address;
+pub(super) mod address;
 mod listener;
-mod socket;
+pub(super) mod socket;
 mod stream;
-mod tls;
+pub(super) mod tls;
+pub(super) mod transport;
 mod udp;
 
 use heddle_vm::native::NativeModule;

@@ -3,6 +3,7 @@
 use super::address::Address;
 use super::socket::{Options, Socket};
 use super::tls;
+use super::transport::Transport;
 use crate::support::{failure, io_error, io_error_of, new_bytes, new_str, settle};
 use heddle_vm::Value;
 use heddle_vm::io::{Direction, Faults, Resource};
@@ -29,67 +30,6 @@ thread_local! {
     static SCRATCH: RefCell<Box<[u8]>> = RefCell::new(vec![0; BLOCK].into());
 }
 
-/// What carries the bytes: a socket, perhaps secured. Calls that would wait say so (`WouldBlock`).
-pub(super) struct Stream {
-    socket: Socket,
-    tls: Option<Box<tls::Session>>,
-}
-
-impl Stream {
-    /// What was read, and whether that is all that there was.
-    #[inline]
-    fn read(&mut self, into: &mut [u8], faults: Faults<'_>) -> io::Result<(usize, bool)> {
-        match &mut self.tls {
-            None => {
-                let (n, asked) = self.socket.read(into, faults)?;
-                // The end is told again and again.
-                Ok((n, n < asked && n > 0))
-            }
-            Some(session) => {
-                let n = session.read(into, &mut self.socket, faults)?;
-                Ok((n, false))
-            }
-        }
-    }
-    /// Takes some of the bytes; `flush` sends what was taken.
-    #[inline]
-    fn accept(&mut self, bytes: &[u8], faults: Faults<'_>) -> io::Result<usize> {
-        let taken = match &mut self.tls {
-            None => self.socket.write(bytes, faults)?,
-            Some(session) => session.accept(bytes)?,
-        };
-        if taken == 0 {
-            return Err(io::ErrorKind::WriteZero.into());
-        }
-        Ok(taken)
-    }
-    #[inline]
-    fn flush(&mut self, faults: Faults<'_>) -> io::Result<()> {
-        match &mut self.tls {
-            None => Ok(()),
-            Some(session) => session.flush(&mut self.socket, faults),
-        }
-    }
-    /// What the handshake waits for; `None`: it is done, or there is none.
-    fn handshake_waits_for(&self) -> Option<Direction> {
-        let session = self.tls.as_ref()?;
-        match (session.has_output(), session.is_handshaking()) {
-            (true, true) => Some(Direction::Write),
-            (false, true) => Some(Direction::Read),
-            (_, false) => None,
-        }
-    }
-    fn step_handshake(&mut self, direction: Direction, faults: Faults<'_>) -> io::Result<()> {
-        match (&mut self.tls, direction) {
-            (None, _) => Ok(()),
-            (Some(session), Direction::Write) => session.flush(&mut self.socket, faults),
-            (Some(session), Direction::Read) => {
-                session.receive(&mut self.socket, faults).map(|_| ())
-            }
-        }
-    }
-}
-
 /// A connection.
 pub(super) struct Conn {
     peer: Address,
@@ -98,7 +38,7 @@ pub(super) struct Conn {
 
 struct Inner {
     /// `None` when it is closed.
-    stream: Option<Stream>,
+    stream: Option<Transport>,
     input: Input,
     longest_line: usize,
 }
@@ -179,10 +119,7 @@ pub(super) fn new(
 ) -> io::Result<Value> {
     // Answers are written whole: to wait for more of them only delays.
     let _ = socket.set_nodelay(true);
-    let stream = Stream {
-        socket,
-        tls: session.map(Box::new),
-    };
+    let stream = Transport::new(socket, session);
     let conn = Conn {
         peer,
         inner: Mutex::new(Inner {
@@ -249,7 +186,8 @@ pub(super) fn connected(ctx: &mut Ctx) -> NativeResult {
 }
 /// `net.__secure(conn, server_name, roots, alpn)`: the handshake comes with the first call that needs it.
 pub(super) fn secure(ctx: &mut Ctx) -> NativeResult {
-    let session = tls::client_session(ctx, 1, 2, 3)?;
+    let alpn = tls::alpn_arg(ctx, 3)?;
+    let session = tls::client_session(ctx, 1, 2, alpn)?;
     let conn = conn(ctx)?;
     let done = session.and_then(|session| {
         let mut inner = conn.inner.lock();
@@ -360,7 +298,7 @@ pub(super) fn set(ctx: &mut Ctx) -> NativeResult {
     }
     let done = match &inner.stream {
         None => Err(closed()),
-        Some(Stream { socket, .. }) => nodelay
+        Some(Transport { socket, .. }) => nodelay
             .map_or(Ok(()), |on| socket.set_nodelay(on))
             .and_then(|()| keepalive.map_or(Ok(()), |idle| socket.set_keepalive(idle)))
             .and_then(|()| socket.set_buffers(options)),
@@ -689,8 +627,8 @@ pub(super) fn close_write(ctx: &mut Ctx) -> NativeResult {
     let done = ctx.try_io(0, "a Conn", Direction::Write, |conn: &Conn, _| {
         let mut inner = conn.inner.lock();
         let stream = inner.stream.as_mut().ok_or_else(closed)?;
-        if !has_said && let Some(session) = &mut stream.tls {
-            session.end();
+        if !has_said {
+            stream.prepare_end();
         }
         stream.flush(faults)?;
         stream.socket.shutdown(Shutdown::Write)
@@ -698,7 +636,7 @@ pub(super) fn close_write(ctx: &mut Ctx) -> NativeResult {
     ctx.state = 1;
     nil_or_error(ctx, done?)
 }
-fn end(ctx: &mut Ctx, prepare: impl FnOnce(&mut Stream)) -> NativeResult {
+fn end(ctx: &mut Ctx, prepare: impl FnOnce(&mut Transport)) -> NativeResult {
     let (stream, input) = {
         let mut inner = conn(ctx)?.inner.lock();
         (inner.stream.take(), std::mem::take(&mut inner.input))
@@ -712,13 +650,7 @@ fn end(ctx: &mut Ctx, prepare: impl FnOnce(&mut Stream)) -> NativeResult {
     ctx.nil()
 }
 pub(super) fn close(ctx: &mut Ctx) -> NativeResult {
-    end(ctx, |stream| {
-        if let Some(session) = &mut stream.tls {
-            session.end();
-            // If there is no room for it now, the other side learns of the end without it.
-            let _ = stream.flush(Faults::none());
-        }
-    })
+    end(ctx, Transport::say_end)
 }
 pub(super) fn abort(ctx: &mut Ctx) -> NativeResult {
     end(ctx, |stream| {
