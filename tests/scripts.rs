@@ -29,8 +29,8 @@
 //! | `carriers-2` (any number) | `--carriers=2` | the same |
 //! | `migrate` | `--stress=migrate`: another OS thread after each slice | the same |
 //! | `seed-1` (any number) | `--schedule=seed:1` | 1 and 2: the same |
-//! | `threadlets-split`, `threadlets-random-1` (any number) | `--threadlets=split`, `--threadlets=random:1` | the folder about threadlets |
-//! | `faults-1` (any number) | `--schedule=seed:1 --faults=short`: calls on sockets do less than they were asked for | the folder about connections |
+//! | `threadlets-split`, `threadlets-random-1` (any number) | `--threadlets=split`, `--threadlets=random:1` | the folder about threadlets; `split` and 1: the folders about the system |
+//! | `faults-1` (any number) | `--schedule=seed:1 --faults=short`: calls on sockets do less than they were asked for | the folders about connections |
 //! | `blocking-capture` | `--blocking=capture` | the folders about the system |
 //! | `blocking-error` | `--blocking=error`, all that blocks allowed | the same |
 //! | `repeat` | twice with `--schedule=seed:1`: output and trace are the same | the same |
@@ -82,10 +82,16 @@ const THREADLET_MODES: &[&str] = &[
 
 const FAULT_MODES: &[&str] = &["faults-1", "faults-2", "faults-3"];
 /// Modes of the folders about files, processes and so on.
-const SYSTEM_MODES: &[&str] = &["blocking-capture", "blocking-error"];
+const SYSTEM_MODES: &[&str] = &[
+    "blocking-capture",
+    "blocking-error",
+    "threadlets-split",
+    "threadlets-random-1",
+];
 const SYSTEM: &[&str] = &[
     "blocking",
     "fs",
+    "http",
     "io",
     "modules_std",
     "net",
@@ -145,7 +151,7 @@ impl Mode {
             "blocking-capture" => vec!["--blocking=capture".to_owned()],
             "blocking-error" => vec![
                 "--blocking=error".to_owned(),
-                "--blocking-allow=net.*,fs.*,File.*,os.*,process.*".to_owned(),
+                "--blocking-allow=http.*,net.*,fs.*,File.*,os.*,process.*".to_owned(),
             ],
             "repeat" => vec![
                 "--schedule=seed:1".to_owned(),
@@ -205,7 +211,7 @@ fn modes() -> Result<Vec<Mode>, String> {
         (DEFAULT_MODES, None),
         (CONCURRENCY_MODES, Some(CONCURRENCY)),
         (THREADLET_MODES, Some(&["threadlets"])),
-        (FAULT_MODES, Some(&["net"])),
+        (FAULT_MODES, Some(&["http", "net"])),
         (SYSTEM_MODES, Some(SYSTEM)),
     ];
     sets.iter()

@@ -344,9 +344,13 @@ pub(super) fn shake_hands(ctx: &mut Ctx) -> Result<io::Result<()>, Trap> {
 }
 /// Does what a native that converses must wait for. The connection's failure is its end: `Err`.
 pub(super) fn do_step(ctx: &mut Ctx, step: &Step) -> Result<io::Result<()>, Trap> {
-    if matches!(step, Step::Read(_) | Step::Write)
-        && let Err(error) = shake_hands(ctx)?
-    {
+    let is_handshaking = {
+        let line = wire(ctx)?.0.line.lock();
+        line.transport
+            .as_ref()
+            .is_some_and(Transport::is_handshaking)
+    };
+    if is_handshaking && let Err(error) = shake_hands(ctx)? {
         return Ok(Err(error));
     }
     let (wire, faults) = (wire(ctx)?, ctx.faults());

@@ -74,10 +74,10 @@ pub(super) static MODULE: NativeModule = NativeModule {
         plain "Conn.iter" (self) => stream::itself;
         /// The connection itself: loops over its lines.
         plain "Conn.lines" (self) => stream::itself;
-        /// Writes text or bytes, all of it. Throws IoError.
-        suspending "Conn.write" (self, data) => stream::write;
+        /// Writes text or bytes, all of it; what another task writes meanwhile comes behind it. Throws IoError.
+        suspending "Conn.write" (self, data) => stream::write, given_up stream::give_turn;
         /// Tells the other side that nothing more will be written; reading goes on. Throws IoError.
-        suspending "Conn.close_write" (self) => stream::close_write;
+        suspending "Conn.close_write" (self) => stream::close_write, given_up stream::give_turn;
         /// Closes it; who waits for it gets an IoError. Closing it again does nothing.
         plain "Conn.close" (self) => stream::close;
         /// Closes it so that the other side gets an error, not an end; what was not sent is thrown away.

@@ -41,6 +41,8 @@ struct Inner {
     stream: Option<Transport>,
     input: Input,
     longest_line: usize,
+    /// A task has written a part of what it writes, and waits for room: the others wait for it, so that what each writes stays together.
+    is_writing: bool,
 }
 
 /// What was read and not yet asked for.
@@ -126,6 +128,7 @@ pub(super) fn new(
             stream: Some(stream),
             input: Input::default(),
             longest_line: LONGEST_LINE,
+            is_writing: false,
         }),
     };
     ctx.new_source("Conn", conn, |conn| {
@@ -225,8 +228,7 @@ fn shake_hands(ctx: &mut Ctx) -> Result<io::Result<()>, Trap> {
 /// Whether the other side is still being talked to about keys.
 fn must_shake_hands(conn: &Conn) -> bool {
     let inner = conn.inner.lock();
-    let session = inner.stream.as_ref().and_then(|stream| stream.tls.as_ref());
-    session.is_some_and(|session| session.is_handshaking())
+    inner.stream.as_ref().is_some_and(Transport::is_handshaking)
 }
 
 pub(super) fn peer(ctx: &mut Ctx) -> NativeResult {
@@ -417,6 +419,7 @@ fn read_more(
         stream,
         input,
         longest_line,
+        ..
     } = &mut *inner;
     let stream = stream.as_mut().ok_or_else(closed)?;
     SCRATCH.with_borrow_mut(|scratch| {
@@ -592,49 +595,107 @@ fn data_arg<'c>(ctx: &mut Ctx<'c>, i: usize) -> Result<&'c [u8], Trap> {
     }
 }
 
+/// What `Ctx::state` says of one that writes: that its turn has come, and how much was taken before it waited.
+const HAS_TURN: u64 = 1 << 63;
+
+/// Somebody is in the middle of writing: waits until that is over; `true`: the task is parked.
+#[cold]
+fn await_turn(ctx: &mut Ctx) -> Result<bool, Trap> {
+    let conn = conn(ctx)?;
+    let told = ctx.told(0, Direction::Write);
+    let is_busy = {
+        let inner = conn.inner.lock();
+        inner.is_writing && inner.stream.is_some()
+    };
+    Ok(is_busy && ctx.await_told(0, Direction::Write, told)?)
+}
+/// Makes a call that writes, perhaps in several parts: from the first to the last of them nobody else writes.
+fn write_in_turn(
+    ctx: &mut Ctx,
+    mut call: impl FnMut(&mut Transport, &mut u64) -> io::Result<()>,
+) -> NativeResult {
+    let mut done = ctx.state & !HAS_TURN;
+    loop {
+        let (is_busy, is_shaking) = {
+            let inner = conn(ctx)?.inner.lock();
+            let stream = inner.stream.as_ref();
+            (
+                inner.is_writing && stream.is_some(),
+                stream.is_some_and(Transport::is_handshaking),
+            )
+        };
+        if is_busy && ctx.state & HAS_TURN == 0 {
+            if await_turn(ctx)? {
+                return Err(Trap::Suspend);
+            }
+            continue;
+        }
+        if is_shaking && let Err(error) = shake_hands(ctx)? {
+            return Err(conn_error(ctx, &error));
+        }
+        let mut has_turn = ctx.state & HAS_TURN != 0;
+        let mut is_late = false;
+        let tried = ctx.try_io(0, "a Conn", Direction::Write, |conn: &Conn, _| {
+            let mut inner = conn.inner.lock();
+            let Inner {
+                stream, is_writing, ..
+            } = &mut *inner;
+            let stream = stream.as_mut().ok_or_else(closed)?;
+            is_late = *is_writing && !has_turn;
+            if is_late {
+                return Ok(());
+            }
+            let result = call(stream, &mut done);
+            let waits = matches!(&result, Err(error) if error.kind() == io::ErrorKind::WouldBlock);
+            if waits && done > 0 {
+                (*is_writing, has_turn) = (true, true);
+            }
+            result
+        });
+        // Somebody was faster.
+        if is_late {
+            continue;
+        }
+        ctx.state = done | if has_turn { HAS_TURN } else { 0 };
+        if !matches!(tried, Err(Trap::Suspend)) {
+            give_turn(ctx)?;
+        }
+        return nil_or_error(ctx, tried?);
+    }
+}
+/// The next one may write.
+pub(super) fn give_turn(ctx: &mut Ctx) -> NativeResult {
+    if ctx.state & HAS_TURN != 0 {
+        conn(ctx)?.inner.lock().is_writing = false;
+        ctx.state &= !HAS_TURN;
+        ctx.tell_source(0, Direction::Write);
+    }
+    ctx.nil()
+}
+
 pub(super) fn write(ctx: &mut Ctx) -> NativeResult {
     let bytes = data_arg(ctx, 1)?;
     let faults = ctx.faults();
-    // How much was taken before it waited.
-    let mut written = ctx.state as usize;
-    if must_shake_hands(conn(ctx)?)
-        && let Err(error) = shake_hands(ctx)?
-    {
-        return Err(conn_error(ctx, &error));
-    }
-    let done = ctx.try_io(0, "a Conn", Direction::Write, |conn: &Conn, _| {
-        let mut inner = conn.inner.lock();
-        let stream = inner.stream.as_mut().ok_or_else(closed)?;
+    write_in_turn(ctx, |stream, written| {
         loop {
             stream.flush(faults)?;
-            if written == bytes.len() {
+            if *written == bytes.len() as u64 {
                 return Ok(());
             }
-            written += stream.accept(&bytes[written..], faults)?;
+            *written += stream.accept(&bytes[*written as usize..], faults)? as u64;
         }
-    });
-    ctx.state = written as u64;
-    nil_or_error(ctx, done?)
+    })
 }
 pub(super) fn close_write(ctx: &mut Ctx) -> NativeResult {
     let faults = ctx.faults();
-    if must_shake_hands(conn(ctx)?)
-        && let Err(error) = shake_hands(ctx)?
-    {
-        return Err(conn_error(ctx, &error));
-    }
-    let has_said = ctx.state != 0;
-    let done = ctx.try_io(0, "a Conn", Direction::Write, |conn: &Conn, _| {
-        let mut inner = conn.inner.lock();
-        let stream = inner.stream.as_mut().ok_or_else(closed)?;
-        if !has_said {
+    write_in_turn(ctx, |stream, has_said| {
+        if *has_said == 0 {
             stream.prepare_end();
+            *has_said = 1;
         }
         stream.flush(faults)?;
-        stream.socket.shutdown(Shutdown::Write)
-    });
-    ctx.state = 1;
-    nil_or_error(ctx, done?)
+        stream.shutdown(Shutdown::Write)
+    })
 }
 fn end(ctx: &mut Ctx, prepare: impl FnOnce(&mut Transport)) -> NativeResult {
     let (stream, input) = {

@@ -97,13 +97,19 @@ impl Transport {
         // If there is no room for it now, the other side learns of the end without it.
         let _ = self.flush(Faults::none());
     }
-    /// What the handshake waits for; `None`: it is done, or there is none.
+    /// Whether the two sides still talk about keys.
+    pub(in crate::modules) fn is_handshaking(&self) -> bool {
+        self.tls
+            .as_ref()
+            .is_some_and(|session| session.is_handshaking())
+    }
+    /// What the handshake waits for; `None`: it is done, or there is none. Its last words are to be sent, too: the other side waits for them.
     pub(in crate::modules) fn handshake_waits_for(&self) -> Option<Direction> {
         let session = self.tls.as_ref()?;
         match (session.has_output(), session.is_handshaking()) {
-            (true, true) => Some(Direction::Write),
+            (true, _) => Some(Direction::Write),
             (false, true) => Some(Direction::Read),
-            (_, false) => None,
+            (false, false) => None,
         }
     }
     pub(in crate::modules) fn step_handshake(
