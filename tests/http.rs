@@ -434,8 +434,8 @@ print(http.get("{base}/nowhere").status, http.post("{base}/limited", "x" * 20_00
 var n = 0
 for piece in http.get("{base}/long.bin", stream: true).stream() { n += piece.len() }
 print(n)
-let many = 0..30 |> map(|i| spawn http.get("{base}/long.bin").bytes().len()) |> list()
-print(many.map(|t| t.join()).sum())
+let many = list(0..30).map(|i| spawn http.get("{base}/long.bin"))
+print(many.map(|t| t.join().bytes().len()).sum())
 let tls = {roots: ca}
 print(http.get("{secure}/small.txt", tls: tls).text().trim(), http.get("{secure}/long.bin", tls: tls).bytes().len())
 print(http.get("{base}/up", tls: tls).url == "{secure}/small.txt")

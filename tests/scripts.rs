@@ -82,12 +82,8 @@ const THREADLET_MODES: &[&str] = &[
 
 const FAULT_MODES: &[&str] = &["faults-1", "faults-2", "faults-3"];
 /// Modes of the folders about files, processes and so on.
-const SYSTEM_MODES: &[&str] = &[
-    "blocking-capture",
-    "blocking-error",
-    "threadlets-split",
-    "threadlets-random-1",
-];
+const BLOCKING_MODES: &[&str] = &["blocking-capture", "blocking-error"];
+const SYSTEM_THREADLET_MODES: &[&str] = &["threadlets-split", "threadlets-random-1"];
 const SYSTEM: &[&str] = &[
     "blocking",
     "fs",
@@ -96,7 +92,6 @@ const SYSTEM: &[&str] = &[
     "modules_std",
     "net",
     "process",
-    "tour",
 ];
 
 const CONCURRENCY: &[&str] = &[
@@ -151,7 +146,7 @@ impl Mode {
             "blocking-capture" => vec!["--blocking=capture".to_owned()],
             "blocking-error" => vec![
                 "--blocking=error".to_owned(),
-                "--blocking-allow=http.*,net.*,fs.*,File.*,os.*,process.*".to_owned(),
+                "--blocking-allow=net.*,fs.*,File.*,os.*,process.*".to_owned(),
             ],
             "repeat" => vec![
                 "--schedule=seed:1".to_owned(),
@@ -212,7 +207,10 @@ fn modes() -> Result<Vec<Mode>, String> {
         (CONCURRENCY_MODES, Some(CONCURRENCY)),
         (THREADLET_MODES, Some(&["threadlets"])),
         (FAULT_MODES, Some(&["http", "net"])),
-        (SYSTEM_MODES, Some(SYSTEM)),
+        (BLOCKING_MODES, Some(SYSTEM)),
+        (BLOCKING_MODES, Some(&["tour"])),
+        // The tour shows in which order threadlets run.
+        (SYSTEM_THREADLET_MODES, Some(SYSTEM)),
     ];
     sets.iter()
         .flat_map(|(names, folders)| names.iter().map(move |name| named(name, *folders)))

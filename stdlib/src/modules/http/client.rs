@@ -59,7 +59,7 @@ pub(super) fn connected(ctx: &mut Ctx) -> NativeResult {
 /// `http.__secure(wire, server_name, roots, url)`: from now on it speaks TLS; `roots`: PEM text, or nil: whom the system trusts. Throws IoError.
 pub(super) fn secure(ctx: &mut Ctx) -> NativeResult {
     if ctx.state == 0 {
-        let session = tls::client_session(ctx, 1, 2, super::serving::protocols())?;
+        let session = tls::client_session(ctx, 1, 2, super::serving::protocols(&["1.1"]))?;
         let session = match session {
             Ok(session) => session,
             Err(error) => return Err(secure_error(ctx, &error)),

@@ -195,7 +195,8 @@ pub(super) fn listen(ctx: &mut Ctx) -> NativeResult {
     let max_body = limit_arg(ctx, 6)?;
     let tls = match ctx.arg_or_nil(7) {
         Value::NIL => None,
-        _ => Some(tls::server_config(ctx, 7, 8, protocols())?),
+        // Old clients offer only what they speak.
+        _ => Some(tls::server_config(ctx, 7, 8, protocols(&["1.1", "1.0"]))?),
     };
     let made = Address::parse(text).and_then(|at| {
         let socket = Acceptor::bind(&at, socket::BACKLOG, true, false)?;
@@ -233,8 +234,9 @@ pub(super) fn listen(ctx: &mut Ctx) -> NativeResult {
     made.map_err(|error| io_error(ctx, text, &error))
 }
 /// What is spoken over TLS.
-pub(super) fn protocols() -> Vec<Vec<u8>> {
-    vec![b"http/1.1".to_vec()]
+pub(super) fn protocols(versions: &[&str]) -> Vec<Vec<u8>> {
+    let name = |version| format!("http/{version}").into_bytes();
+    versions.iter().map(name).collect()
 }
 pub(super) fn port(ctx: &mut Ctx) -> NativeResult {
     let port = listener(ctx, 0)?.serving.address.port();

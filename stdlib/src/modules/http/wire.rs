@@ -536,8 +536,18 @@ impl Line {
         if !self.is_reusable() {
             return false;
         }
-        let heard = self.transport.as_mut().map(|t| t.read(&mut [0], faults));
-        matches!(heard, Some(Err(error)) if error.kind() == io::ErrorKind::WouldBlock)
+        let Some(transport) = &mut self.transport else {
+            return false;
+        };
+        loop {
+            match transport.read(&mut [0], faults) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                heard => {
+                    let is_waiting = |error: &io::Error| error.kind() == io::ErrorKind::WouldBlock;
+                    return heard.as_ref().is_err_and(is_waiting);
+                }
+            }
+        }
     }
     /// Another request will be sent.
     pub(super) fn begin_anew(&mut self) {

@@ -41,7 +41,7 @@ struct Inner {
     stream: Option<Transport>,
     input: Input,
     longest_line: usize,
-    /// A task has written a part of what it writes, and waits for room: the others wait for it, so that what each writes stays together.
+    /// A task has begun to write and waits for room: the others wait for it, so that what each writes stays together.
     is_writing: bool,
 }
 
@@ -647,7 +647,7 @@ fn write_in_turn(
             }
             let result = call(stream, &mut done);
             let waits = matches!(&result, Err(error) if error.kind() == io::ErrorKind::WouldBlock);
-            if waits && done > 0 {
+            if waits {
                 (*is_writing, has_turn) = (true, true);
             }
             result
