@@ -47,7 +47,7 @@ pub use engine::{
     Stress, Threadlets, TracePinned,
 };
 pub use error::{Error, Finding};
-pub use function::{Context, HostFunction, IntoResult};
+pub use function::{BlockingFunction, Context, HostFunction, IntoResult};
 pub use handle::Handle;
 pub use heddle_stdlib::{blocks, docs};
 pub use heddle_vm::engine::ring;

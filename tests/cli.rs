@@ -512,6 +512,58 @@ fn interrupt_ends_a_wait_for_input_at_once() {
     }
 }
 
+/// Ctrl-C is meant for the program, not for the thread or task that happens to run: its first task ends by `Cancelled`, and tidies up.
+#[cfg(unix)]
+#[test]
+fn interrupt_runs_defers_while_others_are_busy() {
+    for (others, wait) in [
+        ("thread { loop { } }", "loop { sleep(1s) }"),
+        ("for _ in 0..4 { thread { loop { } } }", "Channel().recv()"),
+        ("thread { loop { } }", "loop { }"),
+        ("let t = thread { loop { } }", "scope { spawn t.join() }"),
+        ("spawn { sleep(1ms); loop { } }", "sleep(1000s)"),
+    ] {
+        let program = format!(
+            "import io\n{others}\ndefer print('deferred')\nprint('ready')\nio.flush()\n{wait}"
+        );
+        for carriers in ["--carriers=1", "--carriers=3"] {
+            let mut child = Program::heddle().args([carriers, "-e", &program]).start();
+            let mut output = std::io::BufReader::new(child.stdout.take().unwrap());
+            let mut line = String::new();
+            output.read_line(&mut line).unwrap();
+            assert_eq!(line, "ready\n", "{program}");
+            let id = child.id().to_string();
+            let status = Command::new("kill").args(["-INT", &id]).status();
+            assert!(status.is_ok_and(|status| status.success()));
+            let outcome = finish(child, program.clone(), Duration::from_secs(30));
+            expect(&outcome, 130, "");
+            let mut rest = String::new();
+            output.read_to_string(&mut rest).unwrap();
+            assert_eq!(rest, "deferred\n", "{program}");
+        }
+    }
+}
+
+/// What was printed into a pipe is seen when the program waits.
+#[cfg(unix)]
+#[test]
+fn output_is_flushed_when_the_program_waits() {
+    for program in [
+        "print('ready')\nsleep(1000s)",
+        "import net\nlet l = net.listen('127.0.0.1:0')\nprint('ready')\nl.accept()",
+        "let c = Channel()\nthread { print('ready'); c.recv() }\nsleep(1000s)",
+        "import http\nlet s = http.listen('127.0.0.1:0')\nprint('ready')\ns.serve(|req| '')",
+    ] {
+        let mut child = Program::heddle().args(["-e", program]).start();
+        let mut output = std::io::BufReader::new(child.stdout.take().unwrap());
+        let mut line = String::new();
+        output.read_line(&mut line).unwrap();
+        assert_eq!(line, "ready\n", "{program}");
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+}
+
 #[cfg(unix)]
 #[test]
 fn standard_input_is_waited_for_while_others_run() {

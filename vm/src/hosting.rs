@@ -4,7 +4,7 @@
 use crate::account;
 use crate::engine::Engine;
 use crate::module::{Module, Slot};
-use crate::native::{Class, Ctx, HostFn, NativeDef, Trap};
+use crate::native::{Class, Ctx, HostCode, NativeDef, Trap, call_blocking};
 use crate::object::Kind;
 use crate::ops;
 use crate::thread::{Failure, Thread};
@@ -65,7 +65,7 @@ impl Drop for Held {
 
 impl Engine {
     /// Makes a function of the host's: `params` as in `NativeDef`.
-    pub fn host_function(&self, name: &str, params: &[String], function: Box<HostFn>) -> Value {
+    pub fn host_function(&self, name: &str, params: &[String], code: HostCode) -> Value {
         let mut texts: Vec<Box<str>> = vec![name.into()];
         texts.extend(params.iter().map(|p| Box::from(p.as_str())));
         // SAFETY: the texts are boxed and dropped after the definition, together with the engine.
@@ -75,11 +75,18 @@ impl Engine {
             text(&texts[0]),
             // SAFETY: as above.
             unsafe { &*std::ptr::from_ref(&*names) },
-            Class::Blocking,
-            |ctx| ctx.nil(),
+            match code {
+                // It may call back, and wait there.
+                HostCode::Inline(_) => Class::Suspending,
+                HostCode::Blocking(_) => Class::Blocking,
+            },
+            call_blocking,
             "",
         ));
-        def.host = Some(function);
+        match code {
+            HostCode::Inline(function) => def.host = Some(function),
+            HostCode::Blocking(function) => def.blocking = Some(function),
+        }
         // SAFETY: boxed, and dropped with the engine.
         let value = self.permanent_native(unsafe { &*std::ptr::from_ref(&*def) });
         self.host_functions.lock().push(HostFunction {

@@ -377,7 +377,9 @@ impl<'c> Ctx<'c> {
     pub fn output(&mut self) -> impl std::io::Write + 'c {
         let scheduler = std::sync::Arc::as_ptr(&self.thread.scheduler);
         // SAFETY: the thread holds its scheduler for longer than any call of a native.
-        Output(unsafe { (*scheduler).output.lock() })
+        let scheduler = unsafe { &*scheduler };
+        scheduler.note_printed();
+        Output(scheduler.output.lock())
     }
     /// Arguments of the script.
     pub fn script_args(&self) -> &[String] {

@@ -1366,14 +1366,19 @@ impl Thread {
         }
         if self.scheduler.host_stays() {
             // Interrupts are for its input.
-        } else if self.block.id != carrier::HOST_THREAD
-            && self.nesting == 0
-            && self.engine.take_interrupt()
-        {
+        } else if self.block.id != carrier::HOST_THREAD {
             // It is the program that is interrupted, not the thread that happens to run.
-            self.scheduler.end_program(Ended::Interrupted);
-            return Some(Exit::Ended);
+            if self.engine.has_interrupt() {
+                self.interrupt_program(false);
+            }
+            if may_leave && self.scheduler.is_stopping() {
+                return Some(Exit::Ended);
+            }
         } else if self.engine.take_interrupt() {
+            // SAFETY: as above.
+            if !unsafe { (*self.current).is(flag::IS_FIRST) } {
+                self.interrupt_program(true);
+            }
             // SAFETY: as above.
             self.pc = unsafe { self.pc.add(1) };
             self.throw_new(ErrorKind::Cancelled, "interrupted");

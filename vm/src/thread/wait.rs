@@ -239,6 +239,11 @@ impl Thread {
             if was_given_place {
                 self.leave_place();
             }
+            if let Wait::Io | Wait::Work = wait
+                && let Some(native) = self.task().more().native.take()
+            {
+                self.give_up_native(native);
+            }
             self.begin_kill();
             return self.unwind();
         }
@@ -249,7 +254,12 @@ impl Thread {
         // The registers of the native's window hold its arguments: they stay roots until it has its result.
         let result = match claimed {
             Claimed::Killed => unreachable!("a killed task was dealt with above"),
-            Claimed::Cancelled => Err(self.throw_cancelled()),
+            Claimed::Cancelled => {
+                if let Some(native) = native {
+                    self.give_up_native(native);
+                }
+                Err(self.throw_cancelled())
+            }
             Claimed::Arm(_) | Claimed::TimedOut if let Some(native) = native => {
                 let resumed = self.resume_native(native, dest);
                 if was_given_place {
