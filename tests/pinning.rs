@@ -291,3 +291,34 @@ assert ts.map(|t| t.join()).sum() >= 2
         )
         .unwrap();
 }
+#[test]
+fn a_host_cannot_swallow_a_kill() {
+    check(
+        r#"
+let log = Channel(10)
+for f in [|| sleep(1h), || { loop { } }] {
+    let t = thread {
+        defer log.try_send("deferred")
+        attempt(|| { defer log.try_send("inner"); log.send("begun"); f(); 0 })
+        log.try_send("swallowed")
+        loop { }
+    }
+    assert log.recv() == "begun"
+    t.kill()
+    assert (try { t.join() } catch e { e.kind }) == "Cancelled"
+    assert log.recv() == "inner"
+    assert log.recv() == "deferred"
+    assert log.len() == 0
+}
+# Not even of a task that it calls back for from a defer.
+let t = thread {
+    defer log.try_send(attempt(|| 5))
+    attempt(|| { log.send("begun"); sleep(1h); 0 })
+}
+assert log.recv() == "begun"
+t.kill()
+assert (try { t.join() } catch e { e.kind }) == "Cancelled"
+assert log.recv() == "5"
+"#,
+    );
+}
