@@ -322,3 +322,79 @@ assert log.recv() == "5"
 "#,
     );
 }
+
+// --- sessions: the host's OS thread may be the one that a task is pinned to
+
+fn session(carriers: usize) -> heddle::Session {
+    heddle::Session::new(builder().carriers(carriers).build())
+}
+#[test]
+fn a_session_gets_its_thread_back_from_pinned_tasks() {
+    for carriers in [1, 2, 4] {
+        let mut session = session(carriers);
+        session.run("let c = Channel()").unwrap();
+        // Those that wait on the session's OS thread when their input ends are killed, the others go on.
+        session
+            .run("let ts = (0..3).map(|_| spawn { try { run(|| c.recv()) } catch e { } }).to_list()\nsleep(2ms)")
+            .unwrap();
+        session
+            .run("let u = thread run(|| sleep(1h))\nsleep(2ms)")
+            .unwrap();
+        assert_eq!(
+            session.run("run(|| { sleep(1ms); 3 })").unwrap().as_deref(),
+            Some("3")
+        );
+        session
+            .run("let v = spawn { let x = threadlet sleep(1h); run(|| x.join()) }\nyield")
+            .unwrap();
+        assert_eq!(session.run("1 + 1").unwrap().as_deref(), Some("2"));
+    }
+}
+#[test]
+fn a_deadlock_of_a_pinned_input_is_its_own() {
+    for carriers in [1, 2, 4] {
+        let mut session = session(carriers);
+        session
+            .run("let c = Channel()\nlet t = spawn { c.recv() }\nlet d = Channel()")
+            .unwrap();
+        for text in [
+            "run(|| d.recv())",
+            "run(|| { let x = threadlet run(|| d.recv()); x.join() })",
+            "let x = threadlet run(|| d.recv())",
+        ] {
+            let error = session.run(text).unwrap_err();
+            assert_eq!(error.kind(), "Deadlock", "{text}: {error:?}");
+        }
+        session.run("c.send(4)").unwrap();
+        assert_eq!(session.run("t.join()").unwrap().as_deref(), Some("4"));
+    }
+}
+#[test]
+fn a_pinned_input_is_interrupted() {
+    let mut session = session(2);
+    let flag = session.engine().interrupt_flag();
+    let pressed = std::thread::spawn(move || {
+        std::thread::sleep(std::time::Duration::from_millis(30));
+        flag.store(true, std::sync::atomic::Ordering::Release);
+    });
+    let error = session.run("run(|| sleep(1h))").unwrap_err();
+    assert_eq!(error.kind(), "Cancelled");
+    pressed.join().unwrap();
+    assert_eq!(session.run("1 + 1").unwrap().as_deref(), Some("2"));
+}
+#[test]
+fn an_idle_session_is_woken_from_pinned_tasks() {
+    let mut session = session(1);
+    session
+        .run("let t = thread run(|| sleep(1h))\nlet u = spawn { sleep(1ms); run(|| sleep(1h)) }")
+        .unwrap();
+    let waker = session.waker();
+    let input = std::thread::spawn(move || {
+        std::thread::sleep(std::time::Duration::from_millis(30));
+        waker.wake();
+    });
+    assert!(matches!(session.idle(), heddle::Idle::Woken));
+    input.join().unwrap();
+    assert_eq!(session.run("1 + 1").unwrap().as_deref(), Some("2"));
+    session.finish(true).unwrap();
+}

@@ -484,6 +484,10 @@ impl Scheduler {
                 && !is_awaiting
                 && !self.has_any_queued();
             state.is_deadlocked |= is_last;
+            if is_host && self.host_stays() {
+                // As in `next`.
+                state.is_deadlocked = is_last;
+            }
             if is_last && !is_host && !state.is_host_told {
                 state.is_host_told = true;
                 self.notify_all();

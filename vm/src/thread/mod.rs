@@ -267,6 +267,10 @@ pub struct Thread {
     symbol_values: HashMap<Sym, Value>,
     /// The mounted thread is the host's, which wants it.
     goes_home: bool,
+    /// The host waits for its thread, which it has sent away to let a pinned task leave.
+    wants_home: bool,
+    /// Ctrl-C was pressed for the input, which was not told yet.
+    is_interrupted: bool,
     /// Every task waited while the host's carrier was pinned: the report.
     pinned_deadlock: Option<String>,
     /// Everything was stopped while a host that stays asked for something else.
@@ -679,6 +683,8 @@ impl Thread {
             hopper: None,
             symbol_values: HashMap::new(),
             goes_home: false,
+            wants_home: false,
+            is_interrupted: false,
             pinned_deadlock: None,
             pending_end: None,
             scheduler: scheduler.clone(),
@@ -1350,6 +1356,11 @@ impl Thread {
             if self.is_called_off() {
                 return Some(Exit::Preempted);
             }
+        } else if self.scheduler.host_stays() && self.takes_interrupt_nested() {
+            // SAFETY: as above.
+            self.pc = unsafe { self.pc.add(1) };
+            self.throw_cancelled();
+            return self.unwind();
         }
         self.scheduler.fire_timers(&self.own);
         self.scheduler.look_at_system(&mut self.own);
