@@ -738,6 +738,11 @@ impl Thread {
         // SAFETY: verified: the constant exists.
         unsafe { *frame::constants(self.base).add(index as usize) }
     }
+    #[inline]
+    pub(crate) fn constant_place(&self, index: i32) -> *const Value {
+        // SAFETY: verified: the constant exists.
+        unsafe { frame::constants(self.base).add(index as usize) }
+    }
     pub(crate) fn running_module(&self) -> &'static Module {
         // SAFETY: modules live as long as the engine.
         unsafe { &*(*frame::proto(self.base)).module }
@@ -1666,9 +1671,10 @@ impl Drop for Thread {
     fn drop(&mut self) {
         if self.is_host {
             account::enter(Some(&self.scheduler.account));
-            let scheduler = self.scheduler.clone();
-            scheduler.stop(&mut self.own);
-            self.discard_tasks();
+            // Carriers to which tasks of the host's thread are pinned leave those with it mounted.
+            self.park_thread();
+            self.main.signal.requeue();
+            drop(self.stop_all());
             self.park_thread();
             let _ = self.scheduler.output.lock().flush();
         }

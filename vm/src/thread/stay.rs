@@ -297,7 +297,11 @@ impl Thread {
     }
     /// The host is wanted while its OS thread waits for one of `tasks` of `block` (the one that lies on its native stack, and the one that waits), which are pinned to it:
     /// see `thread::pin`. Nothing is mounted. `true`: they are to leave.
-    pub(super) fn answer_pinned(&mut self, block: &Arc<ThreadBlock>, tasks: [*mut Task; 2]) -> bool {
+    pub(super) fn answer_pinned(
+        &mut self,
+        block: &Arc<ThreadBlock>,
+        tasks: [*mut Task; 2],
+    ) -> bool {
         let scheduler = self.scheduler.clone();
         let main = self.main.clone();
         if scheduler.host.has_input.load(Ordering::Relaxed) {
