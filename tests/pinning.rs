@@ -322,6 +322,34 @@ assert log.recv() == "5"
     );
 }
 
+#[test]
+fn busy_callbacks_are_looked_at() {
+    let script = r#"
+import runtime
+let c = Channel()
+let stop = Atomic(false)
+let ts = (0..2).map(|i| thread(name: "busy {i}") run(|| { let held = [i]; c.send(i); while not stop.get() { } ; held[0] })).to_list()
+(spawn { Channel().recv() }).detach()
+yield
+c.recv()
+c.recv()
+for _ in 0..20 {
+    assert runtime.stats()["threads"] == 3
+    assert runtime.leaks().len() == 1
+    let dump = runtime.dump()
+    assert dump.contains("'busy 0': running") and dump.contains("'busy 1': running")
+}
+stop.set(true)
+assert ts.map(|t| t.join()).sum() == 1
+"#;
+    for carriers in [2, 3, 4] {
+        for slice in [7, 20_000] {
+            let mut engine = builder().carriers(carriers).slice(slice).build();
+            engine.run_str("pinned", script).unwrap();
+        }
+    }
+}
+
 // --- sessions: the host's OS thread may be the one that a task is pinned to
 
 fn session(carriers: usize) -> heddle::Session {

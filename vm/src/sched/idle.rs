@@ -378,7 +378,7 @@ impl Scheduler {
     }
     /// Until `resume`.
     #[cold]
-    pub(super) fn stand_still(&self) {
+    pub(crate) fn stand_still(&self) {
         let idle = &self.idle;
         let mut state = idle.state.lock();
         while state.is_paused {

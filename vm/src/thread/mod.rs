@@ -1377,7 +1377,7 @@ impl Thread {
             }
             self.be_replaced();
         }
-        if may_leave && self.scheduler.is_paused() {
+        if self.scheduler.is_paused() {
             return Some(Exit::Preempted);
         }
         if self.scheduler.host_stays() {
@@ -1607,7 +1607,10 @@ impl Thread {
         loop {
             // Pinned: the end of a slice is not the end of its turn.
             exit = match exit {
-                Exit::Preempted => interp::run(self),
+                Exit::Preempted => {
+                    self.stand_still_pinned();
+                    interp::run(self)
+                }
                 Exit::Yielded | Exit::Parked => match self.wait_pinned(exit) {
                     Some(exit) => exit,
                     None => interp::run(self),

@@ -94,6 +94,30 @@ impl Thread {
         }
         None
     }
+    /// The running task, below a native frame, has reached a safepoint: if another carrier wants to look at what this one has, it may.
+    pub(super) fn stand_still_pinned(&mut self) {
+        if !self.scheduler.is_paused() {
+            return;
+        }
+        let task = self.current;
+        let block = self.block;
+        let nesting = std::mem::take(&mut self.nesting);
+        let nested_slot = std::mem::take(&mut self.nested_slot);
+        // SAFETY: the running task.
+        unsafe { (*task).flags |= flag::IS_PINNED };
+        self.unmount(Exit::Preempted);
+        // Its state stays: nobody else mounts it meanwhile.
+        self.park_thread();
+        while self.scheduler.is_paused() {
+            self.scheduler.stand_still();
+        }
+        self.mount_thread(block);
+        self.parts.ready.remove(task);
+        self.mount(task);
+        // SAFETY: mounted again.
+        unsafe { (*task).clear(flag::IS_PINNED) };
+        (self.nesting, self.nested_slot) = (nesting, nested_slot);
+    }
     /// A callback of a host's function is busy, and other threads wait: they are for another carrier.
     #[cold]
     pub(super) fn be_replaced(&mut self) {
