@@ -333,11 +333,15 @@ let ts = (0..2).map(|i| thread(name: "busy {i}") run(|| { let held = [i]; c.send
 yield
 c.recv()
 c.recv()
+fn are_busy() {
+    let dump = runtime.dump()
+    dump.contains("'busy 0': running") and dump.contains("'busy 1': running")
+}
+while not are_busy() { sleep(1ms) }
 for _ in 0..20 {
+    assert are_busy()
     assert runtime.stats()["threads"] == 3
     assert runtime.leaks().len() == 1
-    let dump = runtime.dump()
-    assert dump.contains("'busy 0': running") and dump.contains("'busy 1': running")
 }
 stop.set(true)
 assert ts.map(|t| t.join()).sum() == 1
