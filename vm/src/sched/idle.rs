@@ -387,7 +387,7 @@ impl Scheduler {
     }
     /// Until `resume`.
     #[cold]
-    pub(super) fn stand_still(&self) {
+    pub(crate) fn stand_still(&self) {
         let idle = &self.idle;
         let mut state = idle.state.lock();
         while state.is_paused {
@@ -500,6 +500,10 @@ impl Scheduler {
                 && !is_awaiting
                 && !self.has_any_queued();
             state.is_deadlocked |= is_last;
+            if is_host && self.host_stays() {
+                // As in `next`.
+                state.is_deadlocked = is_last;
+            }
             if is_last && !is_host && !state.is_host_told {
                 state.is_host_told = true;
                 self.notify_all();
