@@ -642,7 +642,7 @@ fn functions_that_block() {
     use heddle::BlockingPolicy;
     let two_at_once = "
         import disk, blocking
-        let tasks = [1, 2].map(|n| spawn disk.meet(n, 'x'))
+        let tasks = [1, 2].map(|n| spawn { disk.meet(n, 'x') })
         let sum = tasks.map(|t| t.join()).sum()
         let site = blocking.report().filter(|site| site.function == 'disk.meet')[0]
         (sum, site.count, site.site.ends_with(':3'))
