@@ -338,7 +338,7 @@ fn are_busy() {
     dump.contains("'busy 0': running") and dump.contains("'busy 1': running")
 }
 while not are_busy() { sleep(1ms) }
-for _ in 0..20 {
+for _ in 0..5 {
     assert are_busy()
     assert runtime.stats()["threads"] == 3
     assert runtime.leaks().len() == 1

@@ -109,7 +109,7 @@ impl Thread {
         // Its state stays: nobody else mounts it meanwhile.
         self.park_thread();
         while self.scheduler.is_paused() {
-            self.scheduler.stand_still();
+            self.scheduler.stand_still_busy();
         }
         self.mount_thread(block);
         self.parts.ready.remove(task);
