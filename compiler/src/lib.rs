@@ -8,6 +8,7 @@ pub mod compile;
 pub mod diagnostics;
 pub mod dump;
 pub mod format;
+mod ids;
 pub mod layout;
 pub mod lexer;
 mod literal;
