@@ -753,3 +753,36 @@ fn explain_tells_what_codes_mean() {
     expect(&outcome, 1, "");
     assert!(outcome.stderr.contains("there is no code E9999"));
 }
+
+#[test]
+fn findings_may_be_told_to_programs() {
+    let file = program(
+        "found",
+        "let x = 1\nlet x = totel\nfn f() { let y = 2; 1 }\n",
+    );
+    let path = file.to_str().expect("a plain path");
+    let outcome = heddle(&["check", "--error-format=short", path]);
+    expect(&outcome, 1, "");
+    assert!(
+        outcome
+            .stderr
+            .contains("found.hd:2:9: error[E0201]: `totel` is not defined\n"),
+        "{}",
+        outcome.stderr
+    );
+    let outcome = heddle(&["check", "--error-format=json", path]);
+    assert_eq!((outcome.code(), outcome.stderr.as_str()), (Some(1), ""));
+    for part in [
+        "\"line\": 2, \"column\": 5, \"end_line\": 2, \"end_column\": 6, \"severity\": \"error\", \"code\": \"E0202\"",
+        "\"related\": [{\"line\": 1, \"column\": 5,",
+        "\"severity\": \"warning\", \"code\": \"W0201\"",
+    ] {
+        assert!(outcome.stdout.contains(part), "{part}: {}", outcome.stdout);
+    }
+    for line in outcome.stdout.lines() {
+        assert!(
+            line.starts_with("{\"file\": ") && line.ends_with('}'),
+            "{line}"
+        );
+    }
+}
