@@ -242,6 +242,31 @@ fn output_of_tests_is_shown_if_they_fail() {
 }
 
 #[test]
+fn examples_in_comments_are_tests() {
+    let file = program(
+        "documented",
+        "## The area.\n## ```\n## assert area(3) == 9\n## ```\n## ```\n## assert area(2) == 5\n## ```\npub fn area(w, h = w) { w * h }\n\
+         ## ```\n## let s = Square(\n## ```\nstruct Square { side }\n",
+    );
+    let outcome = Program::heddle().arg("test").arg(&file).run();
+    assert_eq!(outcome.code(), Some(1));
+    for part in [
+        "example of area, line 3 ... ok\n",
+        "example of area, line 6 ... FAILED\n",
+        "assert area(2) == 5",
+        "example of Square, line 10 ... FAILED\n",
+        "1 passed, 2 failed\n",
+    ] {
+        assert!(outcome.stdout.contains(part), "{part}: {}", outcome.stdout);
+    }
+    expect(
+        &heddle(&["run", file.to_str().expect("a plain path")]),
+        0,
+        "",
+    );
+}
+
+#[test]
 fn tests_may_be_told_to_programs() {
     let folder = folder_of_tests("formats");
     let run = |format: &str| {
