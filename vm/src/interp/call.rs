@@ -533,6 +533,7 @@ impl Thread {
                     let args = self.stack_index(args);
                     // It may call back, and then the registers are scanned and moved.
                     self.scan_extra = at + 2 + argc;
+                    let was_killing = self.is_killing;
                     let mut ctx = HostCtx {
                         thread: self,
                         args,
@@ -540,7 +541,13 @@ impl Thread {
                     };
                     let result = guarded(|| host(&mut ctx));
                     account::enter(Some(&self.scheduler.account));
-                    result
+                    if self.is_killing && !was_killing && !matches!(result, Ok(Err(Trap::Exit))) {
+                        // The kill reached a callback: the host may not swallow it.
+                        self.begin_kill();
+                        Ok(Err(Trap::Throw))
+                    } else {
+                        result
+                    }
                 }
             };
             if self.own.progress.step() {

@@ -234,7 +234,11 @@ impl<'c> Ctx<'c> {
         let resource = self.resource_arg::<R>(i, expected)?;
         let source = self.source(i).expect("it has a resource");
         self.thread.blocking_point()?;
-        self.try_source(source, direction, |has_all| call(resource, has_all))
+        let done = self.try_source(source, direction, |has_all| call(resource, has_all))?;
+        if done.is_err() {
+            self.thread.blocking_point_that_failed()?;
+        }
+        Ok(done)
     }
     /// Like `try_io` for the one source that belongs to the program: its standard input. It is made as soon as a call would wait.
     pub fn try_input<R: Resource, T>(

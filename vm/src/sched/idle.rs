@@ -50,6 +50,8 @@ struct State {
     /// Those that wait for one task each, and of them those that sleep.
     pinned: usize,
     pinned_sleeping: usize,
+    /// Those that stand still with a thread of theirs, so they sleep for nobody's want of work.
+    standing: usize,
     is_stopping: bool,
     is_deadlocked: bool,
     /// Those who may wake tasks from outside the carriers.
@@ -89,6 +91,7 @@ impl Idle {
                 sleeping: 0,
                 pinned: 0,
                 pinned_sleeping: 0,
+                standing: 0,
                 is_stopping: false,
                 is_deadlocked: false,
                 sources: 0,
@@ -398,6 +401,16 @@ impl Scheduler {
             idle.sleeping.store(state.sleeping, Ordering::Relaxed);
         }
     }
+    /// The same of a carrier whose thread is in no queue, though it can go on.
+    #[cold]
+    pub(crate) fn stand_still_busy(&self) {
+        let mut state = self.idle.state.lock();
+        while state.is_paused {
+            state.standing += 1;
+            self.idle.changed.wait(&mut state);
+            state.standing -= 1;
+        }
+    }
     /// Stops all other carriers: each puts back what it has mounted at its next safepoint, and touches nothing until `resume`. `false`: one did not within `PATIENCE`
     /// (it is inside a native that blocks), or another one is stopping this one; then nothing is stopped.
     pub(crate) fn pause(self: &Arc<Self>) -> bool {
@@ -415,7 +428,7 @@ impl Scheduler {
                 // The lock makes what the others did visible.
                 let state = self.idle.state.lock();
                 let others = state.carriers - 1;
-                let sleeping = state.sleeping + state.pinned_sleeping;
+                let sleeping = state.sleeping + state.pinned_sleeping + state.standing;
                 if sleeping == mutation!("pause_waits_for_nobody", others, sleeping) {
                     return true;
                 }
@@ -500,6 +513,10 @@ impl Scheduler {
                 && !is_awaiting
                 && !self.has_any_queued();
             state.is_deadlocked |= is_last;
+            if is_host && self.host_stays() {
+                // As in `next`.
+                state.is_deadlocked = is_last;
+            }
             if is_last && !is_host && !state.is_host_told {
                 state.is_host_told = true;
                 self.notify_all();

@@ -502,7 +502,9 @@ impl Thread {
             // It stays, and its heap with it: the host may call it again.
             self.park_thread();
             let _ = block.signal.finish();
-            self.scheduler.unregister(&self.own, &block, true, false);
+            // If only detached tasks were left it does not count any more.
+            let counts = !block.end.lock().is_uncounted;
+            self.scheduler.unregister(&self.own, &block, counts, false);
             self.scheduler.note_host(true);
         } else {
             self.end_thread();

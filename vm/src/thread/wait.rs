@@ -281,7 +281,7 @@ impl Thread {
                     self.end_loop();
                     return None;
                 }
-                (_, Delivery::Closed) => Err(self.throw_closed()),
+                (_, Delivery::Closed) => Err(self.throw_closed_at_wait()),
                 (Wait::Select, Delivery::Value(message)) => {
                     let operands = self.elements(operand).unwrap_or(&[]);
                     let object = operands.get(arm as usize).copied().unwrap_or(Value::NIL);
@@ -336,6 +336,13 @@ impl Thread {
     }
     pub(crate) fn throw_closed(&mut self) -> Trap {
         self.throw_new(ErrorKind::ChannelClosed, "the channel is closed")
+    }
+    /// The same for who would have waited.
+    pub(crate) fn throw_closed_at_wait(&mut self) -> Trap {
+        match self.blocking_point_that_failed() {
+            Ok(()) => self.throw_closed(),
+            Err(cancelled) => cancelled,
+        }
     }
     /// A message becomes a value of the mounted thread.
     #[inline]
