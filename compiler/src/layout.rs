@@ -98,7 +98,7 @@ pub fn layout(source: &str, lexed: &Lexed, diagnostics: &mut Vec<Diagnostic>) ->
 }
 
 /// Whether an expression may end with this token.
-fn can_end(tok: Option<Tok>) -> bool {
+pub(crate) fn can_end(tok: Option<Tok>) -> bool {
     matches!(
         tok,
         Some(

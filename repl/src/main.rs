@@ -5,6 +5,9 @@
 
 mod arguments;
 mod conversation;
+mod explain;
+mod files;
+mod format;
 mod memory;
 mod output;
 mod repl;
@@ -28,11 +31,9 @@ fn main() -> ExitCode {
     let code = match job {
         Job::Run { program, args } => run::run(program, args, settings),
         Job::Check(files) => run::check(&files, settings),
-        Job::Test {
-            paths,
-            filter,
-            schedules,
-        } => tests::test(&paths, filter.as_deref(), schedules, settings),
+        Job::Test { paths, plan } => tests::test(&paths, &plan, settings),
+        Job::Format { paths, only_checks } => format::format(&paths, only_checks),
+        Job::Explain(codes) => explain::explain(&codes),
         Job::Disassemble(file) => run::disassemble(&file, settings),
         Job::Repl => repl::repl(settings),
     };

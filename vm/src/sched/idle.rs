@@ -331,6 +331,15 @@ impl Scheduler {
             let has_work = self.has_any_queued()
                 || self.migrants.has_for(own.number, state.carriers)
                 || is_host && is_called;
+            let is_everybody_asleep = state.sleeping + state.pinned_sleeping == state.carriers;
+            if !has_work && is_everybody_asleep && self.has_printed() {
+                // It may take long until more is printed.
+                state.sleeping -= 1;
+                idle.sleeping.store(state.sleeping, Ordering::Relaxed);
+                drop(state);
+                self.flush_printed();
+                continue;
+            }
             let has_nothing = !has_work;
             if mutation!("no_second_look", has_nothing, true) {
                 // A host that stays is not done before it says so.
@@ -489,6 +498,13 @@ impl Scheduler {
             state.is_host_told = false;
         }
         let mut is_deadlock = false;
+        let is_everybody_asleep = state.sleeping + state.pinned_sleeping == state.carriers;
+        if is_everybody_asleep && self.has_printed() {
+            state.pinned_sleeping -= 1;
+            drop(state);
+            self.flush_printed();
+            return false;
+        }
         if !has_come() {
             let is_last = state.sleeping + state.pinned_sleeping == state.carriers
                 && deadline == u64::MAX

@@ -69,6 +69,14 @@ impl Thread {
         }
         Ok(())
     }
+    /// The same for a native that has tried and failed, perhaps because of what was done after this thread had been cancelled from outside: the cancel came first.
+    #[cold]
+    pub(crate) fn blocking_point_that_failed(&mut self) -> Result<(), Trap> {
+        if self.nesting == 0 && self.block.signal.has_requests() {
+            self.take_requests();
+        }
+        self.blocking_point()
+    }
     #[cold]
     fn throw_at_blocking_point(&mut self) -> Result<(), Trap> {
         if self.is_killing {

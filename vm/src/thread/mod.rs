@@ -1370,6 +1370,25 @@ impl Thread {
         self.scheduler.fire_timers(&self.own);
         self.scheduler.look_at_system(&mut self.own);
         self.scheduler.relieve_workers();
+        // Before others have their turn. (Of a host that stays it is the input that is interrupted.)
+        if self.engine.has_interrupt() && !self.scheduler.host_stays() {
+            if self.block.id != carrier::HOST_THREAD {
+                // It is the program that is interrupted, not the thread that happens to run.
+                self.interrupt_program(false);
+                if may_leave && self.scheduler.is_stopping() {
+                    return Some(Exit::Ended);
+                }
+            } else if self.engine.take_interrupt() {
+                // SAFETY: as above.
+                if !unsafe { (*self.current).is(flag::IS_FIRST) } {
+                    self.interrupt_program(true);
+                }
+                // SAFETY: as above.
+                self.pc = unsafe { self.pc.add(1) };
+                self.throw_new(ErrorKind::Cancelled, "interrupted");
+                return self.unwind();
+            }
+        }
         if self.scheduler.has_backlog(&self.own) {
             if may_leave {
                 self.scheduler.help();
@@ -1379,21 +1398,6 @@ impl Thread {
         }
         if self.scheduler.is_paused() {
             return Some(Exit::Preempted);
-        }
-        if self.scheduler.host_stays() {
-            // Interrupts are for its input.
-        } else if self.block.id != carrier::HOST_THREAD
-            && self.nesting == 0
-            && self.engine.take_interrupt()
-        {
-            // It is the program that is interrupted, not the thread that happens to run.
-            self.scheduler.end_program(Ended::Interrupted);
-            return Some(Exit::Ended);
-        } else if self.engine.take_interrupt() {
-            // SAFETY: as above.
-            self.pc = unsafe { self.pc.add(1) };
-            self.throw_new(ErrorKind::Cancelled, "interrupted");
-            return self.unwind();
         }
         if self.stress == Stress::Suspend && self.nesting == 0 && self.is_stress_due() {
             Some(Exit::Preempted)
