@@ -104,8 +104,8 @@ impl EngineBuilder {
         self.options.on_many_tasks = Some(tell);
         self
     }
-    /// Calls `trim` on each OS thread that runs scripts when it has nothing to do and the scripts' memory has become much less than it was (at most ten times a second): the
-    /// program's allocator may be asked there to give back what it keeps.
+    /// Calls `trim` on each OS thread that runs scripts when it has nothing to do and the scripts' memory has become much less than it was (at most ten times a second), and
+    /// once when the library has been compiled, which takes more memory than an engine keeps: the program's allocator may be asked there to give back what it keeps.
     pub fn on_shrunk(mut self, trim: fn()) -> EngineBuilder {
         self.options.on_shrunk = Some(trim);
         self
@@ -248,6 +248,9 @@ impl Engine {
             engine.add_prelude_natives(natives);
         }
         let code = compile_prelude(&engine, prelude.source);
+        if let Some(trim) = builder.options.on_shrunk {
+            trim();
+        }
         let module = engine.link(&code, &[], true).expect("the prelude links");
         let EngineBuilder {
             options,

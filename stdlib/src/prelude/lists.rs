@@ -3,7 +3,7 @@
 //! A search stops at the first element that only script code can compare, and after `STEP` elements: the
 //! Heddle code does that one element and calls again for the rest.
 
-use super::call_prelude;
+use super::{call_prelude, done_in_steps};
 use crate::support::{element_position, position_arg, slice_bounds};
 use heddle_vm::native::{Ctx, NativeDef, NativeResult, Trap};
 use heddle_vm::object::Kind;
@@ -76,6 +76,9 @@ pub(super) static LISTS: &[NativeDef] = natives! {
     plain "__replace" (list, xs) => replace;
     plain "__check_changeable" (list) => |ctx| { let done = ops::list::check_not_frozen(ctx.arg(0)); ctx.done(done)?; Ok(Value::NIL) };
     plain "__copy_within" (to, at, from, start, end) => copy_within;
+    plain "__reverse_items" (list, at) => reverse_step;
+    plain "__move_up" (list, from, to) => move_up;
+    plain "__move_down" (list, to) => move_down;
     plain "__second_of_pairs" (pairs, out) => second_of_pairs;
     plain "__find_step" (xs, x, from) => find_step;
 };
@@ -108,7 +111,7 @@ fn insert(ctx: &mut Ctx) -> NativeResult {
     ctx.int_arg(1)?;
     let (list, i, value) = (ctx.arg(0), ctx.arg(1), ctx.arg(2));
     let done = ops::list::insert(ctx.heap(), list, i, value);
-    ctx.done(done)?;
+    done_in_steps(ctx, done, &[list, i, value])?;
     Ok(Value::NIL)
 }
 
@@ -117,7 +120,7 @@ fn remove(ctx: &mut Ctx) -> NativeResult {
     ctx.int_arg(1)?;
     let (list, i) = (ctx.arg(0), ctx.arg(1));
     let removed = ops::list::remove(ctx.heap(), list, i);
-    ctx.done(removed)
+    done_in_steps(ctx, removed, &[list, i])
 }
 
 fn clear(ctx: &mut Ctx) -> NativeResult {
@@ -200,8 +203,47 @@ fn reverse(ctx: &mut Ctx) -> NativeResult {
     ctx.list_arg(0)?;
     let list = ctx.arg(0);
     let done = ops::list::reverse(ctx.heap(), list);
-    ctx.done(done)?;
+    done_in_steps(ctx, done, &[list])?;
     Ok(Value::NIL)
+}
+
+/// Exchanges elements from `at` on with those as far from the end; gives where to go on, nil at the middle.
+fn reverse_step(ctx: &mut Ctx) -> NativeResult {
+    ctx.list_arg(0)?;
+    let at = ctx.int_arg(1)?.max(0) as usize;
+    let list = ctx.arg(0);
+    ctx.charge(ops::list::LONG_COPY / 4);
+    let next = ops::list::reverse_step(ctx.heap(), list, at);
+    Ok(match ctx.done(next)? {
+        Some(at) => ctx.int(at as i64),
+        None => Value::NIL,
+    })
+}
+
+/// Moves elements in front of `to`, and not in front of `from`, up by one; gives the position that is free then.
+fn move_up(ctx: &mut Ctx) -> NativeResult {
+    let length = ctx.list_arg(0)?.len();
+    let to = (ctx.int_arg(2)?.max(0) as usize).min(length.saturating_sub(1));
+    let from = (ctx.int_arg(1)?.max(0) as usize).min(to);
+    let list = ctx.arg(0);
+    ctx.charge(ops::list::LONG_COPY / 4);
+    let moved = ops::list::move_up(ctx.heap(), list, from, to);
+    let free = ctx.done(moved)?;
+    Ok(ctx.int(free as i64))
+}
+
+/// Moves elements behind `to` down by one; gives the position that is free then, nil at the end.
+fn move_down(ctx: &mut Ctx) -> NativeResult {
+    let length = ctx.list_arg(0)?.len();
+    let to = ctx.int_arg(1)?.max(0) as usize;
+    if to + 1 >= length {
+        return Ok(Value::NIL);
+    }
+    let list = ctx.arg(0);
+    ctx.charge(ops::list::LONG_COPY / 4);
+    let moved = ops::list::move_down(ctx.heap(), list, to);
+    let free = ctx.done(moved)?;
+    Ok(ctx.int(free as i64))
 }
 
 fn reversed(ctx: &mut Ctx) -> NativeResult {
@@ -304,6 +346,10 @@ fn replace(ctx: &mut Ctx) -> NativeResult {
     let old = ctx.list_arg(0)?.len();
     let items = ctx.list_arg(1)?;
     let list = ctx.arg(0);
+    if items.len() > ops::list::LONG_COPY {
+        let items = ctx.arg(1);
+        return Err(call_prelude(ctx, "__replace_long", &[list, items]));
+    }
     ctx.charge(items.len() / 4);
     let done = if items.len() == old {
         ops::list::replace_all(ctx.heap(), list, items)
@@ -324,6 +370,10 @@ fn copy_within(ctx: &mut Ctx) -> NativeResult {
     let at = (at.max(0) as usize).min(to.len());
     let part = &from[start..end];
     let part = &part[..part.len().min(to.len() - at)];
+    if part.len() > ops::list::LONG_COPY {
+        let args = [ctx.arg(0), ctx.arg(1), ctx.arg(2), ctx.arg(3), ctx.arg(4)];
+        return Err(call_prelude(ctx, "__copy_within_long", &args));
+    }
     ctx.charge(part.len() / 4);
     let to = ctx.arg(0);
     ops::list::write_at(ctx.heap(), to, at, part);

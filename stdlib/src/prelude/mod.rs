@@ -12,6 +12,7 @@ mod strings;
 
 use heddle_vm::Value;
 use heddle_vm::native::{Ctx, NativeDef, Trap};
+use heddle_vm::ops::OpFail;
 use heddle_vm::types::ErrorKind;
 
 /// What every program sees without an import.
@@ -82,5 +83,17 @@ pub(crate) fn call_prelude(ctx: &mut Ctx, name: &str, args: &[Value]) -> Trap {
     match ctx.engine().prelude_value(name) {
         Some(function) => ctx.tail_call(function, args),
         None => ctx.throw(ErrorKind::Name, format!("the prelude has no {name}")),
+    }
+}
+
+/// The result of an operation; what takes steps is done by the function of the prelude that it names, whose result is the native's.
+pub(crate) fn done_in_steps<T>(
+    ctx: &mut Ctx,
+    result: Result<T, OpFail>,
+    args: &[Value],
+) -> Result<T, Trap> {
+    match result {
+        Err(OpFail::NeedsSteps(name)) => Err(call_prelude(ctx, name, args)),
+        result => ctx.done(result),
     }
 }

@@ -70,6 +70,7 @@ impl Heap {
         // SAFETY: the owner is alive, the values are its own.
         unsafe {
             if !(*owner).has(FLAG_OLD) {
+                self.note_written(count);
                 return;
             }
             let values = std::slice::from_raw_parts(first, count);
@@ -77,16 +78,17 @@ impl Heap {
                 Some(buffer) => {
                     let data = buffer_data(buffer.cast()) as usize;
                     let entry = self.inner().large.entry(buffer);
-                    let mut is_marked = false;
+                    let mut objects = 0;
                     for (i, value) in values.iter().enumerate() {
                         if value.is_object() {
                             entry.mark_card(first as usize + i * size_of::<Value>() - data);
-                            is_marked = true;
+                            objects += 1;
                         }
                     }
-                    if !is_marked {
+                    if objects == 0 {
                         return;
                     }
+                    self.note_written(objects);
                 }
                 None if !values.iter().any(|value| value.is_object()) => return,
                 None => (*owner).flags &= !FLAG_BARRIER,

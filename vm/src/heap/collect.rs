@@ -109,19 +109,25 @@ impl Heap {
         let bundles = &mut self.bundles;
         let inner = self.inner.as_deref_mut().expect("made above");
         inner.young.retire(bump);
-        if inner.generations.is_none() {
+        let is_small = inner.generations.is_none();
+        if is_small {
             inner.collect_small(roots, bundles, poison);
         } else {
             inner.collect_generations(roots, bundles, how, poison, limit);
         }
+        // What is large and new had better be old before it is filled: a collection looks at all of a young buffer.
+        let is_young_large = is_small && inner.generations.is_some() && !inner.large.young.is_empty();
+        inner.large.free_some(how != Collect::Minor);
         inner.large.new_bytes = 0;
+        inner.written = 0;
+        let is_next_wanted = inner.large.dying_bytes > 0 || is_young_large;
         let (bump, bump_end) = inner.young_ends;
         let pause = start.elapsed().as_nanos() as u64;
         inner.stats.pause_ns += pause;
         inner.stats.longest_pause_ns = inner.stats.longest_pause_ns.max(pause);
         self.bump = bump;
         self.bump_end = bump_end;
-        self.collect_wanted = false;
+        self.collect_wanted = is_next_wanted;
         // A program that has next to nothing left would only collect: it is over the limit too.
         let margin = (self.limit / 32).clamp(1024, NURSERY_BYTES / 4);
         self.is_over_limit = self.used_bytes().saturating_add(margin) > self.own_limit();

@@ -22,6 +22,12 @@ use std::alloc::{GlobalAlloc, Layout, System, handle_alloc_error};
 
 /// Bytes in front of a large object.
 const PREFIX_BYTES: usize = 16;
+/// The memory of a larger object goes back to the system so much at a time: unmapping takes a fifth of a millisecond for each megabyte.
+const FREE_BYTES: usize = if cfg!(test) {
+    64 * 1024
+} else {
+    16 * 1024 * 1024
+};
 /// One card: 64 values.
 pub(crate) const CARD_BYTES: usize = 512;
 
@@ -40,8 +46,11 @@ pub(crate) struct LargeSpace {
     free: Vec<u32>,
     /// Indices of objects not yet reached by a collection.
     pub(crate) young: Vec<u32>,
-    /// Bytes of all allocations.
+    /// Allocations of dead objects of which some is not freed yet, and their bytes.
+    dying: Vec<(*mut u8, usize)>,
+    /// Bytes of all allocations but those.
     pub(crate) bytes: usize,
+    pub(crate) dying_bytes: usize,
     /// Bytes allocated or grown since the last collection.
     pub(crate) new_bytes: usize,
 }
@@ -120,6 +129,8 @@ impl LargeSpace {
             }
         }
         self.new_bytes += other.new_bytes;
+        self.dying.append(&mut other.dying);
+        self.dying_bytes += std::mem::take(&mut other.dying_bytes);
     }
 
     /// The index of a large object.
@@ -179,17 +190,50 @@ impl LargeSpace {
         }
     }
 
-    /// Frees an object; its entry is used again.
+    /// Frees an object; its entry is used again. A very large one is left to `free_some`.
     pub(crate) fn free(&mut self, index: u32) {
         let entry = &mut self.entries[index as usize];
         let base = entry.object.cast::<u8>().wrapping_sub(PREFIX_BYTES);
-        // SAFETY: allocated with this layout; nobody reaches the object any more.
-        unsafe { System.dealloc(base, layout(entry.bytes)) };
-        account::subtract(entry.bytes);
+        if entry.bytes > FREE_BYTES {
+            self.dying.push((base, entry.bytes));
+            self.dying_bytes += entry.bytes;
+        } else {
+            // SAFETY: allocated with this layout; nobody reaches the object any more.
+            unsafe { System.dealloc(base, layout(entry.bytes)) };
+            account::subtract(entry.bytes);
+        }
         self.bytes -= entry.bytes;
         entry.object = std::ptr::null_mut();
         entry.cards = Vec::new();
         self.free.push(index);
+    }
+}
+
+impl LargeSpace {
+    /// Gives memory of dead objects back to the system: some of it, or all.
+    pub(crate) fn free_some(&mut self, all: bool) {
+        let mut rest = FREE_BYTES;
+        while let Some((base, bytes)) = self.dying.pop() {
+            let mut freed = bytes;
+            if !all && bytes > rest {
+                // SAFETY: allocated with this layout, and not made larger; nobody reaches the object any more.
+                let shorter = unsafe { System.realloc(base, layout(bytes), bytes - rest) };
+                if !shorter.is_null() {
+                    freed = rest;
+                    self.dying.push((shorter, bytes - rest));
+                }
+            }
+            if freed == bytes {
+                // SAFETY: as above; it was not shortened.
+                unsafe { System.dealloc(base, layout(bytes)) };
+            }
+            account::subtract(freed);
+            self.dying_bytes -= freed;
+            rest = rest.saturating_sub(freed);
+            if rest == 0 && !all {
+                break;
+            }
+        }
     }
 }
 
@@ -224,6 +268,7 @@ impl LargeEntry {
 
 impl Drop for LargeSpace {
     fn drop(&mut self) {
+        self.free_some(true);
         for entry in &self.entries {
             if !entry.object.is_null() {
                 let base = entry.object.cast::<u8>().wrapping_sub(PREFIX_BYTES);

@@ -96,6 +96,9 @@ const MIN_LIMIT_BYTES: usize = 4096;
 const HEADROOM: usize = 16;
 /// The same after something was refused.
 const LARGE_HEADROOM: usize = 12;
+/// After so many values were written in bulk a collection is wanted: the next has to look at all of them, which takes some ten nanoseconds each where they lead to
+/// objects that are not in the cache.
+const MAX_WRITTEN_VALUES: usize = 256 * 1024;
 /// Fills memory that was left, so that a stale pointer shows.
 const POISON: u8 = 0xDB;
 
@@ -170,6 +173,8 @@ pub(crate) struct Inner {
     stats: HeapStats,
     /// Objects that wait to be scanned; empty between collections.
     work: Vec<*mut Header>,
+    /// Values that were written in bulk since the last collection.
+    written: usize,
     /// What comes with an old space; a small heap has none.
     generations: Option<Box<Generations>>,
     /// A graph that is being frozen or copied in steps.
@@ -230,6 +235,7 @@ impl Heap {
                 hosts: HostTable::default(),
                 stats: HeapStats::default(),
                 work: Vec::new(),
+                written: 0,
                 generations: None,
                 long: None,
             })
@@ -337,6 +343,14 @@ impl Heap {
         let due = inner.large_trigger();
         self.collect_wanted |= is_over || inner.large.new_bytes > due;
         self.is_over_limit |= is_over;
+    }
+
+    /// Many values were written at once, or there is room for so many that a collection had better be over before they are.
+    pub(super) fn note_written(&mut self, count: usize) {
+        if let Some(inner) = self.inner.as_deref_mut() {
+            inner.written += count;
+            self.collect_wanted |= inner.written > MAX_WRITTEN_VALUES;
+        }
     }
 
     /// Bundles came in: a collection, which gives back those that nobody needs any more, may be due.
@@ -483,6 +497,9 @@ impl Heap {
         debug_assert!(matches!(kind, Kind::ValueBuffer | Kind::RawBuffer));
         let whole = align_up(size_of::<Buffer>() + bytes);
         let object = self.alloc(Header::new(kind, type_id::INTERNAL, 0), whole);
+        if kind == Kind::ValueBuffer && whole > MAX_SMALL_BYTES {
+            self.note_written(bytes / size_of::<Value>());
+        }
         // SAFETY: `whole` has room for the head and the data.
         unsafe {
             let buffer = object.cast::<Buffer>();
@@ -521,6 +538,9 @@ impl Heap {
             if (*object).has(FLAG_LARGE) && whole > MAX_SMALL_BYTES {
                 let moved = self.inner().large.resize(object, whole).cast::<Buffer>();
                 (*moved).bytes = new_bytes as u64;
+                if kind == Kind::ValueBuffer {
+                    self.note_written(new_bytes.saturating_sub(old_bytes) / size_of::<Value>());
+                }
                 let data = buffer_data(moved);
                 if kind == Kind::RawBuffer && new_bytes > old_bytes {
                     std::ptr::write_bytes(data.add(old_bytes), 0, new_bytes - old_bytes);
@@ -608,10 +628,10 @@ impl Drop for Heap {
 impl Inner {
     fn used_bytes(&self, bump: *mut u8) -> usize {
         let reserve = self.young.used(bump).max(self.pool.bytes);
-        self.young.capacity + reserve + self.block_bytes() + self.large.bytes
+        self.young.capacity + reserve + self.block_bytes() + self.large.bytes + self.large.dying_bytes
     }
     fn taken_bytes(&self) -> usize {
-        self.young.capacity + self.pool.bytes + self.block_bytes() + self.large.bytes
+        self.young.capacity + self.pool.bytes + self.block_bytes() + self.large.bytes + self.large.dying_bytes
     }
     fn block_bytes(&self) -> usize {
         match self.generations.as_deref() {

@@ -323,7 +323,7 @@ pub fn set(heap: &mut Heap, value: Value, position: Value, element: Value) -> Op
     Ok(())
 }
 
-/// Puts an element before that at `position`, which may be the length: at the end.
+/// Puts an element before that at `position`, which may be the length: at the end. Far from the end of a long list it needs steps.
 pub fn insert(heap: &mut Heap, value: Value, position: Value, element: Value) -> OpResult<()> {
     check_not_frozen(value)?;
     let len = len(value);
@@ -332,6 +332,9 @@ pub fn insert(heap: &mut Heap, value: Value, position: Value, element: Value) ->
         _ => checked_index(position, len, "list")?,
     };
     reserve_items(heap, value, 1)?;
+    if len - at > LONG_COPY {
+        return Err(OpFail::NeedsSteps("__list_insert"));
+    }
     let list = list(value);
     // SAFETY: room for one more was made; `at <= len`.
     unsafe {
@@ -344,11 +347,14 @@ pub fn insert(heap: &mut Heap, value: Value, position: Value, element: Value) ->
     Ok(())
 }
 
-/// Takes the element at `position` away.
+/// Takes the element at `position` away. Far from the end of a long list it needs steps.
 pub fn remove(heap: &mut Heap, value: Value, position: Value) -> OpResult {
     check_not_frozen(value)?;
     let len = len(value);
     let at = checked_index(position, len, "list")?;
+    if len - at > LONG_COPY {
+        return Err(OpFail::NeedsSteps("__list_remove"));
+    }
     let list = list(value);
     // SAFETY: `at < len`.
     unsafe {
@@ -383,10 +389,66 @@ pub fn truncate(value: Value, count: usize) -> OpResult<()> {
     Ok(())
 }
 
-/// Turns the order around.
+/// Moves elements in front of position `to` up by one, as many as a step does and not those in front of `from`; gives the position of the first that was moved.
+/// There must be one at `to`, which is overwritten.
+pub fn move_up(heap: &mut Heap, value: Value, from: usize, to: usize) -> OpResult<usize> {
+    check_not_frozen(value)?;
+    assert!(from <= to && to < len(value));
+    let start = from.max(to.saturating_sub(LONG_COPY));
+    let list = list(value);
+    // SAFETY: positions up to `to` exist.
+    unsafe {
+        let slot = (*list).items.add(start);
+        std::ptr::copy(slot, slot.add(1), to - start);
+        heap.range_written(list.cast(), slot.add(1), to - start);
+    }
+    Ok(start)
+}
+
+/// Moves elements behind position `to` down by one, as many as a step does; gives the position of the last that was moved, which stays where it is, too.
+pub fn move_down(heap: &mut Heap, value: Value, to: usize) -> OpResult<usize> {
+    check_not_frozen(value)?;
+    assert!(to < len(value));
+    let count = LONG_COPY.min(len(value) - 1 - to);
+    let list = list(value);
+    // SAFETY: positions up to `to + count` exist.
+    unsafe {
+        let slot = (*list).items.add(to);
+        std::ptr::copy(slot.add(1), slot, count);
+        heap.range_written(list.cast(), slot, count);
+    }
+    Ok(to + count)
+}
+
+/// Exchanges elements from position `at` on with those as far from the end, as many as a step does; gives where to go on, `None` at the middle.
+pub fn reverse_step(heap: &mut Heap, value: Value, at: usize) -> OpResult<Option<usize>> {
+    check_not_frozen(value)?;
+    let (list, len) = (list(value), len(value));
+    let end = (at + LONG_COPY / 2).min(len / 2);
+    if at >= end {
+        return Ok(None);
+    }
+    // SAFETY: `len` elements are set, and nobody else refers to them now.
+    unsafe {
+        let items = std::slice::from_raw_parts_mut((*list).items, len);
+        let (front, back) = items.split_at_mut(len - end);
+        let mirrored = back[..end - at].iter_mut().rev();
+        for (a, b) in front[at..end].iter_mut().zip(mirrored) {
+            std::mem::swap(a, b);
+        }
+        heap.range_written(list.cast(), (*list).items.add(at), end - at);
+        heap.range_written(list.cast(), (*list).items.add(len - end), end - at);
+    }
+    Ok(Some(end))
+}
+
+/// Turns the order around; of a long list in steps.
 pub fn reverse(heap: &mut Heap, value: Value) -> OpResult<()> {
     check_not_frozen(value)?;
     let (list, len) = (list(value), len(value));
+    if len > LONG_COPY {
+        return Err(OpFail::NeedsSteps("__list_reverse"));
+    }
     if len > 1 {
         // SAFETY: `len` elements are set, and nobody else refers to them now.
         unsafe {
@@ -423,7 +485,7 @@ pub fn write_at(heap: &mut Heap, value: Value, position: usize, items: &[Value])
     unsafe {
         let slot = (*list).items.add(position);
         std::ptr::copy(items.as_ptr(), slot, items.len());
-        heap.elements_moved(list.cast());
+        heap.range_written(list.cast(), slot, items.len());
     }
 }
 
