@@ -51,6 +51,11 @@ pub(super) static FUNCTIONS: &[NativeDef] = natives! {
     /// The nearest int, half away from zero; with `digits`, a float rounded to so many digits after the point.
     plain "round" (x, "digits?") => round;
     /// The greatest int that is not above x.
+    plain "__bad_number" (text, what) => bad_number;
+    plain "__digits_begin" (text, base) => digits_begin;
+    plain "__digits_step" (text, at, end, base, is_loose) => digits_step;
+    plain "__float_begin" (text) => float_begin;
+    plain "__float_step" (scan, text) => float_step;
     plain "floor" (x) => |ctx| to_int(ctx, ops::float::floor);
     /// The least int that is not below x.
     plain "ceil" (x) => |ctx| to_int(ctx, ops::float::ceil);
@@ -172,6 +177,64 @@ fn bad_text(ctx: &mut Ctx, i: usize, what: &str) -> Trap {
     ctx.throw(ErrorKind::Value, format!("{what}: {shown} is no {what}"))
 }
 
+/// Throws what `int` and `float` throw of such a text.
+fn bad_number(ctx: &mut Ctx) -> NativeResult {
+    let what = ctx.str_arg(1)?;
+    Err(bad_text(ctx, 0, what))
+}
+
+fn is_base(base: i64) -> bool {
+    (2..=36).contains(&base)
+}
+
+/// Bytes of a number's text that are looked at in a step.
+const NUMBER_STEP: usize = 400_000;
+
+/// Where the digits of an int's text begin and end, and their base; nil if there are none.
+fn digits_begin(ctx: &mut Ctx) -> NativeResult {
+    let text = ctx.str_arg(0)?;
+    let base = ctx.opt_int_arg(1)?.map(|base| base as u32);
+    let (start, end, radix) = ops::int_text::digits_of(text, base);
+    if start >= end || base.is_none() && text.as_bytes()[end - 1] == b'_' {
+        return Ok(Value::NIL);
+    }
+    let found = [start as i64, end as i64, i64::from(radix)].map(|n| ctx.int(n));
+    ctx.tuple(&found)
+}
+
+/// Whether bytes `at` to `end` are digits, as far as a step looks; gives where to go on, nil if they are not.
+fn digits_step(ctx: &mut Ctx) -> NativeResult {
+    let text = ctx.str_arg(0)?.as_bytes();
+    let end = (ctx.int_arg(2)?.max(0) as usize).min(text.len());
+    let at = (ctx.int_arg(1)?.max(0) as usize).min(end);
+    let (radix, is_loose) = (ctx.int_arg(3)?, ctx.arg(4).is_truthy());
+    let next = end.min(at + NUMBER_STEP);
+    ctx.charge(NUMBER_STEP / 16);
+    Ok(
+        match ops::int_text::are_digits(text, at, next, radix.clamp(2, 36) as u32, is_loose) {
+            true => ctx.int(next as i64),
+            false => Value::NIL,
+        },
+    )
+}
+
+fn float_begin(ctx: &mut Ctx) -> NativeResult {
+    let text = ctx.str_arg(0)?;
+    let scan = ops::float::Scan::new(text);
+    Ok(ctx.host(Box::new(scan), "number in progress"))
+}
+
+/// Reads on; gives true if there is more, else the float, nil if the text is none.
+fn float_step(ctx: &mut Ctx) -> NativeResult {
+    let scan = ctx.host_arg::<ops::float::Scan>(0)?;
+    let text = ctx.str_arg(1)?;
+    ctx.charge(NUMBER_STEP / 16);
+    Ok(match scan.step(text.as_bytes(), NUMBER_STEP) {
+        None => Value::TRUE,
+        Some(made) => made.map_or(Value::NIL, Value::float),
+    })
+}
+
 /// More digits in a given base are parsed in steps.
 const LONG_INT: usize = 20_000;
 
@@ -182,6 +245,10 @@ fn int(ctx: &mut Ctx) -> NativeResult {
     }
     let base = ctx.opt_int_arg(1)?;
     if let Some(text) = ctx.as_str(x) {
+        if text.len() > ops::int_text::LINEAR_STEP_DIGITS && base.is_none_or(is_base) {
+            let base = ctx.arg_or_nil(1);
+            return Err(call_prelude(ctx, "__int_of_long_text", &[x, base]));
+        }
         let text = text.trim();
         let parsed = match base {
             None => ops::int_text::parse(ctx.heap(), text),
@@ -243,6 +310,9 @@ fn float(ctx: &mut Ctx) -> NativeResult {
         return Ok(Value::float(0.0));
     }
     if let Some(text) = ctx.as_str(x) {
+        if text.len() > ops::float::LONG_TEXT {
+            return Err(call_prelude(ctx, "__float_of_long_text", &[x]));
+        }
         return match ops::float::parse(text.trim()) {
             Some(f) => Ok(Value::float(f)),
             None => Err(bad_text(ctx, 0, "float")),

@@ -348,7 +348,7 @@ fn replace(ctx: &mut Ctx) -> NativeResult {
     let list = ctx.arg(0);
     if items.len() > ops::list::LONG_COPY {
         let items = ctx.arg(1);
-        return Err(call_prelude(ctx, "__replace_long", &[list, items]));
+        return Err(call_prelude(ctx, "__replace_items", &[list, items]));
     }
     ctx.charge(items.len() / 4);
     let done = if items.len() == old {

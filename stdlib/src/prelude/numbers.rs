@@ -39,7 +39,63 @@ pub(super) static NUMBERS: &[NativeDef] = natives! {
     plain "range.rev" (self) => reversed;
     /// Whether x is one of its numbers.
     plain "range.contains" (self, x) => range_contains;
+
+    plain "__int_shl_begin" (a, n) => |ctx| { let (a, n) = shift_args(ctx)?; let made = ops::int_bits::shl_begin(ctx.heap(), a, n); ctx.done(made) };
+    plain "__int_shl_step" (made, a, n, at) => shl_step;
+    plain "__int_lossy_step" (a, n, at) => lossy_step;
+    plain "__int_shr_begin" (a, n, is_lossy) => shr_begin;
+    plain "__int_shr_step" (made, a, n, at) => shr_step;
+    plain "__int_grow" (made) => |ctx| { let made = ctx.arg(0); ops::int_bits::grow_magnitude(ctx.heap(), made); Ok(Value::NIL) };
 };
+
+/// An int and how far it is shifted.
+fn shift_args(ctx: &mut Ctx) -> Result<(Value, u64), Trap> {
+    if !ops::int::is_int(ctx.arg(0)) {
+        return Err(ctx.wrong_type(0, "an int"));
+    }
+    Ok((ctx.arg(0), ctx.int_arg(1)?.max(0) as u64))
+}
+
+/// What a step of a shift charges: a tenth of a millisecond or so.
+const SHIFT_FUEL: usize = 20_000;
+
+fn position_or_nil(ctx: &mut Ctx, at: Option<usize>) -> NativeResult {
+    Ok(at.map_or(Value::NIL, |at| ctx.int(at as i64)))
+}
+
+fn shl_step(ctx: &mut Ctx) -> NativeResult {
+    let (n, at) = (ctx.int_arg(2)?.max(0), ctx.int_arg(3)?.max(0));
+    ctx.charge(SHIFT_FUEL);
+    let next = ops::int_bits::shl_step(ctx.arg(0), ctx.arg(1), n as u64, at as usize);
+    position_or_nil(ctx, next)
+}
+
+/// Whether the shift loses bits, or where to look on.
+fn lossy_step(ctx: &mut Ctx) -> NativeResult {
+    let (a, n) = shift_args(ctx)?;
+    let at = ctx.int_arg(2)?.max(0) as usize;
+    ctx.charge(SHIFT_FUEL);
+    Ok(match ops::int_bits::lossy_step(a, n, at) {
+        Ok(is_lossy) => Value::bool(is_lossy),
+        Err(at) => ctx.int(at as i64),
+    })
+}
+
+/// The result, and whether it is whole.
+fn shr_begin(ctx: &mut Ctx) -> NativeResult {
+    let (a, n) = shift_args(ctx)?;
+    let is_lossy = ctx.arg(2).is_truthy();
+    let begun = ops::int_bits::shr_begin(ctx.heap(), a, n, is_lossy);
+    let (made, is_whole) = ctx.done(begun)?;
+    ctx.tuple(&[made, Value::bool(is_whole)])
+}
+
+fn shr_step(ctx: &mut Ctx) -> NativeResult {
+    let (n, at) = (ctx.int_arg(2)?.max(0), ctx.int_arg(3)?.max(0));
+    ctx.charge(SHIFT_FUEL);
+    let next = ops::int_bits::shr_step(ctx.arg(0), ctx.arg(1), n as u64, at as usize);
+    position_or_nil(ctx, next)
+}
 
 fn bit_length(ctx: &mut Ctx) -> NativeResult {
     match ops::int::bit_length(ctx.arg(0)) {

@@ -66,6 +66,7 @@ pub(super) static STRINGS: &[NativeDef] = natives! {
     plain "chr" (n) => chr;
     plain "__reverse_text" (text) => reverse_text;
     plain "__split_step" (text, sep, limit, at, search, out) => split_step;
+    plain "__table_step" (text, at, chars) => table_step;
     plain "__replace_step" (builder, text, from, to, at, left) => replace_step;
     plain "__rsearch_step" (text, part, end) => search_back_step;
     plain "__bytes_search_step" (bytes, part, at) => search_bytes_step;
@@ -600,10 +601,29 @@ fn char_position(ctx: &mut Ctx, byte: Option<usize>) -> NativeResult {
     Ok(match byte {
         None => Value::NIL,
         Some(byte) => {
-            let position = ops::text::char_position(ctx.arg(0), byte);
+            let text = ctx.arg(0);
+            if ops::text::needs_table(text) {
+                let byte = ctx.int(byte as i64);
+                return Err(call_prelude(ctx, "__position_with_table", &[text, byte]));
+            }
+            let position = ops::text::char_position(text, byte);
             ctx.int(position as i64)
         }
     })
+}
+
+/// Notes where characters begin, from byte `at` on with `chars` in front of it; gives both for the next step, nil at the end.
+fn table_step(ctx: &mut Ctx) -> NativeResult {
+    ctx.str_arg(0)?;
+    let (at, chars) = (ctx.int_arg(1)?.max(0), ctx.int_arg(2)?.max(0));
+    ctx.charge(20_000);
+    match ops::text::fill_table_step(ctx.arg(0), at as usize, chars as usize) {
+        None => Ok(Value::NIL),
+        Some((at, chars)) => {
+            let next = [ctx.int(at as i64), ctx.int(chars as i64)];
+            ctx.tuple(&next)
+        }
+    }
 }
 
 fn find(ctx: &mut Ctx) -> NativeResult {
@@ -740,7 +760,8 @@ fn slice(ctx: &mut Ctx) -> NativeResult {
     let (start, end) = (position_arg(ctx, 1)?, position_arg(ctx, 2)?);
     let (start, end) = slice_bounds(start, end, length);
     let text = ctx.arg(0);
-    if end - start > ops::text::LONG_COPY && end - start < length {
+    let is_part = end - start < length;
+    if is_part && (end - start > ops::text::LONG_COPY || ops::text::needs_table(text)) {
         return Err(super::lists::part_long(ctx, text, start, end));
     }
     let part = ops::text::slice(ctx.heap(), text, start, end);
@@ -759,6 +780,10 @@ fn to_int(ctx: &mut Ctx) -> NativeResult {
 }
 
 fn to_float(ctx: &mut Ctx) -> NativeResult {
+    if ctx.str_arg(0)?.len() > ops::float::LONG_TEXT {
+        let text = ctx.arg(0);
+        return Err(call_prelude(ctx, "__float_parse", &[text]));
+    }
     let text = ctx.str_arg(0)?.trim();
     Ok(ops::float::parse(text).map_or(Value::NIL, Value::float))
 }

@@ -17,6 +17,9 @@ fn check_short(length: usize, most: usize) -> OpResult<()> {
 
 /// `object[index]` for built-in types other than maps.
 pub(crate) fn get_index(heap: &mut Heap, object: Value, index: Value) -> OpResult {
+    if object.is_kind(Kind::Str) && ops::text::needs_table(object) {
+        return Err(OpFail::NeedsSteps("__index_with_table"));
+    }
     if index.is_kind(Kind::Range) {
         return match object.kind() {
             Some(Kind::List) => {

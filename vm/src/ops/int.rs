@@ -212,6 +212,17 @@ pub(crate) fn from_limbs(heap: &mut Heap, is_negative: bool, limbs: &[u64]) -> V
     Value::local(object.cast())
 }
 
+/// A big int of so many limbs, zero at first, with room for `room`: more than a small object has. No script sees it before its highest limb is set.
+pub(super) fn unfinished(heap: &mut Heap, is_negative: bool, count: usize, room: usize) -> Value {
+    let header = Header::new(Kind::BigInt, type_id::INT, is_negative as u16);
+    let object = heap
+        .alloc_zeroed(header, size_of::<BigIntObject>() + room * 8)
+        .cast::<BigIntObject>();
+    // SAFETY: freshly allocated with room for the fixed part.
+    unsafe { (*object).limbs = count as u64 };
+    Value::local(object.cast())
+}
+
 fn from_biguint(heap: &mut Heap, is_negative: bool, magnitude: &BigUint) -> OpResult {
     let limbs: Vec<u64> = magnitude.iter_u64_digits().collect();
     finish(heap, is_negative, &limbs)
@@ -422,6 +433,9 @@ fn floor_div_i128(a: i128, b: i128) -> i128 {
     }
 }
 
+/// Powers of two of more bits are shifted in steps.
+const LONG_POWER_BITS: u64 = 1 << 23;
+
 /// `base ** exponent`: an int for a non-negative exponent, else a float.
 pub(crate) fn pow(heap: &mut Heap, base: Int, exponent: Int) -> OpResult {
     if exponent.is_negative() {
@@ -459,6 +473,9 @@ pub(crate) fn pow(heap: &mut Heap, base: Int, exponent: Int) -> OpResult {
         let mut buffer = [0];
         let (_, limbs) = base.parts(&mut buffer);
         if limbs.len() == 1 && limbs[0].is_power_of_two() {
+            if bits > LONG_POWER_BITS {
+                return Err(OpFail::NeedsSteps("__int_power_of_two"));
+            }
             let one = shl(
                 heap,
                 Int::Small(1),

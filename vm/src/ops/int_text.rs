@@ -10,7 +10,8 @@ use num_bigint::{BigInt, BigUint, Sign};
 
 /// Decimal text of more digits than this is parsed in steps: the work grows with the square.
 const PARSE_STEP_DIGITS: usize = 40_000;
-const LINEAR_STEP_DIGITS: usize = 400_000;
+/// Longer text is not even looked at in one go.
+pub const LINEAR_STEP_DIGITS: usize = 400_000;
 
 /// Decimal text.
 pub(crate) fn to_text(i: Int) -> OpResult<String> {
@@ -72,8 +73,39 @@ fn parts(text: &str) -> Option<(bool, u32, &str)> {
     last_was_digit.then_some((is_negative, radix, digits))
 }
 
+/// Where the digits of an int's text begin and end, and their base: as `parts` finds them, without a look at the digits. With a base given there is no prefix.
+pub fn digits_of(text: &str, base: Option<u32>) -> (usize, usize, u32) {
+    let end = text.trim_end().len();
+    let mut start = text.len() - text.trim_start().len();
+    let rest = || text.as_bytes().get(start..end).unwrap_or_default();
+    if let [b'-' | b'+', ..] = rest() {
+        start += 1;
+    }
+    let rest = text.as_bytes().get(start..end).unwrap_or_default();
+    let (prefix, radix) = match (base, rest) {
+        (Some(base), _) => (0, base),
+        (None, [b'0', b'x' | b'X', ..]) => (2, 16),
+        (None, [b'0', b'o' | b'O', ..]) => (2, 8),
+        (None, [b'0', b'b' | b'B', ..]) => (2, 2),
+        _ => (0, 10),
+    };
+    (start + prefix, end, radix)
+}
+
+/// Whether these bytes of an int's text are digits, and each `_` among them stands behind one (or anywhere).
+pub fn are_digits(text: &[u8], from: usize, to: usize, radix: u32, is_loose: bool) -> bool {
+    let is_digit = |byte: u8| (byte as char).is_digit(radix);
+    (from..to).all(|i| match text[i] {
+        b'_' => is_loose || i > 0 && is_digit(text[i - 1]),
+        byte => is_digit(byte),
+    })
+}
+
 /// What `int(text)` makes of a text; `None` if it is no int.
 pub fn parse(heap: &mut Heap, text: &str) -> OpResult<Option<Value>> {
+    if text.len() > LINEAR_STEP_DIGITS {
+        return Err(OpFail::NeedsSteps("__int_parse_long"));
+    }
     // What most texts are: a few digits.
     if (1..=18).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit()) {
         let i = text
@@ -96,13 +128,7 @@ pub fn parse(heap: &mut Heap, text: &str) -> OpResult<Option<Value>> {
         )));
     }
     // In the other bases the work grows with the length.
-    if digits.len()
-        > if radix == 10 {
-            PARSE_STEP_DIGITS
-        } else {
-            LINEAR_STEP_DIGITS
-        }
-    {
+    if digits.len() > PARSE_STEP_DIGITS && radix == 10 {
         return Err(OpFail::NeedsSteps("__int_parse"));
     }
     reserve(heap, digits.len() / 2 + 16)?;

@@ -15,7 +15,7 @@ pub mod format_spec;
 pub mod hash;
 pub mod hash_steps;
 pub mod int;
-pub(crate) mod int_bits;
+pub mod int_bits;
 pub(crate) mod int_float;
 pub mod int_text;
 pub mod list;

@@ -15,6 +15,9 @@ use std::sync::atomic::{AtomicU32, Ordering};
 /// Texts and bytes longer than this are copied in steps, so many bytes at a time.
 pub const LONG_COPY: usize = 2 << 20;
 pub const COPY_STEP: usize = 512 * 1024;
+/// The table of a longer text is filled in steps, so many bytes at a time.
+const LONG_TABLE: usize = 16 << 20;
+const TABLE_STEP: usize = 4 << 20;
 /// Characters per entry of a string's table.
 const STRIDE: usize = 64;
 
@@ -346,12 +349,12 @@ pub fn char_position(value: Value, offset: usize) -> usize {
     entry * STRIDE + str_of(value)[from..offset].chars().count()
 }
 
-/// Stores where every 64th character begins. Whole blocks of bytes are counted at once: about a nanosecond for eight bytes.
-fn fill_table(bytes: &[u8], table: &[AtomicU32]) {
+/// Stores where every 64th character begins. Whole blocks of bytes are counted at once: about a nanosecond for eight bytes. `bytes` begin at `start` with
+/// `chars` characters in front of them; gives how many there are with them.
+fn fill_table(bytes: &[u8], start: usize, mut chars: usize, table: &[AtomicU32]) -> usize {
     const BLOCK: usize = 64;
     let begins = |byte: u8| (byte as i8) >= -0x40;
-    let mut chars = 0;
-    let mut next = 0;
+    let mut next = chars.div_ceil(STRIDE);
     for (block, content) in bytes.chunks(BLOCK).enumerate() {
         let inside = content.iter().map(|&byte| begins(byte) as u8).sum::<u8>() as usize;
         // At most one entry begins in a block, as it has no more characters than bytes.
@@ -360,7 +363,8 @@ fn fill_table(bytes: &[u8], table: &[AtomicU32]) {
             for (i, &byte) in content.iter().enumerate() {
                 if begins(byte) {
                     if left == 0 {
-                        table[next].store((block * BLOCK + i) as u32, Ordering::Relaxed);
+                        let at = start + block * BLOCK + i;
+                        table[next].store(at as u32, Ordering::Relaxed);
                         break;
                     }
                     left -= 1;
@@ -370,26 +374,59 @@ fn fill_table(bytes: &[u8], table: &[AtomicU32]) {
         }
         chars += inside;
     }
+    chars
 }
 
-/// The table of a string that is not ASCII, filled.
-fn table<'a>(value: Value) -> &'a [AtomicU32] {
+/// The table of a string that is not ASCII, and whether it is filled.
+fn unfilled_table<'a>(value: Value) -> (&'a [AtomicU32], &'a AtomicU32) {
+    debug_assert!(!is_ascii(value));
     let object = value.as_object().cast::<Str>();
     // SAFETY: a string that is not ASCII has an index and a table of this length behind its fixed part; other carriers may fill
     // the table of a shared one at the same time, with the same numbers.
-    let (table, is_filled) = unsafe {
+    unsafe {
         let index = object.add(1).cast::<StrIndex>();
         let len = ((*index).chars as usize).div_ceil(STRIDE);
         (
             std::slice::from_raw_parts(index.add(1).cast::<AtomicU32>(), len),
             &(*index).is_filled,
         )
-    };
+    }
+}
+
+/// The table of a string that is not ASCII, filled.
+fn table<'a>(value: Value) -> &'a [AtomicU32] {
+    let (table, is_filled) = unfilled_table(value);
     if is_filled.load(Ordering::Acquire) == 0 {
-        fill_table(str_of(value).as_bytes(), table);
+        fill_table(str_of(value).as_bytes(), 0, 0, table);
         is_filled.store(1, Ordering::Release);
     }
     table
+}
+
+/// Whether positions in this string are to be asked for only after `fill_table_step` has come to its end: else that takes long.
+pub fn needs_table(value: Value) -> bool {
+    str_of(value).len() > LONG_TABLE
+        && !is_ascii(value)
+        && unfilled_table(value).1.load(Ordering::Acquire) == 0
+}
+
+/// Fills some of the table, from a byte on with so many characters in front of it; gives where to go on, `None` at the end.
+pub fn fill_table_step(value: Value, at: usize, chars: usize) -> Option<(usize, usize)> {
+    if is_ascii(value) {
+        return None;
+    }
+    let (table, is_filled) = unfilled_table(value);
+    let bytes = str_of(value).as_bytes();
+    if at >= bytes.len() || is_filled.load(Ordering::Acquire) != 0 {
+        return None;
+    }
+    let end = bytes.len().min(at + TABLE_STEP);
+    let chars = fill_table(&bytes[at..end], at, chars, table);
+    if end < bytes.len() {
+        return Some((end, chars));
+    }
+    is_filled.store(1, Ordering::Release);
+    None
 }
 
 /// `s[i]`: a string of one character.
