@@ -7,6 +7,7 @@ pub mod codes;
 pub mod compile;
 pub mod diagnostics;
 pub mod dump;
+mod ids;
 pub mod layout;
 pub mod lexer;
 mod literal;

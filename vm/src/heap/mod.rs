@@ -628,10 +628,18 @@ impl Drop for Heap {
 impl Inner {
     fn used_bytes(&self, bump: *mut u8) -> usize {
         let reserve = self.young.used(bump).max(self.pool.bytes);
-        self.young.capacity + reserve + self.block_bytes() + self.large.bytes + self.large.dying_bytes
+        self.young.capacity
+            + reserve
+            + self.block_bytes()
+            + self.large.bytes
+            + self.large.dying_bytes
     }
     fn taken_bytes(&self) -> usize {
-        self.young.capacity + self.pool.bytes + self.block_bytes() + self.large.bytes + self.large.dying_bytes
+        self.young.capacity
+            + self.pool.bytes
+            + self.block_bytes()
+            + self.large.bytes
+            + self.large.dying_bytes
     }
     fn block_bytes(&self) -> usize {
         match self.generations.as_deref() {
