@@ -2,12 +2,12 @@
 
 use crate::convert::{FromValue, IntoArgs, IntoValue, Scope};
 use crate::error::{Error, Finding};
-use crate::function::HostFunction;
+use crate::function::{BlockingFunction, HostFunction};
 use crate::handle::Handle;
 use crate::loader::{Loader, Mode, Program, Source};
 use heddle_compiler::{Options, compile};
 use heddle_vm::bytecode::{ModuleCode, ModuleRef};
-use heddle_vm::native::{HostCtx, HostFn};
+use heddle_vm::native::{HostCode, HostCtx};
 use heddle_vm::thread::{self, Thread};
 use std::collections::{BTreeMap, HashMap};
 use std::io::Write;
@@ -29,13 +29,26 @@ pub use heddle_vm::thread::{Outside, Schedule, ScheduleTrace, Stress, Threadlets
 pub struct EngineBuilder {
     options: thread::Options,
     fuel: Option<u64>,
-    functions: Vec<(String, Vec<String>, Box<HostFn>)>,
+    functions: Vec<Registered>,
 }
 
-fn boxed<S, F: HostFunction<S>>(name: &str, function: F) -> (String, Vec<String>, Box<HostFn>) {
+/// Name, parameters, code.
+type Registered = (String, Vec<String>, HostCode);
+
+fn boxed<S, F: HostFunction<S>>(name: &str, function: F) -> Registered {
     let text = name.to_string();
     let call = move |ctx: &mut HostCtx<'_>| function.call(ctx, &text);
-    (name.into(), F::params(), Box::new(call))
+    (name.into(), F::params(), HostCode::Inline(Box::new(call)))
+}
+fn boxed_blocking<S, F: BlockingFunction<S>>(name: &str, function: F) -> Registered {
+    let text: Arc<str> = name.into();
+    let function = Arc::new(function);
+    let begin = move |ctx: &mut HostCtx<'_>| function.clone().begin(ctx, &text);
+    (
+        name.into(),
+        F::params(),
+        HostCode::Blocking(Box::new(begin)),
+    )
 }
 
 impl EngineBuilder {
@@ -178,6 +191,25 @@ impl EngineBuilder {
         self.functions.push(boxed(name, function));
         self
     }
+    /// A function that scripts can call and that blocks: reads files, asks a database. See [`Engine::register_blocking`].
+    ///
+    /// ```
+    /// use heddle::{BlockingPolicy, Engine};
+    /// let mut engine = Engine::builder()
+    ///     .blocking_function("disk.size", |path: String| std::fs::metadata(path).map(|m| m.len() as i64))
+    ///     .blocking(BlockingPolicy::Error)
+    ///     .build();
+    /// let error = engine.run_str("plugin", "import disk\ndisk.size('/')").unwrap_err();
+    /// assert_eq!(error.kind(), "BlockingError");
+    /// ```
+    pub fn blocking_function<S>(
+        mut self,
+        name: &str,
+        function: impl BlockingFunction<S>,
+    ) -> EngineBuilder {
+        self.functions.push(boxed_blocking(name, function));
+        self
+    }
     /// Makes the engine.
     pub fn build(self) -> Engine {
         Engine::with(self)
@@ -312,8 +344,15 @@ impl Engine {
         self.add_function(&name, &params, function);
     }
 
-    fn add_function(&mut self, name: &str, params: &[String], function: Box<HostFn>) {
-        let value = self.loader.engine.host_function(name, params, function);
+    /// Like [`Engine::register`] for a function that blocks: holds its OS thread while it waits for the system. What becomes of its calls is told by the policy (see
+    /// [`EngineBuilder::blocking`]): ordinarily an OS thread beside the scripts' makes them while their tasks are parked, so arguments and result must be `Send`, and there is no [`Context`](crate::Context).
+    pub fn register_blocking<S>(&mut self, name: &str, function: impl BlockingFunction<S>) {
+        let (name, params, code) = boxed_blocking(name, function);
+        self.add_function(&name, &params, code);
+    }
+
+    fn add_function(&mut self, name: &str, params: &[String], code: HostCode) {
+        let value = self.loader.engine.host_function(name, params, code);
         match name.split_once('.') {
             Some((module, function)) => {
                 let is_standard = self.loader.natives.iter().any(|m| m.name == module);
@@ -453,9 +492,14 @@ impl Engine {
         let (key, source) = self.text(name, source);
         self.load(key, source, false).map(|_| ())
     }
-    /// Loads and runs a file, keeping its `test` blocks for [`Engine::run_test`].
+    /// Loads and runs a file, keeping its `test` blocks for [`Engine::run_test`]. Examples between fences in its `##` comments are tests, too.
     pub fn load_tests(&mut self, path: impl AsRef<Path>) -> Result<Module, Error> {
-        let (key, source) = file(path.as_ref())?;
+        let (key, mut source) = file(path.as_ref())?;
+        if source.fault.is_none()
+            && let Some(whole) = heddle_compiler::examples::with_examples(&source.text)
+        {
+            source.text = whole.into();
+        }
         self.load(key, source, true).map(|(module, _)| module)
     }
     /// Runs a `test` block: the `index`-th of [`Module::tests`].

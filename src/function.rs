@@ -4,8 +4,9 @@ use crate::convert::{FromValue, IntoArgs, IntoValue, Refused, Scope};
 use crate::error::Error;
 use crate::handle::Handle;
 use heddle_vm::Value;
-use heddle_vm::native::{HostCtx, Trap};
+use heddle_vm::native::{BlockingWork, HostCtx, Trap};
 use heddle_vm::thread::{Failure, Thread};
+use std::sync::Arc;
 
 /// What a host's function may do besides looking at its arguments: ask for it as the first parameter.
 ///
@@ -111,6 +112,15 @@ pub trait HostFunction<Signature>: Send + Sync + 'static {
     fn call(&self, ctx: &mut HostCtx<'_>, name: &str) -> Result<Value, Trap>;
 }
 
+/// Rust closures that can be registered as functions that block: up to eight parameters that are [`FromValue`] and `Send`, and a result that is [`IntoResult`] and `Send`.
+pub trait BlockingFunction<Signature>: Send + Sync + 'static {
+    #[doc(hidden)]
+    fn params() -> Vec<String>;
+    #[doc(hidden)]
+    fn begin(self: Arc<Self>, ctx: &mut HostCtx<'_>, name: &Arc<str>)
+    -> Result<BlockingWork, Trap>;
+}
+
 /// Marks signatures with a [`Context`].
 pub struct WithContext;
 
@@ -153,6 +163,30 @@ macro_rules! functions {
             fn call(&self, ctx: &mut HostCtx<'_>, name: &str) -> Result<Value, Trap> {
                 $(let $name: $name = argument(ctx, $index, name)?;)*
                 self($($name),*).into_result(ctx.thread(), name)
+            }
+        }
+        impl<Func, R, $($name),*> BlockingFunction<($($name,)*)> for Func
+        where
+            Func: Fn($($name),*) -> R + Send + Sync + 'static,
+            R: IntoResult + Send + 'static,
+            $($name: FromValue + Send + 'static,)*
+        {
+            fn params() -> Vec<String> {
+                param_names(&[$($name::IS_OPTIONAL),*])
+            }
+            #[allow(non_snake_case, reason = "one name for type and value")]
+            #[allow(unused_variables, reason = "without parameters there are no arguments")]
+            fn begin(
+                self: Arc<Self>,
+                ctx: &mut HostCtx<'_>,
+                name: &Arc<str>,
+            ) -> Result<BlockingWork, Trap> {
+                $(let $name: $name = argument(ctx, $index, name)?;)*
+                let name = name.clone();
+                Ok(Box::new(move || {
+                    let result = (*self)($($name),*);
+                    Box::new(move |thread| result.into_result(thread, &name))
+                }))
             }
         }
         impl<Func, R, $($name),*> HostFunction<(WithContext, $($name,)*)> for Func

@@ -47,11 +47,11 @@ pub use engine::{
     Stress, Threadlets, TracePinned,
 };
 pub use error::{Error, Finding};
-pub use function::{Context, HostFunction, IntoResult};
+pub use function::{BlockingFunction, Context, HostFunction, IntoResult};
 pub use handle::Handle;
 pub use heddle_stdlib::{blocks, docs};
 pub use heddle_vm::engine::ring;
-pub use session::{Idle, Session, TaskInfo, Waker};
+pub use session::{Idle, Part, Session, TaskInfo, Variable, Waker};
 
 #[cfg(doctest)]
 #[doc = include_str!("../docs/embedding.md")]
@@ -66,6 +66,60 @@ struct EmbeddingPage;
 /// ```
 pub fn eval<T: FromValue>(source: &str) -> Result<T, Error> {
     Engine::new().eval(source)
+}
+
+/// The codes of all errors and warnings that a program may have, each with its meaning in a line.
+pub fn codes() -> &'static [(&'static str, &'static str)] {
+    heddle_compiler::codes::CODES
+}
+
+/// What a code of a finding means, with an example of what is wrong and what is right: its section of docs/errors.md, in Markdown.
+///
+/// ```
+/// assert!(heddle::explain("E0102").unwrap().contains("Comparisons cannot be chained"));
+/// assert!(heddle::explain("E9999").is_none());
+/// ```
+pub fn explain(code: &str) -> Option<&'static str> {
+    let page = include_str!("../docs/errors.md");
+    let mut sections = page.split("\n## ").skip(1);
+    let section = sections.find(|section| section.split(':').next() == Some(code))?;
+    // Each stands between two of them.
+    let start = section.as_ptr().addr() - page.as_ptr().addr() - "## ".len();
+    Some(page[start..start + "## ".len() + section.len()].trim_end())
+}
+
+/// A program in the one style that `heddle fmt` writes; `path` names it in messages.
+///
+/// ```
+/// assert_eq!(heddle::format("sum.hd", b"let x=[1,2 ,]")?, "let x = [1, 2]\n");
+/// let error = heddle::format("sum.hd", b"let x = [1").unwrap_err();
+/// assert_eq!(error.findings()[0].position(), (1, 9));
+/// # Ok::<(), heddle::Error>(())
+/// ```
+///
+/// # Errors
+///
+/// If the text does not parse; what is wrong is in [`Error::findings`].
+pub fn format(path: &str, source: &[u8]) -> Result<String, Error> {
+    use heddle_compiler::format::{Refused, format};
+    let found = |text: &str, diagnostics: Vec<_>| {
+        let text: std::sync::Arc<str> = text.into();
+        let finding = |diagnostic| Finding {
+            path: path.to_owned(),
+            text: text.clone(),
+            diagnostic,
+        };
+        Error::compile(diagnostics.into_iter().map(finding).collect())
+    };
+    let text = heddle_compiler::decode(source)
+        .map_err(|wrong| found(&String::from_utf8_lossy(source), vec![*wrong]))?;
+    format(text).map_err(|refused| match refused {
+        Refused::Wrong(diagnostics) => found(text, diagnostics),
+        Refused::Changed => Error::new(
+            "Error",
+            format!("{path} is left as it is: formatting would change what it means, which is a fault of the formatter"),
+        ),
+    })
 }
 
 // The README's example of embedding runs with the tests.

@@ -113,6 +113,21 @@ impl Loader {
         Ok(code.expect("there is code if there are no errors"))
     }
 
+    /// The bytecode of a text as text.
+    pub(crate) fn listing(
+        &self,
+        key: ModuleRef,
+        source: Source,
+        mode: Mode<'_>,
+    ) -> Result<String, Error> {
+        let mut build = Build::new(self);
+        build.compile(key.clone(), source, mode);
+        let code = build.units.remove(&key).and_then(|unit| unit.code);
+        build.verdict()?;
+        let code = code.expect("there is code if there are no errors");
+        Ok(heddle_vm::bytecode::dis::listing(&code))
+    }
+
     /// Compiles a program and all that it imports, and links what is not linked yet.
     pub(crate) fn load(
         &mut self,
@@ -134,6 +149,24 @@ impl Loader {
             modules.push((key, module));
         }
         Ok(Program { modules, warnings })
+    }
+
+    /// Compiles and links a text of the session's own; `rename` gives exports names that no text can declare.
+    pub(crate) fn load_internal(
+        &mut self,
+        key: ModuleRef,
+        source: Source,
+        rename: &[(&str, &str)],
+    ) -> Result<Arc<Module>, Error> {
+        let mut code = self.compile_alone(key.clone(), source)?;
+        for symbol in &mut code.symbols {
+            if let Some((_, name)) = rename.iter().find(|(old, _)| *old == &**symbol) {
+                *symbol = (*name).into();
+            }
+        }
+        let linked = self.link(&key, Some(code))?;
+        self.loaded.insert(key, linked.clone());
+        Ok(linked)
     }
 
     fn link(&self, key: &ModuleRef, code: Option<ModuleCode>) -> Result<Arc<Module>, Error> {

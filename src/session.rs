@@ -7,13 +7,17 @@
 
 use crate::engine::Engine;
 use crate::error::Error;
-use crate::loader::Mode;
+use crate::loader::{Mode, Program};
 use heddle_compiler::ast::{Ast, ImportPath, StmtKind};
 use heddle_compiler::compile::module_stem;
+use heddle_compiler::lexer::{KEYWORDS, Tok};
 use heddle_compiler::{Completeness, ReplName};
 use heddle_vm::bytecode::ModuleRef;
 use heddle_vm::module::Slot;
 use heddle_vm::thread::Idled;
+use std::collections::HashMap;
+use std::ops::Range;
+use std::sync::Arc;
 
 pub use heddle_vm::thread::{TaskInfo, Waker};
 
@@ -29,7 +33,40 @@ pub struct Session {
     engine: Engine,
     names: Vec<ReplName>,
     imports: Vec<Import>,
+    /// The module that has `_` and `_err`.
+    kept: Arc<heddle_vm::module::Module>,
+    /// Inputs that could be compiled.
+    inputs: Vec<String>,
+    /// For each name, the text of the module that declares it.
+    texts: HashMap<String, Arc<str>>,
 }
+
+/// A name that inputs have declared, with what it is now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Variable {
+    /// The name.
+    pub name: String,
+    /// The type of its value.
+    pub type_name: String,
+    /// The `repr` of its value, cut to 60 characters.
+    pub value: String,
+}
+
+/// What a part of a text is, for colours.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// A word of the language.
+    Keyword,
+    /// A number, duration or size.
+    Number,
+    /// A string or bytes; of one with interpolations, what is not code.
+    Text,
+    /// From `#` to the end of the line.
+    Comment,
+}
+
+/// The variables `_` and `_err`, under names that can be declared.
+const KEPT: &str = "pub var last = nil\npub var fault = nil\n";
 
 /// Why [`Session::idle`] has ended.
 #[derive(Debug)]
@@ -54,10 +91,14 @@ impl Session {
     /// A session in which nothing was said yet.
     pub fn new(mut engine: Engine) -> Session {
         engine.thread.stay();
+        let (kept, names) = declare_kept(&mut engine);
         Session {
             engine,
-            names: Vec::new(),
+            names,
             imports: Vec::new(),
+            kept,
+            inputs: Vec::new(),
+            texts: HashMap::new(),
         }
     }
     /// The engine that runs the inputs.
@@ -67,6 +108,28 @@ impl Session {
     /// Whether more lines are needed before the text can be run.
     pub fn is_incomplete(text: &str) -> bool {
         heddle_compiler::completeness(text) == Completeness::Incomplete
+    }
+    /// The parts of a text that are shown in colours: where each is, and what.
+    ///
+    /// ```
+    /// use heddle::{Part, Session};
+    ///
+    /// assert_eq!(Session::parts("let n = 1"), [(0..3, Part::Keyword), (8..9, Part::Number)]);
+    /// ```
+    pub fn parts(text: &str) -> Vec<(Range<usize>, Part)> {
+        let lexed = heddle_compiler::lexer::lex(text);
+        let part = |range: Range<usize>, tok| match tok {
+            Tok::Comment => Some(Part::Comment),
+            Tok::Number => Some(Part::Number),
+            Tok::Str | Tok::Bytes | Tok::StrHead | Tok::StrMid | Tok::StrTail => Some(Part::Text),
+            _ if KEYWORDS.contains(&&text[range]) => Some(Part::Keyword),
+            _ => None,
+        };
+        let places = lexed.tokens.iter().filter_map(|token| {
+            let range = token.span().range();
+            Some((range.clone(), part(range, token.tok)?))
+        });
+        places.collect()
     }
     /// The names that inputs have declared, oldest first, for completion.
     pub fn names(&self) -> impl Iterator<Item = &str> {
@@ -131,7 +194,111 @@ impl Session {
         ended.map_err(|failure| Error::failure(&mut self.engine.thread, failure))
     }
 
-    /// Runs an input; gives the `repr` of its value unless that is nil.
+    /// What could stand where the word that ends at byte `at` of `text` stands: where the word begins, and the candidates in order. Names of inputs, of the library and
+    /// keywords; behind the point of a name, what its value has. Nothing is run.
+    ///
+    /// ```
+    /// let mut session = heddle::Session::new(heddle::Engine::new());
+    /// session.run("let warp = 'threads'")?;
+    /// assert_eq!(session.complete("print(wa", 8), (6, vec!["warp".to_string()]));
+    /// assert!(session.complete("warp.upp", 8).1.contains(&"upper".to_string()));
+    /// # Ok::<(), heddle::Error>(())
+    /// ```
+    pub fn complete(&mut self, text: &str, at: usize) -> (usize, Vec<String>) {
+        let before = &text[..at];
+        let is_part = |c: char| c.is_alphanumeric() || c == '_';
+        let start = before.trim_end_matches(is_part).len();
+        let word = &before[start..];
+        let mut found = match before[..start].strip_suffix('.') {
+            Some(base) => {
+                let base = base.strip_suffix('?').unwrap_or(base);
+                let name = &base[base.trim_end_matches(is_part).len()..];
+                let is_first = !base[..base.len() - name.len()].ends_with('.');
+                if is_first {
+                    self.members(name)
+                } else {
+                    Vec::new()
+                }
+            }
+            None => self.words(),
+        };
+        found.retain(|name| name.starts_with(word) && !name.starts_with("__"));
+        found.sort();
+        found.dedup();
+        (start, found)
+    }
+    /// What may stand behind `name.`.
+    fn members(&mut self, name: &str) -> Vec<String> {
+        if let Some(import) = self.imports.iter().find(|import| import.name == name) {
+            let module = import.text.split(' ').nth(1).unwrap_or_default();
+            let loaded = &self.engine.loader.loaded;
+            let linked = loaded.get(&ModuleRef::Std(module.into())).cloned();
+            return linked.map_or_else(Vec::new, |linked| self.engine.thread.export_names(&linked));
+        }
+        let value = match self.value_of(name) {
+            Some(value) => Some(value),
+            None => self.engine.loader.engine.prelude_value(name),
+        };
+        value.map_or_else(Vec::new, |value| self.engine.thread.members(value))
+    }
+    fn words(&self) -> Vec<String> {
+        let own = self.names().map(str::to_string);
+        let prelude = self.engine.loader.prelude_names.iter().cloned();
+        let keywords = KEYWORDS.iter();
+        let keywords = keywords.map(|word| (*word).to_string());
+        own.chain(prelude).chain(keywords).collect()
+    }
+    /// The value that a name of an input has now.
+    fn value_of(&mut self, name: &str) -> Option<heddle_vm::Value> {
+        let found = self.names.iter().rev().find(|known| known.name == name)?;
+        let key = ModuleRef::File(found.module.as_str().into());
+        let linked = self.engine.loader.loaded.get(&key)?.clone();
+        self.engine.thread.exported(&linked, name)
+    }
+    /// What inputs have declared, oldest first, with its values; `_` and `_err`, the last value and the last error, are not among them.
+    pub fn variables(&mut self) -> Vec<Variable> {
+        let names: Vec<String> = self.names.iter().map(|known| known.name.clone()).collect();
+        let mut variables = Vec::new();
+        for name in names
+            .into_iter()
+            .filter(|name| name != "_" && name != "_err")
+        {
+            if let Some(value) = self.value_of(&name) {
+                let mut values = self.engine.thread.values();
+                variables.push(Variable {
+                    name,
+                    type_name: values.type_name(value),
+                    value: values.repr_short(value),
+                });
+            }
+        }
+        variables
+    }
+    /// The inputs that could be compiled, in order: run again in a new session they bring this one back, as far as they do the same again.
+    pub fn inputs(&self) -> &[String] {
+        &self.inputs
+    }
+    /// The bytecode of the input that declared a name, as text; `None`: no input did.
+    pub fn disassemble(&mut self, name: &str) -> Option<String> {
+        let text = self.texts.get(name)?.clone();
+        let (key, source) = self.engine.text("<repl>", text.as_bytes());
+        let mode = Mode {
+            is_test: false,
+            repl_scope: Some(&self.names),
+        };
+        self.engine.loader.listing(key, source, mode).ok()
+    }
+
+    /// Runs an input; gives the `repr` of its value unless that is nil. Later inputs see the value as `_`; an error that it throws as `_err`.
+    ///
+    /// ```
+    /// let mut session = heddle::Session::new(heddle::Engine::new());
+    /// session.run("6 * 7")?;
+    /// assert_eq!(session.run("_ + 1")?.as_deref(), Some("43"));
+    /// assert!(session.run("[][1]").is_err());
+    /// assert_eq!(session.run("_err.kind")?.as_deref(), Some("\"IndexError\""));
+    /// # Ok::<(), heddle::Error>(())
+    /// ```
     pub fn run(&mut self, text: &str) -> Result<Option<String>, Error> {
         let value = self.value(text)?;
         if value.is_nil() {
@@ -145,7 +312,22 @@ impl Session {
         self.engine.apply_prelude("type", value)
     }
 
+    /// Runs an input and keeps its value as `_`, or its error as `_err`.
     fn value(&mut self, text: &str) -> Result<heddle_vm::Value, Error> {
+        let result = self.evaluate(text);
+        let thread = &mut self.engine.thread;
+        match &result {
+            Ok(value) if value.is_nil() => {}
+            Ok(value) => thread.set_exported(&self.kept, "_", *value),
+            Err(error) if error.exit_code().is_none() && error.findings().is_empty() => {
+                let thrown = thread.thrown();
+                thread.set_exported(&self.kept, "_err", thrown);
+            }
+            Err(_) => {}
+        }
+        result
+    }
+    fn evaluate(&mut self, text: &str) -> Result<heddle_vm::Value, Error> {
         let (ast, found) = heddle_compiler::parse(text);
         let mut whole = text.to_string();
         let mut imports = Vec::new();
@@ -165,6 +347,8 @@ impl Session {
             repl_scope: Some(&self.names),
         };
         let program = self.engine.loader.load(key.clone(), source, mode)?;
+        let whole: Arc<str> = whole.into();
+        self.inputs.push(text.trim_end().to_string());
         let (_, linked) = program
             .modules
             .last()
@@ -187,6 +371,7 @@ impl Session {
             let is_var = matches!(linked.names.get(&symbol), Some((Slot::Var(_), _)));
             self.names.retain(|n| n.name != name);
             self.imports.retain(|i| i.name != name);
+            self.texts.insert(name.clone(), whole.clone());
             self.names.push(ReplName {
                 name,
                 module: module.to_string(),
@@ -200,6 +385,29 @@ impl Session {
         }
         result.map(|(_, value)| value)
     }
+}
+
+/// Makes the module that has `_` and `_err`.
+fn declare_kept(engine: &mut Engine) -> (Arc<heddle_vm::module::Module>, Vec<ReplName>) {
+    let (key, source) = engine.text("<session>", KEPT.as_bytes());
+    let rename = [("last", "_"), ("fault", "_err")];
+    let loader = &mut engine.loader;
+    let linked = loader.load_internal(key.clone(), source, &rename);
+    let linked = linked.expect("it is right");
+    let program = Program {
+        modules: vec![(key.clone(), linked.clone())],
+        warnings: Vec::new(),
+    };
+    engine.run_program(program).expect("it does nothing");
+    let ModuleRef::File(module) = key else {
+        unreachable!("it is a text")
+    };
+    let names = rename.map(|(_, name)| ReplName {
+        name: name.into(),
+        module: module.to_string(),
+        is_var: true,
+    });
+    (linked, names.into())
 }
 
 /// The imports at the top level of an input, one per name.

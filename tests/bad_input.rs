@@ -12,7 +12,7 @@ use libtest_mimic::{Arguments, Failed, Trial};
 mod support;
 use support::Program;
 
-const LIMIT: Duration = Duration::from_secs(20);
+const LIMIT: Duration = Duration::from_secs(120);
 const MEGABYTE: usize = 1 << 20;
 
 /// What the text should lead to.

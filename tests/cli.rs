@@ -212,6 +212,117 @@ fn test_command() {
     );
 }
 
+/// A folder with a file of tests that pass and fail, and one that cannot be loaded.
+fn folder_of_tests(name: &str) -> PathBuf {
+    let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("cli-{name}"));
+    fs::create_dir_all(&folder).expect("the folder can be made");
+    let tests = "test \"one\" { print(\"unseen\") }\ntest \"two <&>\" { print(\"seen\"); assert 1 == 2 }\n\
+                 test \"long\" { assert (0..100).to_list() == (1..101).to_list() }\n";
+    fs::write(folder.join("a.hd"), tests).expect("a program can be written");
+    fs::write(folder.join("b.hd"), "test \"x\" { nope }\n").expect("a program can be written");
+    folder
+}
+
+#[test]
+fn output_of_tests_is_shown_if_they_fail() {
+    let folder = folder_of_tests("captured");
+    let outcome = Program::heddle().arg("test").arg(&folder).run();
+    assert_eq!(outcome.code(), Some(1));
+    for part in [
+        "one ... ok",
+        "two <&> ... FAILED",
+        "    > seen\n",
+        "left:  [0, 1, 2",
+        "1 passed, 2 failed, 1 file could not be loaded\n",
+    ] {
+        assert!(outcome.stdout.contains(part), "{part}: {}", outcome.stdout);
+    }
+    assert!(!outcome.stdout.contains("unseen"), "{}", outcome.stdout);
+    assert!(outcome.stderr.contains("E0201"), "{}", outcome.stderr);
+}
+
+#[test]
+fn examples_in_comments_are_tests() {
+    let file = program(
+        "documented",
+        "## The area.\n## ```\n## assert area(3) == 9\n## ```\n## ```\n## assert area(2) == 5\n## ```\npub fn area(w, h = w) { w * h }\n\
+         ## ```\n## let s = Square(\n## ```\nstruct Square { side }\n",
+    );
+    let outcome = Program::heddle().arg("test").arg(&file).run();
+    assert_eq!(outcome.code(), Some(1));
+    for part in [
+        "example of area, line 3 ... ok\n",
+        "example of area, line 6 ... FAILED\n",
+        "assert area(2) == 5",
+        "example of Square, line 10 ... FAILED\n",
+        "1 passed, 2 failed\n",
+    ] {
+        assert!(outcome.stdout.contains(part), "{part}: {}", outcome.stdout);
+    }
+    expect(
+        &heddle(&["run", file.to_str().expect("a plain path")]),
+        0,
+        "",
+    );
+}
+
+#[test]
+fn tests_may_be_told_to_programs() {
+    let folder = folder_of_tests("formats");
+    let run = |format: &str| {
+        let program = Program::heddle().arg("test").arg(format);
+        let outcome = program.arg(&folder).run();
+        assert_eq!(outcome.code(), Some(1));
+        outcome.stdout
+    };
+    let tap = run("--format=tap");
+    assert!(tap.starts_with("TAP version 14\nok 1 - "), "{tap}");
+    assert!(
+        tap.contains("\nnot ok 2 - ") && tap.ends_with("1..4\n"),
+        "{tap}"
+    );
+    let junit = run("--format=junit");
+    for part in [
+        "<testsuites tests=\"4\" failures=\"2\" errors=\"1\"",
+        "name=\"two &lt;&amp;&gt;\"",
+        "<failure type=\"AssertError\"",
+        "<system-out>seen&#10;</system-out>",
+    ] {
+        assert!(junit.contains(part), "{part}: {junit}");
+    }
+    let json = run("--format=json");
+    assert_eq!(json.lines().count(), 5, "{json}");
+    for part in [
+        "\"name\": \"one\", \"passed\": true",
+        "\"type\": \"broken\"",
+        "\"passed\": 1, \"failed\": 2, \"broken\": 1",
+    ] {
+        assert!(json.contains(part), "{part}: {json}");
+    }
+}
+
+#[test]
+fn tests_in_another_order_and_until_one_fails() {
+    let text: String = (0..20)
+        .map(|n| format!("test \"n{n}\" {{ assert {n} != 7 }}\n"))
+        .collect();
+    let file = program("ordered", &text);
+    let order = |arguments: &[&str]| {
+        let program = Program::heddle().arg("test").arg(&file);
+        let outcome = program.args(arguments.iter().copied()).run();
+        let names = outcome.stdout.lines().filter(|line| line.contains(" ... "));
+        names
+            .map(|line| line.trim().split(' ').next().unwrap_or("").to_owned())
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(order(&[]).len(), 20);
+    assert_eq!(order(&["--fail-fast"]).last().unwrap(), "n7");
+    let shuffled = order(&["--shuffle=1"]);
+    assert_eq!(shuffled, order(&["--shuffle=1"]));
+    assert_ne!(shuffled, order(&["--shuffle=2"]));
+    assert_ne!(shuffled, order(&[]));
+}
+
 #[test]
 fn disassembly() {
     let file = program("disassembled", "fn add(a, b) { a + b }\nprint(add(1, 2))\n");
@@ -273,7 +384,11 @@ fn broken_pipe_ends_silently() {
     stdout.read_exact(&mut start).expect("the program prints");
     assert_eq!(&start, b"0\n1\n");
     drop(stdout);
-    let outcome = finish(child, "heddle … | head".to_owned(), Duration::from_secs(20));
+    let outcome = finish(
+        child,
+        "heddle … | head".to_owned(),
+        Duration::from_secs(120),
+    );
     assert!(outcome.limit.is_none(), "still running with nobody reading");
     assert_eq!(outcome.stderr, "", "nothing is said about the broken pipe");
 }
@@ -282,33 +397,24 @@ fn broken_pipe_ends_silently() {
 #[test]
 fn interrupt_ends_a_busy_loop_with_130() {
     for code in [
-        "print('ready')\nloop { }",
-        "fn f() { var n = 0; while true { n += 1 } }\nprint('ready')\nf()",
+        "import io\nprint('ready')\nio.flush()\nloop { }",
+        "import io\nfn f() { var n = 0; while true { n += 1 } }\nprint('ready')\nio.flush()\nf()",
     ] {
         let mut child = Program::heddle().arg("-e").arg(code).start();
-        // Output to a pipe is not line-buffered, so the sign of life is the process itself: interrupt until it ends.
         drop(child.stdin.take());
+        let mut output = std::io::BufReader::new(child.stdout.take().unwrap());
+        let mut line = String::new();
+        output.read_line(&mut line).unwrap();
+        assert_eq!(line, "ready\n");
         let id = child.id().to_string();
-        let mut waited = Duration::ZERO;
-        let step = Duration::from_millis(100);
-        while waited < Duration::from_secs(20)
-            && child
-                .try_wait()
-                .expect("a child can be waited for")
-                .is_none()
-        {
-            std::thread::sleep(step);
-            waited += step;
-            if waited >= Duration::from_millis(500) {
-                let status = Command::new("kill")
-                    .args(["-INT", &id])
-                    .stderr(Stdio::null())
-                    .status();
-                assert!(status.is_ok(), "kill can be started");
-            }
-        }
-        let outcome = finish(child, format!("heddle -e '{code}'"), Duration::from_secs(1));
-        expect(&outcome, 130, "ready\n");
+        let status = Command::new("kill").args(["-INT", &id]).status();
+        assert!(status.is_ok_and(|status| status.success()));
+        let outcome = finish(
+            child,
+            format!("heddle -e '{code}'"),
+            Duration::from_secs(120),
+        );
+        expect(&outcome, 130, "");
     }
 }
 
@@ -382,7 +488,7 @@ fn output_without_a_reader_of_input() {
     let outcome = finish(
         child,
         "heddle -e 'print(1)'".to_owned(),
-        Duration::from_secs(20),
+        Duration::from_secs(120),
     );
     drop(stdin);
     expect(&outcome, 0, "1\n");
@@ -399,7 +505,7 @@ fn interrupt_ends_a_wait_for_input_at_once() {
         // Standard input stays open and silent: only the signal can end the program. (If it does not, the end of input does, with code 0.)
         let input = child.stdin.take();
         std::thread::spawn(move || {
-            std::thread::sleep(Duration::from_secs(10));
+            std::thread::sleep(Duration::from_secs(100));
             drop(input);
         });
         let mut output = std::io::BufReader::new(child.stdout.take().unwrap());
@@ -415,6 +521,58 @@ fn interrupt_ends_a_wait_for_input_at_once() {
         output.read_line(&mut line).unwrap();
         assert_eq!(line, "deferred\n");
         assert_eq!(child.wait().unwrap().code(), Some(130));
+    }
+}
+
+/// Ctrl-C is meant for the program, not for the thread or task that happens to run: its first task ends by `Cancelled`, and tidies up.
+#[cfg(unix)]
+#[test]
+fn interrupt_runs_defers_while_others_are_busy() {
+    for (others, wait) in [
+        ("thread { loop { } }", "loop { sleep(1s) }"),
+        ("for _ in 0..4 { thread { loop { } } }", "Channel().recv()"),
+        ("thread { loop { } }", "loop { }"),
+        ("let t = thread { loop { } }", "scope { spawn t.join() }"),
+        ("spawn { sleep(1ms); loop { } }", "sleep(1000s)"),
+    ] {
+        let program = format!(
+            "import io\n{others}\ndefer print('deferred')\nprint('ready')\nio.flush()\n{wait}"
+        );
+        for carriers in ["--carriers=1", "--carriers=3"] {
+            let mut child = Program::heddle().args([carriers, "-e", &program]).start();
+            let mut output = std::io::BufReader::new(child.stdout.take().unwrap());
+            let mut line = String::new();
+            output.read_line(&mut line).unwrap();
+            assert_eq!(line, "ready\n", "{program}");
+            let id = child.id().to_string();
+            let status = Command::new("kill").args(["-INT", &id]).status();
+            assert!(status.is_ok_and(|status| status.success()));
+            let outcome = finish(child, program.clone(), Duration::from_secs(120));
+            expect(&outcome, 130, "");
+            let mut rest = String::new();
+            output.read_to_string(&mut rest).unwrap();
+            assert_eq!(rest, "deferred\n", "{program}");
+        }
+    }
+}
+
+/// What was printed into a pipe is seen when the program waits.
+#[cfg(unix)]
+#[test]
+fn output_is_flushed_when_the_program_waits() {
+    for program in [
+        "print('ready')\nsleep(1000s)",
+        "import net\nlet l = net.listen('127.0.0.1:0')\nprint('ready')\nl.accept()",
+        "let c = Channel()\nthread { print('ready'); c.recv() }\nsleep(1000s)",
+        "import http\nlet s = http.listen('127.0.0.1:0')\nprint('ready')\ns.serve(|req| '')",
+    ] {
+        let mut child = Program::heddle().args(["-e", program]).start();
+        let mut output = std::io::BufReader::new(child.stdout.take().unwrap());
+        let mut line = String::new();
+        output.read_line(&mut line).unwrap();
+        assert_eq!(line, "ready\n", "{program}");
+        child.kill().unwrap();
+        child.wait().unwrap();
     }
 }
 
@@ -437,7 +595,7 @@ fn standard_input_is_waited_for_while_others_run() {
         .expect("the program prints");
     assert_eq!(rest, "half of it\n");
     expect(
-        &finish(child, "heddle".into(), Duration::from_secs(20)),
+        &finish(child, "heddle".into(), Duration::from_secs(120)),
         0,
         "",
     );
@@ -466,7 +624,7 @@ fn interrupt_reaches_who_waits_for_standard_input() {
         let outcome = finish(
             child,
             format!("heddle -e '{code}'"),
-            Duration::from_secs(20),
+            Duration::from_secs(120),
         );
         expect(&outcome, 130, "");
         drop(stdin);
@@ -507,7 +665,7 @@ fn standard_input_stays_in_its_mode() {
         assert_eq!(flags(), before);
     }
     expect(
-        &finish(child, "heddle".into(), Duration::from_secs(20)),
+        &finish(child, "heddle".into(), Duration::from_secs(120)),
         0,
         "",
     );
@@ -538,7 +696,7 @@ fn a_native_that_holds_an_os_thread_is_told_of() {
             std::thread::sleep(Duration::from_millis(30));
         }
     });
-    let outcome = finish(child, "heddle".into(), Duration::from_secs(50));
+    let outcome = finish(child, "heddle".into(), Duration::from_secs(120));
     slow.join().expect("the reader ends");
     expect(&outcome, 0, "");
     for part in [
@@ -551,6 +709,105 @@ fn a_native_that_holds_an_os_thread_is_told_of() {
             outcome.stderr.contains(part),
             "{part} in\n{}",
             outcome.stderr
+        );
+    }
+}
+
+#[test]
+fn fmt_writes_the_style() {
+    let file = program("untidy", "if true{print( 1,2 )}\nelse{ }\n");
+    let path = file.to_str().expect("a plain path");
+    let outcome = heddle(&["fmt", "--check", path]);
+    expect(&outcome, 1, "");
+    assert!(
+        outcome.stderr.contains("untidy.hd is not in the style"),
+        "{}",
+        outcome.stderr
+    );
+    expect(&heddle(&["fmt", path]), 0, "");
+    let text = fs::read_to_string(&file).expect("it is still there");
+    assert_eq!(text, "if true { print(1, 2) } else { }\n");
+    expect(&heddle(&["fmt", "--check", path]), 0, "");
+    // From standard input, for editors.
+    let outcome = Program::heddle()
+        .args(["fmt", "-"])
+        .stdin(b"let x=[1,2 ,] # two")
+        .run();
+    expect(&outcome, 0, "let x = [1, 2] # two\n");
+    let outcome = Program::heddle()
+        .args(["fmt", "--check", "-"])
+        .stdin(b"let x=1\n")
+        .run();
+    expect(&outcome, 1, "");
+}
+
+#[test]
+fn fmt_leaves_what_does_not_parse() {
+    let file = program("broken_untidy", "let  x = [1\nprint(x)\n");
+    let path = file.to_str().expect("a plain path");
+    let outcome = heddle(&["fmt", path]);
+    expect(&outcome, 1, "");
+    for part in ["E0010", "broken_untidy.hd:1:10"] {
+        assert!(outcome.stderr.contains(part), "{}", outcome.stderr);
+    }
+    let text = fs::read_to_string(&file).expect("it is still there");
+    assert_eq!(text, "let  x = [1\nprint(x)\n");
+    let outcome = heddle(&["fmt", "nowhere.hd"]);
+    expect(&outcome, 1, "");
+    assert!(outcome.stderr.contains("cannot read nowhere.hd"));
+}
+
+#[test]
+fn explain_tells_what_codes_mean() {
+    let outcome = heddle(&["explain", "e0102"]);
+    outcome.check_exit(0, &mut String::new());
+    for part in [
+        "E0102: comparisons or ranges in a chain",
+        "Wrong:\n\n    let n = 5\n    print(0 < n < 10)\n",
+        "Mended:\n\n    let n = 5\n    print(0 < n and n < 10)\n",
+    ] {
+        assert!(outcome.stdout.contains(part), "{}", outcome.stdout);
+    }
+    let outcome = heddle(&["explain"]);
+    assert!(
+        outcome
+            .stdout
+            .contains("\nW0201  a variable that is never used\n")
+    );
+    let outcome = heddle(&["explain", "E9999"]);
+    expect(&outcome, 1, "");
+    assert!(outcome.stderr.contains("there is no code E9999"));
+}
+
+#[test]
+fn findings_may_be_told_to_programs() {
+    let file = program(
+        "found",
+        "let x = 1\nlet x = totel\nfn f() { let y = 2; 1 }\n",
+    );
+    let path = file.to_str().expect("a plain path");
+    let outcome = heddle(&["check", "--error-format=short", path]);
+    expect(&outcome, 1, "");
+    assert!(
+        outcome
+            .stderr
+            .contains("found.hd:2:9: error[E0201]: `totel` is not defined\n"),
+        "{}",
+        outcome.stderr
+    );
+    let outcome = heddle(&["check", "--error-format=json", path]);
+    assert_eq!((outcome.code(), outcome.stderr.as_str()), (Some(1), ""));
+    for part in [
+        "\"line\": 2, \"column\": 5, \"end_line\": 2, \"end_column\": 6, \"severity\": \"error\", \"code\": \"E0202\"",
+        "\"related\": [{\"line\": 1, \"column\": 5,",
+        "\"severity\": \"warning\", \"code\": \"W0201\"",
+    ] {
+        assert!(outcome.stdout.contains(part), "{part}: {}", outcome.stdout);
+    }
+    for line in outcome.stdout.lines() {
+        assert!(
+            line.starts_with("{\"file\": ") && line.ends_with('}'),
+            "{line}"
         );
     }
 }

@@ -635,3 +635,76 @@ fn an_engine_may_end_with_its_os_thread() {
     });
     assert!(end.join().is_ok());
 }
+
+/// What becomes of a host's functions that block is told by the policy, as for those of the library.
+#[test]
+fn functions_that_block() {
+    use heddle::BlockingPolicy;
+    let two_at_once = "
+        import disk, blocking
+        let tasks = [1, 2].map(|n| spawn { disk.meet(n, 'x') })
+        let sum = tasks.map(|t| t.join()).sum()
+        let site = blocking.report().filter(|site| site.function == 'disk.meet')[0]
+        (sum, site.count, site.site.ends_with(':3'))
+    ";
+    for policy in [BlockingPolicy::Offload, BlockingPolicy::Capture] {
+        // Both must be under way at a time.
+        let barrier = std::sync::Barrier::new(2);
+        let mut engine = Engine::builder()
+            .blocking(policy)
+            .blocking_function("disk.meet", move |n: i64, name: String| {
+                barrier.wait();
+                n + name.len() as i64
+            })
+            .build();
+        // A captured call holds its task's thread: then they are threads.
+        let program = match policy {
+            BlockingPolicy::Capture => two_at_once.replace("spawn", "thread"),
+            _ => two_at_once.into(),
+        };
+        let done: (i64, i64, bool) = engine.eval(&program).unwrap();
+        assert_eq!(done, (5, 2, true));
+    }
+
+    let mut engine = Engine::builder()
+        .blocking(BlockingPolicy::Error)
+        .allow_blocking("disk.open", None)
+        .blocking_function("disk.read", || "data".to_string())
+        .blocking_function("disk.open", |name: Option<String>| match name {
+            Some(name) => Err(format!("no {name}")),
+            None => Ok(vec![1i64, 2]),
+        })
+        .function("plain", || 1i64)
+        .build();
+    let error = engine
+        .eval::<String>("import disk\ndisk.read()")
+        .unwrap_err();
+    assert_eq!(error.kind(), "BlockingError");
+    assert!(
+        error
+            .message()
+            .starts_with("disk.read blocks at <string>:2"),
+        "{}",
+        error.message()
+    );
+    assert_eq!(engine.eval::<i64>("plain()").unwrap(), 1);
+    let open: Vec<i64> = engine.eval("import disk\ndisk.open()").unwrap();
+    assert_eq!(open, [1, 2]);
+    let error = engine
+        .eval::<()>("import disk\ndisk.open('x')")
+        .unwrap_err();
+    assert_eq!(error.message(), "no x");
+    let error = engine.eval::<()>("import disk\ndisk.open(1)").unwrap_err();
+    assert_eq!(
+        error.message(),
+        "disk.open: argument 1: a string was expected, got an int"
+    );
+
+    // Registered later; one that panics is an error of the script.
+    let mut engine = Engine::new();
+    engine.register_blocking("fail", |text: String| -> i64 { panic!("{text}") });
+    let caught: String = engine
+        .eval("spawn { }\ntry { fail('oh') } catch e { e.message }")
+        .unwrap();
+    assert_eq!(caught, "fail: internal error: oh");
+}

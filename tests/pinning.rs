@@ -115,8 +115,7 @@ fn others_go_on_meanwhile() {
         r#"
 var ticks = 0
 let ticker = spawn { loop { sleep(1ms); ticks += 1 } }
-run(|| sleep(30ms))
-assert ticks > 0
+run(|| { while ticks < 3 { sleep(1ms) } })
 ticker.cancel()
 "#,
     );
@@ -290,4 +289,143 @@ assert ts.map(|t| t.join()).sum() >= 2
 "#,
         )
         .unwrap();
+}
+#[test]
+fn a_host_cannot_swallow_a_kill() {
+    check(
+        r#"
+let log = Channel(10)
+for f in [|| sleep(1h), || { loop { } }] {
+    let t = thread {
+        defer log.try_send("deferred")
+        attempt(|| { defer log.try_send("inner"); log.send("begun"); f(); 0 })
+        log.try_send("swallowed")
+        loop { }
+    }
+    assert log.recv() == "begun"
+    t.kill()
+    assert (try { t.join() } catch e { e.kind }) == "Cancelled"
+    assert log.recv() == "inner"
+    assert log.recv() == "deferred"
+    assert log.len() == 0
+}
+# Not even of a task that it calls back for from a defer.
+let t = thread {
+    defer log.try_send(attempt(|| 5))
+    attempt(|| { log.send("begun"); sleep(1h); 0 })
+}
+assert log.recv() == "begun"
+t.kill()
+assert (try { t.join() } catch e { e.kind }) == "Cancelled"
+assert log.recv() == "5"
+"#,
+    );
+}
+
+#[test]
+fn busy_callbacks_are_looked_at() {
+    let script = r#"
+import runtime
+let c = Channel()
+let stop = Atomic(false)
+let ts = (0..2).map(|i| thread(name: "busy {i}") run(|| { let held = [i]; c.send(i); while not stop.get() { } ; held[0] })).to_list()
+(spawn { Channel().recv() }).detach()
+yield
+c.recv()
+c.recv()
+fn are_busy() {
+    let dump = runtime.dump()
+    dump.contains("'busy 0': running") and dump.contains("'busy 1': running")
+}
+while not are_busy() { sleep(1ms) }
+for _ in 0..5 {
+    assert are_busy()
+    assert runtime.stats()["threads"] == 3
+    assert runtime.leaks().len() == 1
+}
+stop.set(true)
+assert ts.map(|t| t.join()).sum() == 1
+"#;
+    for carriers in [2, 3, 4] {
+        for slice in [7, 20_000] {
+            let mut engine = builder().carriers(carriers).slice(slice).build();
+            engine.run_str("pinned", script).unwrap();
+        }
+    }
+}
+
+// --- sessions: the host's OS thread may be the one that a task is pinned to
+
+fn session(carriers: usize) -> heddle::Session {
+    heddle::Session::new(builder().carriers(carriers).build())
+}
+#[test]
+fn a_session_gets_its_thread_back_from_pinned_tasks() {
+    for carriers in [1, 2, 4] {
+        let mut session = session(carriers);
+        session.run("let c = Channel()").unwrap();
+        // Those that wait on the session's OS thread when their input ends are killed, the others go on.
+        session
+            .run("let ts = (0..3).map(|_| spawn { try { run(|| c.recv()) } catch e { } }).to_list()\nsleep(2ms)")
+            .unwrap();
+        session
+            .run("let u = thread run(|| sleep(1h))\nsleep(2ms)")
+            .unwrap();
+        assert_eq!(
+            session.run("run(|| { sleep(1ms); 3 })").unwrap().as_deref(),
+            Some("3")
+        );
+        session
+            .run("let v = spawn { let x = threadlet sleep(1h); run(|| x.join()) }\nyield")
+            .unwrap();
+        assert_eq!(session.run("1 + 1").unwrap().as_deref(), Some("2"));
+    }
+}
+#[test]
+fn a_deadlock_of_a_pinned_input_is_its_own() {
+    for carriers in [1, 2, 4] {
+        let mut session = session(carriers);
+        session
+            .run("let c = Channel()\nlet t = spawn { c.recv() }\nlet d = Channel()")
+            .unwrap();
+        for text in [
+            "run(|| d.recv())",
+            "run(|| { let x = threadlet run(|| d.recv()); x.join() })",
+            "let x = threadlet run(|| d.recv())",
+        ] {
+            let error = session.run(text).unwrap_err();
+            assert_eq!(error.kind(), "Deadlock", "{text}: {error:?}");
+        }
+        session.run("c.send(4)").unwrap();
+        assert_eq!(session.run("t.join()").unwrap().as_deref(), Some("4"));
+    }
+}
+#[test]
+fn a_pinned_input_is_interrupted() {
+    let mut session = session(2);
+    let flag = session.engine().interrupt_flag();
+    let pressed = std::thread::spawn(move || {
+        std::thread::sleep(std::time::Duration::from_millis(30));
+        flag.store(true, std::sync::atomic::Ordering::Release);
+    });
+    let error = session.run("run(|| sleep(1h))").unwrap_err();
+    assert_eq!(error.kind(), "Cancelled");
+    pressed.join().unwrap();
+    assert_eq!(session.run("1 + 1").unwrap().as_deref(), Some("2"));
+}
+#[test]
+fn an_idle_session_is_woken_from_pinned_tasks() {
+    let mut session = session(1);
+    session
+        .run("let t = thread run(|| sleep(1h))\nlet u = spawn { sleep(1ms); run(|| sleep(1h)) }")
+        .unwrap();
+    let waker = session.waker();
+    let input = std::thread::spawn(move || {
+        std::thread::sleep(std::time::Duration::from_millis(30));
+        waker.wake();
+    });
+    assert!(matches!(session.idle(), heddle::Idle::Woken));
+    input.join().unwrap();
+    assert_eq!(session.run("1 + 1").unwrap().as_deref(), Some("2"));
+    session.finish(true).unwrap();
 }

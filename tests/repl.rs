@@ -58,6 +58,78 @@ fn commands() {
 }
 
 #[test]
+fn the_last_value_and_the_last_error_have_names() {
+    let outcome = piped("6 * 7\n_ + 1\nlet x = 5\n_\n[][1]\n_err.kind\n_\n");
+    assert_eq!(
+        outcome.stdout,
+        "42\n43\n43\n\"IndexError\"\n\"IndexError\"\n"
+    );
+}
+
+/// The session that README.md shows.
+#[test]
+fn the_session_of_the_readme() {
+    let readme = include_str!("../README.md");
+    let session = readme
+        .split("```text\n> let")
+        .nth(1)
+        .and_then(|rest| rest.split("```").next())
+        .expect("there is a session");
+    let session = format!("> let{session}");
+    let (inputs, shown): (Vec<&str>, Vec<&str>) =
+        session.lines().partition(|line| line.starts_with("> "));
+    let typed: String = inputs
+        .iter()
+        .map(|line| format!("{}\n", &line[2..]))
+        .collect();
+    let outcome = piped(&typed);
+    let written = format!("{}{}", outcome.stdout, outcome.stderr);
+    // Whether the thread sleeps yet is not for sure.
+    let written = written.replace("\"runnable\"", "\"waiting for sleep\"");
+    let written = written.replace("\"running\"", "\"waiting for sleep\"");
+    assert_eq!(written.trim_end().lines().collect::<Vec<_>>(), shown);
+}
+
+#[test]
+fn sessions_are_saved_loaded_and_begun_anew() {
+    let file = format!("{}/saved.hd", env!("CARGO_TARGET_TMPDIR"));
+    let outcome = piped(&format!(
+        "fn twice(x) {{ 2 * x }}\nnope\nvar n = 3\n:vars\n:save {file}\n:reset\n:vars\n:load {file}\ntwice(n)\nn = 9\n:reload\nn\n:dis twice\n:time 1 + 1\n"
+    ));
+    for part in [
+        "  twice  function  <fn twice>\n  n      int       3\n",
+        "2 inputs are in ",
+        "nothing is declared\n6\n3\n",
+        "#1 twice(x)",
+        "took ",
+    ] {
+        assert!(outcome.stdout.contains(part), "{part}: {}", outcome.stdout);
+    }
+    let outcome = piped(":load nowhere.hd\n:reload\n:dis nothing\n:save\n:dump\n");
+    for part in [
+        "cannot read nowhere.hd",
+        "no input has declared \"nothing\"",
+        "say where",
+    ] {
+        assert!(outcome.stderr.contains(part), "{part}: {}", outcome.stderr);
+    }
+    assert!(outcome.stdout.contains("thread 1 'main'"));
+}
+
+#[test]
+fn long_values_are_cut() {
+    let outcome = piped("'x'.repeat(100_000)\n_.len()\n");
+    assert!(outcome.stdout.len() < 11_000, "{}", outcome.stdout.len());
+    assert!(
+        outcome
+            .stdout
+            .contains("… (100002 characters; `_` has it all)\n100000\n"),
+        "{}",
+        &outcome.stdout[outcome.stdout.len() - 100..]
+    );
+}
+
+#[test]
 fn exit_ends_the_session_with_its_code() {
     let outcome = piped("import os\nos.exit(7)\nprint('not reached')\n");
     assert_eq!((outcome.stdout.as_str(), outcome.code()), ("", Some(7)));
@@ -130,7 +202,7 @@ impl Terminal {
     /// What has come on the screen since the last time, up to this text.
     #[track_caller]
     fn read_to(&mut self, text: &str) -> String {
-        let end = Instant::now() + Duration::from_secs(30);
+        let end = Instant::now() + Duration::from_secs(120);
         while !self.seen.contains(text) {
             let left = end.saturating_duration_since(Instant::now());
             match self.screen.recv_timeout(left) {
@@ -256,6 +328,36 @@ fn the_background_goes_on_above_the_prompt() {
     terminal.press("n > 3\r");
     terminal.wait_for("\ntrue\r\n");
     assert!(!counted.contains("error"), "{counted}");
+    assert_eq!(terminal.end(), Some(0));
+}
+
+#[test]
+fn names_are_completed() {
+    let mut terminal = Terminal::open("repl_completion");
+    terminal.press("let warp_and_weft = {needle: 1}; import text\r");
+    terminal.wait_for(PROMPT);
+    terminal.press("warp_a\t.nee\t + 1\r");
+    terminal.wait_for("\n2\r\n");
+    terminal.wait_for(PROMPT);
+    terminal.press("'abc'\r");
+    terminal.wait_for(PROMPT);
+    terminal.press("_.starts_w\t('a')\r");
+    terminal.wait_for("starts_with");
+    terminal.wait_for("\ntrue\r\n");
+    terminal.wait_for(PROMPT);
+    terminal.press(":rese\t\r");
+    terminal.wait_for(PROMPT);
+    terminal.press(":var\t\r");
+    terminal.wait_for("nothing is declared\r\n");
+    // Completion asks the new session.
+    terminal.wait_for(PROMPT);
+    terminal.press("let shuttle = 8\r");
+    terminal.wait_for(PROMPT);
+    terminal.press("shutt\t\r");
+    terminal.wait_for("\n8\r\n");
+    terminal.wait_for(PROMPT);
+    terminal.press(":history\r");
+    terminal.wait_for("  let shuttle = 8\r\n");
     assert_eq!(terminal.end(), Some(0));
 }
 

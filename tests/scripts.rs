@@ -29,8 +29,8 @@
 //! | `carriers-2` (any number) | `--carriers=2` | the same |
 //! | `migrate` | `--stress=migrate`: another OS thread after each slice | the same |
 //! | `seed-1` (any number) | `--schedule=seed:1` | 1 and 2: the same |
-//! | `threadlets-split`, `threadlets-random-1` (any number) | `--threadlets=split`, `--threadlets=random:1` | the folder about threadlets |
-//! | `faults-1` (any number) | `--schedule=seed:1 --faults=short`: calls on sockets do less than they were asked for | the folder about connections |
+//! | `threadlets-split`, `threadlets-random-1` (any number) | `--threadlets=split`, `--threadlets=random:1` | the folder about threadlets; `split` and 1: the folders about the system |
+//! | `faults-1` (any number) | `--schedule=seed:1 --faults=short`: calls on sockets do less than they were asked for | the folders about connections |
 //! | `blocking-capture` | `--blocking=capture` | the folders about the system |
 //! | `blocking-error` | `--blocking=error`, all that blocks allowed | the same |
 //! | `repeat` | twice with `--schedule=seed:1`: output and trace are the same | the same |
@@ -82,15 +82,16 @@ const THREADLET_MODES: &[&str] = &[
 
 const FAULT_MODES: &[&str] = &["faults-1", "faults-2", "faults-3"];
 /// Modes of the folders about files, processes and so on.
-const SYSTEM_MODES: &[&str] = &["blocking-capture", "blocking-error"];
+const BLOCKING_MODES: &[&str] = &["blocking-capture", "blocking-error"];
+const SYSTEM_THREADLET_MODES: &[&str] = &["threadlets-split", "threadlets-random-1"];
 const SYSTEM: &[&str] = &[
     "blocking",
     "fs",
+    "http",
     "io",
     "modules_std",
     "net",
     "process",
-    "tour",
 ];
 
 const CONCURRENCY: &[&str] = &[
@@ -205,8 +206,11 @@ fn modes() -> Result<Vec<Mode>, String> {
         (DEFAULT_MODES, None),
         (CONCURRENCY_MODES, Some(CONCURRENCY)),
         (THREADLET_MODES, Some(&["threadlets"])),
-        (FAULT_MODES, Some(&["net"])),
-        (SYSTEM_MODES, Some(SYSTEM)),
+        (FAULT_MODES, Some(&["http", "net"])),
+        (BLOCKING_MODES, Some(SYSTEM)),
+        (BLOCKING_MODES, Some(&["tour"])),
+        // The tour shows in which order threadlets run.
+        (SYSTEM_THREADLET_MODES, Some(SYSTEM)),
     ];
     sets.iter()
         .flat_map(|(names, folders)| names.iter().map(move |name| named(name, *folders)))

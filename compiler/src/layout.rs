@@ -98,7 +98,7 @@ pub fn layout(source: &str, lexed: &Lexed, diagnostics: &mut Vec<Diagnostic>) ->
 }
 
 /// Whether an expression may end with this token.
-fn can_end(tok: Option<Tok>) -> bool {
+pub(crate) fn can_end(tok: Option<Tok>) -> bool {
     matches!(
         tok,
         Some(
@@ -702,7 +702,8 @@ impl Pass<'_> {
                 let text = &self.source[start as usize..end as usize];
                 self.report(
                     Diagnostic::error("E0011", format!("unmatched `{text}`"), Span { start, end })
-                        .label("no bracket is open that it could close"),
+                        .label("no bracket is open that it could close")
+                        .help("remove it, or open the bracket that it closes"),
                 );
             }
             // It ends what it stands in, so that the next line is read by itself.

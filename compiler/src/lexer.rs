@@ -16,6 +16,54 @@ pub const MAX_INTERPOLATION: usize = 64;
 /// More findings than this are of no use to anyone.
 pub(crate) const MAX_DIAGNOSTICS: usize = 20;
 
+/// The words that have a meaning of their own, at least where their construct may stand.
+pub const KEYWORDS: &[&str] = &[
+    "let",
+    "var",
+    "const",
+    "fn",
+    "gen",
+    "return",
+    "if",
+    "else",
+    "while",
+    "for",
+    "in",
+    "loop",
+    "break",
+    "continue",
+    "match",
+    "struct",
+    "enum",
+    "trait",
+    "import",
+    "from",
+    "as",
+    "pub",
+    "true",
+    "false",
+    "nil",
+    "and",
+    "or",
+    "not",
+    "is",
+    "try",
+    "catch",
+    "throw",
+    "defer",
+    "spawn",
+    "thread",
+    "threadlet",
+    "scope",
+    "select",
+    "after",
+    "yield",
+    "local",
+    "assert",
+    "test",
+    "do",
+];
+
 /// What the lexer found.
 #[derive(Debug, Default)]
 pub struct Lexed {

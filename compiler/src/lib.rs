@@ -7,6 +7,8 @@ pub mod codes;
 pub mod compile;
 pub mod diagnostics;
 pub mod dump;
+pub mod examples;
+pub mod format;
 mod ids;
 pub mod layout;
 pub mod lexer;

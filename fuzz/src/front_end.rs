@@ -1,5 +1,6 @@
 //! The front end on any bytes: it ends without a panic, and its findings can be shown.
 
+use heddle_compiler::format::{Refused, format};
 use heddle_compiler::{Diagnostic, Options, ReplName, codes, compile, completeness, render};
 use heddle_vm::bytecode::{ModuleCode, dis, verify};
 use std::sync::LazyLock;
@@ -23,6 +24,7 @@ pub fn check(bytes: &[u8]) {
         }
     };
     completeness(text);
+    check_format(text);
     let earlier = [ReplName {
         name: "x".into(),
         module: "<repl:1>".into(),
@@ -42,6 +44,20 @@ pub fn check(bytes: &[u8]) {
             },
         };
         check_module(compile(text, &options), text);
+    }
+}
+
+/// What parses can be formatted, stays the same program, and is in the style then.
+fn check_format(text: &str) {
+    match format(text) {
+        Ok(tidy) => match format(&tidy) {
+            Ok(again) => assert_eq!(again, tidy, "the second time it is different"),
+            Err(refused) => panic!("{refused:?}"),
+        },
+        Err(Refused::Wrong(findings)) => findings
+            .iter()
+            .for_each(|finding| check_finding(finding, text)),
+        Err(Refused::Changed) => panic!("formatting makes another program of it"),
     }
 }
 

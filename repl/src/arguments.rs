@@ -1,5 +1,6 @@
 //! The command line. The only file that knows clap.
 
+use crate::run::ErrorFormat;
 use clap::builder::{OsStringValueParser, PathBufValueParser};
 use clap::{Arg, ArgAction, ArgMatches};
 use heddle::{
@@ -25,14 +26,38 @@ pub(crate) enum Job {
         program: Program,
         args: Vec<String>,
     },
-    Check(Vec<PathBuf>),
+    Check {
+        files: Vec<PathBuf>,
+        format: ErrorFormat,
+    },
     Test {
         paths: Vec<PathBuf>,
-        filter: Option<String>,
-        schedules: Option<Schedules>,
+        plan: TestPlan,
     },
+    Format {
+        /// `-` is standard input.
+        paths: Vec<PathBuf>,
+        /// Say what is not in the style, write nothing.
+        only_checks: bool,
+    },
+    /// What codes of errors and warnings mean; none: the list.
+    Explain(Vec<String>),
     Disassemble(PathBuf),
     Repl,
+}
+
+/// Which tests are run, and how that is told.
+pub(crate) struct TestPlan {
+    /// Only those whose name contains it.
+    pub(crate) filter: Option<String>,
+    pub(crate) schedules: Option<Schedules>,
+    /// The first failure is enough.
+    pub(crate) fail_fast: bool,
+    /// The seed of another order.
+    pub(crate) shuffle: Option<u64>,
+    /// Files at a time.
+    pub(crate) jobs: usize,
+    pub(crate) format: crate::tests::Format,
 }
 
 /// Each test is run under many seeds.
@@ -134,7 +159,9 @@ impl Settings {
     }
 }
 
-const SUBCOMMANDS: &[&str] = &["run", "check", "test", "dis", "repl", "help"];
+const SUBCOMMANDS: &[&str] = &[
+    "run", "check", "test", "fmt", "explain", "dis", "repl", "help",
+];
 
 /// Reads the process's arguments.
 pub(crate) fn read() -> Result<Command, clap::Error> {
@@ -150,23 +177,42 @@ fn read_from(arguments: Vec<OsString>) -> Result<Command, clap::Error> {
     let paths =
         |id: &str| -> Vec<PathBuf> { sub.get_many(id).unwrap_or_default().cloned().collect() };
     let job = match name {
-        "check" => Job::Check(paths("files")),
+        "check" => Job::Check {
+            files: paths("files"),
+            format: sub.get_one("error-format").copied().unwrap_or_default(),
+        },
         "test" => Job::Test {
             paths: paths("paths"),
-            filter: sub.get_one("filter").cloned(),
-            schedules: sub.get_one("schedules").map(|&count| Schedules {
-                count,
-                allowed: sub
-                    .get_many("allow-outside")
-                    .unwrap_or_default()
-                    .copied()
-                    .collect(),
-            }),
+            plan: TestPlan {
+                filter: sub.get_one("filter").cloned(),
+                schedules: sub.get_one("schedules").map(|&count| Schedules {
+                    count,
+                    allowed: sub
+                        .get_many("allow-outside")
+                        .unwrap_or_default()
+                        .copied()
+                        .collect(),
+                }),
+                fail_fast: sub.get_flag("fail-fast"),
+                shuffle: sub.get_one("shuffle").copied(),
+                jobs: sub.get_one("jobs").copied().unwrap_or_else(processors),
+                format: sub.get_one("format").copied().unwrap_or_default(),
+            },
         },
+        "fmt" => Job::Format {
+            paths: paths("paths"),
+            only_checks: sub.get_flag("check"),
+        },
+        "explain" => Job::Explain(sub.get_many("codes").unwrap_or_default().cloned().collect()),
         "dis" => Job::Disassemble(paths("file").remove(0)),
         "repl" => Job::Repl,
         _ => program(sub),
     };
+    if let Job::Format { .. } | Job::Explain(_) = job {
+        // No program runs.
+        let settings = Settings::default();
+        return Ok(Command { job, settings });
+    }
     let settings = Settings {
         memory: sub.get_one("memory").copied(),
         depth: sub.get_one("depth").copied(),
@@ -312,6 +358,13 @@ fn command() -> clap::Command {
             clap::Command::new("check")
                 .about("Compiles files and what they import, shows errors and warnings, runs nothing")
                 .arg(path("files", "FILE").num_args(1..).required(true))
+                .arg(
+                    Arg::new("error-format")
+                        .long("error-format")
+                        .value_name("FORMAT")
+                        .value_parser(error_format)
+                        .help("How errors and warnings are told: long, with lines of the file; short, a line each; json, an object in a line each, on standard output"),
+                )
                 .args(flags()),
         )
         .subcommand(
@@ -333,6 +386,34 @@ fn command() -> clap::Command {
                         .help("Runs each test under the seeds 1 to N; see --schedule"),
                 )
                 .arg(
+                    Arg::new("fail-fast")
+                        .long("fail-fast")
+                        .action(ArgAction::SetTrue)
+                        .help("Ends after the first test that fails"),
+                )
+                .arg(
+                    Arg::new("shuffle")
+                        .long("shuffle")
+                        .value_name("SEED")
+                        .value_parser(clap::value_parser!(u64))
+                        .help("Runs files and tests in an order that SEED, a number, decides"),
+                )
+                .arg(
+                    Arg::new("jobs")
+                        .long("jobs")
+                        .short('j')
+                        .value_name("N")
+                        .value_parser(count)
+                        .help("Files that are tested at the same time (one for each processor)"),
+                )
+                .arg(
+                    Arg::new("format")
+                        .long("format")
+                        .value_name("FORMAT")
+                        .value_parser(format)
+                        .help("How the ends of tests are told: pretty, tap, junit, json"),
+                )
+                .arg(
                     Arg::new("allow-outside")
                         .long("allow-outside")
                         .value_name("WHAT")
@@ -342,6 +423,31 @@ fn command() -> clap::Command {
                         .help("What tests may read that can be different each time: stdin, clock, files, env, process"),
                 )
                 .args(flags()),
+        )
+        .subcommand(
+            clap::Command::new("fmt")
+                .about("Writes files, or all .hd files in folders, in the one style")
+                .arg(
+                    path("paths", "PATH")
+                        .num_args(0..)
+                        .help("Files and folders (this folder); `-`: from standard input to standard output"),
+                )
+                .arg(
+                    Arg::new("check")
+                        .long("check")
+                        .action(ArgAction::SetTrue)
+                        .help("Writes nothing: names the files that are not in the style, and fails if there are any"),
+                ),
+        )
+        .subcommand(
+            clap::Command::new("explain")
+                .about("Tells what a code of an error or warning means, with an example")
+                .arg(
+                    Arg::new("codes")
+                        .value_name("CODE")
+                        .num_args(0..)
+                        .help("Such as E0102; without: the list of all"),
+                ),
         )
         .subcommand(
             clap::Command::new("dis")
@@ -442,6 +548,30 @@ fn flags() -> [Arg; 16] {
             .hide(true)
             .help("Says at the end how long the program ran without a safepoint"),
     ]
+}
+
+fn format(text: &str) -> Result<crate::tests::Format, String> {
+    use crate::tests::Format;
+    match text {
+        "pretty" => Ok(Format::Pretty),
+        "tap" => Ok(Format::Tap),
+        "junit" => Ok(Format::Junit),
+        "json" => Ok(Format::Json),
+        _ => Err("one of pretty, tap, junit, json".into()),
+    }
+}
+
+fn error_format(text: &str) -> Result<ErrorFormat, String> {
+    match text {
+        "long" => Ok(ErrorFormat::Long),
+        "short" => Ok(ErrorFormat::Short),
+        "json" => Ok(ErrorFormat::Json),
+        _ => Err("one of long, short, json".into()),
+    }
+}
+
+fn processors() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
 }
 
 fn faults(text: &str) -> Result<FaultLevel, String> {

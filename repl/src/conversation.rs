@@ -1,21 +1,34 @@
 //! The half of the interactive session that has the engine: answers inputs and commands, and runs the background while there are none.
 
+use crate::arguments::Settings;
 use crate::output::{complain, is_coloured};
 use crate::screen::Screen;
 use crate::signals::{INTERRUPTED, Interrupts};
-use heddle::{Error, Idle, Session, TaskInfo, Waker};
+use heddle::{Error, Idle, Session, TaskInfo, Variable, Waker};
+use parking_lot::Mutex;
 use std::io::IsTerminal;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
-use std::time::Duration;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::time::{Duration, Instant};
 
 const HELP: &str = "\
 An expression or a statement is run as it is typed; what it declares stays.
 Tasks and threads that it started go on in the background.
+`_` is the last value, `_err` the last error. Tab completes names, fields, methods and commands.
   :type EXPR   the type of a value
+  :time EXPR   the value, and how long it took
   :doc NAME    what a function of the library does, whether it blocks, what it throws
+  :dis NAME    the bytecode of the input that declared NAME
+  :vars        what was declared, and its values
+  :load FILE   runs a file as if it were typed; :reload does so again
+  :save FILE   writes the inputs so far, which :load runs again
   :tasks       what is in the background, and what it waits for
   :kill ID     ends a thread (:kill 3) or a task (:kill 1.4); its defers run
+  :dump        all threads and tasks with their stacks
+  :history     the lines that were typed
+  :clear       clears the screen
+  :reset       begins anew: nothing is declared, nothing in the background
   :help        this text
   :quit        the end (as Ctrl-D)
 Ctrl-C clears the line, or stops the input that runs.
@@ -24,26 +37,62 @@ Ctrl-C clears the line, or stops the input that runs.
 /// How long the end of a session at a terminal waits for the defers of what is in the background.
 const LONGEST_END: Duration = Duration::from_secs(2);
 
+/// The commands of a session, with the colon.
+pub(crate) const COMMANDS: &[&str] = &[
+    ":clear", ":dis", ":doc", ":dump", ":help", ":history", ":kill", ":load", ":quit", ":reload",
+    ":reset", ":save", ":tasks", ":time", ":type", ":vars",
+];
+
+/// How much of a value is shown, in characters.
+const MOST_SHOWN: usize = 10_000;
+
 /// What the reader of lines asks of the conversation.
 pub(crate) enum Asked {
     Input(String),
+    /// What could stand at this byte of a line.
+    Complete(String, usize, Sender<(usize, Vec<String>)>),
     End,
 }
 
 /// The reader's end of a conversation. Answers are exit codes: of those that end the session.
 pub(crate) struct Link {
-    ask: Sender<Asked>,
+    completer: Completer,
     replies: Receiver<Option<u8>>,
-    waker: Waker,
+}
+
+/// Asks what could stand at a place; the conversation is idle while a line is typed.
+#[derive(Clone)]
+pub(crate) struct Completer {
+    ask: Sender<Asked>,
+    /// Another one after a reset.
+    waker: Arc<Mutex<Waker>>,
+}
+
+impl Completer {
+    pub(crate) fn complete(&self, line: &str, at: usize) -> (usize, Vec<String>) {
+        let (reply, replies) = channel();
+        self.send(Asked::Complete(line.into(), at, reply));
+        replies.recv().unwrap_or((at, Vec::new()))
+    }
+    fn send(&self, asked: Asked) {
+        let _ = self.ask.send(asked);
+        self.waker.lock().wake();
+    }
 }
 
 impl Link {
-    pub(crate) fn new(ask: Sender<Asked>, replies: Receiver<Option<u8>>, waker: Waker) -> Link {
+    pub(crate) fn new(
+        ask: Sender<Asked>,
+        replies: Receiver<Option<u8>>,
+        waker: Arc<Mutex<Waker>>,
+    ) -> Link {
         Link {
-            ask,
+            completer: Completer { ask, waker },
             replies,
-            waker,
         }
+    }
+    pub(crate) fn completer(&self) -> Completer {
+        self.completer.clone()
     }
     /// Waits until an input is done; gives the exit code if it ends the session.
     pub(crate) fn ask(&self, text: &str) -> Option<u8> {
@@ -75,8 +124,7 @@ impl Link {
         }
     }
     fn send(&self, asked: Asked) {
-        let _ = self.ask.send(asked);
-        self.waker.wake();
+        self.completer.send(asked);
     }
 }
 
@@ -96,26 +144,34 @@ pub(crate) struct Conversation {
     interrupts: Interrupts,
     screen: Screen,
     is_at_terminal: bool,
+    /// Makes sessions.
+    settings: Settings,
+    waker: Arc<Mutex<Waker>>,
+    /// What `:load` has run.
+    loaded: Option<String>,
     /// Those of the terminal while no line is read.
     #[cfg(unix)]
     modes: Option<rustix::termios::Termios>,
 }
 
 impl Conversation {
-    pub(crate) fn new(
-        session: Session,
-        interrupts: Interrupts,
-        screen: Screen,
-        is_at_terminal: bool,
-    ) -> Conversation {
+    pub(crate) fn new(settings: Settings, screen: Screen, is_at_terminal: bool) -> Conversation {
+        let (session, interrupts) = begin(settings, &screen);
+        let waker = Arc::new(Mutex::new(session.waker()));
         Conversation {
             session,
             interrupts,
             screen,
             is_at_terminal,
+            settings,
+            waker,
+            loaded: None,
             #[cfg(unix)]
             modes: rustix::termios::tcgetattr(rustix::stdio::stdin()).ok(),
         }
+    }
+    pub(crate) fn waker(&self) -> Arc<Mutex<Waker>> {
+        self.waker.clone()
     }
     /// Answers until the session ends.
     pub(crate) fn hold(mut self, asked: &Receiver<Asked>, reply: &Sender<Option<u8>>) {
@@ -128,6 +184,9 @@ impl Conversation {
                         self.report_unjoined();
                         let _ = self.session.engine().flush();
                         let _ = reply.send(code);
+                    }
+                    Ok(Asked::Complete(line, at, reply)) => {
+                        let _ = reply.send(self.session.complete(&line, at));
                     }
                     Ok(Asked::End) => {
                         let code = self.end();
@@ -211,6 +270,54 @@ impl Conversation {
                 return None;
             }
             (":type" | ":t", expression) => self.session.type_of(expression).map(Some),
+            (":time", expression) => {
+                let start = Instant::now();
+                let result = self.session.run(expression);
+                let taken = start.elapsed();
+                let _ = self.session.engine().flush();
+                if result.is_ok() {
+                    self.screen.print(&format!("took {taken:.1?}\n"));
+                }
+                result
+            }
+            (":dis", name) => {
+                match self.session.disassemble(name) {
+                    Some(text) => self.screen.print(&text),
+                    None => complain(&format!(
+                        "no input has declared {name:?}; :vars lists what is declared\n"
+                    )),
+                }
+                return None;
+            }
+            (":vars", _) => {
+                let listed = variables(&self.session.variables());
+                self.screen.print(&listed);
+                return None;
+            }
+            (":load", file) => return self.load(file),
+            (":reload", _) => match self.loaded.clone() {
+                Some(file) => return self.load(&file),
+                None => {
+                    complain("nothing was loaded: `:load FILE`\n");
+                    return None;
+                }
+            },
+            (":save", file) => {
+                self.save(file);
+                return None;
+            }
+            (":dump", _) => {
+                let text = "import runtime\nruntime.dump(\"text\")";
+                let dumped = self.session.engine().eval::<String>(text);
+                match dumped {
+                    Ok(text) => self.screen.print(&(text.trim_end().to_owned() + "\n")),
+                    Err(error) => return self.failed(&error),
+                }
+                return None;
+            }
+            (":reset", _) => return self.reset(),
+            // The reader of lines has done what there is to do.
+            (":history" | ":clear", _) => return None,
             (command, _) if command.starts_with(':') => {
                 complain(&format!(
                     "there is no command {command}; :help lists them\n"
@@ -221,10 +328,60 @@ impl Conversation {
         };
         let _ = self.session.engine().flush();
         match result {
-            Ok(Some(value)) => self.screen.print(&format!("{value}\n")),
+            Ok(Some(value)) => self.screen.print(&cut(&value)),
             Ok(None) => {}
             Err(error) => return self.failed(&error),
         }
+        None
+    }
+    /// Runs a file as if it were typed.
+    fn load(&mut self, file: &str) -> Option<u8> {
+        if file.is_empty() {
+            complain("say which: `:load script.hd`\n");
+            return None;
+        }
+        let bytes = match std::fs::read(file) {
+            Ok(bytes) => bytes,
+            Err(error) => {
+                complain(&format!("error: cannot read {file}: {error}\n"));
+                return None;
+            }
+        };
+        let Ok(text) = String::from_utf8(bytes) else {
+            complain(&format!("error: {file} is not UTF-8 text\n"));
+            return None;
+        };
+        self.loaded = Some(file.to_owned());
+        let result = self.session.run(&text);
+        let _ = self.session.engine().flush();
+        result.err().and_then(|error| self.failed(&error))
+    }
+    fn save(&self, file: &str) {
+        if file.is_empty() {
+            complain("say where: `:save session.hd`\n");
+            return;
+        }
+        let inputs = self.session.inputs();
+        let text: String = inputs.iter().map(|input| format!("{input}\n")).collect();
+        match std::fs::write(file, text) {
+            Ok(()) => self.screen.print(&match inputs.len() {
+                1 => format!("an input is in {file}\n"),
+                n => format!("{n} inputs are in {file}\n"),
+            }),
+            Err(error) => complain(&format!("error: cannot write {file}: {error}\n")),
+        }
+    }
+    /// Ends what is in the background, and begins a new session.
+    fn reset(&mut self) -> Option<u8> {
+        if let Err(error) = self.session.finish(true)
+            && let Some(code) = self.failed(&error)
+        {
+            return Some(code);
+        }
+        self.report_unjoined();
+        let _ = self.session.engine().flush();
+        (self.session, self.interrupts) = begin(self.settings, &self.screen);
+        *self.waker.lock() = self.session.waker();
         None
     }
 
@@ -298,6 +455,47 @@ impl Conversation {
             }
         }
     }
+}
+
+/// A session in which nothing was said yet, and what stops its inputs.
+fn begin(settings: Settings, screen: &Screen) -> (Session, Interrupts) {
+    let engine = settings.engine().output(screen.for_scripts()).build();
+    let interrupts = Interrupts::listen(engine.interrupt_flag(), engine.interrupt_pipe());
+    (Session::new(engine), interrupts)
+}
+
+/// A value as it is shown: not more than anybody reads.
+fn cut(value: &str) -> String {
+    match value.char_indices().nth(MOST_SHOWN) {
+        None => format!("{value}\n"),
+        Some((at, _)) => format!(
+            "{}… ({} characters; `_` has it all)\n",
+            &value[..at],
+            value.chars().count()
+        ),
+    }
+}
+
+/// What was declared, in columns.
+fn variables(variables: &[Variable]) -> String {
+    if variables.is_empty() {
+        return "nothing is declared\n".into();
+    }
+    let width = |text: fn(&Variable) -> &str| {
+        let widths = variables.iter().map(|v| text(v).chars().count());
+        widths.max().unwrap_or(0)
+    };
+    let (names, types) = (width(|v| &v.name), width(|v| &v.type_name));
+    let mut text = String::new();
+    for Variable {
+        name,
+        type_name,
+        value,
+    } in variables
+    {
+        text.push_str(&format!("  {name:names$}  {type_name:types$}  {value}\n"));
+    }
+    text
 }
 
 /// The background by thread, in columns.
@@ -375,6 +573,22 @@ thread 3
 ";
         assert_eq!(listing(&tasks), expected);
         assert_eq!(listing(&[]), "nothing is in the background\n");
+    }
+    #[test]
+    fn long_values_are_cut() {
+        assert_eq!(cut("[1, 2]"), "[1, 2]\n");
+        let long = cut(&"é".repeat(MOST_SHOWN + 1));
+        assert!(long.ends_with("é… (10001 characters; `_` has it all)\n"));
+    }
+    #[test]
+    fn commands_are_in_the_help() {
+        for command in COMMANDS {
+            assert!(
+                HELP.contains(&format!("  {command}")) || HELP.contains(&format!("; {command} ")),
+                "{command}"
+            );
+        }
+        assert!(COMMANDS.is_sorted());
     }
     #[test]
     fn commands_have_an_operand() {

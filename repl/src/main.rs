@@ -5,6 +5,10 @@
 
 mod arguments;
 mod conversation;
+mod explain;
+mod files;
+mod format;
+mod json;
 mod memory;
 mod output;
 mod repl;
@@ -27,12 +31,10 @@ fn main() -> ExitCode {
     };
     let code = match job {
         Job::Run { program, args } => run::run(program, args, settings),
-        Job::Check(files) => run::check(&files, settings),
-        Job::Test {
-            paths,
-            filter,
-            schedules,
-        } => tests::test(&paths, filter.as_deref(), schedules, settings),
+        Job::Check { files, format } => run::check(&files, format, settings),
+        Job::Test { paths, plan } => tests::test(&paths, &plan, settings),
+        Job::Format { paths, only_checks } => format::format(&paths, only_checks),
+        Job::Explain(codes) => explain::explain(&codes),
         Job::Disassemble(file) => run::disassemble(&file, settings),
         Job::Repl => repl::repl(settings),
     };

@@ -4,17 +4,18 @@
 //! is read when the one before was answered.
 
 use crate::arguments::Settings;
-use crate::conversation::{Conversation, Link};
-use crate::output::{complain, for_scripts};
+use crate::conversation::{COMMANDS, Completer as Asker, Conversation, Link};
+use crate::output::{complain, for_scripts, is_coloured};
 use crate::screen::Screen;
-use crate::signals::Interrupts;
-use heddle::Session;
+use heddle::{Part, Session};
+use rustyline::completion::{Completer, FilenameCompleter, Pair};
 use rustyline::config::Configurer;
 use rustyline::error::ReadlineError;
-use rustyline::highlight::Highlighter;
-use rustyline::history::FileHistory;
+use rustyline::highlight::{CmdKind, Highlighter};
+use rustyline::hint::{Hinter, HistoryHinter};
+use rustyline::history::{FileHistory, History, SearchDirection};
 use rustyline::validate::{ValidationContext, ValidationResult, Validator};
-use rustyline::{ColorMode, Completer, Editor, ExternalPrinter, Helper, Hinter};
+use rustyline::{ColorMode, CompletionType, Context, Editor, ExternalPrinter, Helper};
 use std::borrow::Cow;
 use std::io::{BufRead, IsTerminal};
 use std::path::PathBuf;
@@ -24,12 +25,67 @@ use std::sync::mpsc::channel;
 const REMEMBERED: usize = 2000;
 /// Bytes of native stack that the compiler may use, as much as a process's first OS thread has.
 const STACK_BYTES: usize = 8 << 20;
+/// Bytes of a line that is coloured: each key draws it anew.
+const MOST_COLOURED: usize = 10_000;
 /// Goes up a line and down again: the editor prints it, and then draws its prompt anew.
 const NOTHING: &str = "\x1b[A\n";
 
-/// Tells the line editor which inputs go on, and what to show in front of the prompt.
-#[derive(Completer, Helper, Hinter)]
-struct Lines(Screen);
+/// Tells the line editor which inputs go on, what could stand at the cursor, and what to show, in front of the prompt too.
+#[derive(Helper)]
+struct Lines {
+    screen: Screen,
+    asker: Asker,
+    files: FilenameCompleter,
+    hinter: HistoryHinter,
+    is_coloured: bool,
+}
+
+impl Completer for Lines {
+    type Candidate = Pair;
+    fn complete(
+        &self,
+        line: &str,
+        at: usize,
+        context: &Context<'_>,
+    ) -> rustyline::Result<(usize, Vec<Pair>)> {
+        let head = &line[..at];
+        if head.starts_with(':') && !head.contains(' ') {
+            let commands = COMMANDS.iter().filter(|command| command.starts_with(head));
+            return Ok((0, commands.map(|command| pair(command)).collect()));
+        }
+        if [":load ", ":save "].iter().any(|c| head.starts_with(c)) {
+            return self.files.complete(line, at, context);
+        }
+        let (start, names) = self.asker.complete(line, at);
+        Ok((start, names.iter().map(|name| pair(name)).collect()))
+    }
+}
+
+fn pair(text: &str) -> Pair {
+    Pair {
+        display: text.into(),
+        replacement: text.into(),
+    }
+}
+
+impl Hinter for Lines {
+    type Hint = String;
+    /// The rest of the newest input that began so; behind `name(` what the library says of its arguments.
+    fn hint(&self, line: &str, at: usize, context: &Context<'_>) -> Option<String> {
+        // Without colours it would look like something that was typed.
+        if at < line.len() || line.is_empty() || !self.is_coloured {
+            return None;
+        }
+        if let Some(called) = line.strip_suffix('(') {
+            let is_part = |c: char| c.is_alphanumeric() || c == '_' || c == '.';
+            let name = &called[called.trim_end_matches(is_part).len()..];
+            let found = heddle::docs::find(name);
+            let doc = found.iter().find(|doc| doc.name == name)?;
+            return doc.signature.split_once('(').map(|(_, rest)| rest.into());
+        }
+        self.hinter.hint(line, at, context)
+    }
+}
 
 impl Validator for Lines {
     fn validate(&self, context: &mut ValidationContext<'_>) -> rustyline::Result<ValidationResult> {
@@ -48,9 +104,38 @@ impl Highlighter for Lines {
         prompt: &'p str,
         _default: bool,
     ) -> Cow<'b, str> {
-        match self.0.take_lines() {
+        match self.screen.take_lines() {
             lines if lines.is_empty() => Cow::Borrowed(prompt),
             lines => Cow::Owned(lines + prompt),
+        }
+    }
+    fn highlight<'l>(&self, line: &'l str, _at: usize) -> Cow<'l, str> {
+        if !self.is_coloured || line.starts_with(':') || line.len() > MOST_COLOURED {
+            return Cow::Borrowed(line);
+        }
+        let mut out = String::with_capacity(2 * line.len());
+        let mut shown = 0;
+        for (range, part) in Session::parts(line) {
+            let colour = match part {
+                Part::Keyword => "35",
+                Part::Number => "36",
+                Part::Text => "32",
+                Part::Comment => "90",
+            };
+            out.push_str(&line[shown..range.start]);
+            out.push_str(&format!("\x1b[{colour}m{}\x1b[0m", &line[range.clone()]));
+            shown = range.end;
+        }
+        out.push_str(&line[shown..]);
+        Cow::Owned(out)
+    }
+    fn highlight_char(&self, _line: &str, _at: usize, _kind: CmdKind) -> bool {
+        self.is_coloured
+    }
+    fn highlight_hint<'h>(&self, hint: &'h str) -> Cow<'h, str> {
+        match self.is_coloured {
+            true => Cow::Owned(format!("\x1b[90m{hint}\x1b[0m")),
+            false => Cow::Borrowed(hint),
         }
     }
 }
@@ -63,14 +148,11 @@ fn goes_on(text: &str) -> bool {
 pub(crate) fn repl(settings: Settings) -> u8 {
     let is_terminal = std::io::stdin().is_terminal();
     let screen = Screen::new(for_scripts());
-    let engine = settings.engine().output(screen.for_scripts()).build();
-    let interrupts = Interrupts::listen(engine.interrupt_flag(), engine.interrupt_pipe());
     let (ask, asked) = channel();
     let (reply, replies) = channel();
-    let session = Session::new(engine);
-    let link = Link::new(ask, replies, session.waker());
     // Before a line is read: it looks at the terminal's modes.
-    let conversation = Conversation::new(session, interrupts, screen.clone(), is_terminal);
+    let conversation = Conversation::new(settings, screen.clone(), is_terminal);
+    let link = Link::new(ask, replies, conversation.waker());
     let started = std::thread::Builder::new()
         .name("heddle-session".into())
         .stack_size(STACK_BYTES)
@@ -96,9 +178,16 @@ fn at_terminal(link: &Link, screen: &Screen) -> u8 {
             return 1;
         }
     };
-    editor.set_helper(Some(Lines(screen.clone())));
+    editor.set_helper(Some(Lines {
+        screen: screen.clone(),
+        asker: link.completer(),
+        files: FilenameCompleter::new(),
+        hinter: HistoryHinter::new(),
+        is_coloured: is_coloured(),
+    }));
     editor.set_auto_add_history(true);
-    // Else it would not call `highlight_prompt`; nothing is coloured.
+    editor.set_completion_type(CompletionType::List);
+    // Else it would not call `highlight_prompt`, whether anything is coloured or not.
     editor.set_color_mode(ColorMode::Forced);
     let _ = editor.set_max_history_size(REMEMBERED);
     let history = history_file();
@@ -130,6 +219,13 @@ fn at_terminal(link: &Link, screen: &Screen) -> u8 {
                 if let Some(file) = &history {
                     let _ = editor.append_history(file);
                 }
+                match text.trim() {
+                    ":clear" => {
+                        let _ = editor.clear_screen();
+                    }
+                    ":history" => screen.print(&lines_of(editor.history())),
+                    _ => {}
+                }
                 if let Some(code) = link.ask(&text) {
                     return code;
                 }
@@ -142,6 +238,18 @@ fn at_terminal(link: &Link, screen: &Screen) -> u8 {
             }
         }
     }
+}
+
+/// What was typed, with numbers; oldest first.
+fn lines_of(history: &FileHistory) -> String {
+    let mut text = String::new();
+    for index in 0..history.len() {
+        if let Ok(Some(found)) = history.get(index, SearchDirection::Forward) {
+            let entry = found.entry.replace('\n', "\n       ");
+            text.push_str(&format!("{:5}  {entry}\n", index + 1));
+        }
+    }
+    text
 }
 
 fn at_pipe(link: &Link) -> u8 {

@@ -137,7 +137,7 @@ pub(crate) fn io_error_of(ctx: &mut Ctx, name: &str, subject: &str, error: &io::
 }
 
 /// What programs may want to tell apart.
-fn kind_of(error: &io::Error) -> Option<&'static str> {
+pub(crate) fn kind_of(error: &io::Error) -> Option<&'static str> {
     if let Some(inner) = error.get_ref()
         && let Some(failure) = inner.downcast_ref::<Failure>()
     {

@@ -4,7 +4,8 @@
 use crate::account;
 use crate::engine::Engine;
 use crate::module::{Module, Slot};
-use crate::native::{Class, Ctx, HostFn, NativeDef, Trap};
+use crate::native::{Class, Ctx, HostCode, NativeDef, Trap, call_blocking};
+use crate::object::Kind;
 use crate::ops;
 use crate::thread::{Failure, Thread};
 use crate::types::ErrorKind;
@@ -64,7 +65,7 @@ impl Drop for Held {
 
 impl Engine {
     /// Makes a function of the host's: `params` as in `NativeDef`.
-    pub fn host_function(&self, name: &str, params: &[String], function: Box<HostFn>) -> Value {
+    pub fn host_function(&self, name: &str, params: &[String], code: HostCode) -> Value {
         let mut texts: Vec<Box<str>> = vec![name.into()];
         texts.extend(params.iter().map(|p| Box::from(p.as_str())));
         // SAFETY: the texts are boxed and dropped after the definition, together with the engine.
@@ -74,11 +75,18 @@ impl Engine {
             text(&texts[0]),
             // SAFETY: as above.
             unsafe { &*std::ptr::from_ref(&*names) },
-            Class::Blocking,
-            |ctx| ctx.nil(),
+            match code {
+                // It may call back, and wait there.
+                HostCode::Inline(_) => Class::Suspending,
+                HostCode::Blocking(_) => Class::Blocking,
+            },
+            call_blocking,
             "",
         ));
-        def.host = Some(function);
+        match code {
+            HostCode::Inline(function) => def.host = Some(function),
+            HostCode::Blocking(function) => def.blocking = Some(function),
+        }
         // SAFETY: boxed, and dropped with the engine.
         let value = self.permanent_native(unsafe { &*std::ptr::from_ref(&*def) });
         self.host_functions.lock().push(HostFunction {
@@ -114,12 +122,43 @@ impl Thread {
         };
         (!value.is_unset()).then_some(value)
     }
+    /// Sets a `pub var` of a module that this thread has run.
+    ///
+    /// # Panics
+    /// If it has no such variable.
+    pub fn set_exported(&mut self, module: &Module, name: &str, value: Value) {
+        match module.names.get(&self.engine().symbol(name)) {
+            Some((Slot::Var(index), true)) => self.set_var(module.var_base + index, value),
+            _ => panic!("module {} has no variable {name}", module.name),
+        }
+    }
     /// The `pub` names of a module, in no order.
     pub fn export_names(&self, module: &Module) -> Vec<String> {
         let names = module.names.iter().filter(|(_, (_, is_pub))| *is_pub);
         names
             .map(|(name, _)| self.engine().symbol_text(*name).to_string())
             .collect()
+    }
+    /// What may stand behind the point of `value.…`: fields, methods, keys of a map that are text, variants; in no order.
+    pub fn members(&mut self, value: Value) -> Vec<String> {
+        // SAFETY: a live engine, which the thread holds.
+        let engine = unsafe { &*std::ptr::from_ref(self.engine()) };
+        let info = match value.is_kind(Kind::Type) {
+            // SAFETY: types live as long as the engine.
+            true => unsafe { &*self.type_info_of(value) },
+            false => engine.type_info(value.type_id()),
+        };
+        let variants = info.variants.iter().map(|v| &*engine.type_info(*v).name);
+        let fields = info.fields.iter().map(|f| engine.symbol_text(f.name));
+        let methods = info.methods.read();
+        let methods = methods.keys().map(|m| engine.symbol_text(*m));
+        let is_word = |name: &&str| name.starts_with(|c: char| c.is_alphabetic());
+        let all = methods.chain(variants).chain(fields).filter(is_word);
+        let mut all: Vec<String> = all.map(str::to_string).collect();
+        if value.is_kind(Kind::Map) {
+            all.extend(self.map_string_keys(value));
+        }
+        all
     }
     /// Runs one of `module.tests`; the module's body must have run.
     pub fn run_test(&mut self, module: &Arc<Module>, index: usize) -> Result<Value, Failure> {

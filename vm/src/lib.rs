@@ -8,6 +8,7 @@
 mod account;
 pub mod bytecode;
 mod cache;
+mod difference;
 pub mod engine;
 pub mod error;
 pub mod heap;

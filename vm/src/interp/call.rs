@@ -354,6 +354,24 @@ impl Thread {
         self.wait_dest = dest;
         Err(Trap::Suspend)
     }
+    /// The task does not go on in a native that has waited.
+    pub(crate) fn give_up_native(&mut self, native: WaitingNative) {
+        let Some(given_up) = native.def.given_up else {
+            return;
+        };
+        // SAFETY: as in `resume_native`.
+        let args = unsafe { self.base.add(native.at as usize + 2) };
+        let mut ctx = Ctx {
+            thread: self,
+            args,
+            argc: native.argc as usize,
+            def: native.def,
+            may_collect: false,
+            has_blocked: false,
+            state: native.state,
+        };
+        let _ = guarded(|| given_up(&mut ctx));
+    }
     /// The task goes on in a native that has waited: what it waited for is there.
     pub(crate) fn resume_native(&mut self, native: WaitingNative, dest: usize) -> Result<(), Trap> {
         let (def, at, argc, state) = (
@@ -515,6 +533,7 @@ impl Thread {
                     let args = self.stack_index(args);
                     // It may call back, and then the registers are scanned and moved.
                     self.scan_extra = at + 2 + argc;
+                    let was_killing = self.is_killing;
                     let mut ctx = HostCtx {
                         thread: self,
                         args,
@@ -522,7 +541,13 @@ impl Thread {
                     };
                     let result = guarded(|| host(&mut ctx));
                     account::enter(Some(&self.scheduler.account));
-                    result
+                    if self.is_killing && !was_killing && !matches!(result, Ok(Err(Trap::Exit))) {
+                        // The kill reached a callback: the host may not swallow it.
+                        self.begin_kill();
+                        Ok(Err(Trap::Throw))
+                    } else {
+                        result
+                    }
                 }
             };
             if self.own.progress.step() {

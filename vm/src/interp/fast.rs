@@ -4,7 +4,7 @@
 //! numbers in `w` are inside the frame, constants inside the prototype. Nothing here allocates except by bumping, calls out or drops.
 
 use super::frame::{call_return_word, constants, return_destination, return_distance, return_pc};
-use super::{Next, State, code_word};
+use super::{Next, State, acquire_word, code_word, link_constant};
 use crate::bytecode::{Op, Word};
 use crate::module::{Head, NearHead};
 use crate::object::{
@@ -178,7 +178,8 @@ op!(Move(s, w) { reg!(s, w.a()) = reg!(s, w.b()); Go });
 op!(LoadK(s, w) { reg!(s, w.a()) = *s.k.add(w.imm() as usize); Go });
 op!(LoadSlot(s, w) {
     // K holds the slot's address as a small int.
-    let slot = (*s.k.add(w.imm() as usize)).as_small_int() as *const Value;
+    acquire_word(s.pc);
+    let slot = link_constant(s.k.add(w.imm() as usize)).as_small_int() as *const Value;
     let v = *slot;
     if v.is_unset() { return Slow; }
     reg!(s, w.a()) = v;
@@ -745,13 +746,14 @@ op!(Call(s, w) {
     push(s, w, callee, s.pc)
 });
 op!(CallK(s, w) {
-    let callee = *s.k.add(w.imm() as usize);
+    let callee = link_constant(s.k.add(w.imm() as usize));
     if !callee.is_kind(Kind::Closure) { return Slow; }
     push(s, w, callee, s.pc)
 });
 op!(CallFn(s, w) {
     // That the function takes exactly these arguments is checked when the module is linked or the call is quickened.
-    let callee = *s.k.add(w.imm() as usize);
+    acquire_word(s.pc);
+    let callee = link_constant(s.k.add(w.imm() as usize));
     enter(s, w, callee, s.pc)
 });
 op!(CallNear(s, w) {

@@ -48,6 +48,47 @@ pub(crate) unsafe fn code_word(pc: *const u64) -> u64 {
     }
 }
 
+/// The instruction in front of `pc` was exchanged by a carrier that wrote its constant before (`link_constant`): what this one reads of that from now on is no older.
+/// No instruction on x86-64, whose loads happen in order.
+///
+/// # Safety
+/// The word is one of linked code.
+#[inline(always)]
+pub(crate) unsafe fn acquire_word(pc: *const u64) {
+    use std::sync::atomic::{AtomicU64, Ordering, fence};
+    if cfg!(all(target_arch = "x86_64", not(heddle_sanitized))) {
+        // After the relaxed load of `code_word`.
+        fence(Ordering::Acquire);
+    } else {
+        // SAFETY: promised by the caller. ThreadSanitizer knows no fences, and elsewhere this costs less than one.
+        unsafe { (*pc.sub(1).cast::<AtomicU64>()).load(Ordering::Acquire) };
+    }
+}
+/// The constant of an import, which is unset until a carrier has found what it stands for.
+///
+/// # Safety
+/// It is a constant of linked code.
+#[inline(always)]
+pub(crate) unsafe fn link_constant(constant: *const Value) -> Value {
+    use std::sync::atomic::{AtomicU64, Ordering};
+    // SAFETY: promised by the caller. What it leads to was made before it.
+    Value::from_bits(unsafe { (*constant.cast::<AtomicU64>()).load(Ordering::Acquire) })
+}
+/// Gives an import's constant its value. `false`: it has another one (the same import is called and read, and each wants its own).
+///
+/// # Safety
+/// As for `link_constant`; the value is permanent.
+pub(crate) unsafe fn set_link_constant(constant: *mut Value, value: Value) -> bool {
+    use std::sync::atomic::{AtomicU64, Ordering};
+    // SAFETY: promised by the caller.
+    let place = unsafe { &*constant.cast::<AtomicU64>() };
+    let (unset, value) = (Value::UNSET.bits(), value.bits());
+    match place.compare_exchange(unset, value, Ordering::AcqRel, Ordering::Acquire) {
+        Ok(_) => true,
+        Err(found) => found == value,
+    }
+}
+
 /// The machine registers of the loop.
 #[derive(Clone, Copy)]
 pub(crate) struct State {

@@ -234,7 +234,11 @@ impl<'c> Ctx<'c> {
         let resource = self.resource_arg::<R>(i, expected)?;
         let source = self.source(i).expect("it has a resource");
         self.thread.blocking_point()?;
-        self.try_source(source, direction, |has_all| call(resource, has_all))
+        let done = self.try_source(source, direction, |has_all| call(resource, has_all))?;
+        if done.is_err() {
+            self.thread.blocking_point_that_failed()?;
+        }
+        Ok(done)
     }
     /// Like `try_io` for the one source that belongs to the program: its standard input. It is made as soon as a call would wait.
     pub fn try_input<R: Resource, T>(
@@ -349,16 +353,64 @@ impl<'c> Ctx<'c> {
         unsafe { state.list(direction).push(waiter) };
         Ok(true)
     }
+    /// How often something was told of the source that is argument `i`: for `await_told`.
+    pub fn told(&self, i: usize, direction: Direction) -> u32 {
+        let Some(source) = self.source(i) else {
+            return 0;
+        };
+        match &*source.object.state.lock() {
+            ObjectState::Source(state) => state.told[direction as usize],
+            _ => unreachable!("a source's state"),
+        }
+    }
+    /// Waits until something is told of the source, by the system or by `tell_source`: the task parks and **the native is run again from its beginning**, unless something was told since `told`
+    /// was asked for (`false`). For natives that wait for each other.
+    pub fn await_told(&mut self, i: usize, direction: Direction, told: u32) -> Result<bool, Trap> {
+        self.thread.blocking_point()?;
+        let Some(source) = self.source(i) else {
+            return Ok(false);
+        };
+        let thread = &mut *self.thread;
+        let mut state = source.object.state.lock();
+        let ObjectState::Source(state) = &mut *state else {
+            unreachable!("a source's state")
+        };
+        if state.told[direction as usize] != told {
+            return Ok(false);
+        }
+        thread.begin_wait(Wait::Io)?;
+        state.sources.begin_wait();
+        let waiter = thread.single_waiter(Owner::Shared(&raw const source.object), direction as u8);
+        // SAFETY: under the source's lock.
+        unsafe { state.list(direction).push(waiter) };
+        Ok(true)
+    }
+    /// Lets those try again who wait for this direction of the source that is argument `i`.
+    pub fn tell_source(&mut self, i: usize, direction: Direction) {
+        self.tell_all(
+            i,
+            Told {
+                can_read: direction == Direction::Read,
+                can_write: direction == Direction::Write,
+                has_ended: false,
+            },
+        );
+    }
     /// Lets all who wait for the source try again: it was closed.
     pub fn wake_source(&mut self, i: usize) {
+        self.tell_all(
+            i,
+            Told {
+                can_read: true,
+                can_write: true,
+                has_ended: true,
+            },
+        );
+    }
+    fn tell_all(&mut self, i: usize, told: Told) {
         let Some(source) = self.source(i) else { return };
         let mut woken = Vec::new();
-        let all = Told {
-            can_read: true,
-            can_write: true,
-            has_ended: true,
-        };
-        source.tell(all, &mut woken);
+        source.tell(told, &mut woken);
         source.sources.end_waits(woken.len());
         self.thread.wake_all(woken);
     }

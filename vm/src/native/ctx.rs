@@ -351,6 +351,10 @@ impl<'c> Ctx<'c> {
     pub fn repr_short(&mut self, v: Value) -> String {
         self.thread.repr_short(v)
     }
+    /// Two values that were expected to be equal, for messages: lines that show both, or where they differ.
+    pub fn difference(&mut self, left: Value, right: Value) -> String {
+        crate::difference::of(self.thread.engine(), left, right)
+    }
     /// Leaves the native and calls `function` instead; its result is the native's.
     pub fn tail_call(&mut self, function: Value, args: &[Value]) -> Trap {
         self.thread.pending_call = (function, args.to_vec());
@@ -373,7 +377,9 @@ impl<'c> Ctx<'c> {
     pub fn output(&mut self) -> impl std::io::Write + 'c {
         let scheduler = std::sync::Arc::as_ptr(&self.thread.scheduler);
         // SAFETY: the thread holds its scheduler for longer than any call of a native.
-        Output(unsafe { (*scheduler).output.lock() })
+        let scheduler = unsafe { &*scheduler };
+        scheduler.note_printed();
+        Output(scheduler.output.lock())
     }
     /// Arguments of the script.
     pub fn script_args(&self) -> &[String] {

@@ -10,7 +10,8 @@ mod values;
 
 pub use ctx::Ctx;
 pub(crate) use ctx::with_article;
-pub use host::{HostCtx, HostFn};
+pub(crate) use host::call_blocking;
+pub use host::{BlockingFn, BlockingWork, HostCode, HostCtx, HostFn, MakeResult};
 
 use crate::value::Value;
 
@@ -63,6 +64,10 @@ pub struct NativeDef {
     pub property: bool,
     /// A host's closure instead of `func`.
     pub host: Option<Box<HostFn>>,
+    /// A host's closure that `func` works with.
+    pub blocking: Option<Box<BlockingFn>>,
+    /// Called instead of going on with one that has waited in the middle of itself and whose task was cancelled: with the same arguments and `Ctx::state`. Its result is not used.
+    pub given_up: Option<NativeFn>,
 }
 
 impl NativeDef {
@@ -83,7 +88,14 @@ impl NativeDef {
             crossing: false,
             property: false,
             host: None,
+            blocking: None,
+            given_up: None,
         }
+    }
+    /// What to do if its task is cancelled while it waits.
+    pub const fn given_up(mut self, func: NativeFn) -> NativeDef {
+        self.given_up = Some(func);
+        self
     }
     /// Its arguments go to another thread.
     pub const fn crossing(mut self) -> NativeDef {
@@ -136,17 +148,17 @@ impl NativeDef {
 }
 
 /// Makes a table of natives: `natives! { /// doc⏎ plain "list.push" (self, value) => list_push; … }`. Parameters are string
-/// literals where they are no identifiers: `("x?", "..rest")`. `suspending crossing "channel.send" …`: see `NativeDef::crossing`.
+/// literals where they are no identifiers: `("x?", "..rest")`. `suspending crossing "channel.send" …`: see `NativeDef::crossing`; `=> write, given_up tidy;`: see `NativeDef::given_up`.
 #[macro_export]
 macro_rules! natives {
-    ($($(#[doc = $doc:literal])* $class:ident $($mark:ident)? $name:literal ($($param:tt),* $(,)?) => $func:expr;)*) => {
+    ($($(#[doc = $doc:literal])* $class:ident $($mark:ident)? $name:literal ($($param:tt),* $(,)?) => $func:expr $(, $after:ident $more:expr)?;)*) => {
         &[$($crate::native::NativeDef::new(
             $name,
             &[$($crate::natives!(@param $param)),*],
             $crate::natives!(@class $class),
             $func,
             concat!($($doc, "\n"),*),
-        )$(.$mark())?),*]
+        )$(.$mark())?$(.$after($more))?),*]
     };
     (@param $param:literal) => { $param };
     (@param $param:tt) => { stringify!($param) };

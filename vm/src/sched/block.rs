@@ -119,6 +119,10 @@ impl Signal {
             }
         }
     }
+    /// Whether it waits: nothing of it runs or is about to.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.word.load(Ordering::Relaxed) & STATE == IDLE
+    }
     /// Asks the thread for something; `true`: the caller must put it into a queue. The caller holds a reference to the thread.
     #[must_use]
     pub(crate) fn request(&self, what: u32) -> bool {

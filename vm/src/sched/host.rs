@@ -93,6 +93,21 @@ impl Scheduler {
         let has_input = || self.host.has_input.load(Ordering::Relaxed);
         self.host.is_called.load(Ordering::SeqCst) || has_input() && engine.has_interrupt()
     }
+    /// The same for a host whose OS thread waits for a pinned task.
+    pub(super) fn is_pinned_host_called(&self, engine: &Engine) -> bool {
+        let host = &self.host;
+        self.host_stays()
+            && match host.has_input.load(Ordering::Relaxed) {
+                true => host.is_home.load(Ordering::Acquire) || engine.has_interrupt(),
+                false => self.is_idle_over(),
+            }
+    }
+    /// What ends `Thread::idle`: a `Waker`, or an error that nobody had joined for.
+    pub(crate) fn is_idle_over(&self) -> bool {
+        self.host.is_woken.load(Ordering::Acquire)
+            || self.host.has_failed_task.load(Ordering::Acquire)
+            || self.has_failed()
+    }
     /// Whether the host must look now and then, since nobody calls it.
     pub(super) fn must_host_look(&self) -> bool {
         // With a reactor, signals come through that.

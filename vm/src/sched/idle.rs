@@ -50,6 +50,8 @@ struct State {
     /// Those that wait for one task each, and of them those that sleep.
     pinned: usize,
     pinned_sleeping: usize,
+    /// Those that stand still with a thread of theirs, so they sleep for nobody's want of work.
+    standing: usize,
     is_stopping: bool,
     is_deadlocked: bool,
     /// Those who may wake tasks from outside the carriers.
@@ -89,6 +91,7 @@ impl Idle {
                 sleeping: 0,
                 pinned: 0,
                 pinned_sleeping: 0,
+                standing: 0,
                 is_stopping: false,
                 is_deadlocked: false,
                 sources: 0,
@@ -328,6 +331,15 @@ impl Scheduler {
             let has_work = self.has_any_queued()
                 || self.migrants.has_for(own.number, state.carriers)
                 || is_host && is_called;
+            let is_everybody_asleep = state.sleeping + state.pinned_sleeping == state.carriers;
+            if !has_work && is_everybody_asleep && self.has_printed() {
+                // It may take long until more is printed.
+                state.sleeping -= 1;
+                idle.sleeping.store(state.sleeping, Ordering::Relaxed);
+                drop(state);
+                self.flush_printed();
+                continue;
+            }
             let has_nothing = !has_work;
             if mutation!("no_second_look", has_nothing, true) {
                 // A host that stays is not done before it says so.
@@ -389,6 +401,16 @@ impl Scheduler {
             idle.sleeping.store(state.sleeping, Ordering::Relaxed);
         }
     }
+    /// The same of a carrier whose thread is in no queue, though it can go on.
+    #[cold]
+    pub(crate) fn stand_still_busy(&self) {
+        let mut state = self.idle.state.lock();
+        while state.is_paused {
+            state.standing += 1;
+            self.idle.changed.wait(&mut state);
+            state.standing -= 1;
+        }
+    }
     /// Stops all other carriers: each puts back what it has mounted at its next safepoint, and touches nothing until `resume`. `false`: one did not within `PATIENCE`
     /// (it is inside a native that blocks), or another one is stopping this one; then nothing is stopped.
     pub(crate) fn pause(self: &Arc<Self>) -> bool {
@@ -406,7 +428,7 @@ impl Scheduler {
                 // The lock makes what the others did visible.
                 let state = self.idle.state.lock();
                 let others = state.carriers - 1;
-                let sleeping = state.sleeping + state.pinned_sleeping;
+                let sleeping = state.sleeping + state.pinned_sleeping + state.standing;
                 if sleeping == mutation!("pause_waits_for_nobody", others, sleeping) {
                     return true;
                 }
@@ -476,6 +498,13 @@ impl Scheduler {
             state.is_host_told = false;
         }
         let mut is_deadlock = false;
+        let is_everybody_asleep = state.sleeping + state.pinned_sleeping == state.carriers;
+        if is_everybody_asleep && self.has_printed() {
+            state.pinned_sleeping -= 1;
+            drop(state);
+            self.flush_printed();
+            return false;
+        }
         if !has_come() {
             let is_last = state.sleeping + state.pinned_sleeping == state.carriers
                 && deadline == u64::MAX
@@ -484,6 +513,10 @@ impl Scheduler {
                 && !is_awaiting
                 && !self.has_any_queued();
             state.is_deadlocked |= is_last;
+            if is_host && self.host_stays() {
+                // As in `next`.
+                state.is_deadlocked = is_last;
+            }
             if is_last && !is_host && !state.is_host_told {
                 state.is_host_told = true;
                 self.notify_all();

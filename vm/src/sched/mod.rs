@@ -136,6 +136,8 @@ pub(crate) struct Scheduler {
     fuel_limit: AtomicU64,
     next_thread: AtomicU64,
     pub(crate) output: Mutex<Box<dyn Write + Send>>,
+    /// Something was printed since the output was flushed.
+    has_printed: AtomicBool,
     /// `os.exit` was called, or fuel ran out, on whatever carrier.
     pub(crate) exit: Mutex<Option<crate::thread::Ended>>,
     /// Where the fuel ran out.
@@ -199,6 +201,7 @@ impl Scheduler {
             is_migrating,
             next_thread: AtomicU64::new(2),
             output: Mutex::new(output),
+            has_printed: AtomicBool::new(false),
             exit: Mutex::new(None),
             end_trace: Mutex::new(None),
             has_host_ended: AtomicBool::new(false),
@@ -352,6 +355,28 @@ impl Scheduler {
         {
             tell();
         }
+    }
+    #[inline]
+    pub(crate) fn note_printed(&self) {
+        if !self.has_printed.load(Ordering::Relaxed) {
+            self.has_printed.store(true, Ordering::Relaxed);
+        }
+    }
+    /// Whether something is printed that nobody can see yet.
+    pub(super) fn has_printed(&self) -> bool {
+        !cfg!(loom) && self.has_printed.load(Ordering::Relaxed)
+    }
+    #[cold]
+    pub(super) fn flush_printed(&self) {
+        self.has_printed.store(false, Ordering::Relaxed);
+        // Whoever prints next, or the end of the program, finds an error again.
+        let _ = self.output.lock().flush();
+    }
+    /// The thread that the host calls, as long as it is there.
+    #[cold]
+    pub(crate) fn host_thread(&self) -> Option<Arc<ThreadBlock>> {
+        let mut all = self.threads().into_iter();
+        all.find(|block| block.id == crate::thread::HOST_THREAD)
     }
     /// How many threads there are, about.
     pub(crate) fn thread_count(&self) -> usize {

@@ -16,6 +16,8 @@ pub(crate) enum NextPinned {
     Stop,
     /// Nothing can ever wake any task (told to the host's carrier only).
     Deadlock,
+    /// This is the OS thread of a host that stays, and the host is wanted.
+    Called,
 }
 
 impl Scheduler {
@@ -45,14 +47,16 @@ impl Scheduler {
         self.handed.fetch_sub(1, Ordering::SeqCst);
         true
     }
-    /// Waits until the thread can go on here.
+    /// Waits until the thread can go on here. `has_left`: the task is to leave already, so that the host gets its OS thread back.
     pub(crate) fn next_pinned(
         self: &Arc<Self>,
         own: &mut Own,
         block: *const ThreadBlock,
         is_host: bool,
         engine: &Engine,
+        has_left: bool,
     ) -> NextPinned {
+        let is_called = || is_host && !has_left && self.is_pinned_host_called(engine);
         loop {
             if self.is_paused() {
                 self.stand_still();
@@ -70,6 +74,9 @@ impl Scheduler {
                 self.end_program(crate::thread::Ended::Interrupted);
                 return NextPinned::Stop;
             }
+            if is_called() {
+                return NextPinned::Called;
+            }
             let mut is_here = self.take_handed(own, block);
             while let Some(queued) = own.pop() {
                 if queued.0 == block {
@@ -81,9 +88,9 @@ impl Scheduler {
             if is_here {
                 return NextPinned::Run;
             }
-            let has_handed = || !self.slot(own.number).handed.lock().is_empty();
+            let has_come = || !self.slot(own.number).handed.lock().is_empty() || is_called();
             let mut found = std::mem::take(&mut own.found);
-            let is_deadlock = self.sleep_pinned(&mut found, is_host, has_handed);
+            let is_deadlock = self.sleep_pinned(&mut found, is_host, has_come);
             own.found = found;
             if is_deadlock {
                 return NextPinned::Deadlock;

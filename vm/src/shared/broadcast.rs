@@ -349,7 +349,7 @@ fn send(ctx: &mut Ctx) -> NativeResult {
             }
             Sent::Full(message) | Sent::Closed(message) => {
                 drop(message);
-                return Err(thread.throw_closed());
+                return Err(thread.throw_closed_at_wait());
             }
         }
     }
@@ -494,7 +494,7 @@ fn receive(ctx: &mut Ctx, wait: Wait) -> NativeResult {
             let error = thread.new_error(ErrorKind::StopIteration, Value::NIL);
             Err(thread.throw_value(error))
         }
-        _ => Err(thread.throw_closed()),
+        _ => Err(thread.throw_closed_at_wait()),
     }
 }
 /// The next message of a subscriber, for a `select`; `None`: it would wait.

@@ -348,7 +348,7 @@ fn send(ctx: &mut Ctx) -> NativeResult {
             Sent::Queued => return Ok(Value::NIL),
             Sent::Closed => {
                 drop(state);
-                return Err(thread.throw_closed());
+                return Err(thread.throw_closed_at_wait());
             }
             Sent::Full(message) => {
                 thread.begin_wait(Wait::Send)?;
@@ -420,7 +420,7 @@ fn receive(ctx: &mut Ctx, wait: Wait) -> NativeResult {
         let error = thread.new_error(ErrorKind::StopIteration, Value::NIL);
         return Err(thread.throw_value(error));
     }
-    Err(thread.throw_closed())
+    Err(thread.throw_closed_at_wait())
 }
 fn try_receive(ctx: &mut Ctx) -> NativeResult {
     let object = channel_arg(ctx)?;

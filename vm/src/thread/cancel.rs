@@ -18,6 +18,7 @@
 //! the fuel that a killed task has (`KILL_FUEL`); what is left of its defers gets a little more, and then the task ends without them.
 
 use super::Thread;
+use super::carrier::HOST_THREAD;
 use crate::bytecode::{HandlerRange, Op, Word};
 use crate::interp::frame::Frames;
 use crate::module::Proto;
@@ -68,6 +69,14 @@ impl Thread {
         }
         Ok(())
     }
+    /// The same for a native that has tried and failed, perhaps because of what was done after this thread had been cancelled from outside: the cancel came first.
+    #[cold]
+    pub(crate) fn blocking_point_that_failed(&mut self) -> Result<(), Trap> {
+        if self.nesting == 0 && self.block.signal.has_requests() {
+            self.take_requests();
+        }
+        self.blocking_point()
+    }
     #[cold]
     fn throw_at_blocking_point(&mut self) -> Result<(), Trap> {
         if self.is_killing {
@@ -92,6 +101,10 @@ impl Thread {
         task.clear(flag::CANCEL_PENDING);
         task.set(flag::WAS_CANCELLED);
         self.forget_handler();
+        if self.block.id == HOST_THREAD && self.task().is(flag::IS_FIRST) {
+            let host = &self.scheduler.host;
+            host.is_interrupting.store(false, Ordering::Relaxed);
+        }
         self.throw_new(ErrorKind::Cancelled, "the task was cancelled")
     }
     /// The running task ends now, but for its cleanups.

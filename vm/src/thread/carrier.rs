@@ -283,18 +283,30 @@ impl Thread {
                     deadlock = Some(self.deadlock_report());
                     scheduler.kill_all(&self.own, std::ptr::null());
                 }
-                Next::Interrupted => {
-                    let _ = self.engine.take_interrupt();
-                    if scheduler.has_host_ended() {
-                        scheduler.end_program(Ended::Interrupted);
-                    } else {
-                        // The program's own thread throws `Cancelled` wherever it waits, so its defers run; then the program ends.
-                        scheduler.exit.lock().get_or_insert(Ended::Interrupted);
-                        scheduler.request(&self.own, &self.main, CANCEL);
-                    }
-                }
+                Next::Interrupted => self.interrupt_program(true),
                 Next::Called => {}
                 Next::Done | Next::Stop => return deadlock.or(self.pinned_deadlock.take()),
+            }
+        }
+    }
+    /// Ctrl-C was pressed. The program's own thread throws `Cancelled` wherever it waits, so its defers run; then the program ends. If it does not wait now it sees the interrupt
+    /// itself, unless that is taken from it (`takes_it`).
+    #[cold]
+    pub(super) fn interrupt_program(&mut self, takes_it: bool) {
+        let scheduler = self.scheduler.clone();
+        let main = scheduler.host_thread();
+        match main {
+            Some(main) if !scheduler.has_host_ended() => {
+                if !takes_it && !main.signal.is_idle() {
+                    return;
+                }
+                let _ = self.engine.take_interrupt();
+                scheduler.exit.lock().get_or_insert(Ended::Interrupted);
+                scheduler.request(&self.own, &main, CANCEL);
+            }
+            _ => {
+                let _ = self.engine.take_interrupt();
+                scheduler.end_program(Ended::Interrupted);
             }
         }
     }
@@ -490,7 +502,9 @@ impl Thread {
             // It stays, and its heap with it: the host may call it again.
             self.park_thread();
             let _ = block.signal.finish();
-            self.scheduler.unregister(&self.own, &block, true, false);
+            // If only detached tasks were left it does not count any more.
+            let counts = !block.end.lock().is_uncounted;
+            self.scheduler.unregister(&self.own, &block, counts, false);
             self.scheduler.note_host(true);
         } else {
             self.end_thread();

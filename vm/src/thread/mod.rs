@@ -267,6 +267,10 @@ pub struct Thread {
     symbol_values: HashMap<Sym, Value>,
     /// The mounted thread is the host's, which wants it.
     goes_home: bool,
+    /// The host waits for its thread, which it has sent away to let a pinned task leave.
+    wants_home: bool,
+    /// Ctrl-C was pressed for the input, which was not told yet.
+    is_interrupted: bool,
     /// Every task waited while the host's carrier was pinned: the report.
     pinned_deadlock: Option<String>,
     /// Everything was stopped while a host that stays asked for something else.
@@ -679,6 +683,8 @@ impl Thread {
             hopper: None,
             symbol_values: HashMap::new(),
             goes_home: false,
+            wants_home: false,
+            is_interrupted: false,
             pinned_deadlock: None,
             pending_end: None,
             scheduler: scheduler.clone(),
@@ -731,6 +737,11 @@ impl Thread {
     pub(crate) fn constant(&self, index: i32) -> Value {
         // SAFETY: verified: the constant exists.
         unsafe { *frame::constants(self.base).add(index as usize) }
+    }
+    #[inline]
+    pub(crate) fn constant_place(&self, index: i32) -> *const Value {
+        // SAFETY: verified: the constant exists.
+        unsafe { frame::constants(self.base).add(index as usize) }
     }
     pub(crate) fn running_module(&self) -> &'static Module {
         // SAFETY: modules live as long as the engine.
@@ -1350,10 +1361,34 @@ impl Thread {
             if self.is_called_off() {
                 return Some(Exit::Preempted);
             }
+        } else if self.scheduler.host_stays() && self.takes_interrupt_nested() {
+            // SAFETY: as above.
+            self.pc = unsafe { self.pc.add(1) };
+            self.throw_cancelled();
+            return self.unwind();
         }
         self.scheduler.fire_timers(&self.own);
         self.scheduler.look_at_system(&mut self.own);
         self.scheduler.relieve_workers();
+        // Before others have their turn. (Of a host that stays it is the input that is interrupted.)
+        if self.engine.has_interrupt() && !self.scheduler.host_stays() {
+            if self.block.id != carrier::HOST_THREAD {
+                // It is the program that is interrupted, not the thread that happens to run.
+                self.interrupt_program(false);
+                if may_leave && self.scheduler.is_stopping() {
+                    return Some(Exit::Ended);
+                }
+            } else if self.engine.take_interrupt() {
+                // SAFETY: as above.
+                if !unsafe { (*self.current).is(flag::IS_FIRST) } {
+                    self.interrupt_program(true);
+                }
+                // SAFETY: as above.
+                self.pc = unsafe { self.pc.add(1) };
+                self.throw_new(ErrorKind::Cancelled, "interrupted");
+                return self.unwind();
+            }
+        }
         if self.scheduler.has_backlog(&self.own) {
             if may_leave {
                 self.scheduler.help();
@@ -1361,23 +1396,8 @@ impl Thread {
             }
             self.be_replaced();
         }
-        if may_leave && self.scheduler.is_paused() {
+        if self.scheduler.is_paused() {
             return Some(Exit::Preempted);
-        }
-        if self.scheduler.host_stays() {
-            // Interrupts are for its input.
-        } else if self.block.id != carrier::HOST_THREAD
-            && self.nesting == 0
-            && self.engine.take_interrupt()
-        {
-            // It is the program that is interrupted, not the thread that happens to run.
-            self.scheduler.end_program(Ended::Interrupted);
-            return Some(Exit::Ended);
-        } else if self.engine.take_interrupt() {
-            // SAFETY: as above.
-            self.pc = unsafe { self.pc.add(1) };
-            self.throw_new(ErrorKind::Cancelled, "interrupted");
-            return self.unwind();
         }
         if self.stress == Stress::Suspend && self.nesting == 0 && self.is_stress_due() {
             Some(Exit::Preempted)
@@ -1591,7 +1611,10 @@ impl Thread {
         loop {
             // Pinned: the end of a slice is not the end of its turn.
             exit = match exit {
-                Exit::Preempted => interp::run(self),
+                Exit::Preempted => {
+                    self.stand_still_pinned();
+                    interp::run(self)
+                }
                 Exit::Yielded | Exit::Parked => match self.wait_pinned(exit) {
                     Some(exit) => exit,
                     None => interp::run(self),
@@ -1655,9 +1678,10 @@ impl Drop for Thread {
     fn drop(&mut self) {
         if self.is_host {
             account::enter(Some(&self.scheduler.account));
-            let scheduler = self.scheduler.clone();
-            scheduler.stop(&mut self.own);
-            self.discard_tasks();
+            // Carriers to which tasks of the host's thread are pinned leave those with it mounted.
+            self.park_thread();
+            self.main.signal.requeue();
+            drop(self.stop_all());
             self.park_thread();
             let _ = self.scheduler.output.lock().flush();
         }

@@ -66,7 +66,7 @@ impl Thread {
         self.unmount(exit);
         let mut ended = None;
         if !self.leave_pinned(&block, waiter) {
-            ended = self.await_pinned(&block, waiter);
+            ended = self.await_pinned(&block, task, waiter);
         }
         if !self.is_replaced {
             self.scheduler.end_pinned();
@@ -94,6 +94,30 @@ impl Thread {
         }
         None
     }
+    /// The running task, below a native frame, has reached a safepoint: if another carrier wants to look at what this one has, it may.
+    pub(super) fn stand_still_pinned(&mut self) {
+        if !self.scheduler.is_paused() {
+            return;
+        }
+        let task = self.current;
+        let block = self.block;
+        let nesting = std::mem::take(&mut self.nesting);
+        let nested_slot = std::mem::take(&mut self.nested_slot);
+        // SAFETY: the running task.
+        unsafe { (*task).flags |= flag::IS_PINNED };
+        self.unmount(Exit::Preempted);
+        // Its state stays: nobody else mounts it meanwhile.
+        self.park_thread();
+        while self.scheduler.is_paused() {
+            self.scheduler.stand_still_busy();
+        }
+        self.mount_thread(block);
+        self.parts.ready.remove(task);
+        self.mount(task);
+        // SAFETY: mounted again.
+        unsafe { (*task).clear(flag::IS_PINNED) };
+        (self.nesting, self.nested_slot) = (nesting, nested_slot);
+    }
     /// A callback of a host's function is busy, and other threads wait: they are for another carrier.
     #[cold]
     pub(super) fn be_replaced(&mut self) {
@@ -108,6 +132,11 @@ impl Thread {
     /// Gives the mounted thread to others; `true`: the task can go on already, and the thread is still mounted.
     fn leave_pinned(&mut self, block: &Arc<ThreadBlock>, task: *mut Task) -> bool {
         loop {
+            if self.goes_home {
+                // The host wants its thread.
+                self.go_home();
+                return false;
+            }
             let others_first = self.parts.ready.first().is_some_and(|first| first != task);
             if !others_first && self.parts.ready.remove(task) {
                 return true;
@@ -126,12 +155,19 @@ impl Thread {
             self.take_news();
         }
     }
-    /// Waits until the task is woken, with the thread mounted; `Some`: the program ends.
-    fn await_pinned(&mut self, block: &Arc<ThreadBlock>, task: *mut Task) -> Option<Exit> {
+    /// Waits until the task is woken, with the thread mounted; it, or a threadlet, lies on the stack of `below`. `Some`: the program ends.
+    fn await_pinned(
+        &mut self,
+        block: &Arc<ThreadBlock>,
+        below: *mut Task,
+        task: *mut Task,
+    ) -> Option<Exit> {
         let scheduler = self.scheduler.clone();
+        let mut has_left = false;
         loop {
             let engine = self.engine();
-            match scheduler.next_pinned(&mut self.own, Arc::as_ptr(block), self.is_host, engine) {
+            let thread = Arc::as_ptr(block);
+            match scheduler.next_pinned(&mut self.own, thread, self.is_host, engine, has_left) {
                 NextPinned::Run => {
                     let inbox = block.signal.begin();
                     self.mount_thread(BlockRef::new(block));
@@ -142,6 +178,16 @@ impl Thread {
                     if self.leave_pinned(block, task) {
                         return None;
                     }
+                }
+                NextPinned::Called => {
+                    has_left |= self.answer_pinned(block, [below, task]);
+                }
+                NextPinned::Deadlock if scheduler.host_stays() => {
+                    // As in `run_and_stay`: the input ends, the rest may wait for a later one.
+                    let report = self.deadlock_report();
+                    self.pinned_deadlock.get_or_insert(report);
+                    let main = self.main.clone();
+                    scheduler.request(&self.own, &main, crate::sched::block::HOME);
                 }
                 NextPinned::Deadlock => {
                     let report = self.deadlock_report();

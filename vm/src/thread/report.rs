@@ -285,6 +285,13 @@ impl Thread {
                     true if (*task).is(flag::IS_PINNED) => "pinned, waiting",
                     true => "waiting",
                     false if (*task).is_mounted() => "running",
+                    // It stands still below a native frame.
+                    false
+                        if (*task).is(flag::IS_PINNED)
+                            && (*(*task).block).signal.name() == "running" =>
+                    {
+                        "running"
+                    }
                     false => "runnable",
                 },
                 waits_for: is_waiting.then(|| wait_text(task, members)),

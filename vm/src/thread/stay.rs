@@ -6,10 +6,10 @@
 use super::carrier::HOST_THREAD;
 use super::{BlockRef, Ended, Failure, Thread};
 use crate::object::TaskObject;
-use crate::sched::Next;
 use crate::sched::block::{HOME, KILL, KILL_TASKS, Outcome};
 use crate::sched::host::{TaskInfo, Waker};
 use crate::sched::sites::NO_SITE;
+use crate::sched::{Next, ThreadBlock};
 use crate::task::{self, ReadyQueue, Task, flag};
 use crate::types::ErrorKind;
 use crate::value::Value;
@@ -56,14 +56,14 @@ impl Thread {
         let handle = self.new_handle(handle);
         scheduler.host.has_input.store(true, Ordering::Relaxed);
         self.leave_home();
-        let mut is_interrupted = false;
+        self.is_interrupted = false;
         let mut deadlock = None;
         let outcome = loop {
             let engine = self.engine();
             match scheduler.next(&mut self.own, true, engine) {
                 Next::Run(block, was_woken_here) => self.run_block(block, was_woken_here),
                 Next::Called => {
-                    is_interrupted |= self.engine.take_interrupt();
+                    self.note_interrupt();
                     if scheduler.host.is_home.load(Ordering::Acquire) {
                         self.mount_home();
                         let object = self.handle(handle).as_object().cast::<TaskObject>();
@@ -71,19 +71,9 @@ impl Thread {
                         if unsafe { (*object).task() }.is_null() {
                             break Ok(());
                         }
-                        if deadlock.is_some() {
-                            self.kill_task(first);
-                            self.put_first(first);
-                        } else if std::mem::take(&mut is_interrupted) {
-                            scheduler
-                                .host
-                                .is_interrupting
-                                .store(true, Ordering::Relaxed);
-                            self.cancel_task(first);
-                            self.put_first(first);
-                        }
+                        self.stop_input(first, deadlock.is_some());
                         self.leave_home();
-                    } else if is_interrupted {
+                    } else if self.is_interrupted || self.wants_home {
                         scheduler.request(&self.own, &main, HOME);
                     }
                 }
@@ -105,6 +95,8 @@ impl Thread {
             .store(false, Ordering::Relaxed);
         let object = self.handle(handle);
         self.free_handle(handle);
+        let pinned_deadlock = self.pinned_deadlock.take();
+        let deadlock = deadlock.or(pinned_deadlock);
         outcome?;
         let loose_trace = std::mem::take(&mut self.parts.more().loose_trace);
         self.loose_trace = loose_trace;
@@ -130,10 +122,7 @@ impl Thread {
         let _entered = self.enter();
         let scheduler = self.scheduler.clone();
         // The next call may wake whatever waits.
-        self.serve(|host| {
-            let is_woken = host.scheduler.host.is_woken.load(Ordering::Acquire);
-            is_woken || host.has_unjoined()
-        });
+        self.serve(|host| host.scheduler.is_idle_over());
         if let Some(failure) = self.pending_end.take() {
             return Idled::Ended(failure);
         }
@@ -223,9 +212,6 @@ impl Thread {
 
     // --- what failed
 
-    fn has_unjoined(&self) -> bool {
-        self.scheduler.host.has_failed_task.load(Ordering::Acquire) || self.scheduler.has_failed()
-    }
     /// Takes the next error that nobody had joined for when it ended its task or thread: `thrown`, until there is none (`false`).
     pub fn take_unjoined(&mut self) -> bool {
         let host = &self.scheduler.host;
@@ -289,6 +275,7 @@ impl Thread {
     }
     /// The host's thread is mounted again.
     fn mount_home(&mut self) {
+        self.wants_home = false;
         let main = self.main.clone();
         self.scheduler.host.is_home.store(false, Ordering::Relaxed);
         main.signal.drop_request(HOME);
@@ -307,6 +294,94 @@ impl Thread {
             drop(self.scheduler.unregister(&self.own, &block, counts, false));
         }
         self.scheduler.bring_home();
+    }
+    /// The host is wanted while its OS thread waits for one of `tasks` of `block` (the one that lies on its native stack, and the one that waits), which are pinned to it:
+    /// see `thread::pin`. Nothing is mounted. `true`: they are to leave.
+    pub(super) fn answer_pinned(
+        &mut self,
+        block: &Arc<ThreadBlock>,
+        tasks: [*mut Task; 2],
+    ) -> bool {
+        let scheduler = self.scheduler.clone();
+        let main = self.main.clone();
+        if scheduler.host.has_input.load(Ordering::Relaxed) {
+            self.note_interrupt();
+        }
+        if !scheduler.host.is_home.load(Ordering::Acquire) {
+            scheduler.request(&self.own, &main, HOME);
+            scheduler.pass_all_on(&self.own);
+            std::thread::yield_now();
+            return false;
+        }
+        self.mount_home();
+        let all = self.parts.tasks.to_vec();
+        // SAFETY: tasks of the mounted thread, none of which runs.
+        let first = unsafe { all.into_iter().find(|&task| (*task).is(flag::IS_FIRST)) };
+        if let Some(first) = first {
+            self.stop_input(first, false);
+            self.leave_home();
+            return false;
+        }
+        // The input is over, and its OS thread is wanted.
+        if std::ptr::eq(Arc::as_ptr(block), Arc::as_ptr(&main)) {
+            for task in tasks {
+                self.kill_task(task);
+                self.put_first(task);
+            }
+            // It is fetched when those have left.
+            self.leave_home();
+            self.wants_home = true;
+        } else {
+            // SAFETY: tasks that are pinned to this carrier live until it lets them go on.
+            let numbers = tasks.map(|task| (block.id, unsafe { (*task).id() }));
+            scheduler.host.kills.lock().extend(numbers);
+            scheduler.request(&self.own, block, KILL_TASKS);
+            self.park_thread();
+            scheduler.host.is_home.store(true, Ordering::Release);
+        }
+        true
+    }
+    /// The mounted thread is the host's: its input is told of a deadlock or of Ctrl-C, if there was one.
+    fn stop_input(&mut self, first: *mut Task, is_deadlock: bool) {
+        let is_deadlock = is_deadlock || self.pinned_deadlock.is_some();
+        let is_interrupted = std::mem::take(&mut self.is_interrupted);
+        if !is_deadlock && !is_interrupted {
+            return;
+        }
+        // A threadlet that waits on its stack is what keeps it.
+        // SAFETY: a task of the mounted thread that does not run.
+        let inner = unsafe {
+            let has_inner = (*first).is(flag::HAS_THREADLETS);
+            (*first)
+                .more_if_any()
+                .map(|more| more.identity)
+                .filter(|&task| has_inner && task != first)
+        };
+        for task in [Some(first), inner].into_iter().flatten() {
+            if is_deadlock {
+                self.kill_task(task);
+            } else {
+                self.cancel_task(task);
+            }
+            self.put_first(task);
+        }
+    }
+    /// Ctrl-C while there is an input.
+    fn note_interrupt(&mut self) {
+        if self.engine.take_interrupt() {
+            self.is_interrupted = true;
+            let host = &self.scheduler.host;
+            host.is_interrupting.store(true, Ordering::Relaxed);
+        }
+    }
+    /// Whether the running task is the input, below a function of the host, and Ctrl-C was pressed for it: it does not leave its carrier to be told.
+    pub(super) fn takes_interrupt_nested(&mut self) -> bool {
+        // SAFETY: while the loop runs there is a task.
+        if self.block.id != HOST_THREAD || !unsafe { (*self.current).is(flag::IS_FIRST) } {
+            return false;
+        }
+        let host = &self.scheduler.host;
+        self.engine.take_interrupt() || host.is_interrupting.swap(false, Ordering::Relaxed)
     }
     /// A ready task is the next to run, even if another one was preempted.
     fn put_first(&mut self, task: *mut Task) {

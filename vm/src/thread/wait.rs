@@ -239,6 +239,11 @@ impl Thread {
             if was_given_place {
                 self.leave_place();
             }
+            if let Wait::Io | Wait::Work = wait
+                && let Some(native) = self.task().more().native.take()
+            {
+                self.give_up_native(native);
+            }
             self.begin_kill();
             return self.unwind();
         }
@@ -249,7 +254,12 @@ impl Thread {
         // The registers of the native's window hold its arguments: they stay roots until it has its result.
         let result = match claimed {
             Claimed::Killed => unreachable!("a killed task was dealt with above"),
-            Claimed::Cancelled => Err(self.throw_cancelled()),
+            Claimed::Cancelled => {
+                if let Some(native) = native {
+                    self.give_up_native(native);
+                }
+                Err(self.throw_cancelled())
+            }
             Claimed::Arm(_) | Claimed::TimedOut if let Some(native) = native => {
                 let resumed = self.resume_native(native, dest);
                 if was_given_place {
@@ -271,7 +281,7 @@ impl Thread {
                     self.end_loop();
                     return None;
                 }
-                (_, Delivery::Closed) => Err(self.throw_closed()),
+                (_, Delivery::Closed) => Err(self.throw_closed_at_wait()),
                 (Wait::Select, Delivery::Value(message)) => {
                     let operands = self.elements(operand).unwrap_or(&[]);
                     let object = operands.get(arm as usize).copied().unwrap_or(Value::NIL);
@@ -326,6 +336,13 @@ impl Thread {
     }
     pub(crate) fn throw_closed(&mut self) -> Trap {
         self.throw_new(ErrorKind::ChannelClosed, "the channel is closed")
+    }
+    /// The same for who would have waited.
+    pub(crate) fn throw_closed_at_wait(&mut self) -> Trap {
+        match self.blocking_point_that_failed() {
+            Ok(()) => self.throw_closed(),
+            Err(cancelled) => cancelled,
+        }
     }
     /// A message becomes a value of the mounted thread.
     #[inline]

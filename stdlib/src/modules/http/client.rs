@@ -4,69 +4,36 @@ use super::parse::Refusal;
 use super::respond::{is_token, write_chunk, write_fields};
 use super::serving::{do_step, wire};
 use super::wire::{Step, Wire};
-use crate::support::{io_error, settle};
+use crate::modules::net::address::Address;
+use crate::modules::net::socket::{Options, Socket};
+use crate::modules::net::tls;
+use crate::modules::net::transport::Transport;
+use crate::support::{io_error, io_error_of};
 use heddle_vm::Value;
 use heddle_vm::io::Direction;
-use heddle_vm::native::{Ctx, NativeResult};
+use heddle_vm::native::{Ctx, NativeResult, Trap};
 use heddle_vm::thread::Outside;
 use heddle_vm::types::ErrorKind;
-use mio::net::TcpStream;
 use std::io;
-use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 
 /// About what a connection takes.
 const BYTES: usize = 1024;
 /// Bytes of the head of a response, at most.
 const MOST_HEAD: usize = 256 * 1024;
 
-/// `http.__addresses(host, port)`: a list of the addresses of a host, as texts. Throws IoError.
-pub(super) fn addresses(ctx: &mut Ctx) -> NativeResult {
-    ctx.note_outside(Outside::Network);
-    let host = ctx.str_arg(0)?.to_string();
-    let port = ctx.int_arg(1)? as u16;
-    if let Ok(ip) = host.parse::<IpAddr>()
-        && ctx.need_not_block()
-    {
-        let address = SocketAddr::new(ip, port);
-        return address_list(ctx, &[address]);
-    }
-    ctx.block(
-        move || {
-            let found = (host.as_str(), port).to_socket_addrs();
-            found.map(Vec::from_iter).map_err(|error| (host, error))
-        },
-        |ctx, found| match found {
-            Ok(addresses) => address_list(ctx, &addresses),
-            Err((host, error)) => Err(io_error(ctx, &host, &error)),
-        },
-    )
-}
-fn address_list(ctx: &mut Ctx, addresses: &[SocketAddr]) -> NativeResult {
-    ctx.reserve(1024 + 128 * addresses.len())?;
-    let texts: Vec<Value> = addresses
-        .iter()
-        .map(|address| ctx.str(&address.to_string()))
-        .collect();
-    let made = ctx.list(&texts);
-    settle(ctx, made)
-}
-
 /// `http.__connect(address)`: a connection that is being made. Throws IoError.
 pub(super) fn connect(ctx: &mut Ctx) -> NativeResult {
+    ctx.note_outside(Outside::Network);
     let text = ctx.str_arg(0)?;
     ctx.reserve(BYTES)?;
-    let made = text
-        .parse::<SocketAddr>()
-        .map_err(|_| io::Error::new(io::ErrorKind::InvalidInput, "it is no address"))
-        .and_then(TcpStream::connect)
+    let faults = ctx.faults();
+    let made = Address::parse(text)
+        .and_then(|address| Socket::connect(&address, Options::default(), faults))
         .and_then(|socket| {
             // Requests are written whole: to wait for more of them only delays.
             let _ = socket.set_nodelay(true);
-            ctx.new_source(
-                "HttpConnection",
-                Wire::new(Box::new(socket), text),
-                Wire::source,
-            )
+            let wire = Wire::new(Transport::new(socket, None), text);
+            ctx.new_source("HttpConnection", wire, Wire::source)
         });
     made.map_err(|error| io_error(ctx, text, &error))
 }
@@ -85,9 +52,51 @@ pub(super) fn connected(ctx: &mut Ctx) -> NativeResult {
         Ok(()) => ctx.nil(),
         Err(error) => {
             let peer = wire(ctx)?.0.peer.clone();
-            Err(io_error(ctx, &peer, &error))
+            Err(io_error_of(ctx, "http.connect", &peer, &error))
         }
     }
+}
+/// `http.__secure(wire, server_name, roots, url)`: from now on it speaks TLS; `roots`: PEM text, or nil: whom the system trusts. Throws IoError.
+pub(super) fn secure(ctx: &mut Ctx) -> NativeResult {
+    if ctx.state == 0 {
+        let session = tls::client_session(ctx, 1, 2, super::serving::protocols(&["1.1"]))?;
+        let session = match session {
+            Ok(session) => session,
+            Err(error) => return Err(secure_error(ctx, &error)),
+        };
+        if let Some(transport) = &mut wire(ctx)?.0.line.lock().transport {
+            transport.secure(session);
+        }
+        ctx.state = 1;
+    }
+    match super::serving::shake_hands(ctx)? {
+        Ok(()) => ctx.nil(),
+        Err(error) => Err(secure_error(ctx, &error)),
+    }
+}
+fn secure_error(ctx: &mut Ctx, error: &io::Error) -> Trap {
+    match ctx.str_arg(3) {
+        Ok(url) => io_error_of(ctx, "http", url, error),
+        Err(trap) => trap,
+    }
+}
+
+/// The server has gone, or reads no more.
+fn has_gone(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe
+    )
+}
+/// What a client sends is read no more: whether it may still have been answered, as servers do that refuse a body.
+pub(super) fn stop_sending(wire: &Wire, error: &io::Error) -> bool {
+    let is_over = wire.serving().is_none() && has_gone(error);
+    if is_over {
+        let mut line = wire.0.line.lock();
+        (line.output, line.sent) = (Vec::new(), 0);
+        line.has_stopped = true;
+    }
+    is_over
 }
 
 /// Bytes of a body that go with the head.
@@ -141,11 +150,13 @@ pub(super) fn send(ctx: &mut Ctx) -> NativeResult {
         ctx.state = 1;
     }
     let more = long.unwrap_or_default();
+    let faults = ctx.faults();
     let done = ctx.try_io(0, "a connection", Direction::Write, |wire: &Wire, _| {
-        wire.0.line.lock().write(more)
+        wire.0.line.lock().write(more, faults)
     })?;
     match done {
         Ok(()) => ctx.nil(),
+        Err(error) if stop_sending(wire, &error) => ctx.nil(),
         Err(error) => Err(io_error(ctx, &wire.0.peer, &error)),
     }
 }
@@ -159,6 +170,7 @@ pub(super) fn end_chunks(ctx: &mut Ctx) -> NativeResult {
     }
     match do_step(ctx, &Step::Write)? {
         Ok(()) => ctx.nil(),
+        Err(error) if stop_sending(wire, &error) => ctx.nil(),
         Err(error) => Err(io_error(ctx, &wire.0.peer, &error)),
     }
 }
@@ -190,11 +202,7 @@ pub(super) fn response(ctx: &mut Ctx) -> NativeResult {
             Err(error) => Err(error),
         };
         if let Err(error) = done {
-            let has_gone = matches!(
-                error.kind(),
-                io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe
-            );
-            if has_gone {
+            if has_gone(&error) {
                 return ctx.nil();
             }
             return Err(io_error(ctx, &wire.0.peer, &error));
@@ -208,5 +216,6 @@ pub(super) fn is_reusable(ctx: &mut Ctx) -> NativeResult {
 }
 /// `http.__is_quiet(wire)`: it is still as it was left.
 pub(super) fn is_quiet(ctx: &mut Ctx) -> NativeResult {
-    Ok(Value::bool(wire(ctx)?.0.line.lock().is_quiet()))
+    let faults = ctx.faults();
+    Ok(Value::bool(wire(ctx)?.0.line.lock().is_quiet(faults)))
 }

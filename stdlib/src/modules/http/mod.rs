@@ -4,7 +4,7 @@
 //! | --- | --- |
 //! | `parse` | heads: where one ends, what it says, which are refused |
 //! | `framing` | where a body ends; chunks |
-//! | `wire` | a connection: bytes in, bytes out, and where in the conversation it is; `Transport`: what carries the bytes |
+//! | `wire` | a connection: bytes in, bytes out, and where in the conversation it is |
 //! | `serving` | the server's side: accepting, timeouts, the next request |
 //! | `respond` | answers |
 //! | `body` | reading bodies |
@@ -29,7 +29,7 @@ use heddle_vm::natives;
 pub(super) static MODULE: NativeModule = NativeModule {
     name: "http",
     functions: natives! {
-        plain "http.__listen" (address, idle, head, body, write, max_head, max_body) => serving::listen;
+        plain "http.__listen" (address, idle, head, body, write, max_head, max_body, cert, key) => serving::listen;
         plain "http.__port" (listener) => serving::port;
         plain "http.__address" (listener) => serving::address;
         suspending "http.__accept" (listener) => serving::accept;
@@ -39,6 +39,7 @@ pub(super) static MODULE: NativeModule = NativeModule {
         plain "http.__is_aborted" (listener) => serving::is_aborted;
         suspending "http.__next" (wire) => serving::next;
         plain "http.__peer" (wire) => serving::peer;
+        plain "http.__tls" (wire) => serving::tls_version;
         plain "http.__close" (wire) => serving::close;
         suspending "http.__respond" (wire, status, fields, body) => respond::respond;
         plain "http.__begin" (wire, status, fields) => respond::begin_stream;
@@ -50,9 +51,9 @@ pub(super) static MODULE: NativeModule = NativeModule {
         suspending "http.__piece" (wire, number) => body::piece;
         plain "http.__field" (head, name) => headers::field;
         plain "http.__fields" (head) => headers::all_fields;
-        blocking "http.__addresses" (host, port) => client::addresses;
         plain "http.__connect" (address) => client::connect;
         suspending "http.__connected" (wire) => client::connected;
+        suspending "http.__secure" (wire, server_name, roots, url) => client::secure;
         suspending "http.__send" (wire, method, fields, target, host, body) => client::send;
         suspending "http.__end_chunks" (wire) => client::end_chunks;
         suspending "http.__response" (wire, is_head, max_body) => client::response;

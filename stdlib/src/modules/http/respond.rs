@@ -336,9 +336,10 @@ const WITH_BODY: u64 = 2;
 fn finish_write(ctx: &mut Ctx, more: &[u8]) -> NativeResult {
     let wire = wire(ctx)?;
     wire.mark(Phase::Write);
+    let faults = ctx.faults();
     let done = ctx.try_io(0, "a connection", Direction::Write, |wire: &Wire, _| {
         let mut line = wire.0.line.lock();
-        line.write(more)?;
+        line.write(more, faults)?;
         Ok(line.message.is_kept)
     })?;
     wire.mark(Phase::Busy);
@@ -391,7 +392,8 @@ pub(super) fn write_chunk(out: &mut Vec<u8>, part: &[u8], has_chunks: bool) {
     }
 }
 
-/// `http.__chunk(wire, data, from)`: writes at most so much of a part of a body, from byte `from` on; the byte behind it, or nil at the end. Throws IoError.
+/// `http.__chunk(wire, data, from)`: writes at most so much of a part of a body, from byte `from` on; the byte behind it, nil at the end, or false if a server reads no more of it.
+/// Throws IoError.
 pub(super) fn chunk(ctx: &mut Ctx) -> NativeResult {
     let wire = wire(ctx)?;
     let data = ctx.arg(1);
@@ -422,6 +424,7 @@ pub(super) fn chunk(ctx: &mut Ctx) -> NativeResult {
                 ctx.nil()
             }
         }
+        Err(error) if super::client::stop_sending(wire, &error) => Ok(Value::FALSE),
         Err(error) => {
             wire.0.line.lock().close();
             Err(io_error(ctx, &wire.0.peer, &error))

@@ -5,17 +5,20 @@
 
 use super::parse;
 use super::wire::{Line, Step, Wire, closed};
+use crate::modules::net::address::Address;
+use crate::modules::net::socket::{self, Acceptor};
+use crate::modules::net::tls::{self, Session};
+use crate::modules::net::transport::Transport;
 use crate::support::{io_error, new_str};
 use heddle_vm::Value;
 use heddle_vm::io::{Direction, Resource};
 use heddle_vm::native::{Ctx, NativeResult, Trap};
 use heddle_vm::thread::Outside;
 use heddle_vm::types::ErrorKind;
-use mio::net::TcpListener;
 use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::io;
-use std::net::{Shutdown, ToSocketAddrs};
+use std::net::Shutdown;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 
@@ -48,8 +51,7 @@ struct Limits {
 
 /// What a server's connections share.
 pub(super) struct Serving {
-    address: String,
-    port: u16,
+    address: Address,
     limits: Limits,
     max_head: usize,
     max_body: u64,
@@ -71,7 +73,9 @@ struct Connections {
 /// A listening socket; `None` when it is closed.
 struct Listener {
     serving: Arc<Serving>,
-    socket: Mutex<Option<TcpListener>>,
+    socket: Mutex<Option<Acceptor>>,
+    /// Its connections are secured.
+    tls: Option<Arc<tls::ServerConfig>>,
 }
 
 impl Resource for Listener {
@@ -178,7 +182,7 @@ fn limit_arg(ctx: &mut Ctx, i: usize) -> Result<u64, Trap> {
     }
 }
 
-/// `http.__listen(address, idle, head, body, write, max_head, max_body)`: timeouts in ticks.
+/// `http.__listen(address, idle, head, body, write, max_head, max_body, cert, key)`: timeouts in ticks; certificate and key as PEM text, or nil.
 pub(super) fn listen(ctx: &mut Ctx) -> NativeResult {
     ctx.note_outside(Outside::Network);
     let text = ctx.str_arg(0)?;
@@ -189,18 +193,19 @@ pub(super) fn listen(ctx: &mut Ctx) -> NativeResult {
     let [idle, head, body, write] = ticks;
     let max_head = usize::try_from(limit_arg(ctx, 5)?).unwrap_or(usize::MAX);
     let max_body = limit_arg(ctx, 6)?;
-    let bound = text
-        .to_socket_addrs()
-        .and_then(|mut addresses| {
-            let none = || io::Error::new(io::ErrorKind::NotFound, "the name has no address");
-            addresses.next().ok_or_else(none)
-        })
-        .and_then(TcpListener::bind)
-        .and_then(|socket| Ok((socket.local_addr()?, socket)));
-    let made = bound.and_then(|(address, socket)| {
+    let tls = match ctx.arg_or_nil(7) {
+        Value::NIL => None,
+        // Old clients offer only what they speak.
+        _ => Some(tls::server_config(ctx, 7, 8, protocols(&["1.1", "1.0"]))?),
+    };
+    let made = Address::parse(text).and_then(|at| {
+        let socket = Acceptor::bind(&at, socket::BACKLOG, true, false)?;
+        let address = match at {
+            Address::Ip(_) => socket.address()?,
+            at => at,
+        };
         let serving = Serving {
-            address: address.to_string(),
-            port: address.port(),
+            address,
             limits: Limits {
                 idle,
                 head,
@@ -219,20 +224,27 @@ pub(super) fn listen(ctx: &mut Ctx) -> NativeResult {
         let listener = Listener {
             serving: Arc::new(serving),
             socket: Mutex::new(Some(socket)),
+            tls,
         };
         ctx.new_source("HttpListener", listener, |listener| {
-            listener.socket.get_mut().as_mut().expect("just made")
+            let socket = listener.socket.get_mut().as_mut();
+            socket.expect("just made").source()
         })
     });
     made.map_err(|error| io_error(ctx, text, &error))
 }
+/// What is spoken over TLS.
+pub(super) fn protocols(versions: &[&str]) -> Vec<Vec<u8>> {
+    let name = |version| format!("http/{version}").into_bytes();
+    versions.iter().map(name).collect()
+}
 pub(super) fn port(ctx: &mut Ctx) -> NativeResult {
-    let port = listener(ctx, 0)?.serving.port;
-    Ok(Value::small_int(port.into()))
+    let port = listener(ctx, 0)?.serving.address.port();
+    Ok(port.map_or(Value::NIL, |port| Value::small_int(port.into())))
 }
 pub(super) fn address(ctx: &mut Ctx) -> NativeResult {
-    let listener = listener(ctx, 0)?;
-    new_str(ctx, &listener.serving.address)
+    let address = listener(ctx, 0)?.serving.address.to_string();
+    new_str(ctx, &address)
 }
 
 /// About what a connection takes.
@@ -241,13 +253,14 @@ const BYTES: usize = 1024;
 /// `http.__accept(listener)`: a connection; nil if the listener is closed; false if the system has no descriptor (or no room) for another one now.
 pub(super) fn accept(ctx: &mut Ctx) -> NativeResult {
     ctx.reserve(BYTES)?;
+    let faults = ctx.faults();
     loop {
         let accepted = ctx.try_io(
             0,
             "a Server's listener",
             Direction::Read,
             |listener: &Listener, _| match &*listener.socket.lock() {
-                Some(socket) => socket.accept().map(Some),
+                Some(socket) => socket.accept(faults).map(Some),
                 None => Ok(None),
             },
         )?;
@@ -256,11 +269,14 @@ pub(super) fn accept(ctx: &mut Ctx) -> NativeResult {
             Ok(Some((socket, peer))) => {
                 // Answers are written whole: to wait for more of them only delays.
                 let _ = socket.set_nodelay(true);
-                let wire = Wire::new(Box::new(socket), &peer.to_string());
-                ctx.new_source("HttpConnection", wire, Wire::source)
+                let config = &listener(ctx, 0)?.tls;
+                let session = config.as_ref().map(Session::server).transpose();
+                session.and_then(|session| {
+                    let wire = Wire::new(Transport::new(socket, session), &peer.to_string());
+                    ctx.new_source("HttpConnection", wire, Wire::source)
+                })
             }
-            // It has gone before it was accepted.
-            Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => continue,
+            Err(error) if socket::is_about_another(&error) => continue,
             Err(error) => Err(error),
         };
         return Ok(made.unwrap_or(Value::FALSE));
@@ -305,9 +321,41 @@ pub(super) fn is_aborted(ctx: &mut Ctx) -> NativeResult {
     ))
 }
 
+/// Secures the connection, if it is to be and is not yet. It counts as a part of the first head.
+pub(super) fn shake_hands(ctx: &mut Ctx) -> Result<io::Result<()>, Trap> {
+    let (wire, faults) = (wire(ctx)?, ctx.faults());
+    loop {
+        let waits_for = match &wire.0.line.lock().transport {
+            Some(transport) => transport.handshake_waits_for(),
+            // Whoever asked finds that out.
+            None => None,
+        };
+        let Some(direction) = waits_for else {
+            return Ok(Ok(()));
+        };
+        wire.mark(Phase::Head);
+        let done = ctx.try_io(0, "a connection", direction, |wire: &Wire, _| {
+            let mut line = wire.0.line.lock();
+            let transport = line.transport.as_mut().ok_or_else(closed)?;
+            transport.step_handshake(direction, faults)
+        })?;
+        if done.is_err() {
+            return Ok(done);
+        }
+    }
+}
 /// Does what a native that converses must wait for. The connection's failure is its end: `Err`.
 pub(super) fn do_step(ctx: &mut Ctx, step: &Step) -> Result<io::Result<()>, Trap> {
-    let wire = wire(ctx)?;
+    let is_handshaking = {
+        let line = wire(ctx)?.0.line.lock();
+        line.transport
+            .as_ref()
+            .is_some_and(Transport::is_handshaking)
+    };
+    if is_handshaking && let Err(error) = shake_hands(ctx)? {
+        return Ok(Err(error));
+    }
+    let (wire, faults) = (wire(ctx)?, ctx.faults());
     match step {
         Step::Read(phase) => {
             wire.mark(*phase);
@@ -315,13 +363,13 @@ pub(super) fn do_step(ctx: &mut Ctx, step: &Step) -> Result<io::Result<()>, Trap
                 0,
                 "a connection",
                 Direction::Read,
-                |wire: &Wire, has_all| wire.0.line.lock().read(has_all),
+                |wire: &Wire, has_all| wire.0.line.lock().read(has_all, faults),
             )
         }
         Step::Write => {
             wire.mark(Phase::Write);
             ctx.try_io(0, "a connection", Direction::Write, |wire: &Wire, _| {
-                wire.0.line.lock().write(&[])
+                wire.0.line.lock().write(&[], faults)
             })
         }
         Step::Message(_) | Step::Body => Ok(Ok(())),
@@ -384,6 +432,8 @@ fn request_values(
     let target = text(&request.target);
     let local = super::url::local_part(target);
     let (path, query) = match local.split_once('?') {
+        // `http://host?query` asks for the root.
+        Some(("", query)) => ("/", Some(query)),
         Some((path, query)) => (path, Some(query)),
         None => (local, None),
     };
@@ -402,6 +452,13 @@ fn request_values(
 pub(super) fn peer(ctx: &mut Ctx) -> NativeResult {
     let wire = wire(ctx)?;
     new_str(ctx, &wire.0.peer)
+}
+/// `http.__tls(wire)`: the version of TLS that secures the connection, or nil.
+pub(super) fn tls_version(ctx: &mut Ctx) -> NativeResult {
+    match wire(ctx)?.tls_version() {
+        Some(version) => new_str(ctx, version),
+        None => ctx.nil(),
+    }
 }
 /// `http.__close(wire)`
 pub(super) fn close(ctx: &mut Ctx) -> NativeResult {

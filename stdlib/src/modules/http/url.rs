@@ -7,7 +7,7 @@ use heddle_vm::types::ErrorKind;
 use std::borrow::Cow;
 use std::fmt::Write;
 
-/// The part of a request's target behind scheme and host, if it has these.
+/// The part of a request's target behind scheme and host, if it has these: path and query, or the query alone.
 pub(super) fn local_part(target: &str) -> &str {
     if target.starts_with('/') {
         return target;
@@ -15,10 +15,7 @@ pub(super) fn local_part(target: &str) -> &str {
     let Some((_, rest)) = target.split_once("://") else {
         return target;
     };
-    match rest.find(['/', '?']) {
-        Some(at) if rest[at..].starts_with('/') => &rest[at..],
-        _ => "/",
-    }
+    rest.find(['/', '?']).map_or("/", |at| &rest[at..])
 }
 
 /// What a text with `%41` in it stands for (and `+`, in queries); as it is, if that is no UTF-8.

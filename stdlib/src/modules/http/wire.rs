@@ -12,11 +12,12 @@
 use super::framing::Framing;
 use super::parse::{self, Refusal, bad};
 use super::serving::{PHASE_SHIFT, Phase, Serving};
-use heddle_vm::io::Resource;
-use mio::net::TcpStream;
+use crate::modules::net::transport::Transport;
+use crate::support::kind_of;
+use heddle_vm::io::{Faults, Resource};
 use parking_lot::Mutex;
 use std::cell::RefCell;
-use std::io::{self, Read, Write};
+use std::io;
 use std::net::Shutdown;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -33,43 +34,6 @@ thread_local! {
     static SCRATCH: RefCell<Box<[u8]>> = RefCell::new(vec![0; BLOCK].into());
 }
 
-/// What carries the bytes: a socket, or something around one. Calls that would wait say so (`WouldBlock`).
-pub(super) trait Transport: Send {
-    fn read(&mut self, into: &mut [u8]) -> io::Result<usize>;
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize>;
-    fn shutdown(&mut self, how: Shutdown) -> io::Result<()>;
-    /// What the system tells of.
-    fn source(&mut self) -> &mut dyn mio::event::Source;
-    /// Whether a connection that was begun is made; an error if it failed.
-    fn is_connected(&mut self) -> io::Result<()>;
-}
-
-impl Transport for TcpStream {
-    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
-        Read::read(self, into)
-    }
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        Write::write(self, bytes)
-    }
-    fn shutdown(&mut self, how: Shutdown) -> io::Result<()> {
-        TcpStream::shutdown(self, how)
-    }
-    fn source(&mut self) -> &mut dyn mio::event::Source {
-        self
-    }
-    fn is_connected(&mut self) -> io::Result<()> {
-        if let Some(error) = self.take_error()? {
-            return Err(error);
-        }
-        match self.peer_addr() {
-            Err(error) if error.kind() == io::ErrorKind::NotConnected => {
-                Err(io::ErrorKind::WouldBlock.into())
-            }
-            other => other.map(|_| ()),
-        }
-    }
-}
-
 /// A connection as a value of the language.
 pub(super) struct Wire(pub(super) Arc<Shared>);
 
@@ -84,7 +48,7 @@ pub(super) struct Shared {
 }
 
 impl Wire {
-    pub(super) fn new(transport: Box<dyn Transport>, peer: &str) -> Wire {
+    pub(super) fn new(transport: Transport, peer: &str) -> Wire {
         Wire(Arc::new(Shared {
             peer: peer.into(),
             mark: AtomicU64::new(0),
@@ -97,6 +61,11 @@ impl Wire {
         let shared = Arc::get_mut(&mut self.0).expect("nobody else knows it yet");
         let transport = shared.line.get_mut().transport.as_mut();
         transport.expect("it is open").source()
+    }
+    /// The version of TLS that secures it.
+    pub(super) fn tls_version(&self) -> Option<&'static str> {
+        let line = self.0.line.lock();
+        line.transport.as_ref()?.session()?.version()
     }
     /// Tells the server's timeouts what is waited for from now on.
     pub(super) fn mark(&self, phase: Phase) {
@@ -150,13 +119,19 @@ pub(super) enum Step {
 
 /// See the head of the file.
 pub(super) struct Line {
-    pub(super) transport: Option<Box<dyn Transport>>,
+    pub(super) transport: Option<Transport>,
     input: Vec<u8>,
     /// What lies in front of it was used.
     start: usize,
     /// From `start` on, so many bytes hold no end of a head.
     searched: usize,
     is_at_end: bool,
+    /// The end was not announced as TLS wants it, so it may hide that something is missing.
+    is_cut: bool,
+    /// The other side reads no more: what it has said already is still to be read.
+    pub(super) has_stopped: bool,
+    /// Nothing more will be written, and over TLS that was said.
+    has_said_end: bool,
     /// What is to be written, and how much of it (and of a long body behind it) was.
     pub(super) output: Vec<u8>,
     pub(super) sent: usize,
@@ -190,13 +165,16 @@ pub(super) struct Message {
 }
 
 impl Line {
-    fn new(transport: Box<dyn Transport>) -> Line {
+    fn new(transport: Transport) -> Line {
         Line {
             transport: Some(transport),
             input: Vec::new(),
             start: 0,
             searched: 0,
             is_at_end: false,
+            is_cut: false,
+            has_stopped: false,
+            has_said_end: false,
             output: Vec::new(),
             sent: 0,
             stage: Stage::Idle,
@@ -234,13 +212,18 @@ impl Line {
         }
     }
     /// Reads once; `has_all`: see `Ctx::try_io`.
-    pub(super) fn read(&mut self, has_all: &mut bool) -> io::Result<()> {
+    pub(super) fn read(&mut self, has_all: &mut bool, faults: Faults<'_>) -> io::Result<()> {
         let transport = self.transport.as_mut().ok_or_else(closed)?;
         SCRATCH.with_borrow_mut(|scratch| {
-            let n = transport.read(scratch)?;
+            let (n, is_all) = match transport.read(scratch, faults) {
+                Err(error) if kind_of(&error) == Some("truncated") => {
+                    self.is_cut = true;
+                    (0, false)
+                }
+                read => read?,
+            };
             self.is_at_end = n == 0;
-            // The end is told again and again.
-            *has_all = n < scratch.len() && n > 0;
+            *has_all = is_all;
             if self.start > 0 {
                 self.input.drain(..self.start);
                 self.start = 0;
@@ -250,30 +233,32 @@ impl Line {
         })
     }
     /// Writes what is left of the output, and of `more` behind it.
-    pub(super) fn write(&mut self, more: &[u8]) -> io::Result<()> {
+    pub(super) fn write(&mut self, more: &[u8], faults: Faults<'_>) -> io::Result<()> {
         let transport = self.transport.as_mut().ok_or_else(closed)?;
         let own = self.output.len();
-        while self.sent < own + more.len() {
+        loop {
+            transport.flush(faults)?;
+            if self.sent == own + more.len() {
+                break;
+            }
             let part = match self.sent {
                 sent if sent < own => &self.output[sent..],
                 sent => &more[sent - own..],
             };
-            match transport.write(part) {
-                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
-                Ok(n) => self.sent += n,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
-            }
+            self.sent += transport.accept(part, faults)?;
         }
         (self.output, self.sent) = (Vec::new(), 0);
         Ok(())
     }
     pub(super) fn has_output(&self) -> bool {
-        !self.output.is_empty()
+        let has_end = || self.transport.as_ref().is_some_and(Transport::has_output);
+        !self.output.is_empty() || self.has_said_end && has_end()
     }
     /// Nothing more is read or written.
     pub(super) fn close(&mut self) {
-        self.transport = None;
+        if let Some(mut transport) = self.transport.take() {
+            transport.say_end();
+        }
         self.stage = Stage::Closed;
         (self.input, self.start) = (Vec::new(), 0);
         (self.output, self.sent) = (Vec::new(), 0);
@@ -305,6 +290,15 @@ impl Line {
         loop {
             if self.has_output() {
                 return Err(Step::Write);
+            }
+            let is_ending = matches!(self.stage, Stage::Closing | Stage::Closed);
+            if let Some(transport) = &mut self.transport
+                && is_ending
+                && !self.has_said_end
+            {
+                self.has_said_end = true;
+                transport.prepare_end();
+                continue;
             }
             match self.stage {
                 Stage::Idle => match self.next_head(max_head) {
@@ -461,7 +455,7 @@ impl Line {
         self.message = Message {
             number: self.message.number + 1,
             framing: response.framing.clone(),
-            is_kept: response.is_kept,
+            is_kept: response.is_kept && !self.has_stopped,
             is_head,
             has_version_11: true,
             expects_continue: false,
@@ -520,7 +514,7 @@ impl Line {
             });
         }
         if self.is_at_end {
-            if message.framing == Framing::UntilClose {
+            if message.framing == Framing::UntilClose && !self.is_cut {
                 message.framing = Framing::Empty;
                 return Ok(Step::Body);
             }
@@ -538,12 +532,22 @@ impl Line {
             && !self.is_at_end
     }
     /// An unused connection that nothing was heard of, neither bytes nor the end.
-    pub(super) fn is_quiet(&mut self) -> bool {
+    pub(super) fn is_quiet(&mut self, faults: Faults<'_>) -> bool {
         if !self.is_reusable() {
             return false;
         }
-        let heard = self.transport.as_mut().map(|t| t.read(&mut [0]));
-        matches!(heard, Some(Err(error)) if error.kind() == io::ErrorKind::WouldBlock)
+        let Some(transport) = &mut self.transport else {
+            return false;
+        };
+        loop {
+            match transport.read(&mut [0], faults) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                heard => {
+                    let is_waiting = |error: &io::Error| error.kind() == io::ErrorKind::WouldBlock;
+                    return heard.as_ref().is_err_and(is_waiting);
+                }
+            }
+        }
     }
     /// Another request will be sent.
     pub(super) fn begin_anew(&mut self) {

@@ -14,7 +14,7 @@ const UNIX: &str = "unix:";
 
 /// An end of a connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Address {
+pub(in crate::modules) enum Address {
     Ip(SocketAddr),
     /// `None`: it has no name, like the side that connects.
     Unix(Option<Box<str>>),
@@ -30,14 +30,14 @@ impl fmt::Display for Address {
 }
 
 impl Address {
-    pub(super) fn port(&self) -> Option<u16> {
+    pub(in crate::modules) fn port(&self) -> Option<u16> {
         match self {
             Address::Ip(address) => Some(address.port()),
             Address::Unix(_) => None,
         }
     }
     /// An address that needs no resolving.
-    pub(super) fn parse(text: &str) -> io::Result<Address> {
+    pub(in crate::modules) fn parse(text: &str) -> io::Result<Address> {
         if let Some(path) = text.strip_prefix(UNIX) {
             return match path {
                 "" => Err(failure("invalid", "there is no path behind \"unix:\"")),
@@ -110,7 +110,7 @@ fn texts(ctx: &mut Ctx, texts: impl Iterator<Item = String>) -> NativeResult {
 }
 
 /// `net.__address(address)`: the host whose addresses must be looked up, and the port; or nil and the addresses to try.
-pub(super) fn split_native(ctx: &mut Ctx) -> NativeResult {
+pub(in crate::modules) fn split_native(ctx: &mut Ctx) -> NativeResult {
     let text = ctx.str_arg(0)?;
     if text.starts_with(UNIX) {
         let whole = texts(ctx, [text.to_string()].into_iter())?;
@@ -136,7 +136,7 @@ pub(super) fn split_native(ctx: &mut Ctx) -> NativeResult {
 }
 
 /// `net.__literal(host)`: the addresses that the host's name says, or nil.
-pub(super) fn literal_native(ctx: &mut Ctx) -> NativeResult {
+pub(in crate::modules) fn literal_native(ctx: &mut Ctx) -> NativeResult {
     let host = ctx.str_arg(0)?;
     match literal(host) {
         Some(hosts) => texts(ctx, hosts.into_iter().map(|host| host.to_string())),
@@ -145,7 +145,7 @@ pub(super) fn literal_native(ctx: &mut Ctx) -> NativeResult {
 }
 
 /// `net.__resolve(host)`: asks the system.
-pub(super) fn resolve(ctx: &mut Ctx) -> NativeResult {
+pub(in crate::modules) fn resolve(ctx: &mut Ctx) -> NativeResult {
     ctx.note_outside(Outside::Network);
     let host = host_arg(ctx)?;
     let asked = host.clone();
@@ -173,7 +173,7 @@ fn host_arg(ctx: &mut Ctx) -> Result<String, Trap> {
     Ok(host.to_string())
 }
 
-pub(super) fn no_address() -> io::Error {
+pub(in crate::modules) fn no_address() -> io::Error {
     failure("not found", "the name has no address")
 }
 /// The system's text begins with what the caller knows already.

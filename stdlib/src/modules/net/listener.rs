@@ -69,7 +69,10 @@ pub(super) fn listen(ctx: &mut Ctx) -> NativeResult {
     let reuse_port = ctx.bool_arg(3)?;
     let tls = match ctx.arg_or_nil(4) {
         Value::NIL => None,
-        _ => Some(tls::server_config(ctx, 4, 5, 6)?),
+        _ => {
+            let alpn = tls::alpn_arg(ctx, 6)?;
+            Some(tls::server_config(ctx, 4, 5, alpn)?)
+        }
     };
     ctx.reserve(stream::BYTES)?;
     let made = Address::parse(text).and_then(|at| {

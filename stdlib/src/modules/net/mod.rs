@@ -5,15 +5,17 @@
 //! | `address` | addresses as text, and looking up names |
 //! | `socket` | the system's sockets, TCP or Unix-domain: the only place that calls them, so that tests can let each call fail |
 //! | `tls` | a session over such a socket |
+//! | `transport` | the two together: what carries bytes |
 //! | `stream` | connections: reading through a buffer that exists only while it holds something, writing |
 //! | `listener` | accepting |
 //! | `udp` | datagrams |
 
-mod address;
+pub(super) mod address;
 mod listener;
-mod socket;
+pub(super) mod socket;
 mod stream;
-mod tls;
+pub(super) mod tls;
+pub(super) mod transport;
 mod udp;
 
 use heddle_vm::native::NativeModule;
@@ -72,10 +74,10 @@ pub(super) static MODULE: NativeModule = NativeModule {
         plain "Conn.iter" (self) => stream::itself;
         /// The connection itself: loops over its lines.
         plain "Conn.lines" (self) => stream::itself;
-        /// Writes text or bytes, all of it. Throws IoError.
-        suspending "Conn.write" (self, data) => stream::write;
+        /// Writes text or bytes, all of it; what another task writes meanwhile comes behind it. Throws IoError.
+        suspending "Conn.write" (self, data) => stream::write, given_up stream::give_turn;
         /// Tells the other side that nothing more will be written; reading goes on. Throws IoError.
-        suspending "Conn.close_write" (self) => stream::close_write;
+        suspending "Conn.close_write" (self) => stream::close_write, given_up stream::give_turn;
         /// Closes it; who waits for it gets an IoError. Closing it again does nothing.
         plain "Conn.close" (self) => stream::close;
         /// Closes it so that the other side gets an error, not an end; what was not sent is thrown away.

@@ -11,10 +11,10 @@ use std::net::Shutdown;
 use std::time::Duration;
 
 /// How many connections wait to be accepted at most; the system may know a lower limit.
-pub(super) const BACKLOG: i32 = 1024;
+pub(in crate::modules) const BACKLOG: i32 = 1024;
 
 /// A connected socket, or one that is being connected.
-pub(super) enum Socket {
+pub(in crate::modules) enum Socket {
     Tcp(TcpStream),
     #[cfg(unix)]
     Unix(UnixStream),
@@ -22,9 +22,9 @@ pub(super) enum Socket {
 
 /// What is set before a socket is connected; afterwards see `Socket::set`.
 #[derive(Clone, Copy, Default)]
-pub(super) struct Options {
-    pub(super) send_buffer: Option<usize>,
-    pub(super) receive_buffer: Option<usize>,
+pub(in crate::modules) struct Options {
+    pub(in crate::modules) send_buffer: Option<usize>,
+    pub(in crate::modules) receive_buffer: Option<usize>,
 }
 
 impl Options {
@@ -54,7 +54,7 @@ fn new_socket(address: &Address) -> io::Result<(socket2::Socket, SockAddr)> {
 
 impl Socket {
     /// Begins to connect: `is_connected` says when that is done.
-    pub(super) fn connect(
+    pub(in crate::modules) fn connect(
         address: &Address,
         options: Options,
         faults: Faults<'_>,
@@ -82,7 +82,7 @@ impl Socket {
             Address::Unix(_) => return Err(io::ErrorKind::Unsupported.into()),
         })
     }
-    pub(super) fn is_connected(&mut self) -> io::Result<()> {
+    pub(in crate::modules) fn is_connected(&mut self) -> io::Result<()> {
         let (error, peer) = match self {
             Socket::Tcp(socket) => (socket.take_error()?, socket.peer_addr().map(|_| ())),
             #[cfg(unix)]
@@ -98,7 +98,7 @@ impl Socket {
     }
     /// Reads; also how much was asked for: who gets less has all that there was.
     #[inline]
-    pub(super) fn read(
+    pub(in crate::modules) fn read(
         &mut self,
         into: &mut [u8],
         faults: Faults<'_>,
@@ -113,7 +113,11 @@ impl Socket {
         Ok((n, most))
     }
     #[inline]
-    pub(super) fn write(&mut self, bytes: &[u8], faults: Faults<'_>) -> io::Result<usize> {
+    pub(in crate::modules) fn write(
+        &mut self,
+        bytes: &[u8],
+        faults: Faults<'_>,
+    ) -> io::Result<usize> {
         let most = faults.begin(Call::Write, bytes.len())?;
         let bytes = &bytes[..most];
         match self {
@@ -122,7 +126,7 @@ impl Socket {
             Socket::Unix(socket) => socket.write(bytes),
         }
     }
-    pub(super) fn shutdown(&mut self, how: Shutdown) -> io::Result<()> {
+    pub(in crate::modules) fn shutdown(&mut self, how: Shutdown) -> io::Result<()> {
         let done = match self {
             Socket::Tcp(socket) => socket.shutdown(how),
             #[cfg(unix)]
@@ -135,14 +139,14 @@ impl Socket {
         }
     }
     /// What the system tells of.
-    pub(super) fn source(&mut self) -> &mut dyn mio::event::Source {
+    pub(in crate::modules) fn source(&mut self) -> &mut dyn mio::event::Source {
         match self {
             Socket::Tcp(socket) => socket,
             #[cfg(unix)]
             Socket::Unix(socket) => socket,
         }
     }
-    pub(super) fn address(&self) -> io::Result<Address> {
+    pub(in crate::modules) fn address(&self) -> io::Result<Address> {
         match self {
             Socket::Tcp(socket) => socket.local_addr().map(Address::Ip),
             #[cfg(unix)]
@@ -156,7 +160,7 @@ impl Socket {
             Socket::Unix(socket) => SockRef::from(socket),
         }
     }
-    pub(super) fn set_nodelay(&self, on: bool) -> io::Result<()> {
+    pub(in crate::modules) fn set_nodelay(&self, on: bool) -> io::Result<()> {
         match self {
             Socket::Tcp(socket) => socket.set_nodelay(on),
             // It never delays.
@@ -165,7 +169,7 @@ impl Socket {
         }
     }
     /// `None`: nobody asks whether the other side is still there.
-    pub(super) fn set_keepalive(&self, idle: Option<Duration>) -> io::Result<()> {
+    pub(in crate::modules) fn set_keepalive(&self, idle: Option<Duration>) -> io::Result<()> {
         #[cfg(unix)]
         if let Socket::Unix(_) = self {
             return Ok(());
@@ -181,7 +185,7 @@ impl Socket {
             }
         }
     }
-    pub(super) fn set_buffers(&self, options: Options) -> io::Result<()> {
+    pub(in crate::modules) fn set_buffers(&self, options: Options) -> io::Result<()> {
         let socket = self.options();
         if let Some(bytes) = options.send_buffer {
             socket.set_send_buffer_size(bytes)?;
@@ -192,7 +196,7 @@ impl Socket {
         Ok(())
     }
     /// The connection ends with a reset, not with an end, when it is closed.
-    pub(super) fn set_reset(&self) -> io::Result<()> {
+    pub(in crate::modules) fn set_reset(&self) -> io::Result<()> {
         self.options().set_linger(Some(Duration::ZERO))
     }
 }
@@ -213,14 +217,14 @@ fn unix_address(address: &std::os::unix::net::SocketAddr) -> Address {
 }
 
 /// A socket that accepts connections.
-pub(super) enum Acceptor {
+pub(in crate::modules) enum Acceptor {
     Tcp(TcpListener),
     #[cfg(unix)]
     Unix(UnixListener),
 }
 
 impl Acceptor {
-    pub(super) fn bind(
+    pub(in crate::modules) fn bind(
         address: &Address,
         backlog: i32,
         reuse_address: bool,
@@ -248,7 +252,7 @@ impl Acceptor {
             Address::Unix(_) => return Err(io::ErrorKind::Unsupported.into()),
         })
     }
-    pub(super) fn accept(&self, faults: Faults<'_>) -> io::Result<(Socket, Address)> {
+    pub(in crate::modules) fn accept(&self, faults: Faults<'_>) -> io::Result<(Socket, Address)> {
         faults.begin(Call::Accept, 0)?;
         match self {
             Acceptor::Tcp(socket) => {
@@ -262,14 +266,14 @@ impl Acceptor {
             }
         }
     }
-    pub(super) fn source(&mut self) -> &mut dyn mio::event::Source {
+    pub(in crate::modules) fn source(&mut self) -> &mut dyn mio::event::Source {
         match self {
             Acceptor::Tcp(socket) => socket,
             #[cfg(unix)]
             Acceptor::Unix(socket) => socket,
         }
     }
-    pub(super) fn address(&self) -> io::Result<Address> {
+    pub(in crate::modules) fn address(&self) -> io::Result<Address> {
         match self {
             Acceptor::Tcp(socket) => socket.local_addr().map(Address::Ip),
             #[cfg(unix)]
@@ -279,14 +283,14 @@ impl Acceptor {
 }
 
 /// The connection that was to be accepted is gone; the next one may be there.
-pub(super) fn is_about_another(error: &io::Error) -> bool {
+pub(in crate::modules) fn is_about_another(error: &io::Error) -> bool {
     matches!(
         error.kind(),
         io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset
     )
 }
 /// There is no room for another connection now.
-pub(super) fn is_exhaustion(error: &io::Error) -> bool {
+pub(in crate::modules) fn is_exhaustion(error: &io::Error) -> bool {
     #[cfg(unix)]
     {
         use rustix::io::Errno;

@@ -3,6 +3,7 @@
 use super::address::Address;
 use super::socket::{Options, Socket};
 use super::tls;
+use super::transport::Transport;
 use crate::support::{failure, io_error, io_error_of, new_bytes, new_str, settle};
 use heddle_vm::Value;
 use heddle_vm::io::{Direction, Faults, Resource};
@@ -29,67 +30,6 @@ thread_local! {
     static SCRATCH: RefCell<Box<[u8]>> = RefCell::new(vec![0; BLOCK].into());
 }
 
-/// What carries the bytes: a socket, perhaps secured. Calls that would wait say so (`WouldBlock`).
-pub(super) struct Stream {
-    socket: Socket,
-    tls: Option<Box<tls::Session>>,
-}
-
-impl Stream {
-    /// What was read, and whether that is all that there was.
-    #[inline]
-    fn read(&mut self, into: &mut [u8], faults: Faults<'_>) -> io::Result<(usize, bool)> {
-        match &mut self.tls {
-            None => {
-                let (n, asked) = self.socket.read(into, faults)?;
-                // The end is told again and again.
-                Ok((n, n < asked && n > 0))
-            }
-            Some(session) => {
-                let n = session.read(into, &mut self.socket, faults)?;
-                Ok((n, false))
-            }
-        }
-    }
-    /// Takes some of the bytes; `flush` sends what was taken.
-    #[inline]
-    fn accept(&mut self, bytes: &[u8], faults: Faults<'_>) -> io::Result<usize> {
-        let taken = match &mut self.tls {
-            None => self.socket.write(bytes, faults)?,
-            Some(session) => session.accept(bytes)?,
-        };
-        if taken == 0 {
-            return Err(io::ErrorKind::WriteZero.into());
-        }
-        Ok(taken)
-    }
-    #[inline]
-    fn flush(&mut self, faults: Faults<'_>) -> io::Result<()> {
-        match &mut self.tls {
-            None => Ok(()),
-            Some(session) => session.flush(&mut self.socket, faults),
-        }
-    }
-    /// What the handshake waits for; `None`: it is done, or there is none.
-    fn handshake_waits_for(&self) -> Option<Direction> {
-        let session = self.tls.as_ref()?;
-        match (session.has_output(), session.is_handshaking()) {
-            (true, true) => Some(Direction::Write),
-            (false, true) => Some(Direction::Read),
-            (_, false) => None,
-        }
-    }
-    fn step_handshake(&mut self, direction: Direction, faults: Faults<'_>) -> io::Result<()> {
-        match (&mut self.tls, direction) {
-            (None, _) => Ok(()),
-            (Some(session), Direction::Write) => session.flush(&mut self.socket, faults),
-            (Some(session), Direction::Read) => {
-                session.receive(&mut self.socket, faults).map(|_| ())
-            }
-        }
-    }
-}
-
 /// A connection.
 pub(super) struct Conn {
     peer: Address,
@@ -98,9 +38,11 @@ pub(super) struct Conn {
 
 struct Inner {
     /// `None` when it is closed.
-    stream: Option<Stream>,
+    stream: Option<Transport>,
     input: Input,
     longest_line: usize,
+    /// A task has begun to write and waits for room: the others wait for it, so that what each writes stays together.
+    is_writing: bool,
 }
 
 /// What was read and not yet asked for.
@@ -179,16 +121,14 @@ pub(super) fn new(
 ) -> io::Result<Value> {
     // Answers are written whole: to wait for more of them only delays.
     let _ = socket.set_nodelay(true);
-    let stream = Stream {
-        socket,
-        tls: session.map(Box::new),
-    };
+    let stream = Transport::new(socket, session);
     let conn = Conn {
         peer,
         inner: Mutex::new(Inner {
             stream: Some(stream),
             input: Input::default(),
             longest_line: LONGEST_LINE,
+            is_writing: false,
         }),
     };
     ctx.new_source("Conn", conn, |conn| {
@@ -249,7 +189,8 @@ pub(super) fn connected(ctx: &mut Ctx) -> NativeResult {
 }
 /// `net.__secure(conn, server_name, roots, alpn)`: the handshake comes with the first call that needs it.
 pub(super) fn secure(ctx: &mut Ctx) -> NativeResult {
-    let session = tls::client_session(ctx, 1, 2, 3)?;
+    let alpn = tls::alpn_arg(ctx, 3)?;
+    let session = tls::client_session(ctx, 1, 2, alpn)?;
     let conn = conn(ctx)?;
     let done = session.and_then(|session| {
         let mut inner = conn.inner.lock();
@@ -287,8 +228,7 @@ fn shake_hands(ctx: &mut Ctx) -> Result<io::Result<()>, Trap> {
 /// Whether the other side is still being talked to about keys.
 fn must_shake_hands(conn: &Conn) -> bool {
     let inner = conn.inner.lock();
-    let session = inner.stream.as_ref().and_then(|stream| stream.tls.as_ref());
-    session.is_some_and(|session| session.is_handshaking())
+    inner.stream.as_ref().is_some_and(Transport::is_handshaking)
 }
 
 pub(super) fn peer(ctx: &mut Ctx) -> NativeResult {
@@ -360,7 +300,7 @@ pub(super) fn set(ctx: &mut Ctx) -> NativeResult {
     }
     let done = match &inner.stream {
         None => Err(closed()),
-        Some(Stream { socket, .. }) => nodelay
+        Some(Transport { socket, .. }) => nodelay
             .map_or(Ok(()), |on| socket.set_nodelay(on))
             .and_then(|()| keepalive.map_or(Ok(()), |idle| socket.set_keepalive(idle)))
             .and_then(|()| socket.set_buffers(options)),
@@ -479,6 +419,7 @@ fn read_more(
         stream,
         input,
         longest_line,
+        ..
     } = &mut *inner;
     let stream = stream.as_mut().ok_or_else(closed)?;
     SCRATCH.with_borrow_mut(|scratch| {
@@ -654,51 +595,109 @@ fn data_arg<'c>(ctx: &mut Ctx<'c>, i: usize) -> Result<&'c [u8], Trap> {
     }
 }
 
+/// What `Ctx::state` says of one that writes: that its turn has come, and how much was taken before it waited.
+const HAS_TURN: u64 = 1 << 63;
+
+/// Somebody is in the middle of writing: waits until that is over; `true`: the task is parked.
+#[cold]
+fn await_turn(ctx: &mut Ctx) -> Result<bool, Trap> {
+    let conn = conn(ctx)?;
+    let told = ctx.told(0, Direction::Write);
+    let is_busy = {
+        let inner = conn.inner.lock();
+        inner.is_writing && inner.stream.is_some()
+    };
+    Ok(is_busy && ctx.await_told(0, Direction::Write, told)?)
+}
+/// Makes a call that writes, perhaps in several parts: from the first to the last of them nobody else writes.
+fn write_in_turn(
+    ctx: &mut Ctx,
+    mut call: impl FnMut(&mut Transport, &mut u64) -> io::Result<()>,
+) -> NativeResult {
+    let mut done = ctx.state & !HAS_TURN;
+    loop {
+        let (is_busy, is_shaking) = {
+            let inner = conn(ctx)?.inner.lock();
+            let stream = inner.stream.as_ref();
+            (
+                inner.is_writing && stream.is_some(),
+                stream.is_some_and(Transport::is_handshaking),
+            )
+        };
+        if is_busy && ctx.state & HAS_TURN == 0 {
+            if await_turn(ctx)? {
+                return Err(Trap::Suspend);
+            }
+            continue;
+        }
+        if is_shaking && let Err(error) = shake_hands(ctx)? {
+            return Err(conn_error(ctx, &error));
+        }
+        let mut has_turn = ctx.state & HAS_TURN != 0;
+        let mut is_late = false;
+        let tried = ctx.try_io(0, "a Conn", Direction::Write, |conn: &Conn, _| {
+            let mut inner = conn.inner.lock();
+            let Inner {
+                stream, is_writing, ..
+            } = &mut *inner;
+            let stream = stream.as_mut().ok_or_else(closed)?;
+            is_late = *is_writing && !has_turn;
+            if is_late {
+                return Ok(());
+            }
+            let result = call(stream, &mut done);
+            let waits = matches!(&result, Err(error) if error.kind() == io::ErrorKind::WouldBlock);
+            if waits {
+                (*is_writing, has_turn) = (true, true);
+            }
+            result
+        });
+        // Somebody was faster.
+        if is_late {
+            continue;
+        }
+        ctx.state = done | if has_turn { HAS_TURN } else { 0 };
+        if !matches!(tried, Err(Trap::Suspend)) {
+            give_turn(ctx)?;
+        }
+        return nil_or_error(ctx, tried?);
+    }
+}
+/// The next one may write.
+pub(super) fn give_turn(ctx: &mut Ctx) -> NativeResult {
+    if ctx.state & HAS_TURN != 0 {
+        conn(ctx)?.inner.lock().is_writing = false;
+        ctx.state &= !HAS_TURN;
+        ctx.tell_source(0, Direction::Write);
+    }
+    ctx.nil()
+}
+
 pub(super) fn write(ctx: &mut Ctx) -> NativeResult {
     let bytes = data_arg(ctx, 1)?;
     let faults = ctx.faults();
-    // How much was taken before it waited.
-    let mut written = ctx.state as usize;
-    if must_shake_hands(conn(ctx)?)
-        && let Err(error) = shake_hands(ctx)?
-    {
-        return Err(conn_error(ctx, &error));
-    }
-    let done = ctx.try_io(0, "a Conn", Direction::Write, |conn: &Conn, _| {
-        let mut inner = conn.inner.lock();
-        let stream = inner.stream.as_mut().ok_or_else(closed)?;
+    write_in_turn(ctx, |stream, written| {
         loop {
             stream.flush(faults)?;
-            if written == bytes.len() {
+            if *written == bytes.len() as u64 {
                 return Ok(());
             }
-            written += stream.accept(&bytes[written..], faults)?;
+            *written += stream.accept(&bytes[*written as usize..], faults)? as u64;
         }
-    });
-    ctx.state = written as u64;
-    nil_or_error(ctx, done?)
+    })
 }
 pub(super) fn close_write(ctx: &mut Ctx) -> NativeResult {
     let faults = ctx.faults();
-    if must_shake_hands(conn(ctx)?)
-        && let Err(error) = shake_hands(ctx)?
-    {
-        return Err(conn_error(ctx, &error));
-    }
-    let has_said = ctx.state != 0;
-    let done = ctx.try_io(0, "a Conn", Direction::Write, |conn: &Conn, _| {
-        let mut inner = conn.inner.lock();
-        let stream = inner.stream.as_mut().ok_or_else(closed)?;
-        if !has_said && let Some(session) = &mut stream.tls {
-            session.end();
+    write_in_turn(ctx, |stream, has_said| {
+        if *has_said == 0 {
+            stream.prepare_end();
+            *has_said = 1;
         }
         stream.flush(faults)?;
-        stream.socket.shutdown(Shutdown::Write)
-    });
-    ctx.state = 1;
-    nil_or_error(ctx, done?)
+        stream.shutdown(Shutdown::Write)
+    })
 }
-fn end(ctx: &mut Ctx, prepare: impl FnOnce(&mut Stream)) -> NativeResult {
+fn end(ctx: &mut Ctx, prepare: impl FnOnce(&mut Transport)) -> NativeResult {
     let (stream, input) = {
         let mut inner = conn(ctx)?.inner.lock();
         (inner.stream.take(), std::mem::take(&mut inner.input))
@@ -712,13 +711,7 @@ fn end(ctx: &mut Ctx, prepare: impl FnOnce(&mut Stream)) -> NativeResult {
     ctx.nil()
 }
 pub(super) fn close(ctx: &mut Ctx) -> NativeResult {
-    end(ctx, |stream| {
-        if let Some(session) = &mut stream.tls {
-            session.end();
-            // If there is no room for it now, the other side learns of the end without it.
-            let _ = stream.flush(Faults::none());
-        }
-    })
+    end(ctx, Transport::say_end)
 }
 pub(super) fn abort(ctx: &mut Ctx) -> NativeResult {
     end(ctx, |stream| {

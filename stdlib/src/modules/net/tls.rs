@@ -12,7 +12,7 @@ use rustls::{CertificateError, ClientConfig, ClientConnection, Connection, Serve
 use std::io::{self, Read, Write};
 use std::sync::{Arc, OnceLock};
 
-pub(super) use rustls::ServerConfig;
+pub(in crate::modules) use rustls::ServerConfig;
 
 /// What clients trust if nothing else is said. It is what the system says, so all engines share it; it is read once.
 static SYSTEM: OnceLock<Result<Arc<ClientConfig>, String>> = OnceLock::new();
@@ -22,7 +22,7 @@ fn provider() -> Arc<CryptoProvider> {
 }
 
 /// A connection's security.
-pub(super) struct Session(Connection);
+pub(in crate::modules) struct Session(Connection);
 
 /// The socket as `rustls` sees it.
 struct Wire<'a>(&'a mut Socket, Faults<'a>);
@@ -42,32 +42,36 @@ impl Write for Wire<'_> {
 }
 
 impl Session {
-    pub(super) fn client(
+    pub(in crate::modules) fn client(
         config: Arc<ClientConfig>,
         name: ServerName<'static>,
     ) -> io::Result<Session> {
         let connection = ClientConnection::new(config, name).map_err(tls_error)?;
         Ok(Session(connection.into()))
     }
-    pub(super) fn server(config: &Arc<ServerConfig>) -> io::Result<Session> {
+    pub(in crate::modules) fn server(config: &Arc<ServerConfig>) -> io::Result<Session> {
         let connection = ServerConnection::new(config.clone()).map_err(tls_error)?;
         Ok(Session(connection.into()))
     }
-    pub(super) fn is_handshaking(&self) -> bool {
+    pub(in crate::modules) fn is_handshaking(&self) -> bool {
         self.0.is_handshaking()
     }
     /// Whether something is to be sent before more can be received.
-    pub(super) fn has_output(&self) -> bool {
+    pub(in crate::modules) fn has_output(&self) -> bool {
         self.0.wants_write()
     }
-    pub(super) fn alpn(&self) -> Option<&[u8]> {
+    pub(in crate::modules) fn alpn(&self) -> Option<&[u8]> {
         self.0.alpn_protocol()
     }
-    pub(super) fn version(&self) -> Option<&'static str> {
+    pub(in crate::modules) fn version(&self) -> Option<&'static str> {
         self.0.protocol_version()?.as_str()
     }
     /// Sends what is to be sent.
-    pub(super) fn flush(&mut self, socket: &mut Socket, faults: Faults<'_>) -> io::Result<()> {
+    pub(in crate::modules) fn flush(
+        &mut self,
+        socket: &mut Socket,
+        faults: Faults<'_>,
+    ) -> io::Result<()> {
         while self.0.wants_write() {
             if self.0.write_tls(&mut Wire(socket, faults))? == 0 {
                 return Err(io::ErrorKind::WriteZero.into());
@@ -76,7 +80,11 @@ impl Session {
         Ok(())
     }
     /// Receives some more; `false`: there will be no more.
-    pub(super) fn receive(&mut self, socket: &mut Socket, faults: Faults<'_>) -> io::Result<bool> {
+    pub(in crate::modules) fn receive(
+        &mut self,
+        socket: &mut Socket,
+        faults: Faults<'_>,
+    ) -> io::Result<bool> {
         let n = self.0.read_tls(&mut Wire(socket, faults))?;
         if let Err(error) = self.0.process_new_packets() {
             // It tells the other side why, if it can.
@@ -91,7 +99,7 @@ impl Session {
         }
         Ok(n > 0)
     }
-    pub(super) fn read(
+    pub(in crate::modules) fn read(
         &mut self,
         into: &mut [u8],
         socket: &mut Socket,
@@ -115,11 +123,11 @@ impl Session {
         }
     }
     /// Takes bytes to send; `flush` sends them.
-    pub(super) fn accept(&mut self, bytes: &[u8]) -> io::Result<usize> {
+    pub(in crate::modules) fn accept(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.0.writer().write(bytes)
     }
     /// Says that nothing more will be sent.
-    pub(super) fn end(&mut self) {
+    pub(in crate::modules) fn end(&mut self) {
         self.0.send_close_notify();
     }
 }
@@ -140,19 +148,44 @@ fn tls_error(error: rustls::Error) -> io::Error {
     };
     failure(kind, &text)
 }
+/// What is wrong, and what to do about it.
 fn certificate_error(error: &CertificateError) -> String {
     match error {
         CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
-            "its certificate has expired".into()
+            "its certificate has expired: it needs a new one".into()
         }
         CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
-            "its certificate is not valid yet".into()
+            "its certificate is not valid yet: is the clock right?".into()
         }
-        CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
-            "its certificate is for another name".into()
+        CertificateError::NotValidForName => {
+            "its certificate is for another name: ask for that, or give it as server_name".into()
         }
-        CertificateError::UnknownIssuer => "its certificate is from nobody that is trusted".into(),
-        CertificateError::Revoked => "its certificate was revoked".into(),
+        CertificateError::NotValidForNameContext {
+            expected,
+            presented,
+        } => {
+            // The library writes `DnsName("localhost")` and `IpAddress(127.0.0.1)`.
+            let names: Vec<&str> = presented
+                .iter()
+                .map(|name| name.split_once('(').map_or(&**name, |(_, inner)| inner))
+                .map(|name| name.trim_end_matches(')').trim_matches('"'))
+                .collect();
+            let names = match names.len() {
+                0 => "no name at all".into(),
+                _ => names.join(", "),
+            };
+            let expected = expected.to_str();
+            format!(
+                "its certificate is for {names}, not for {expected}: ask for such a name, or give it as server_name"
+            )
+        }
+        CertificateError::UnknownIssuer => {
+            "its certificate is from nobody that is trusted: if it should be, give its issuer's certificate as roots".into()
+        }
+        CertificateError::Revoked => "its certificate was revoked: it needs a new one".into(),
+        CertificateError::Other(other) if other.to_string().contains("CaUsedAsEndEntity") => {
+            "its certificate is for issuing others: a server needs one of its own (CA:FALSE)".into()
+        }
         other => format!("its certificate is not accepted: {other}"),
     }
 }
@@ -172,7 +205,7 @@ fn certificates(pem: &str) -> io::Result<Vec<CertificateDer<'static>>> {
 }
 
 /// The names of protocols in an argument: a list of strings, or nil.
-fn alpn_arg(ctx: &mut Ctx, i: usize) -> Result<Vec<Vec<u8>>, Trap> {
+pub(in crate::modules) fn alpn_arg(ctx: &mut Ctx, i: usize) -> Result<Vec<Vec<u8>>, Trap> {
     if ctx.arg_or_nil(i).is_nil() {
         return Ok(Vec::new());
     }
@@ -190,14 +223,13 @@ fn alpn_arg(ctx: &mut Ctx, i: usize) -> Result<Vec<Vec<u8>>, Trap> {
     Ok(names)
 }
 
-pub(super) fn server_config(
+pub(in crate::modules) fn server_config(
     ctx: &mut Ctx,
     cert: usize,
     key: usize,
-    alpn: usize,
+    alpn: Vec<Vec<u8>>,
 ) -> Result<Arc<ServerConfig>, Trap> {
     let (cert, key) = (ctx.str_arg(cert)?, ctx.str_arg(key)?);
-    let alpn = alpn_arg(ctx, alpn)?;
     let made = certificates(cert).and_then(|chain| {
         let key = PrivateKeyDer::from_pem_slice(key.as_bytes())
             .map_err(|error| wrong(&format!("the key is wrong: {error}")))?;
@@ -232,7 +264,7 @@ fn load_system() -> Result<Arc<ClientConfig>, String> {
     Ok(Arc::new(config))
 }
 /// `net.__load_roots()`: reads what the system trusts, if that has not been done.
-pub(super) fn load_roots(ctx: &mut Ctx) -> NativeResult {
+pub(in crate::modules) fn load_roots(ctx: &mut Ctx) -> NativeResult {
     if SYSTEM.get().is_some() && ctx.need_not_block() {
         return ctx.nil();
     }
@@ -242,7 +274,7 @@ pub(super) fn load_roots(ctx: &mut Ctx) -> NativeResult {
     ctx.block(work, |ctx, ()| ctx.nil())
 }
 /// `net.__pem(path)`: what the file holds.
-pub(super) fn pem(ctx: &mut Ctx) -> NativeResult {
+pub(in crate::modules) fn pem(ctx: &mut Ctx) -> NativeResult {
     let path = ctx.str_arg(0)?.to_string();
     let asked = path.clone();
     ctx.block(
@@ -254,16 +286,15 @@ pub(super) fn pem(ctx: &mut Ctx) -> NativeResult {
     )
 }
 
-/// A client's session by arguments: the server's name, roots as PEM text or nil, protocols.
-pub(super) fn client_session(
+/// A client's session by arguments: the server's name, and roots as PEM text or nil; and the protocols to offer.
+pub(in crate::modules) fn client_session(
     ctx: &mut Ctx,
     name: usize,
     roots: usize,
-    alpn: usize,
+    alpn: Vec<Vec<u8>>,
 ) -> Result<io::Result<Session>, Trap> {
     let name = ctx.str_arg(name)?;
     let roots = ctx.opt_str_arg(roots)?;
-    let alpn = alpn_arg(ctx, alpn)?;
     let config = match roots {
         None => match SYSTEM.get_or_init(load_system) {
             Ok(config) => Ok(config.clone()),

@@ -3,7 +3,7 @@
 use super::Done;
 use super::names::{GetGlobal, import};
 use crate::bytecode::{Op, Word};
-use crate::interp::{fast, frame};
+use crate::interp::{acquire_word, fast, frame, link_constant, set_link_constant};
 use crate::module::{NearHead, near_call};
 use crate::object::{Closure as ClosureObject, Kind, NativeFunction};
 use crate::ops;
@@ -46,11 +46,8 @@ fn quicken_call(t: &mut Thread, w: Word, callee: Value) {
         }
         let running = &*frame::proto(t.base);
         let constant = running.constant(w.imm() as usize);
-        if running.links.contains_key(&(w.imm() as u32)) && (*constant) != callee {
-            if !(*constant).is_unset() {
-                return;
-            }
-            constant.write_volatile(callee);
+        if running.links.contains_key(&(w.imm() as u32)) && !set_link_constant(constant, callee) {
+            return;
         }
         let place = t.pc.sub(1);
         let word = if callee.is_kind(Kind::Native) {
@@ -64,9 +61,13 @@ fn quicken_call(t: &mut Thread, w: Word, callee: Value) {
 }
 pub(crate) fn CallNative(t: &mut Thread, w: Word) -> Done {
     t.charge_call()?;
-    let native = t.constant(w.imm()).as_object().cast::<NativeFunction>();
     // SAFETY: the constant was a native when the instruction was made, and never changes; definitions live as long as the engine.
-    t.call_plain(unsafe { &*(*native).def }, w.a(), w.c(), w.b())
+    let def = unsafe {
+        acquire_word(t.pc);
+        let native = link_constant(t.constant_place(w.imm()));
+        &*(*native.as_object().cast::<NativeFunction>()).def
+    };
+    t.call_plain(def, w.a(), w.c(), w.b())
 }
 pub(crate) fn CallNear(t: &mut Thread, w: Word) -> Done {
     // SAFETY: made by `near_call`: there begins the code of a permanent closure's function.
@@ -77,7 +78,12 @@ pub(crate) fn CallNear(t: &mut Thread, w: Word) -> Done {
 }
 pub(crate) fn CallFn(t: &mut Thread, w: Word) -> Done {
     t.charge_call()?;
-    t.set_reg(w.a(), t.constant(w.imm()));
+    // SAFETY: the running instruction's constant.
+    let callee = unsafe {
+        acquire_word(t.pc);
+        link_constant(t.constant_place(w.imm()))
+    };
+    t.set_reg(w.a(), callee);
     t.call_window(w.a(), w.c(), w.b(), &[])
 }
 pub(crate) fn CallGlobal(t: &mut Thread, w: Word) -> Done {

@@ -39,8 +39,7 @@ pub(crate) fn AssertFail(t: &mut Thread, w: Word) -> Done {
             text.push_str(&format!(" (it is {})", t.repr_short(left)));
         }
     } else {
-        let (left, right) = (t.repr_short(left), t.repr_short(right));
-        text.push_str(&format!("\n  left:  {left}\n  right: {right}"));
+        text.push_str(&crate::difference::of(t.engine(), left, right));
     }
     Err(t.throw_new(ErrorKind::Assert, &text))
 }

@@ -2,7 +2,7 @@
 
 use super::{Done, before_alloc};
 use crate::bytecode::{CaptureSource, Op, Word};
-use crate::interp::frame;
+use crate::interp::{frame, link_constant, set_link_constant};
 use crate::module::{Link, Proto, Slot};
 use crate::native::Trap;
 use crate::object::{Cell, Closure as ClosureObject, Header, Kind, type_id};
@@ -29,7 +29,7 @@ pub(super) fn import(t: &mut Thread, w: Word) -> Result<Value, Trap> {
     // SAFETY: the running frame's prototype lives as long as the engine.
     let proto: &'static Proto = unsafe { &*frame::proto(t.base) };
     // SAFETY: verified: the constant exists.
-    let known = unsafe { *proto.constant(w.imm() as usize) };
+    let known = unsafe { link_constant(proto.constant(w.imm() as usize)) };
     if known.is_object() {
         return Ok(known);
     }
@@ -44,7 +44,9 @@ pub(super) fn import(t: &mut Thread, w: Word) -> Result<Value, Trap> {
         // SAFETY: constants of a prototype are written only here and by the linker; the word in front of `pc` is the running instruction.
         unsafe {
             let constant = proto.constant(w.imm() as usize);
-            constant.write_volatile(Value::small_int(address));
+            if !set_link_constant(constant, Value::small_int(address)) {
+                return Ok(value);
+            }
             let word = t.pc.sub(1).cast::<std::sync::atomic::AtomicU64>();
             (*word).store(
                 w.with_op(Op::LoadSlot).0,
