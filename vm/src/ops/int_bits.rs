@@ -215,8 +215,8 @@ pub fn shl_step(made: Value, a: Value, by: u64, at: usize) -> Option<usize> {
     let (whole, part) = split(by);
     let to = limbs_of(made).get_mut(whole..)?;
     let end = to.len().min(at + STEP_LIMBS);
-    for i in at..end {
-        to[i] = limb_of_left(limbs, i, part);
+    for (i, limb) in to.iter_mut().enumerate().take(end).skip(at) {
+        *limb = limb_of_left(limbs, i, part);
     }
     (end < to.len()).then_some(end)
 }
@@ -264,8 +264,8 @@ pub fn shr_step(made: Value, a: Value, by: u64, at: usize) -> Option<usize> {
     let kept = limbs.get(whole..)?;
     let to = limbs_of(made);
     let end = to.len().min(at + STEP_LIMBS);
-    for i in at..end {
-        to[i] = limb_of_right(kept, i, part);
+    for (i, limb) in to.iter_mut().enumerate().take(end).skip(at) {
+        *limb = limb_of_right(kept, i, part);
     }
     (end < to.len()).then_some(end)
 }
