@@ -492,9 +492,14 @@ impl Engine {
         let (key, source) = self.text(name, source);
         self.load(key, source, false).map(|_| ())
     }
-    /// Loads and runs a file, keeping its `test` blocks for [`Engine::run_test`].
+    /// Loads and runs a file, keeping its `test` blocks for [`Engine::run_test`]. Examples between fences in its `##` comments are tests, too.
     pub fn load_tests(&mut self, path: impl AsRef<Path>) -> Result<Module, Error> {
-        let (key, source) = file(path.as_ref())?;
+        let (key, mut source) = file(path.as_ref())?;
+        if source.fault.is_none()
+            && let Some(whole) = heddle_compiler::examples::with_examples(&source.text)
+        {
+            source.text = whole.into();
+        }
         self.load(key, source, true).map(|(module, _)| module)
     }
     /// Runs a `test` block: the `index`-th of [`Module::tests`].

@@ -43,6 +43,14 @@ impl Finding {
     pub fn position(&self) -> (usize, usize) {
         render::line_column(&self.text, self.diagnostic.span.start as usize)
     }
+    /// Line and column of a byte of the text, both from 1.
+    pub fn position_of(&self, offset: u32) -> (usize, usize) {
+        render::line_column(&self.text, offset as usize)
+    }
+    /// `path:line:column: error[code]: message`, without a newline.
+    pub fn render_short(&self) -> String {
+        render::render_short(&self.diagnostic, &self.path, &self.text)
+    }
     /// As text for people, with the lines that it is about and a newline at the end.
     pub fn render(&self, is_coloured: bool) -> String {
         let text = render::render(&self.diagnostic, &self.path, &self.text, is_coloured);

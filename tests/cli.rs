@@ -242,6 +242,31 @@ fn output_of_tests_is_shown_if_they_fail() {
 }
 
 #[test]
+fn examples_in_comments_are_tests() {
+    let file = program(
+        "documented",
+        "## The area.\n## ```\n## assert area(3) == 9\n## ```\n## ```\n## assert area(2) == 5\n## ```\npub fn area(w, h = w) { w * h }\n\
+         ## ```\n## let s = Square(\n## ```\nstruct Square { side }\n",
+    );
+    let outcome = Program::heddle().arg("test").arg(&file).run();
+    assert_eq!(outcome.code(), Some(1));
+    for part in [
+        "example of area, line 3 ... ok\n",
+        "example of area, line 6 ... FAILED\n",
+        "assert area(2) == 5",
+        "example of Square, line 10 ... FAILED\n",
+        "1 passed, 2 failed\n",
+    ] {
+        assert!(outcome.stdout.contains(part), "{part}: {}", outcome.stdout);
+    }
+    expect(
+        &heddle(&["run", file.to_str().expect("a plain path")]),
+        0,
+        "",
+    );
+}
+
+#[test]
 fn tests_may_be_told_to_programs() {
     let folder = folder_of_tests("formats");
     let run = |format: &str| {
@@ -752,4 +777,37 @@ fn explain_tells_what_codes_mean() {
     let outcome = heddle(&["explain", "E9999"]);
     expect(&outcome, 1, "");
     assert!(outcome.stderr.contains("there is no code E9999"));
+}
+
+#[test]
+fn findings_may_be_told_to_programs() {
+    let file = program(
+        "found",
+        "let x = 1\nlet x = totel\nfn f() { let y = 2; 1 }\n",
+    );
+    let path = file.to_str().expect("a plain path");
+    let outcome = heddle(&["check", "--error-format=short", path]);
+    expect(&outcome, 1, "");
+    assert!(
+        outcome
+            .stderr
+            .contains("found.hd:2:9: error[E0201]: `totel` is not defined\n"),
+        "{}",
+        outcome.stderr
+    );
+    let outcome = heddle(&["check", "--error-format=json", path]);
+    assert_eq!((outcome.code(), outcome.stderr.as_str()), (Some(1), ""));
+    for part in [
+        "\"line\": 2, \"column\": 5, \"end_line\": 2, \"end_column\": 6, \"severity\": \"error\", \"code\": \"E0202\"",
+        "\"related\": [{\"line\": 1, \"column\": 5,",
+        "\"severity\": \"warning\", \"code\": \"W0201\"",
+    ] {
+        assert!(outcome.stdout.contains(part), "{part}: {}", outcome.stdout);
+    }
+    for line in outcome.stdout.lines() {
+        assert!(
+            line.starts_with("{\"file\": ") && line.ends_with('}'),
+            "{line}"
+        );
+    }
 }

@@ -66,6 +66,30 @@ fn the_last_value_and_the_last_error_have_names() {
     );
 }
 
+/// The session that README.md shows.
+#[test]
+fn the_session_of_the_readme() {
+    let readme = include_str!("../README.md");
+    let session = readme
+        .split("```text\n> let")
+        .nth(1)
+        .and_then(|rest| rest.split("```").next())
+        .expect("there is a session");
+    let session = format!("> let{session}");
+    let (inputs, shown): (Vec<&str>, Vec<&str>) =
+        session.lines().partition(|line| line.starts_with("> "));
+    let typed: String = inputs
+        .iter()
+        .map(|line| format!("{}\n", &line[2..]))
+        .collect();
+    let outcome = piped(&typed);
+    let written = format!("{}{}", outcome.stdout, outcome.stderr);
+    // Whether the thread sleeps yet is not for sure.
+    let written = written.replace("\"runnable\"", "\"waiting for sleep\"");
+    let written = written.replace("\"running\"", "\"waiting for sleep\"");
+    assert_eq!(written.trim_end().lines().collect::<Vec<_>>(), shown);
+}
+
 #[test]
 fn sessions_are_saved_loaded_and_begun_anew() {
     let file = format!("{}/saved.hd", env!("CARGO_TARGET_TMPDIR"));

@@ -702,7 +702,8 @@ impl Pass<'_> {
                 let text = &self.source[start as usize..end as usize];
                 self.report(
                     Diagnostic::error("E0011", format!("unmatched `{text}`"), Span { start, end })
-                        .label("no bracket is open that it could close"),
+                        .label("no bracket is open that it could close")
+                        .help("remove it, or open the bracket that it closes"),
                 );
             }
             // It ends what it stands in, so that the next line is read by itself.

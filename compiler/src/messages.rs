@@ -2,7 +2,7 @@
 
 use crate::ast::Span;
 use crate::diagnostics::Diagnostic;
-use crate::lexer::{Op, Tok, Token};
+use crate::lexer::{KEYWORDS, Op, Tok, Token};
 
 /// The error at the token `at`, or at the end of the statement if there is none.
 pub(crate) fn syntax_error(
@@ -254,6 +254,25 @@ impl Place<'_> {
                     "an instance is made by a call: `Point(1, y: 2)`",
                 )
             }
+            (Some(Tok::Comma), Some(Tok::Comma)) => with(
+                "E0100",
+                "unexpected `,` behind a comma",
+                "one of the two is too many",
+            ),
+            (Some(Tok::Op(Op::Lt)), Some(Tok::Op(Op::Gt))) => {
+                with("E0007", "there is no operator `<>`", "write `!=`")
+            }
+            (Some(Tok::Ident), Some(_)) if self.misspelt_keyword().is_some() => {
+                let found = describe(self.found().unwrap_or(Tok::Error), self.text(self.at));
+                let word = self.misspelt_keyword().unwrap_or_default();
+                let diagnostic = error("E0100", format!("unexpected {found}"));
+                let before = self.tokens[self.at - 1].span();
+                diagnostic.map(|found| {
+                    found
+                        .related(before, "this is a name")
+                        .help(format!("did you mean `{word}`?"))
+                })
+            }
             (Some(prev), Some(Tok::Ident | Tok::Number | Tok::Str)) if may_end(prev) => {
                 let found = describe(self.found().unwrap_or(Tok::Error), self.text(self.at));
                 let diagnostic = error("E0100", format!("unexpected {found}"));
@@ -273,6 +292,19 @@ impl Place<'_> {
             }
             _ => None,
         }
+    }
+
+    /// The keyword that the name before the error is probably meant to be, if a statement begins with it.
+    fn misspelt_keyword(&self) -> Option<&'static str> {
+        let at = self.at.checked_sub(1)?;
+        let begins = at == 0
+            || matches!(
+                self.tok(at - 1),
+                Some(Tok::Sep | Tok::LBrace | Tok::RBrace | Tok::Arrow | Tok::Assign)
+            );
+        let word = self.text(at);
+        let near = heddle_vm::error::nearest(word, KEYWORDS.iter().copied());
+        near.filter(|_| begins && word.len() > 2)
     }
 
     fn is_binding(&self) -> bool {

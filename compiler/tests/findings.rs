@@ -422,9 +422,15 @@ fn brackets() {
     );
     check("f(1, 2\nlet x = 1\nlet y = 2", &["1:2 E0010 unclosed `(`"]);
     check("fn f() {\n  x\n", &["1:8 E0010 unclosed `{`"]);
-    check("f(1))", &["1:5 E0011 unmatched `)`"]);
+    check(
+        "f(1))",
+        &["1:5 E0011 unmatched `)` | remove it, or open the bracket that it closes"],
+    );
     check("fn f() { [1, 2 }", &["1:10 E0010 unclosed `[`"]);
-    check("x\n}\ny", &["2:1 E0011 unmatched `}`"]);
+    check(
+        "x\n}\ny",
+        &["2:1 E0011 unmatched `}` | remove it, or open the bracket that it closes"],
+    );
 }
 
 #[test]
@@ -434,7 +440,7 @@ fn several_at_once_without_cascades() {
         &[
             "2:7 E0100 expected a pattern, found `=`",
             "4:5 E0100 unexpected `y`",
-            "6:9 E0011 unmatched `)`",
+            "6:9 E0011 unmatched `)` | remove it, or open the bracket that it closes",
             "10:5 E0100 expected a pattern, found `=>`",
             "11:13 E0100 unexpected number `2`",
             "16:3 E0100 expected `var`, `fn`, `gen` or a name, found number `4`",

@@ -1,5 +1,6 @@
 //! The command line. The only file that knows clap.
 
+use crate::run::ErrorFormat;
 use clap::builder::{OsStringValueParser, PathBufValueParser};
 use clap::{Arg, ArgAction, ArgMatches};
 use heddle::{
@@ -25,7 +26,10 @@ pub(crate) enum Job {
         program: Program,
         args: Vec<String>,
     },
-    Check(Vec<PathBuf>),
+    Check {
+        files: Vec<PathBuf>,
+        format: ErrorFormat,
+    },
     Test {
         paths: Vec<PathBuf>,
         plan: TestPlan,
@@ -173,7 +177,10 @@ fn read_from(arguments: Vec<OsString>) -> Result<Command, clap::Error> {
     let paths =
         |id: &str| -> Vec<PathBuf> { sub.get_many(id).unwrap_or_default().cloned().collect() };
     let job = match name {
-        "check" => Job::Check(paths("files")),
+        "check" => Job::Check {
+            files: paths("files"),
+            format: sub.get_one("error-format").copied().unwrap_or_default(),
+        },
         "test" => Job::Test {
             paths: paths("paths"),
             plan: TestPlan {
@@ -351,6 +358,13 @@ fn command() -> clap::Command {
             clap::Command::new("check")
                 .about("Compiles files and what they import, shows errors and warnings, runs nothing")
                 .arg(path("files", "FILE").num_args(1..).required(true))
+                .arg(
+                    Arg::new("error-format")
+                        .long("error-format")
+                        .value_name("FORMAT")
+                        .value_parser(error_format)
+                        .help("How errors and warnings are told: long, with lines of the file; short, a line each; json, an object in a line each, on standard output"),
+                )
                 .args(flags()),
         )
         .subcommand(
@@ -544,6 +558,15 @@ fn format(text: &str) -> Result<crate::tests::Format, String> {
         "junit" => Ok(Format::Junit),
         "json" => Ok(Format::Json),
         _ => Err("one of pretty, tap, junit, json".into()),
+    }
+}
+
+fn error_format(text: &str) -> Result<ErrorFormat, String> {
+    match text {
+        "long" => Ok(ErrorFormat::Long),
+        "short" => Ok(ErrorFormat::Short),
+        "json" => Ok(ErrorFormat::Json),
+        _ => Err("one of long, short, json".into()),
     }
 }
 

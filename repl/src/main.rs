@@ -8,6 +8,7 @@ mod conversation;
 mod explain;
 mod files;
 mod format;
+mod json;
 mod memory;
 mod output;
 mod repl;
@@ -30,7 +31,7 @@ fn main() -> ExitCode {
     };
     let code = match job {
         Job::Run { program, args } => run::run(program, args, settings),
-        Job::Check(files) => run::check(&files, settings),
+        Job::Check { files, format } => run::check(&files, format, settings),
         Job::Test { paths, plan } => tests::test(&paths, &plan, settings),
         Job::Format { paths, only_checks } => format::format(&paths, only_checks),
         Job::Explain(codes) => explain::explain(&codes),

@@ -96,18 +96,30 @@ pub(crate) fn not_repeatable(what: Outside, name: &str, place: &str) -> String {
     format!("not repeatable: {place}: {name} reads what can be different each time ({what})\n")
 }
 
+/// The value of `--error-format`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum ErrorFormat {
+    /// With the lines that a finding is about.
+    #[default]
+    Long,
+    /// A line for each finding.
+    Short,
+    /// An object in a line for each finding, on standard output.
+    Json,
+}
+
 /// Compiles files and shows what is found.
-pub(crate) fn check(files: &[PathBuf], settings: Settings) -> u8 {
+pub(crate) fn check(files: &[PathBuf], format: ErrorFormat, settings: Settings) -> u8 {
     let engine = settings.engine().build();
     let mut code = 0;
     for file in files {
         match engine.check_file(file) {
-            Ok(warnings) => complain(&rendered(&warnings)),
+            Ok(warnings) => show(&warnings, format),
             Err(error) => {
-                complain(&match error.findings() {
-                    [] => error.render_with(is_coloured()),
-                    findings => rendered(findings),
-                });
+                match error.findings() {
+                    [] => complain(&error.render_with(is_coloured())),
+                    findings => show(findings, format),
+                }
                 code = 1;
             }
         }
@@ -115,9 +127,24 @@ pub(crate) fn check(files: &[PathBuf], settings: Settings) -> u8 {
     code
 }
 
-fn rendered(findings: &[Finding]) -> String {
-    let texts = findings.iter().map(|f| f.render(is_coloured()));
-    texts.collect::<Vec<_>>().join("\n")
+fn show(findings: &[Finding], format: ErrorFormat) {
+    match format {
+        ErrorFormat::Long => {
+            let texts = findings.iter().map(|f| f.render(is_coloured()));
+            complain(&texts.collect::<Vec<_>>().join("\n"));
+        }
+        ErrorFormat::Short => {
+            let texts = findings.iter().map(|f| f.render_short() + "\n");
+            complain(&texts.collect::<String>());
+        }
+        ErrorFormat::Json => {
+            let text: String = findings.iter().map(crate::json::of_finding).collect();
+            let mut output = for_scripts();
+            let _ = output
+                .write_all(text.as_bytes())
+                .and_then(|()| output.flush());
+        }
+    }
 }
 
 /// Shows a file's bytecode.

@@ -3,7 +3,8 @@
 //! Registers follow a stack: `top` is the next free one; variables lie below temporaries. Nothing is emitted where
 //! control cannot come (`is_reachable`), so no code can fall off the end of a function.
 
-use std::collections::{HashMap, HashSet};
+use crate::ids::{IdMap, IdSet};
+use std::collections::HashMap;
 
 use super::hoist::Constant;
 use crate::ast::Span;
@@ -126,13 +127,13 @@ pub(super) struct Function {
     pub(super) captures: Vec<CaptureSource>,
     pub(super) top: usize,
     registers: usize,
-    pub(super) places: HashMap<BindingId, Place>,
+    pub(super) places: IdMap<BindingId, Place>,
     /// Local functions whose declaration has not been passed: reading them checks.
-    pub(super) unset: HashSet<BindingId>,
+    pub(super) unset: IdSet<BindingId>,
     /// Constants that lie in registers for the time of a loop.
     pub(super) constants: HashMap<Constant, u8>,
     /// Registers that keep a global once it is loaded.
-    pub(super) reserved: HashMap<BindingId, u8>,
+    pub(super) reserved: IdMap<BindingId, u8>,
     /// Those that are loaded on every way to the current place, oldest first.
     pub(super) loaded: Vec<BindingId>,
     pub(super) loops: Vec<Loop>,
@@ -158,10 +159,10 @@ impl Function {
             captures: Vec::new(),
             top: 0,
             registers: 0,
-            places: HashMap::new(),
-            unset: HashSet::new(),
+            places: IdMap::default(),
+            unset: IdSet::default(),
             constants: HashMap::new(),
-            reserved: HashMap::new(),
+            reserved: IdMap::default(),
             loaded: Vec::new(),
             loops: Vec::new(),
             scopes: Vec::new(),

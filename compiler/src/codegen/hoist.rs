@@ -5,7 +5,7 @@
 //! *has* been loaded depends on the way that control took: `Function::loaded` holds what every way to the current place has
 //! loaded, and whoever compiles code that may be skipped restores it afterwards.
 
-use std::collections::HashMap;
+use crate::ids::IdMap;
 
 use super::Generator;
 use super::condition::is_comparison;
@@ -242,7 +242,7 @@ impl Generator<'_> {
         {
             return;
         }
-        let mut uses: HashMap<BindingId, (u32, usize)> = HashMap::new();
+        let mut uses: IdMap<BindingId, (u32, usize)> = IdMap::default();
         for (at, id) in within(&self.places_in_tree.names, span) {
             if matches!(self.root_places.get(&id), Some(Place::Global(_))) {
                 uses.entry(id).or_insert((at, 0)).1 += 1;

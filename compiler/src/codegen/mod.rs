@@ -16,6 +16,7 @@ mod stmt;
 mod tasks;
 mod variable;
 
+use crate::ids::IdMap;
 use std::collections::HashMap;
 
 use crate::ast::{Ast, FnId, Name, Span};
@@ -36,9 +37,9 @@ pub(crate) struct Generator<'a> {
     symbols: HashMap<Box<str>, u32>,
     /// `None`: named, not yet made.
     protos: Vec<Option<ProtoCode>>,
-    fn_protos: HashMap<FnId, u32>,
+    fn_protos: IdMap<FnId, u32>,
     /// Top-level names that are globals or variables of the module.
-    root_places: HashMap<BindingId, Place>,
+    root_places: IdMap<BindingId, Place>,
     /// The function being made; the functions around it wait in `outer`.
     f: Function,
     outer: Vec<Function>,
@@ -68,8 +69,8 @@ pub(crate) fn generate(
         },
         symbols: HashMap::new(),
         protos: vec![None],
-        fn_protos: HashMap::new(),
-        root_places: HashMap::new(),
+        fn_protos: IdMap::default(),
+        root_places: IdMap::default(),
         f: Function::new(0, MODULE_BODY, false),
         outer: Vec::new(),
         nil_exits: None,

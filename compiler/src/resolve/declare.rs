@@ -1,6 +1,6 @@
 //! Declarations: what a block makes visible in all of it, patterns, functions, types, imports.
 
-use std::collections::{HashMap, HashSet};
+use crate::ids::{IdMap, IdSet};
 
 use super::types::Method;
 use super::walk::{FunctionContext, Resolver};
@@ -107,7 +107,7 @@ impl<'a> Resolver<'a> {
         if functions.is_empty() {
             return Vec::new();
         }
-        let mut late: HashSet<Name> = HashSet::new();
+        let mut late: IdSet<Name> = IdSet::default();
         for &stmt in stmts {
             if let StmtKind::Bind { pat, .. } = self.ast.stmt(stmt).kind {
                 let mut names = Vec::new();
@@ -133,7 +133,7 @@ impl<'a> Resolver<'a> {
     }
 
     /// Whether one of the names stands in the span.
-    fn mentions(&self, span: Span, names: &HashSet<Name>) -> bool {
+    fn mentions(&self, span: Span, names: &IdSet<Name>) -> bool {
         let first = self.name_uses.partition_point(|&(at, _)| at < span.start);
         let within = self.name_uses[first..]
             .iter()
@@ -240,7 +240,7 @@ impl<'a> Resolver<'a> {
         let info = self.out.type_info(index).clone();
         self.check_methods(&info.methods);
         let with_fields = std::iter::once(index).chain(info.variants.iter().copied());
-        let mut variant_names: HashMap<Name, Span> = HashMap::new();
+        let mut variant_names: IdMap<Name, Span> = IdMap::default();
         for number in with_fields {
             let part = self.out.type_info(number).clone();
             if part.shape == TypeShape::Variant {
@@ -294,7 +294,7 @@ impl<'a> Resolver<'a> {
     }
 
     fn check_methods(&mut self, methods: &[Method]) {
-        let mut seen: HashMap<Name, Span> = HashMap::new();
+        let mut seen: IdMap<Name, Span> = IdMap::default();
         for method in methods {
             let func = self.ast.func(method.function);
             let span = func.name.map_or(func.span, |name| name.span);
@@ -319,7 +319,7 @@ impl<'a> Resolver<'a> {
         &mut self,
         id: PatId,
         usage: PatternUse,
-        known: Option<&HashMap<Name, BindingId>>,
+        known: Option<&IdMap<Name, BindingId>>,
     ) {
         self.pattern_part(id, usage, known, true);
     }
@@ -328,7 +328,7 @@ impl<'a> Resolver<'a> {
         &mut self,
         id: PatId,
         usage: PatternUse,
-        known: Option<&HashMap<Name, BindingId>>,
+        known: Option<&IdMap<Name, BindingId>>,
         is_whole: bool,
     ) {
         let pat = self.ast.pat(id);
@@ -374,7 +374,7 @@ impl<'a> Resolver<'a> {
         &mut self,
         list: &ListPat,
         usage: PatternUse,
-        known: Option<&HashMap<Name, BindingId>>,
+        known: Option<&IdMap<Name, BindingId>>,
     ) {
         for &part in &list.before {
             self.pattern_part(part, usage, known, false);
@@ -391,7 +391,7 @@ impl<'a> Resolver<'a> {
         &mut self,
         alternatives: &[PatId],
         usage: PatternUse,
-        known: Option<&HashMap<Name, BindingId>>,
+        known: Option<&IdMap<Name, BindingId>>,
     ) {
         let Some((&first, others)) = alternatives.split_first() else {
             return;
@@ -399,17 +399,17 @@ impl<'a> Resolver<'a> {
         self.pattern_part(first, usage, known, false);
         let mut names = Vec::new();
         self.pattern_names(first, &mut names);
-        let mut bound: HashMap<Name, BindingId> = known.cloned().unwrap_or_default();
+        let mut bound: IdMap<Name, BindingId> = known.cloned().unwrap_or_default();
         for (name, span) in &names {
             if let Some(&binding) = self.out.declared_at.get(&(span.start, *name)) {
                 bound.insert(*name, binding);
             }
         }
-        let expected: HashSet<Name> = names.iter().map(|(name, _)| *name).collect();
+        let expected: IdSet<Name> = names.iter().map(|(name, _)| *name).collect();
         for &other in others {
             let mut names = Vec::new();
             self.pattern_names(other, &mut names);
-            let found: HashSet<Name> = names.iter().map(|(name, _)| *name).collect();
+            let found: IdSet<Name> = names.iter().map(|(name, _)| *name).collect();
             if found == expected {
                 self.pattern_part(other, usage, Some(&bound), false);
             } else {
@@ -427,7 +427,7 @@ impl<'a> Resolver<'a> {
         name: Name,
         span: Span,
         usage: PatternUse,
-        known: Option<&HashMap<Name, BindingId>>,
+        known: Option<&IdMap<Name, BindingId>>,
         is_whole: bool,
     ) -> Option<BindingId> {
         if let Some(known) = known {

@@ -10,7 +10,7 @@ mod scope;
 mod types;
 mod walk;
 
-use std::collections::{HashMap, HashSet};
+use crate::ids::{IdMap, IdSet};
 
 pub(crate) use fold::Literal;
 pub(crate) use types::{ERROR_FIELDS, Family, TypeInfo};
@@ -101,7 +101,7 @@ pub(crate) struct OwnerInfo {
     /// Variables of functions around it that it, or a function in it, names.
     pub(crate) free: Vec<BindingId>,
     /// Those that it names inside a loop: worth a register.
-    pub(crate) in_loop: HashSet<BindingId>,
+    pub(crate) in_loop: IdSet<BindingId>,
     pub(crate) has_defer: bool,
 }
 
@@ -114,22 +114,22 @@ pub(crate) struct Resolution {
     /// By `PatId`.
     pub(crate) pat_bindings: Vec<Option<BindingId>>,
     /// By place and name of the identifier that declares.
-    pub(crate) declared_at: HashMap<(u32, Name), BindingId>,
+    pub(crate) declared_at: IdMap<(u32, Name), BindingId>,
     pub(crate) owners: Vec<OwnerInfo>,
     /// By `FnId`.
     pub(crate) fn_owners: Vec<Owner>,
     /// By type index.
-    pub(crate) constructor_owners: HashMap<u32, Owner>,
+    pub(crate) constructor_owners: IdMap<u32, Owner>,
     /// Initialisers of `local var`.
-    pub(crate) initialiser_owners: HashMap<StmtId, Owner>,
+    pub(crate) initialiser_owners: IdMap<StmtId, Owner>,
     pub(crate) types: Vec<TypeInfo>,
     /// Index of the type that a `struct`, `enum` or `trait` statement declares.
-    pub(crate) type_of_stmt: HashMap<StmtId, u32>,
+    pub(crate) type_of_stmt: IdMap<StmtId, u32>,
     pub(crate) imports: Vec<ModuleRef>,
     /// Expressions whose value is a number known now.
-    pub(crate) folded: HashMap<ExprId, Literal>,
+    pub(crate) folded: IdMap<ExprId, Literal>,
     /// Local functions that are made when their block is entered, not where they stand.
-    pub(crate) made_at_entry: HashSet<FnId>,
+    pub(crate) made_at_entry: IdSet<FnId>,
     /// Starts of all assignments, sorted.
     assignments: Vec<u32>,
 }

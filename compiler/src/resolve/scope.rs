@@ -4,7 +4,7 @@
 //! A function also sees what is declared later in the blocks around it (it may run later), and at top level always
 //! before the prelude. So no program changes its meaning when a later line is added, except at top level.
 
-use std::collections::HashMap;
+use crate::ids::IdMap;
 
 use super::walk::Resolver;
 use super::{Binding, BindingId, BindingKind, MODULE_BODY, Owner, Target};
@@ -13,9 +13,9 @@ use heddle_vm::bytecode::ModuleRef;
 
 /// A block, a list of parameters, an arm: where names are declared.
 pub(super) struct Scope<'a> {
-    pub(super) names: HashMap<Name, BindingId>,
+    pub(super) names: IdMap<Name, BindingId>,
     /// Declared further down, but a function has named it already (at top level: all of them).
-    pub(super) ahead: HashMap<Name, BindingId>,
+    pub(super) ahead: IdMap<Name, BindingId>,
     pub(super) owner: Owner,
     pub(super) stmts: &'a [StmtId],
     pub(super) is_root: bool,
@@ -33,8 +33,8 @@ impl<'a> Resolver<'a> {
     pub(super) fn push_scope(&mut self, stmts: &'a [StmtId]) {
         let owner = self.owner();
         self.scopes.push(Scope {
-            names: HashMap::new(),
-            ahead: HashMap::new(),
+            names: IdMap::default(),
+            ahead: IdMap::default(),
             owner,
             stmts,
             is_root: false,

@@ -2,6 +2,7 @@
 
 use super::{Fault, FileReport, TestReport};
 use crate::arguments::TestPlan;
+use crate::json::json_text;
 use crate::output::{complain, for_scripts, is_coloured};
 use std::fmt::Write as _;
 use std::io::{self, IsTerminal, Write as _};
@@ -302,25 +303,6 @@ fn json(report: &FileReport) {
 
 fn milliseconds(time: Duration) -> f64 {
     time.as_secs_f64() * 1e3
-}
-
-/// A string of JSON, which is one of YAML, too.
-fn json_text(text: &str) -> String {
-    let mut out = String::with_capacity(text.len() + 2);
-    out.push('"');
-    for c in text.chars() {
-        match c {
-            '"' => out.push_str("\\\""),
-            '\\' => out.push_str("\\\\"),
-            '\n' => out.push_str("\\n"),
-            c if c.is_control() => {
-                let _ = write!(out, "\\u{:04x}", c as u32);
-            }
-            c => out.push(c),
-        }
-    }
-    out.push('"');
-    out
 }
 
 /// Text in XML: what it cannot hold becomes a replacement character.

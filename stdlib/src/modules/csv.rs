@@ -85,7 +85,10 @@ impl Reading {
             ctx.list_push(rows, row)?;
             self.has_row = true;
         }
-        let row = *ctx.as_list(rows).and_then(|rows| rows.last()).expect("pushed");
+        let row = *ctx
+            .as_list(rows)
+            .and_then(|rows| rows.last())
+            .expect("pushed");
         while self.taken < self.fields {
             let start = match self.taken {
                 0 => 0,

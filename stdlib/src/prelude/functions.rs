@@ -51,11 +51,6 @@ pub(super) static FUNCTIONS: &[NativeDef] = natives! {
     /// The nearest int, half away from zero; with `digits`, a float rounded to so many digits after the point.
     plain "round" (x, "digits?") => round;
     /// The greatest int that is not above x.
-    plain "__bad_number" (text, what) => bad_number;
-    plain "__digits_begin" (text, base) => digits_begin;
-    plain "__digits_step" (text, at, end, base, is_loose) => digits_step;
-    plain "__float_begin" (text) => float_begin;
-    plain "__float_step" (scan, text) => float_step;
     plain "floor" (x) => |ctx| to_int(ctx, ops::float::floor);
     /// The least int that is not below x.
     plain "ceil" (x) => |ctx| to_int(ctx, ops::float::ceil);
@@ -72,6 +67,11 @@ pub(super) static FUNCTIONS: &[NativeDef] = natives! {
     /// Whether a value is deeply immutable.
     plain "is_frozen" (x) => is_frozen;
 
+    plain "__bad_number" (text, what) => bad_number;
+    plain "__digits_begin" (text, base) => digits_begin;
+    plain "__digits_step" (text, at, end, base, is_loose) => digits_step;
+    plain "__float_begin" (text) => float_begin;
+    plain "__float_step" (scan, text) => float_step;
     plain "__list_of" (xs) => list_of;
     plain "__plain_step" (out, xs, at) => plain_step;
     plain "__graph_step" (x, is_copy) => graph_step;

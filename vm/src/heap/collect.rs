@@ -116,7 +116,8 @@ impl Heap {
             inner.collect_generations(roots, bundles, how, poison, limit);
         }
         // What is large and new had better be old before it is filled: a collection looks at all of a young buffer.
-        let is_young_large = is_small && inner.generations.is_some() && !inner.large.young.is_empty();
+        let is_young_large =
+            is_small && inner.generations.is_some() && !inner.large.young.is_empty();
         inner.large.free_some(how != Collect::Minor);
         inner.large.new_bytes = 0;
         inner.written = 0;

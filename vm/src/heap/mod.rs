@@ -202,6 +202,7 @@ unsafe impl Send for Heap {}
 
 impl Heap {
     /// A heap that costs nothing until the first allocation.
+    #[inline]
     pub fn new(limit_bytes: usize) -> Heap {
         Heap {
             bump: std::ptr::null_mut(),
@@ -628,10 +629,18 @@ impl Drop for Heap {
 impl Inner {
     fn used_bytes(&self, bump: *mut u8) -> usize {
         let reserve = self.young.used(bump).max(self.pool.bytes);
-        self.young.capacity + reserve + self.block_bytes() + self.large.bytes + self.large.dying_bytes
+        self.young.capacity
+            + reserve
+            + self.block_bytes()
+            + self.large.bytes
+            + self.large.dying_bytes
     }
     fn taken_bytes(&self) -> usize {
-        self.young.capacity + self.pool.bytes + self.block_bytes() + self.large.bytes + self.large.dying_bytes
+        self.young.capacity
+            + self.pool.bytes
+            + self.block_bytes()
+            + self.large.bytes
+            + self.large.dying_bytes
     }
     fn block_bytes(&self) -> usize {
         match self.generations.as_deref() {

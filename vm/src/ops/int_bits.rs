@@ -132,7 +132,13 @@ pub(crate) fn shr(heap: &mut Heap, a: Int, by: Int) -> OpResult {
     reserve(heap, limbs.len() * 8)?;
     let (whole, part) = split(by);
     let is_lossy = limbs[..whole].iter().any(|&limb| limb != 0) || low_bits(limbs[whole], part);
-    Ok(shifted_right(heap, is_negative, &limbs[whole..], part, is_lossy))
+    Ok(shifted_right(
+        heap,
+        is_negative,
+        &limbs[whole..],
+        part,
+        is_lossy,
+    ))
 }
 
 /// Whole limbs and bits.
@@ -222,7 +228,10 @@ pub fn lossy_step(a: Value, by: u64, at: usize) -> Result<bool, usize> {
     };
     let (whole, part) = split(by);
     let end = whole.min(at + STEP_LIMBS);
-    if limbs.get(at..end).is_some_and(|some| some.iter().any(|&limb| limb != 0)) {
+    if limbs
+        .get(at..end)
+        .is_some_and(|some| some.iter().any(|&limb| limb != 0))
+    {
         return Ok(true);
     }
     if end < whole {
@@ -275,7 +284,10 @@ pub fn grow_magnitude(heap: &mut Heap, made: Value) {
     unsafe {
         let count = (*object).limbs as usize;
         let bytes = size_of::<BigIntObject>() + (count + 1) * 8;
-        assert!(bytes <= heap.large_bytes(object.cast()), "room was made before");
+        assert!(
+            bytes <= heap.large_bytes(object.cast()),
+            "room was made before"
+        );
         object.add(1).cast::<u64>().add(count).write(1);
         (*object).limbs += 1;
     }

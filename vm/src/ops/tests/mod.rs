@@ -1,6 +1,7 @@
 //! Tests of the operations against independent references: i128, num-bigint, std.
 
 mod arith;
+mod float;
 mod int;
 mod list;
 mod map;
