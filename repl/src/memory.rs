@@ -68,8 +68,9 @@ unsafe impl GlobalAlloc for Allocator {
 
 /// `mi_option_purge_delay` of mimalloc.h, which the crate does not name.
 const PURGE_DELAY: mi_option_t = 15;
-/// Milliseconds after which pages that are not used go back to the system. A burst of tasks gives its memory back; one burst after the other does not ask for it anew each time.
-const PURGE_DELAY_MS: std::ffi::c_long = 50;
+/// Milliseconds after which pages that are not used go back to the system. Fresh pages cost more than all else that a short task does, and a program that is busy with one
+/// burst after the other shall not ask for them anew each time, however long it takes to collect what a burst has returned. One that has nothing to do gives them back at once (`shrunk`).
+const PURGE_DELAY_MS: std::ffi::c_long = 1000;
 
 /// `mi_option_arena_reserve` of mimalloc.h.
 const ARENA_RESERVE: mi_option_t = 23;

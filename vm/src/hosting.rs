@@ -39,18 +39,25 @@ pub(crate) struct Dropped {
 
 impl Dropped {
     /// Those of one thread.
+    #[inline]
     pub(crate) fn take(&self, thread: u64) -> Vec<usize> {
-        let mut taken = Vec::new();
         if self.has_any.load(Ordering::Relaxed) {
-            let mut entries = self.entries.lock();
-            entries.retain(|&(of, index)| {
-                if of == thread {
-                    taken.push(index);
-                }
-                of != thread
-            });
-            self.has_any.store(!entries.is_empty(), Ordering::Relaxed);
+            self.take_some(thread)
+        } else {
+            Vec::new()
         }
+    }
+    #[cold]
+    fn take_some(&self, thread: u64) -> Vec<usize> {
+        let mut taken = Vec::new();
+        let mut entries = self.entries.lock();
+        entries.retain(|&(of, index)| {
+            if of == thread {
+                taken.push(index);
+            }
+            of != thread
+        });
+        self.has_any.store(!entries.is_empty(), Ordering::Relaxed);
         taken
     }
 }

@@ -623,8 +623,10 @@ impl Linker<'_> {
                     let inner = made[*p as usize].clone().ok_or_else(|| {
                         LinkError(format!("function {} contains itself", code.name))
                     })?;
+                    // Its address, for `Closure`.
+                    let address = Arc::as_ptr(&inner) as i64;
                     links.insert(i as u32, Link::Proto(inner));
-                    Value::UNSET
+                    Value::small_int(address)
                 }
                 Const::Names(names) => {
                     links.insert(

@@ -23,11 +23,7 @@ use std::alloc::{GlobalAlloc, Layout, System, handle_alloc_error};
 /// Bytes in front of a large object.
 const PREFIX_BYTES: usize = 16;
 /// The memory of a larger object goes back to the system so much at a time: unmapping takes a fifth of a millisecond for each megabyte.
-const FREE_BYTES: usize = if cfg!(test) {
-    64 * 1024
-} else {
-    16 * 1024 * 1024
-};
+const FREE_BYTES: usize = if cfg!(test) { 2 << 20 } else { 16 << 20 };
 /// One card: 64 values.
 pub(crate) const CARD_BYTES: usize = 512;
 

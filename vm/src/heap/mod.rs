@@ -202,6 +202,7 @@ unsafe impl Send for Heap {}
 
 impl Heap {
     /// A heap that costs nothing until the first allocation.
+    #[inline]
     pub fn new(limit_bytes: usize) -> Heap {
         Heap {
             bump: std::ptr::null_mut(),

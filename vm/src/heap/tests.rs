@@ -461,6 +461,30 @@ fn large_garbage_is_freed_at_once() {
 }
 
 #[test]
+fn very_large_garbage_is_freed_by_and_by() {
+    let mut heap = Heap::new(64 << 20);
+    let mut roots = Stack::default();
+    for _ in 0..3 {
+        heap.alloc_buffer(Kind::RawBuffer, 9 << 20);
+        heap.collect(&mut roots, Collect::Minor);
+        assert!(heap.used_bytes() > 1 << 20 && heap.is_collect_wanted());
+    }
+    let mut collections = 0;
+    while heap.is_collect_wanted() {
+        heap.collect(&mut roots, Collect::Minor);
+        collections += 1;
+    }
+    assert!((4..20).contains(&collections), "{collections}");
+    assert!(heap.used_bytes() < 1 << 20);
+    heap.alloc_buffer(Kind::RawBuffer, 40 << 20);
+    heap.collect(&mut roots, Collect::Minor);
+    // What is yet to be freed makes way for what is asked for.
+    assert_eq!(heap.reserve(50 << 20), Err(NeedsCollection));
+    heap.collect(&mut roots, Collect::Minor);
+    assert_eq!(heap.reserve(50 << 20), Ok(()));
+}
+
+#[test]
 fn sizes_are_as_promised() {
     let mut heap = Heap::new(usize::MAX);
     let mut roots = Stack(vec![list(&mut heap)]);

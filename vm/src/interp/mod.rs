@@ -154,6 +154,8 @@ pub(crate) fn after_slow(thread: &mut Thread, result: Result<(), Trap>) -> Optio
             thread.retry_pc = std::ptr::null();
             None
         }
+        // As most waits begin.
+        Err(Trap::Suspend) if thread.boundary == 0 && !thread.yielded => Some(Exit::Parked),
         Err(trap) => thread.handle_trap(trap),
     }
 }

@@ -355,7 +355,13 @@ pub fn remove(heap: &mut Heap, value: Value, position: Value) -> OpResult {
     if len - at > LONG_COPY {
         return Err(OpFail::NeedsSteps("__list_remove"));
     }
-    let list = list(value);
+    Ok(remove_at_once(heap, value, at))
+}
+
+/// As `remove`, however long the list is; there is an element at the position.
+pub(crate) fn remove_at_once(heap: &mut Heap, value: Value, at: usize) -> Value {
+    let (list, len) = (list(value), len(value));
+    assert!(at < len);
     // SAFETY: `at < len`.
     unsafe {
         let slot = (*list).items.add(at);
@@ -363,7 +369,7 @@ pub fn remove(heap: &mut Heap, value: Value, position: Value) -> OpResult {
         std::ptr::copy(slot.add(1), slot, len - at - 1);
         (*list).len -= 1;
         heap.elements_moved(list.cast());
-        Ok(element)
+        element
     }
 }
 
@@ -445,10 +451,16 @@ pub fn reverse_step(heap: &mut Heap, value: Value, at: usize) -> OpResult<Option
 /// Turns the order around; of a long list in steps.
 pub fn reverse(heap: &mut Heap, value: Value) -> OpResult<()> {
     check_not_frozen(value)?;
-    let (list, len) = (list(value), len(value));
-    if len > LONG_COPY {
+    if len(value) > LONG_COPY {
         return Err(OpFail::NeedsSteps("__list_reverse"));
     }
+    reverse_at_once(heap, value);
+    Ok(())
+}
+
+/// As `reverse`, however long the list is.
+pub(crate) fn reverse_at_once(heap: &mut Heap, value: Value) {
+    let (list, len) = (list(value), len(value));
     if len > 1 {
         // SAFETY: `len` elements are set, and nobody else refers to them now.
         unsafe {
@@ -456,7 +468,6 @@ pub fn reverse(heap: &mut Heap, value: Value) -> OpResult<()> {
             heap.elements_moved(list.cast());
         }
     }
-    Ok(())
 }
 
 /// Replaces all elements (a sort's result); the count stays the same.

@@ -267,6 +267,18 @@ pub(crate) struct End {
 }
 
 impl End {
+    /// Of a thread that has not ended.
+    #[inline(always)]
+    fn open() -> End {
+        End {
+            outcome: Outcome::None,
+            joiners: WaitList::default(),
+            is_joined: false,
+            is_detached: false,
+            is_uncounted: false,
+            stopped: Stopped::No,
+        }
+    }
     /// The thread has ended: how. Gives its joiners, claimed.
     pub(crate) fn finish(&mut self, outcome: Outcome, stopped: Stopped) -> ReadyQueue {
         self.outcome = outcome;
@@ -348,8 +360,31 @@ impl Drop for ThreadBlock {
 }
 
 impl ThreadBlock {
-    /// Inlined, since it is large, and would be copied from place to place.
+    /// Writes one without a number, a name and a scope, and without tasks, part by part: made elsewhere, it would be copied from place to place.
+    ///
+    /// # Safety
+    /// The place may be written, and has nothing that would be dropped.
     #[inline(always)]
+    pub(crate) unsafe fn write(place: *mut ThreadBlock, memory: usize, site: u32) {
+        account::add(bytes_of(None));
+        // SAFETY: promised by the caller.
+        unsafe {
+            (&raw mut (*place).signal).write(Signal::queued());
+            (&raw mut (*place).registered).write(AtomicU64::new(super::registry::NOWHERE));
+            (&raw mut (*place).id).write(0);
+            (&raw mut (*place).parts).write(Tracked::new(Mounted::new(memory)));
+            (&raw mut (*place).end).write(Lock::new(End::open()));
+            (&raw mut (*place).name).write(None);
+            (&raw mut (*place).scope).write(None);
+            (&raw mut (*place).site).write(site);
+        }
+    }
+    /// Of one that has none yet.
+    #[cold]
+    pub(crate) fn set_name(&mut self, name: Box<str>) {
+        account::add(name.len());
+        self.name = Some(Box::new(name));
+    }
     pub(crate) fn new(
         id: u64,
         parts: Mounted,
@@ -363,14 +398,7 @@ impl ThreadBlock {
             registered: AtomicU64::new(super::registry::NOWHERE),
             id,
             parts: Tracked::new(parts),
-            end: Lock::new(End {
-                outcome: Outcome::None,
-                joiners: WaitList::default(),
-                is_joined: false,
-                is_detached: false,
-                is_uncounted: false,
-                stopped: Stopped::No,
-            }),
+            end: Lock::new(End::open()),
             name: name.map(Box::new),
             scope,
             site,

@@ -85,6 +85,11 @@ impl Claim {
     pub(crate) fn is_waiting(&self) -> bool {
         self.0.load(Ordering::Relaxed) == WAITING
     }
+    /// Whether what it waited for has come. For the woken task.
+    #[inline]
+    pub(crate) fn is_by_arm(&self) -> bool {
+        self.0.load(Ordering::Relaxed) >= FIRST_ARM
+    }
     /// The woken task: the wait is over.
     #[inline]
     pub(crate) fn end(&self) -> Claimed {
@@ -119,7 +124,7 @@ pub(crate) enum Owner {
 /// What a waiter is part of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum NodeKind {
-    /// `Task::waiter`.
+    /// `Task::waiter`. (As a number 0: see `Place`.)
     Sole,
     /// `ArmWaiter::waiter`.
     Arm,
@@ -134,6 +139,7 @@ struct Place(u64);
 const ADDRESS: u64 = (1 << 48) - 1;
 
 impl Place {
+    #[inline]
     fn new(owner: Owner, list: u8, kind: NodeKind) -> Place {
         let (address, which) = match owner {
             Owner::None => (0, 0),
@@ -145,6 +151,12 @@ impl Place {
         };
         debug_assert!(address & !ADDRESS == 0, "addresses of user space");
         Place(address | which << 48 | (list as u64) << 52 | (kind as u64) << 56)
+    }
+    /// Of the same waiter.
+    #[inline]
+    fn with_owner(self, owner: Owner, list: u8) -> Place {
+        let other = Place::new(owner, list, NodeKind::Sole);
+        Place(other.0 | self.0 >> 56 << 56)
     }
     #[inline]
     fn owner(self) -> Owner {
@@ -215,7 +227,7 @@ impl Waiter {
     /// The waiter is about to be put into this list of the owner.
     #[inline]
     pub(crate) fn set_owner(&mut self, owner: Owner, list: u8) {
-        self.place = Place::new(owner, list, self.place.kind());
+        self.place = self.place.with_owner(owner, list);
     }
     /// In whose list a waiter is, or was last. Written by its own thread only; the links beside it may change meanwhile, so no reference is made.
     ///

@@ -52,7 +52,7 @@ impl ChannelState {
         }
         channel
     }
-    #[inline]
+    #[inline(always)]
     pub(crate) fn send(&mut self, message: Message) -> Sent {
         if self.is_closed {
             return Sent::Closed;
@@ -75,7 +75,7 @@ impl ChannelState {
             Sent::NoPlace(message)
         }
     }
-    #[inline]
+    #[inline(always)]
     pub(crate) fn receive(&mut self) -> Received {
         // SAFETY: under the channel's lock; a claimed task is ours until it is woken.
         unsafe {

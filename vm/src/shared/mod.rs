@@ -279,11 +279,16 @@ impl Message {
         unsafe { (*self.0.as_object().cast::<Parcel>()).value() }
     }
     /// The value in the receiver's heap. If that has no room, the message comes back.
+    #[inline]
     pub(crate) fn deliver(self, heap: &mut Heap) -> Result<Value, Message> {
         if !self.0.is_local() {
             // The message's reference becomes the heap's.
             return Ok(heap.adopt_owned(std::mem::ManuallyDrop::new(self).0));
         }
+        self.deliver_parcel(heap)
+    }
+    #[inline(never)]
+    fn deliver_parcel(self, heap: &mut Heap) -> Result<Value, Message> {
         let address = std::mem::ManuallyDrop::new(self).0.as_object();
         // SAFETY: made by `of_parcel`, and owned by this message.
         let parcel = unsafe { Box::from_raw(address.cast::<Parcel>()) };

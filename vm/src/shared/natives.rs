@@ -1041,7 +1041,7 @@ pub(crate) fn give_back(object: &SharedObject, message: Message) {
 
 impl crate::thread::Thread {
     /// The next message of a channel; `None`: it is closed and empty. If there is none yet the task is about to wait.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn receive_from(
         &mut self,
         object: &'static SharedObject,

@@ -99,8 +99,7 @@ impl Queue {
     fn remove(&self, ctx: &mut Ctx, mut at: usize) -> NativeResult {
         let mut from = self.outgoing;
         if list::len(from) == 0 {
-            let turned = list::reverse(&mut ctx.thread.heap, self.incoming);
-            ctx.done(turned)?;
+            list::reverse_at_once(&mut ctx.thread.heap, self.incoming);
             ctx.charge(list::len(self.incoming) / 100);
             self.with(|state| state.is_turned = !state.is_turned);
             from = self.incoming;
@@ -114,9 +113,7 @@ impl Queue {
             at -= length;
             at
         };
-        let position = Value::small_int(position as i64);
-        let removed = list::remove(&mut ctx.thread.heap, from, position);
-        ctx.done(removed)
+        Ok(list::remove_at_once(&mut ctx.thread.heap, from, position))
     }
 }
 

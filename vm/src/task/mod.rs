@@ -379,13 +379,19 @@ impl Task {
         unsafe {
             debug_assert!(!(*task).is(flag::HAS_RUN_STACK));
             let own = (*task).own_slots as usize;
-            if slots > own || (*task).start != Task::own_room(task) {
+            let is_own = (*task).start == Task::own_room(task);
+            let capacity = (*task).capacity as usize;
+            let fits = match is_own {
+                true => slots <= own,
+                false => slots > own && slots <= capacity && capacity <= 2 * slots,
+            };
+            if !fits {
                 Task::make_other_room(task, slots);
             }
         }
     }
     /// # Safety
-    /// As for `make_room`.
+    /// As for `make_room`; the room that it has is too small or too large.
     #[inline(never)]
     unsafe fn make_other_room(task: *mut Task, slots: usize) {
         // SAFETY: promised by the caller.
@@ -398,10 +404,6 @@ impl Task {
                 }
                 (*task).start = Task::own_room(task);
                 (*task).capacity = own as u32;
-                return;
-            }
-            let capacity = (*task).capacity as usize;
-            if !is_own && slots <= capacity && capacity <= 2 * slots {
                 return;
             }
             (*task).free_block(task);

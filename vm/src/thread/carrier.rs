@@ -25,30 +25,29 @@ use std::sync::Arc;
 /// Both blocks have so many slots, and do not overlap.
 #[inline(always)]
 unsafe fn copy_slots(from: *const Value, to: *mut Value, count: usize) {
-    const FEW: usize = 32;
-    const AT_A_TIME: usize = 4;
-    type Row = [Value; AT_A_TIME];
+    /// Copies the first and the last `N` of `count`, up to twice as many: some of these twice.
+    ///
+    /// # Safety
+    /// As of `copy_slots`; there are at least `N`.
+    #[inline(always)]
+    unsafe fn copy_both_ends<const N: usize>(from: *const Value, to: *mut Value, count: usize) {
+        // SAFETY: promised by the caller.
+        unsafe {
+            let copy_row = |i: usize| {
+                let row = from.add(i).cast::<[Value; N]>().read_unaligned();
+                to.add(i).cast::<[Value; N]>().write_unaligned(row);
+            };
+            copy_row(0);
+            copy_row(count - N);
+        }
+    }
     // SAFETY: promised by the caller.
     unsafe {
-        let copy_row = |i: usize| {
-            let row = from.add(i).cast::<Row>().read_unaligned();
-            to.add(i).cast::<Row>().write_unaligned(row);
-        };
-        if count > FEW {
-            std::ptr::copy_nonoverlapping(from, to, count);
-        } else if count >= AT_A_TIME {
-            let last = count - AT_A_TIME;
-            let mut i = 0;
-            while i < last {
-                copy_row(i);
-                i += AT_A_TIME;
-            }
-            // Some of these for the second time.
-            copy_row(last);
-        } else {
-            for i in 0..count {
-                to.add(i).write(from.add(i).read());
-            }
+        match count {
+            9..=16 => copy_both_ends::<8>(from, to, count),
+            4..=8 => copy_both_ends::<4>(from, to, count),
+            17..=32 => copy_both_ends::<16>(from, to, count),
+            _ => std::ptr::copy_nonoverlapping(from, to, count),
         }
     }
 }
@@ -404,6 +403,7 @@ impl Thread {
     // --- threads
 
     /// Takes the parts of a thread whose state is running.
+    #[inline]
     pub(super) fn mount_thread(&mut self, block: BlockRef) {
         // SAFETY: the state is running, and this carrier made it so.
         let mounted = unsafe { &mut *block.parts.get_mut() };
@@ -423,6 +423,7 @@ impl Thread {
         self.use_vars();
     }
     /// Puts the parts back.
+    #[inline]
     pub(super) fn park_thread(&mut self) {
         // SAFETY: as in `mount_thread`; it is still so.
         let mounted = unsafe { &mut *self.block.parts.get_mut() };
@@ -555,6 +556,10 @@ impl Thread {
                     || self.is_called_off())
             {
                 return Turn::Spent;
+            }
+            // As most threads have one task.
+            if self.parts.ready.is_empty() && !self.block.signal.has_news() {
+                return Turn::Over;
             }
         }
     }
@@ -811,6 +816,7 @@ impl Thread {
     // --- tasks
 
     /// Takes a task's machine state: its registers go to the run stack, or its own stack becomes that.
+    #[inline(always)]
     pub(super) fn mount(&mut self, task: *mut Task) {
         self.parts.tasks.touch(task);
         self.current = task;
@@ -910,11 +916,12 @@ impl Thread {
         let task = unsafe { &mut *self.current };
         if task.wait != Wait::None {
             let wait = task.wait;
-            if self.finish_plain_wait() {
-                return None;
-            }
-            if let Some(exit) = self.finish_wait() {
-                return Some(exit);
+            let exit = match wait {
+                Wait::Join | Wait::JoinThread => self.finish_join(),
+                _ => self.finish_wait(),
+            };
+            if exit.is_some() {
+                return exit;
             }
             // It was killed after somebody had woken it: it gets what it was given, and does not go on; but with what has to be given back it goes on
             // to the next safepoint, so that it can defer that.
@@ -962,12 +969,16 @@ impl Thread {
     }
 
     /// Runs the mounted task until it ends, waits or yields.
+    #[inline(always)]
     fn run_mounted(&mut self) -> Exit {
         // SAFETY: the mounted task.
         let task = unsafe { &*self.current };
         let stands_in_code = task.wait == Wait::None
             && !task.is(flag::IS_KILLED | flag::CANCEL_PENDING | flag::IS_NEW);
-        if !stands_in_code && let Some(exit) = self.begin_run() {
+        if !stands_in_code
+            && !self.finish_plain_wait()
+            && let Some(exit) = self.begin_run()
+        {
             return exit;
         }
         loop {
@@ -1044,40 +1055,56 @@ impl Thread {
     }
 
     /// Puts the machine state back and acts on why the task was left.
+    #[inline(always)]
     pub(super) fn unmount(&mut self, exit: Exit) {
+        if matches!(exit, Exit::Yielded | Exit::Preempted | Exit::Parked) {
+            self.leave(exit);
+        } else {
+            self.end_mounted(exit);
+        }
+        self.stack.counted.clear();
+        if self.stack.capacity > MOST_KEPT_SLOTS {
+            self.shrink_run_stack();
+        }
+    }
+    /// The mounted task goes on later.
+    #[inline(always)]
+    fn leave(&mut self, exit: Exit) {
         let task = std::mem::replace(&mut self.current, std::ptr::null_mut());
         let identity = std::mem::replace(&mut self.identity, std::ptr::null_mut());
-        let boundary = std::mem::take(&mut self.boundary);
-        if boundary != 0 && matches!(exit, Exit::Yielded | Exit::Preempted | Exit::Parked) {
-            // SAFETY: this thread's task, which was just mounted.
-            unsafe {
+        // SAFETY: this thread's task, which was just mounted. If it waits and was claimed already, it lies in the inbox; wakers touch other fields.
+        unsafe {
+            if self.boundary != 0 {
                 (*task).set(flag::HAS_THREADLETS);
                 let more = (*task).more();
-                (more.boundary, more.identity) = (boundary, identity);
+                more.boundary = std::mem::take(&mut self.boundary);
+                more.identity = identity;
+            }
+            (*task).pc = self.pc;
+            self.save_registers(task);
+            let mut flags = (*task).flags & !(flag::IS_DYING | flag::HAS_YIELDED);
+            if self.is_killing {
+                flags |= flag::IS_DYING;
+            }
+            if exit == Exit::Yielded {
+                flags |= flag::HAS_YIELDED;
+            }
+            (*task).flags = flags;
+            match exit {
+                Exit::Yielded => self.parts.ready.push_back(task),
+                // Nothing of the thread changes behind its back: it stays the first.
+                Exit::Preempted => self.parts.ready.push_front(task),
+                _ => (*task).wait_dest = self.wait_dest as u8,
             }
         }
+    }
+    /// The mounted task has ended, or the program has.
+    #[inline(never)]
+    fn end_mounted(&mut self, exit: Exit) {
+        let task = std::mem::replace(&mut self.current, std::ptr::null_mut());
+        self.identity = std::ptr::null_mut();
+        self.boundary = 0;
         match exit {
-            Exit::Yielded | Exit::Preempted | Exit::Parked => {
-                // SAFETY: this thread's task. If it waits and was claimed already, it lies in the inbox; wakers touch other fields.
-                unsafe {
-                    (*task).pc = self.pc;
-                    self.save_registers(task);
-                    let mut flags = (*task).flags & !(flag::IS_DYING | flag::HAS_YIELDED);
-                    if self.is_killing {
-                        flags |= flag::IS_DYING;
-                    }
-                    if exit == Exit::Yielded {
-                        flags |= flag::HAS_YIELDED;
-                    }
-                    (*task).flags = flags;
-                    match exit {
-                        Exit::Yielded => self.parts.ready.push_back(task),
-                        // Nothing of the thread changes behind its back: it stays the first.
-                        Exit::Preempted => self.parts.ready.push_front(task),
-                        _ => (*task).wait_dest = self.wait_dest as u8,
-                    }
-                }
-            }
             Exit::Returned => {
                 if self.block.id == HOST_THREAD
                     && self.scheduler.has_detached.load(Ordering::Relaxed)
@@ -1118,13 +1145,14 @@ impl Thread {
                     self.scheduler.end_program(ended);
                 }
             }
+            Exit::Yielded | Exit::Preempted | Exit::Parked => unreachable!("it goes on later"),
         }
-        self.stack.counted.clear();
-        if self.stack.capacity > MOST_KEPT_SLOTS {
-            let fresh = self.fresh_run_stack();
-            self.stack = fresh;
-            self.stack_limit = self.stack.start;
-        }
+    }
+    #[cold]
+    fn shrink_run_stack(&mut self) {
+        let fresh = self.fresh_run_stack();
+        self.stack = fresh;
+        self.stack_limit = self.stack.start;
     }
     fn fresh_run_stack(&mut self) -> Stack {
         match self.spare_stack.take() {
@@ -1136,6 +1164,7 @@ impl Thread {
     ///
     /// # Safety
     /// The task was mounted; wakers may touch what is theirs of it.
+    #[inline(always)]
     unsafe fn save_registers(&mut self, task: *mut Task) {
         let base = self.stack_index(self.base);
         // SAFETY: the top frame's prototype; the task's registers are this carrier's business alone.
@@ -1149,22 +1178,34 @@ impl Thread {
                 Task::make_room(task, used);
                 copy_slots(self.stack.start, (*task).start, used);
             } else {
-                Task::make_room(task, 0);
-                self.clear_run_stack_from(used);
-                let fresh = self.fresh_run_stack();
-                let counted = std::mem::take(&mut self.stack.counted);
-                let (start, capacity) = std::mem::replace(&mut self.stack, fresh).into_parts();
-                self.stack.counted = counted;
-                self.stack_limit = self.stack.start;
-                (*task).start = start;
-                (*task).capacity =
-                    u32::try_from(capacity).expect("stacks are bounded by the memory limit");
-                (*task).flags |= flag::HAS_RUN_STACK;
+                self.give_run_stack(task, used);
             }
             if !self.stack.counted.is_empty() {
                 (*task).more().counted = std::mem::take(&mut self.stack.counted);
             }
             (*task).set_base(base);
+        }
+    }
+    /// The task keeps the run stack, of which it has filled so many slots.
+    ///
+    /// # Safety
+    /// As for `save_registers`.
+    #[cold]
+    #[inline(never)]
+    unsafe fn give_run_stack(&mut self, task: *mut Task, used: usize) {
+        // SAFETY: promised by the caller.
+        unsafe {
+            Task::make_room(task, 0);
+            self.clear_run_stack_from(used);
+            let fresh = self.fresh_run_stack();
+            let counted = std::mem::take(&mut self.stack.counted);
+            let (start, capacity) = std::mem::replace(&mut self.stack, fresh).into_parts();
+            self.stack.counted = counted;
+            self.stack_limit = self.stack.start;
+            (*task).start = start;
+            (*task).capacity =
+                u32::try_from(capacity).expect("stacks are bounded by the memory limit");
+            (*task).flags |= flag::HAS_RUN_STACK;
         }
     }
     fn how_it_ended(&mut self, task: *mut Task) -> (Value, task::Ended) {

@@ -215,7 +215,7 @@ pub struct Thread {
     pub(crate) main: Arc<ThreadBlock>,
     /// What of the mounted thread is not at hand above.
     pub(crate) parts: PartsRef,
-    /// The engine's table of that many variables that are all unset; null: not asked for yet.
+    /// The engine's table of that many variables that are all unset; null, and `u32::MAX`: not asked for yet.
     no_vars: *mut Value,
     no_var_count: u32,
     /// How many threads it has started.
@@ -658,7 +658,7 @@ impl Thread {
             main,
             parts: PartsRef::none(),
             no_vars: std::ptr::null_mut(),
-            no_var_count: 0,
+            no_var_count: u32::MAX,
             started: 0,
             own,
             turn: 0,
@@ -814,7 +814,17 @@ impl Thread {
         self.use_vars();
     }
     /// Lets the fast path read the mounted thread's variables; one that has none reads a table in which every slot is unset.
+    #[inline]
     pub(crate) fn use_vars(&mut self) {
+        // Most threads set none.
+        if self.parts.more.is_none() && self.no_var_count == self.engine.var_count() {
+            self.vars = self.no_vars;
+        } else {
+            self.look_for_vars();
+        }
+    }
+    #[inline(never)]
+    fn look_for_vars(&mut self) {
         let engine = self.engine();
         self.vars = match &mut self.parts.more {
             Some(more) if !more.vars.is_empty() => {

@@ -1,6 +1,6 @@
 //! Starting tasks and threads.
 
-use super::{MANY_TASKS, Mounted, Stopped, Thread};
+use super::{MANY_TASKS, Stopped, Thread};
 use crate::heap::bundle;
 use crate::module::Proto;
 use crate::native::Trap;
@@ -156,13 +156,18 @@ impl Thread {
     }
 
     /// What stands behind `name:`, if it can be one.
+    #[inline]
     fn check_name(&mut self, name: Value, what: &str) -> Result<(), Trap> {
-        if name.is_kind(Kind::Str) || name.is_nil() || name.is_unset() {
+        if name.is_unset() || name.is_nil() || name.is_kind(Kind::Str) {
             return Ok(());
         }
+        Err(self.refuse_name(name, what))
+    }
+    #[cold]
+    fn refuse_name(&mut self, name: Value, what: &str) -> Trap {
         let got = crate::native::with_article(&self.type_name(name));
         let message = format!("{what}: name must be a string, got {got}");
-        Err(self.throw_new(ErrorKind::Type, &message))
+        self.throw_new(ErrorKind::Type, &message)
     }
 
     /// `spawn` of the call in window `at`: gives the handle, or nil: it is made when somebody asks for it.
@@ -272,7 +277,16 @@ impl Thread {
                 }
             }
         }
-        let mut mounted = Mounted::new(self.scheduler.settings.memory);
+        // Written where it will lie: it is large.
+        let block = Arc::<ThreadBlock>::new_uninit();
+        let place = Arc::as_ptr(&block).cast_mut().cast::<ThreadBlock>();
+        // SAFETY: nobody else knows the memory until the thread is registered.
+        let (block, fresh) = unsafe {
+            ThreadBlock::write(place, self.scheduler.settings.memory, site);
+            (block.assume_init(), &mut *place)
+        };
+        // SAFETY: as above.
+        let mounted = unsafe { &mut *fresh.parts.get_mut() };
         let heap = mounted.heap();
         let mut delivered = function.deliver(heap);
         // SAFETY: the window's slots hold messages, each of which is taken once; what was delivered is put in its place.
@@ -292,6 +306,7 @@ impl Thread {
             }
         }
         if delivered.is_err() {
+            drop(block);
             return Err(self.throw_limit());
         }
         // SAFETY: the innermost task that there is: a threadlet without one inherits from it.
@@ -311,16 +326,11 @@ impl Thread {
         }
         mounted.parts.tasks.add(task);
         mounted.parts.ready.push_back(task);
-        let id = self.scheduler.new_thread_id();
-        // Written where it will lie: it is large.
-        let block = Arc::<ThreadBlock>::new_uninit();
-        let place = Arc::as_ptr(&block).cast_mut().cast::<ThreadBlock>();
-        let name = Self::name_of(name);
-        // SAFETY: nobody else knows the memory yet.
-        let block = unsafe {
-            place.write(ThreadBlock::new(id, mounted, name, scope, site));
-            block.assume_init()
-        };
+        fresh.id = self.scheduler.new_thread_id();
+        fresh.scope = scope;
+        if let Some(name) = Self::name_of(name) {
+            fresh.set_name(name);
+        }
         // SAFETY: nobody else knows the task yet.
         unsafe { (*task).block = Arc::as_ptr(&block) };
         let handle = if is_wanted {

@@ -180,7 +180,7 @@ impl Thread {
     }
 
     /// As most waits end: the mounted task was woken with a message that is no parcel, or its own was taken. `false`: it was not, and nothing is done.
-    #[inline]
+    #[inline(always)]
     pub(super) fn finish_plain_wait(&mut self) -> bool {
         let task = self.task();
         // Of one that was cancelled instead nothing is left there.
@@ -194,15 +194,40 @@ impl Thread {
         }
         debug_assert!(!task.waiter.is_linked());
         let dest = task.wait_dest as usize;
-        // SAFETY: it was claimed and handed over; what it waited for is in its registers.
-        let (_, claimed) = unsafe { end_wait(self.current) };
+        // What had one waiter is in no list any more.
+        task.wait = Wait::None;
+        let claimed = task.claim.end();
         debug_assert!(matches!(claimed, Claimed::Arm(_)));
-        let message = self.task().waiter.take_message();
+        let message = task.waiter.take_message();
         match message.deliver(&mut self.heap) {
             Ok(value) => self.set_reg(dest, value),
             Err(_) => unreachable!("only parcels need room"),
         }
         true
+    }
+    /// As `finish_wait`, of one that joins: most often for what has ended.
+    #[inline]
+    pub(super) fn finish_join(&mut self) -> Option<Exit> {
+        let task = self.task();
+        if task.is(flag::IS_KILLED) || !task.claim.is_by_arm() {
+            return self.finish_wait();
+        }
+        debug_assert!(!task.waiter.is_linked());
+        let dest = task.wait_dest as usize;
+        let wait = std::mem::replace(&mut task.wait, Wait::None);
+        task.claim.end();
+        let joined = std::mem::replace(&mut task.more().wait_value, Value::NIL);
+        let outcome = match wait {
+            Wait::Join => self.task_outcome(joined),
+            _ => self.thread_outcome(joined),
+        };
+        match outcome {
+            Ok(value) => {
+                self.set_reg(dest, value);
+                None
+            }
+            Err(trap) => self.handle_trap(trap),
+        }
     }
     /// The mounted task was woken: what it gets. `Some`: it ends.
     pub(crate) fn finish_wait(&mut self) -> Option<Exit> {

@@ -193,11 +193,9 @@ pub(crate) fn CheckSet(t: &mut Thread, w: Word) -> Done {
 }
 pub(crate) fn Closure(t: &mut Thread, w: Word) -> Done {
     before_alloc(t);
-    // SAFETY: the running frame's prototype lives as long as the engine.
-    let running: &'static Proto = unsafe { &*frame::proto(t.base) };
-    let Some(Link::Proto(proto)) = running.links.get(&(w.imm() as u32)) else {
-        unreachable!("verified: the constant is a prototype")
-    };
+    let address = t.constant(w.imm()).as_small_int() as *const Proto;
+    // SAFETY: verified: the constant is a prototype, and then the linker has put its address there; the running one keeps it.
+    let proto: &'static Proto = unsafe { &*address };
     let count = proto.captures.len();
     let bytes = size_of::<ClosureObject>() + count * size_of::<Value>();
     let object = t
