@@ -73,8 +73,10 @@ const PURGE_DELAY: mi_option_t = 15;
 const PURGE_DELAY_MS: std::ffi::c_long = 1000;
 
 /// `mi_option_arena_reserve` of mimalloc.h.
+#[cfg(all(target_os = "linux", not(heddle_sanitized)))]
 const ARENA_RESERVE: mi_option_t = 23;
 /// KiB of address space that are taken at first; later more at once. The allocator has a table for all of it, which for a gigabyte takes half a megabyte.
+#[cfg(all(target_os = "linux", not(heddle_sanitized)))]
 const ARENA_RESERVE_KIB: std::ffi::c_long = 32 * 1024;
 
 /// To be called first.
