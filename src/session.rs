@@ -205,7 +205,7 @@ impl Session {
     /// # Ok::<(), heddle::Error>(())
     /// ```
     pub fn complete(&mut self, text: &str, at: usize) -> (usize, Vec<String>) {
-        let before = &text[..at];
+        let before = text.get(..at).unwrap_or(text);
         let is_part = |c: char| c.is_alphanumeric() || c == '_';
         let start = before.trim_end_matches(is_part).len();
         let word = &before[start..];

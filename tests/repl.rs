@@ -361,6 +361,23 @@ fn names_are_completed() {
     assert_eq!(terminal.end(), Some(0));
 }
 
+/// A task that lets nobody else of its thread run keeps completion from answering, and nothing else.
+#[test]
+fn completion_does_not_wait_for_a_busy_task() {
+    let mut terminal = Terminal::open("repl_busy_completion");
+    terminal.press("let hog = spawn(name: 'hog') { loop { } }\r");
+    terminal.wait_for(PROMPT);
+    terminal.press("pri\t'typed'\x03");
+    terminal.wait_for("'typed'");
+    terminal.wait_for(PROMPT);
+    let (hog, _) = terminal.id_of("hog");
+    terminal.press(&format!(":kill {hog}\r"));
+    terminal.wait_for(PROMPT);
+    terminal.press("'again'\r");
+    terminal.wait_for("\n\"again\"\r\n");
+    assert_eq!(terminal.end(), Some(0));
+}
+
 #[test]
 fn tasks_are_listed_and_killed() {
     let mut terminal = Terminal::open("repl_tasks");

@@ -46,6 +46,9 @@ pub(crate) const COMMANDS: &[&str] = &[
 /// How much of a value is shown, in characters.
 const MOST_SHOWN: usize = 10_000;
 
+/// How long a line that is typed waits for what could stand in it.
+const LONGEST_COMPLETION: Duration = Duration::from_millis(300);
+
 /// What the reader of lines asks of the conversation.
 pub(crate) enum Asked {
     Input(String),
@@ -72,7 +75,9 @@ impl Completer {
     pub(crate) fn complete(&self, line: &str, at: usize) -> (usize, Vec<String>) {
         let (reply, replies) = channel();
         self.send(Asked::Complete(line.into(), at, reply));
-        replies.recv().unwrap_or((at, Vec::new()))
+        // A task that lets nobody else run keeps the conversation from answering; keys must be heard all the same.
+        let found = replies.recv_timeout(LONGEST_COMPLETION);
+        found.unwrap_or((at, Vec::new()))
     }
     fn send(&self, asked: Asked) {
         let _ = self.ask.send(asked);
