@@ -34,7 +34,7 @@ pub(super) static MODULE: NativeModule = NativeModule {
         plain "regex.__part" (text, from, to) => |ctx| tail(ctx, "__text_part", 3);
     },
     constants: |_| {},
-    source: Some(include_str!("regex.hd")),
+    source: Some(heddle_source!("regex")),
 };
 
 /// Goes on in a function of the prelude with the same arguments.
