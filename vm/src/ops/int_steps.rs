@@ -172,14 +172,14 @@ mod tests {
             BinaryOp::BitOr => a | b,
             _ => a ^ b,
         };
-        let mut made = |i: &BigInt| from_bigint(heap, i).ok().expect("there is room");
+        let mut made = |i: &BigInt| from_bigint(heap, i).expect("there is room");
         let (a, b, expected) = (made(a), made(b), made(&expected));
-        let result = begin(heap, a, b).ok().expect("there is room");
+        let result = begin(heap, a, b).expect("there is room");
         let mut state = 0;
         while let Some(next) = step(result, op, a, b, state) {
             state = next;
         }
-        let result = end(heap, result).ok().expect("there is room");
+        let result = end(heap, result).expect("there is room");
         let show = |x| view(x).expect("an int").to_bigint();
         assert!(show(result) == show(expected), "{:?}", OPERATORS[op].0);
     }
