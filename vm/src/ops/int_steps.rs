@@ -164,7 +164,9 @@ mod tests {
     use num_bigint::BigInt;
 
     /// In steps and by another library.
-    fn check(heap: &mut Heap, op: usize, a: &BigInt, b: &BigInt) {
+    fn check(op: usize, a: &BigInt, b: &BigInt) {
+        // Nothing is collected here.
+        let heap = &mut Heap::new(1 << 32);
         let expected = match OPERATORS[op].0 {
             BinaryOp::Add => a + b,
             BinaryOp::Sub => a - b,
@@ -186,27 +188,16 @@ mod tests {
 
     #[test]
     fn as_another_library_has_it() {
-        let mut heap = Heap::new(1 << 32);
         let long = BigInt::from(1) << ((LONG_LIMBS + 10) * 64);
         let longer = BigInt::from(1) << ((LONG_LIMBS + 3 * STEP_LIMBS) * 64 + 17);
         let one = BigInt::from(1);
-        let numbers = [
-            BigInt::from(0),
-            one.clone(),
-            BigInt::from(u64::MAX),
-            long.clone(),
-            &long - &one,
-            &longer - &long,
-            &longer - &one,
-            longer,
-        ];
+        let numbers = [one.clone(), &long - &one, &longer - &long, longer];
         for op in 0..OPERATORS.len() {
             for a in &numbers {
                 for b in &numbers {
-                    check(&mut heap, op, a, b);
-                    check(&mut heap, op, &-a, b);
-                    check(&mut heap, op, a, &-b);
-                    check(&mut heap, op, &-a, &-b);
+                    check(op, a, b);
+                    check(op, &-a, b);
+                    check(op, &-a, &-b);
                 }
             }
         }
