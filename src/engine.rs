@@ -487,6 +487,16 @@ impl Engine {
         let (key, source) = self.text(name, source);
         self.load(key, source, false).map(|_| ())
     }
+    /// Links and runs bytecode without imports, whoever made it: for fuzzing.
+    #[doc(hidden)]
+    pub fn run_code(&mut self, code: &heddle_vm::bytecode::ModuleCode) -> Result<(), Error> {
+        let linked = self.loader.engine.link(code, &[], false);
+        let linked = linked.map_err(|e| Error::new("LinkError", e.to_string()))?;
+        match self.thread.run_module(&linked) {
+            Ok(_) => Ok(()),
+            Err(failure) => Err(Error::failure(&mut self.thread, failure)),
+        }
+    }
     /// Loads and runs a file, keeping its `test` blocks for [`Engine::run_test`]. Examples between fences in its `##` comments are tests, too.
     pub fn load_tests(&mut self, path: impl AsRef<Path>) -> Result<Module, Error> {
         let (key, mut source) = file(path.as_ref())?;
