@@ -5,13 +5,15 @@
 #[allow(dead_code, unreachable_pub, reason = "a library elsewhere")]
 mod heddle_fuzz;
 
-use heddle_fuzz::{bytecode, front_end, http, programs, run::Trio};
+use heddle_fuzz::{bytecode, data, front_end, http, programs, run::Trio};
 use std::path::Path;
 
 /// Programs drawn at random.
 const PROGRAMS: u64 = 2000;
 /// Texts of scripts that are broken at random.
 const TEXTS: u64 = 1500;
+/// Comparisons with references.
+const DATA: u64 = 20000;
 /// Programs whose bytecode is changed at random.
 const MODULES: u64 = 3000;
 
@@ -82,6 +84,16 @@ fn programs_do_something() {
         printing > 30,
         "only {printing} of the seeds print something"
     );
+}
+
+#[test]
+fn data_at_random() {
+    on_two_threads(|half| {
+        let mut checker = data::Checker::default();
+        for i in (0..DATA).filter(|i| i % 2 == half) {
+            checker.check(&programs::random(i));
+        }
+    });
 }
 
 /// Much of it must be accepted, or nothing is tried.

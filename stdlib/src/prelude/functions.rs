@@ -569,7 +569,7 @@ fn round_to(x: f64, digits: i64) -> f64 {
         return x;
     }
     if digits < 0 {
-        let unit = 10f64.powi((-digits).min(400) as i32);
+        let unit = 10f64.powi(digits.max(-400).unsigned_abs() as i32);
         return if unit.is_finite() {
             (x / unit).round() * unit
         } else {
