@@ -569,7 +569,9 @@ fn round_to(x: f64, digits: i64) -> f64 {
         return x;
     }
     if digits < 0 {
-        let unit = 10f64.powi(digits.max(-400).unsigned_abs() as i32);
+        // Powers that are computed are not exact.
+        let unit = format!("1e{}", digits.max(-400).unsigned_abs());
+        let unit = unit.parse().unwrap_or(f64::INFINITY);
         return if unit.is_finite() {
             (x / unit).round() * unit
         } else {
