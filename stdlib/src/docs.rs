@@ -89,7 +89,8 @@ impl Doc {
         if !facts.is_empty() {
             let _ = writeln!(text, "  {facts}");
         }
-        for line in self.text.lines() {
+        let is_fence = |line: &&str| line.starts_with("```");
+        for line in self.text.lines().filter(|line| !is_fence(line)) {
             let _ = writeln!(text, "  {line}");
         }
         text
@@ -141,12 +142,7 @@ fn of_native(def: &NativeDef) -> Doc {
     } else {
         format!("{}({})", def.name, params.join(", "))
     };
-    let text = def
-        .doc
-        .lines()
-        .map(str::trim)
-        .collect::<Vec<_>>()
-        .join("\n");
+    let text = def.doc.lines().map(said_by).collect::<Vec<_>>().join("\n");
     Doc {
         name: def.name.to_string(),
         signature,
@@ -154,6 +150,14 @@ fn of_native(def: &NativeDef) -> Doc {
         throws: thrown_by(&text),
         text,
     }
+}
+
+/// A line of a description; examples keep their indentation.
+fn said_by(line: &str) -> String {
+    line.strip_prefix(' ')
+        .unwrap_or(line)
+        .trim_end()
+        .to_string()
 }
 
 /// The kinds of errors that a description names behind "Throws".
@@ -204,7 +208,7 @@ fn of_source(module: &str, source: &str, classes: &mut HashMap<String, Class>) -
         let inner = line.trim_start();
         let is_inside = inner.len() < line.len();
         if let Some(said) = inner.strip_prefix("##") {
-            text.push(said.trim().to_string());
+            text.push(said_by(said));
             continue;
         }
         let found =

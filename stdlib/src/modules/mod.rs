@@ -1,11 +1,14 @@
 //! The standard modules: natives and constants in Rust, the rest in Heddle files beside them. Compiled when imported.
 
 mod base64;
+mod bits;
 mod blocking;
 #[cfg(target_os = "linux")]
 mod buffer;
+mod bytes;
 mod csv;
 mod fs;
+mod hash;
 pub(crate) mod http;
 pub(crate) mod io;
 mod json;
@@ -20,6 +23,7 @@ mod runtime;
 mod test;
 pub(crate) mod text;
 mod time;
+mod url;
 
 pub use blocking::blocks;
 use heddle_vm::native::NativeModule;
@@ -31,9 +35,12 @@ pub fn modules() -> &'static [&'static NativeModule] {
 
 static MODULES: &[&NativeModule] = &[
     &base64::MODULE,
+    &bits::MODULE,
     &blocking::MODULE,
+    &bytes::MODULE,
     &csv::MODULE,
     &fs::MODULE,
+    &hash::MODULE,
     &http::MODULE,
     &io::MODULE,
     &json::MODULE,
@@ -48,4 +55,5 @@ static MODULES: &[&NativeModule] = &[
     &test::MODULE,
     &text::MODULE,
     &time::MODULE,
+    &url::MODULE,
 ];
