@@ -7,10 +7,13 @@ mod blocking;
 mod buffer;
 mod bytes;
 mod csv;
+mod deque;
 mod fs;
 mod hash;
+mod heap;
 pub(crate) mod http;
 pub(crate) mod io;
+mod iter;
 mod json;
 mod math;
 mod net;
@@ -39,10 +42,13 @@ static MODULES: &[&NativeModule] = &[
     &blocking::MODULE,
     &bytes::MODULE,
     &csv::MODULE,
+    &deque::MODULE,
     &fs::MODULE,
     &hash::MODULE,
+    &heap::MODULE,
     &http::MODULE,
     &io::MODULE,
+    &iter::MODULE,
     &json::MODULE,
     &math::MODULE,
     &net::MODULE,
