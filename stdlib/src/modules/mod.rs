@@ -1,5 +1,6 @@
 //! The standard modules: natives and constants in Rust, the rest in Heddle files beside them. Compiled when imported.
 
+mod argparse;
 mod base64;
 mod bits;
 mod blocking;
@@ -15,6 +16,7 @@ pub(crate) mod http;
 pub(crate) mod io;
 mod iter;
 mod json;
+mod log;
 mod math;
 mod net;
 mod os;
@@ -23,6 +25,7 @@ mod process;
 mod random;
 mod regex;
 mod runtime;
+mod template;
 mod test;
 pub(crate) mod text;
 mod time;
@@ -37,6 +40,7 @@ pub fn modules() -> &'static [&'static NativeModule] {
 }
 
 static MODULES: &[&NativeModule] = &[
+    &argparse::MODULE,
     &base64::MODULE,
     &bits::MODULE,
     &blocking::MODULE,
@@ -50,6 +54,7 @@ static MODULES: &[&NativeModule] = &[
     &io::MODULE,
     &iter::MODULE,
     &json::MODULE,
+    &log::MODULE,
     &math::MODULE,
     &net::MODULE,
     &os::MODULE,
@@ -58,6 +63,7 @@ static MODULES: &[&NativeModule] = &[
     &random::MODULE,
     &regex::MODULE,
     &runtime::MODULE,
+    &template::MODULE,
     &test::MODULE,
     &text::MODULE,
     &time::MODULE,
