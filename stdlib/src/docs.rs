@@ -325,15 +325,19 @@ fn called(body: &str, classes: &HashMap<String, Class>) -> Class {
     let mut at = 0;
     for word in words {
         let follows = body[at + word.len()..].starts_with('(');
+        // That of texts has a separator.
+        let is_joined = body[at + word.len()..].starts_with("()");
         at += word.len()
             + body[at + word.len()..]
                 .chars()
                 .next()
                 .map_or(0, char::len_utf8);
         let class = match word {
-            "sleep" | "join" | "recv" | "scope" | "yield" if follows || word == "scope" => {
-                Class::Suspending
-            }
+            "sleep" | "recv" | "scope" | "yield" if follows || word == "scope" => Class::Suspending,
+            // In front of a bracket that follows nothing.
+            "" => Class::Plain,
+            "join" if is_joined => Class::Suspending,
+            "join" => Class::Plain,
             _ if follows => classes.get(word).copied().unwrap_or(Class::Plain),
             _ => Class::Plain,
         };
