@@ -32,11 +32,15 @@ pub fn pages() -> Vec<Page> {
         .iter()
         .map(|module| {
             let tables = [module.functions];
-            page(module.name, &tables, module.source.unwrap_or_default())
+            page(
+                module.name,
+                &tables,
+                module.source.map_or("", |source| source.text),
+            )
         })
         .collect();
     let prelude = crate::prelude();
-    pages.push(page("prelude", prelude.natives, prelude.source));
+    pages.push(page("prelude", prelude.natives, prelude.source.text));
     pages.sort_by_key(|page| page.name);
     pages
 }

@@ -10,5 +10,5 @@ pub(super) static MODULE: NativeModule = NativeModule {
         plain "argparse.__wrong" (what, expected, value) => wrong;
     },
     constants: |_| {},
-    source: Some(include_str!("argparse.hd")),
+    source: Some(heddle_source!("argparse")),
 };

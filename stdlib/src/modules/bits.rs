@@ -11,7 +11,7 @@ pub(super) static MODULE: NativeModule = NativeModule {
         plain "bits.__wrong" (what, expected, value) => wrong;
     },
     constants: |_| {},
-    source: Some(include_str!("bits.hd")),
+    source: Some(heddle_source!("bits")),
 };
 
 /// How many bits of a positive int are set; nil for one beyond 64 bits.

@@ -22,7 +22,7 @@ pub(super) static MODULE: NativeModule = NativeModule {
         plain "bytes.__wrong" (what, expected, value) => wrong;
     },
     constants: |_| {},
-    source: Some(include_str!("bytes.hd")),
+    source: Some(heddle_source!("bytes")),
 };
 
 /// Appends the bytes of some digits to a list; gives where to go on, nil at the end.

@@ -10,5 +10,5 @@ pub(super) static MODULE: NativeModule = NativeModule {
         plain "deque.__wrong" (what, expected, value) => wrong;
     },
     constants: |_| {},
-    source: Some(include_str!("deque.hd")),
+    source: Some(heddle_source!("deque")),
 };

@@ -23,7 +23,7 @@ pub(super) static MODULE: NativeModule = NativeModule {
         plain "hash.__wrong" (what, expected, value) => wrong;
     },
     constants: |_| {},
-    source: Some(include_str!("hash.hd")),
+    source: Some(heddle_source!("hash")),
 };
 
 /// What has been added so far.

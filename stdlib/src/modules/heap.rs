@@ -10,5 +10,5 @@ pub(super) static MODULE: NativeModule = NativeModule {
         plain "heap.__wrong" (what, expected, value) => wrong;
     },
     constants: |_| {},
-    source: Some(include_str!("heap.hd")),
+    source: Some(heddle_source!("heap")),
 };

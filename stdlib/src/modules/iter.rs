@@ -10,5 +10,5 @@ pub(super) static MODULE: NativeModule = NativeModule {
         plain "iter.__wrong" (what, expected, value) => wrong;
     },
     constants: |_| {},
-    source: Some(include_str!("iter.hd")),
+    source: Some(heddle_source!("iter")),
 };

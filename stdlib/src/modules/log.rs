@@ -10,5 +10,5 @@ pub(super) static MODULE: NativeModule = NativeModule {
         plain "log.__wrong" (what, expected, value) => wrong;
     },
     constants: |_| {},
-    source: Some(include_str!("log.hd")),
+    source: Some(heddle_source!("log")),
 };

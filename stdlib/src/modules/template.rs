@@ -16,7 +16,7 @@ pub(super) static MODULE: NativeModule = NativeModule {
         plain "template.__wrong" (what, expected, value) => wrong;
     },
     constants: |_| {},
-    source: Some(include_str!("template.hd")),
+    source: Some(heddle_source!("template")),
 };
 
 /// A field of a struct or variant.

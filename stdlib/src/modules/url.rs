@@ -23,7 +23,7 @@ pub(super) static MODULE: NativeModule = NativeModule {
         plain "url.__wrong" (what, expected, value) => wrong;
     },
     constants: |_| {},
-    source: Some(include_str!("url.hd")),
+    source: Some(heddle_source!("url")),
 };
 
 /// A reference in parts, as they stand in it.

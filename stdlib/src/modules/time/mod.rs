@@ -34,7 +34,7 @@ pub(super) static MODULE: NativeModule = NativeModule {
         plain "time.__wrong" (what, expected, value) => wrong;
     },
     constants: |_| {},
-    source: Some(include_str!("time.hd")),
+    source: Some(heddle_source!("time")),
 };
 
 fn wall_ns(ctx: &mut Ctx) -> i64 {
