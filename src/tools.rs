@@ -49,8 +49,7 @@ impl Library {
         }
         let key = ModuleRef::Std(module.into());
         let linked = self.engine.loader.loaded.get(&key).cloned();
-        let names =
-            linked.map_or_else(Vec::new, |linked| self.engine.thread.export_names(&linked));
+        let names = linked.map_or_else(Vec::new, |linked| self.engine.thread.export_names(&linked));
         names
             .into_iter()
             .filter(|name| !name.starts_with("__"))

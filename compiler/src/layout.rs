@@ -438,7 +438,13 @@ impl Pass<'_> {
                 }
             }
             Tok::AmpAmp => {
-                self.habit(start, end, "there is no operator `&&`", "write `and`", "and");
+                self.habit(
+                    start,
+                    end,
+                    "there is no operator `&&`",
+                    "write `and`",
+                    "and",
+                );
                 self.emit(Tok::Op(Op::And), start, end);
             }
             Tok::Bang => {
@@ -461,7 +467,13 @@ impl Pass<'_> {
                 self.emit(Tok::Op(op), start, end);
             }
             Tok::PlusPlus => {
-                self.habit(start, end, "there is no operator `++`", "write `x += 1`", "");
+                self.habit(
+                    start,
+                    end,
+                    "there is no operator `++`",
+                    "write `x += 1`",
+                    "",
+                );
                 // Dropped: what is around it parses without it.
                 let next = self.significant(index + 1).and_then(|i| self.raw_tok(i));
                 if can_end(prev)
@@ -472,7 +484,13 @@ impl Pass<'_> {
                 }
             }
             Tok::ColonColon => {
-                self.habit(start, end, "there is no `::`", "paths are written with `.`", ".");
+                self.habit(
+                    start,
+                    end,
+                    "there is no `::`",
+                    "paths are written with `.`",
+                    ".",
+                );
                 self.emit(Tok::Dot, start, end);
             }
             Tok::ThinArrow => {

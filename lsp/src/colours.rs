@@ -57,10 +57,7 @@ pub(crate) fn colours(document: &Document) -> Vec<Colour> {
         let span = token.span();
         let text = &source[span.range()];
         // What lies within this token, or is it; a path of an import is a string.
-        while names
-            .next_if(|name| name.span.start < span.start)
-            .is_some()
-        {}
+        while names.next_if(|name| name.span.start < span.start).is_some() {}
         let name = names.next_if(|name| name.span.start == span.start);
         let before = at.checked_sub(1).map(|at| tokens[at].tok);
         let is_field = matches!(before, Some(Tok::Dot | Tok::QuestionDot));

@@ -93,11 +93,7 @@ fn is_word(name: &str) -> bool {
 }
 
 /// Unsorted; the client keeps what begins with what was typed.
-pub(crate) fn completion(
-    workspace: &Workspace,
-    document: &Rc<Document>,
-    offset: u32,
-) -> Vec<Item> {
+pub(crate) fn completion(workspace: &Workspace, document: &Rc<Document>, offset: u32) -> Vec<Item> {
     let source = document.source();
     let start = word_start(source, offset);
     if is_in_text(source, offset) {
@@ -272,7 +268,7 @@ fn members(
                 items.add_plain("with", ItemKind::Method, 1);
             }
         }
-        Shape::Function(_) | Shape::Unknown | Shape::Exported(..) => {
+        Shape::Function(_) | Shape::Unknown | Shape::Exported(..) | Shape::Called(..) => {
             any_members(workspace, document, index, items);
         }
     }

@@ -116,7 +116,10 @@ mod tests {
 
     #[test]
     fn what_goes_takes_its_line_along() {
-        assert_eq!(with_its_line("a\n  bc\nd", Span::new(4, 6)), Span::new(2, 7));
+        assert_eq!(
+            with_its_line("a\n  bc\nd", Span::new(4, 6)),
+            Span::new(2, 7)
+        );
         assert_eq!(with_its_line("a; bc", Span::new(3, 5)), Span::new(3, 5));
         assert_eq!(with_its_line("f(a, , b)", Span::new(5, 6)), Span::new(5, 7));
     }

@@ -38,7 +38,10 @@ pub(crate) fn hover(
             of_symbol(workspace, &place)
         }
         Meaning::Module(module) => Some(of_module(workspace, module)),
-        Meaning::Member => of_member(workspace, document, name),
+        Meaning::Member => match workspace.meant(document, offset) {
+            Some(place) => of_symbol(workspace, &place),
+            None => of_member(workspace, document, name),
+        },
     };
     Some((found.span, text?))
 }
@@ -76,12 +79,13 @@ fn of_module(workspace: &Workspace, module: &ModuleRef) -> String {
         ModuleRef::File(path) => match workspace.module(module) {
             Some(document) => {
                 let index = document.index();
-                let names: Vec<&str> = index
-                    .exported()
-                    .map(|id| &*index.symbol(id).name)
-                    .collect();
+                let names: Vec<&str> = index.exported().map(|id| &*index.symbol(id).name).collect();
                 let file = path.rsplit('/').next().unwrap_or(path);
-                format!("{}{}", code(&format!("import \"{file}\"")), names.join(", "))
+                format!(
+                    "{}{}",
+                    code(&format!("import \"{file}\"")),
+                    names.join(", ")
+                )
             }
             None => code(&format!("import \"{path}\"")),
         },

@@ -30,7 +30,10 @@ pub(crate) fn prepare(
         return Ok(None);
     };
     target(workspace, document, found)?;
-    let is_path = matches!(document.source().as_bytes()[found.span.start as usize], b'"' | b'\'');
+    let is_path = matches!(
+        document.source().as_bytes()[found.span.start as usize],
+        b'"' | b'\''
+    );
     if is_path {
         return Err("rename the module where it is used: its file stays".into());
     }
@@ -51,6 +54,9 @@ fn target(
         Meaning::Exported(ModuleRef::Std(module)) => return library(&format!("`{module}`")),
         Meaning::Exported(ModuleRef::File(_)) | Meaning::Symbol(_) => {}
         Meaning::Member => {
+            if let Some(place) = workspace.meant(document, found.span.start) {
+                return check(&place.document, place.symbol);
+            }
             let own = members_called(document, name);
             let [only] = own[..] else {
                 return Err(format!(
@@ -75,7 +81,7 @@ fn target(
     }
     let start = found.span.start;
     match workspace.meant(document, start) {
-        Some(place) => check(&place.document.clone(), place.symbol),
+        Some(place) => check(&place.document, place.symbol),
         None => Err(format!("it is not known where `{name}` is declared")),
     }
 }
@@ -258,7 +264,8 @@ fn verify(change: &Change, new: &str) -> Result<(), String> {
     let document = &change.document;
     let text = applied(document.source(), &change.edits);
     let analysis = document.analyse(&text);
-    let errors = |found: &[heddle_compiler::Diagnostic]| found.iter().filter(|f| f.is_error()).count();
+    let errors =
+        |found: &[heddle_compiler::Diagnostic]| found.iter().filter(|f| f.is_error()).count();
     let has_more = errors(&analysis.diagnostics) > errors(&document.analysis().diagnostics);
     let after = analysis.index(&text);
     if has_more || meanings(document.index()) != meanings(&after) {

@@ -75,6 +75,7 @@ pub(crate) fn callee(
             let place = workspace.exported(module, name)?;
             return Some(workspace.origin(place));
         }
+        Some(Meaning::Member) => return workspace.meant(document, call.name.start),
         Some(_) => return None,
         None if call.is_member => return None,
         None => document.index().find(name, call.name.start)?,

@@ -291,6 +291,18 @@ impl Workspace {
                 let name = document.slice(found.span);
                 self.exported(module, name).map(|place| self.origin(place))
             }
+            Meaning::Member => {
+                let receiver = document.index().receiver(found.span.start)?;
+                let (home, known) = self.known(document, receiver);
+                let (Shape::Type(of) | Shape::Instance(of)) = known else {
+                    return None;
+                };
+                let symbol = member(&home, of, document.slice(found.span))?;
+                Some(Place {
+                    document: home,
+                    symbol,
+                })
+            }
             _ => None,
         }
     }
@@ -299,17 +311,29 @@ impl Workspace {
     pub(crate) fn known(&self, document: &Rc<Document>, shape: &Shape) -> (Rc<Document>, Shape) {
         let (mut document, mut shape) = (document.clone(), shape.clone());
         for _ in 0..10 {
-            let Shape::Exported(module, name) = &shape else {
+            let (Shape::Exported(module, name) | Shape::Called(module, name)) = &shape else {
                 break;
             };
             let Some(place) = self.exported(module, name) else {
                 break;
             };
-            shape = place.document.index().symbol(place.symbol).shape.clone();
+            let symbol = place.document.index().symbol(place.symbol);
+            shape = match shape {
+                Shape::Called(..) => symbol.result.clone(),
+                _ => symbol.shape.clone(),
+            };
             document = place.document;
         }
         (document, shape)
     }
+}
+
+/// What a type of a document, or one that it is based on, declares under a name.
+fn member(document: &Document, of: SymbolId, name: &str) -> Option<SymbolId> {
+    let index = document.index();
+    let types = index.ancestors(of);
+    let mut members = types.iter().flat_map(|&ty| index.members(ty));
+    members.find(|&id| &*index.symbol(id).name == name)
 }
 
 fn programs(folder: &Path, depth: usize, paths: &mut Vec<PathBuf>) {

@@ -139,13 +139,8 @@ impl<'a> Builder<'a> {
                     self.declare_methods(id, &decl.methods);
                 }
                 StmtKind::Enum(decl) => {
-                    let id = self.declare_type(
-                        SymbolKind::Enum,
-                        decl.name,
-                        extent,
-                        &decl.bases,
-                        vec![],
-                    );
+                    let id =
+                        self.declare_type(SymbolKind::Enum, decl.name, extent, &decl.bases, vec![]);
                     for variant in &decl.variants {
                         let params: Vec<Span> = variant
                             .fields
@@ -214,6 +209,7 @@ impl<'a> Builder<'a> {
             bases: Vec::new(),
             is_error: false,
             shape: Shape::Unknown,
+            result: Shape::Unknown,
         }
     }
 
@@ -531,6 +527,7 @@ impl<'a> Builder<'a> {
         }
         for at in 0..self.symbols.len() {
             let shape = self.shape_of(SymbolId(at as u32), MAX_STEPS);
+            self.symbols[at].result = self.shape_of_result(shape.clone(), &[], MAX_STEPS);
             self.symbols[at].shape = shape;
         }
     }
@@ -682,7 +679,9 @@ impl<'a> Builder<'a> {
             },
             Shape::Builtin(of) | Shape::Prelude(of) => Meaning::Builtin(of.clone()),
             Shape::Module(module) => Meaning::Exported(module.clone()),
-            Shape::Function(_) | Shape::Exported(..) | Shape::Unknown => Meaning::Member,
+            Shape::Function(_) | Shape::Exported(..) | Shape::Called(..) | Shape::Unknown => {
+                Meaning::Member
+            }
         }
     }
 

@@ -84,6 +84,8 @@ pub struct Symbol {
     pub is_error: bool,
     /// What the name stands for.
     pub shape: Shape,
+    /// What a call of it gives.
+    pub result: Shape,
 }
 
 /// Where an imported name comes from.

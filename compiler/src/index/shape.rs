@@ -4,7 +4,7 @@
 
 use super::build::Builder;
 use super::{SymbolId, SymbolKind};
-use crate::ast::{ExprId, ExprKind, FnBody, Name, SpawnKind, StmtKind};
+use crate::ast::{Arg, Block, ExprId, ExprKind, FnBody, Name, SpawnKind, StmtKind};
 use crate::resolve::Target;
 use heddle_vm::bytecode::ModuleRef;
 
@@ -23,6 +23,8 @@ pub enum Shape {
     /// What a name of the prelude stands for.
     Prelude(Box<str>),
     Exported(ModuleRef, Box<str>),
+    /// What a call of an export gives.
+    Called(ModuleRef, Box<str>),
 }
 
 pub(super) const MAX_STEPS: usize = 40;
@@ -184,14 +186,14 @@ impl Builder<'_> {
         }
     }
 
-    fn shape_of_block(&self, block: &crate::ast::Block, steps: usize) -> Shape {
+    fn shape_of_block(&self, block: &Block, steps: usize) -> Shape {
         match block.stmts.last().map(|&last| &self.ast.stmt(last).kind) {
             Some(StmtKind::Expr(value)) => self.shape_within(*value, steps),
             _ => Shape::Unknown,
         }
     }
 
-    fn shape_of_call(&self, callee: ExprId, args: &[crate::ast::Arg], steps: usize) -> Shape {
+    fn shape_of_call(&self, callee: ExprId, args: &[Arg], steps: usize) -> Shape {
         if let ExprKind::Field { object, name, .. } = &self.ast.expr(callee).kind {
             let text = self.ast.name(name.name);
             match self.shape_within(*object, steps) {
@@ -210,7 +212,12 @@ impl Builder<'_> {
                 _ => {}
             }
         }
-        match self.shape_within(callee, steps) {
+        self.shape_of_result(self.shape_within(callee, steps), args, steps)
+    }
+
+    /// What a call of something gives.
+    pub(super) fn shape_of_result(&self, called: Shape, args: &[Arg], steps: usize) -> Shape {
+        match called {
             Shape::Type(of) => match self.symbols[of.0 as usize] {
                 ref variant if variant.kind == SymbolKind::Variant => {
                     variant.parent.map_or(Shape::Unknown, Shape::Instance)
@@ -243,6 +250,7 @@ impl Builder<'_> {
                     false => Shape::Unknown,
                 }
             }
+            Shape::Exported(module, name) => Shape::Called(module, name),
             _ => Shape::Unknown,
         }
     }

@@ -120,7 +120,8 @@ fn markdown(text: &str) -> Value {
 }
 
 fn edits(document: &Document, edits: &[(Span, String)]) -> Value {
-    let edit = |(span, text): &(Span, String)| json!({"range": range(document, *span), "newText": text});
+    let edit =
+        |(span, text): &(Span, String)| json!({"range": range(document, *span), "newText": text});
     edits.iter().map(edit).collect()
 }
 
@@ -267,9 +268,8 @@ fn highlights(workspace: &Workspace, params: &Value) -> Answer {
         .filter(|(other, _)| Rc::ptr_eq(other, &document));
     let highlight = |(_, span): Spot| {
         let found = document.index().at(span.start);
-        let is_written = found.is_some_and(|found| {
-            matches!(found.role, Role::Write | Role::Declaration)
-        });
+        let is_written =
+            found.is_some_and(|found| matches!(found.role, Role::Write | Role::Declaration));
         json!({"range": range(&document, span), "kind": if is_written { 3 } else { 2 }})
     };
     Ok(own.map(highlight).collect())

@@ -81,6 +81,12 @@ impl Server {
         self.exit
     }
 
+    /// The text of an open document.
+    pub fn text(&self, uri: &str) -> Option<&str> {
+        let document = self.workspace.opened(uri)?;
+        Some(document.source())
+    }
+
     /// Takes a message; gives the answer, if it was a request.
     pub fn handle(&mut self, message: &Value) -> Option<Value> {
         let id = message.get("id").filter(|id| !id.is_null());
@@ -220,11 +226,7 @@ fn roots(params: &Value) -> Vec<String> {
             .iter()
             .filter_map(|folder| folder.get("uri").and_then(uri))
             .collect(),
-        None => params
-            .get("rootUri")
-            .and_then(uri)
-            .into_iter()
-            .collect(),
+        None => params.get("rootUri").and_then(uri).into_iter().collect(),
     }
 }
 
