@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 /// Edits in the ordinary suite.
 const EDITS: u64 = 1500;
 /// Edits of one document before another is taken.
-const EDITS_OF_ONE: u64 = 60;
+const EDITS_OF_ONE: u64 = 30;
 /// Larger programs are not taken: what matters is the number of edits.
 const LARGEST: u64 = 6000;
 
@@ -276,7 +276,8 @@ fn random_edits() {
             };
             let mut piece = String::new();
             for _ in 0..random.below(4) {
-                piece += random.one(PIECES);
+                let next: &&str = random.one(PIECES);
+                piece += next;
             }
             mirror.replace(from, to, &piece);
             let at =
