@@ -99,20 +99,20 @@ fn of_name(document: &Document, name: &Occurrence, text: &str) -> (&'static str,
         Meaning::Prelude if is_type => ("type", LIBRARY),
         Meaning::Prelude => ("function", LIBRARY),
         Meaning::Builtin(of) if &**of == "Error" => ("property", LIBRARY),
-        Meaning::Builtin(_) => ("method", LIBRARY),
+        Meaning::Builtin(_) if is_called(document, name) => ("method", LIBRARY),
+        Meaning::Builtin(_) => ("property", 0),
         Meaning::Module(_) => ("namespace", 0),
         Meaning::Exported(_) if is_type => ("type", 0),
         Meaning::Exported(_) => ("function", 0),
-        Meaning::Member => {
-            let behind = &document.source()[name.span.end as usize..];
-            match behind.starts_with('(') {
-                true => ("method", 0),
-                false => ("property", 0),
-            }
-        }
+        Meaning::Member if is_called(document, name) => ("method", 0),
+        Meaning::Member => ("property", 0),
     };
     let declares = u32::from(name.role == Role::Declaration) * DECLARATION;
     (word, traits | declares)
+}
+
+fn is_called(document: &Document, name: &Occurrence) -> bool {
+    document.source()[name.span.end as usize..].starts_with('(')
 }
 
 fn of_symbol(symbol: &Symbol) -> (&'static str, u32) {

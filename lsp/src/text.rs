@@ -107,9 +107,9 @@ impl Text {
         offset as u32
     }
 
-    /// The text with something else in a range, which may be given the wrong way round.
-    pub fn replaced(&self, range: Range<u32>, with: &str) -> Text {
-        let (start, end) = (range.start.min(range.end), range.start.max(range.end));
+    /// The text with something else between two places, whichever is the first.
+    pub fn replaced(&self, from: u32, to: u32, with: &str) -> Text {
+        let (start, end) = (from.min(to), from.max(to));
         let (start, end) = (self.floor(start) as usize, self.floor(end) as usize);
         let mut text = String::with_capacity(self.text.len() + with.len());
         text.push_str(&self.text[..start]);
@@ -159,8 +159,8 @@ mod tests {
     #[test]
     fn replacing() {
         let text = Text::new("let a = 1\n".into());
-        assert_eq!(text.replaced(4..5, "bc").as_str(), "let bc = 1\n");
-        assert_eq!(text.replaced(5..4, "").as_str(), "let  = 1\n");
-        assert_eq!(text.replaced(99..100, "x").as_str(), "let a = 1\nx");
+        assert_eq!(text.replaced(4, 5, "bc").as_str(), "let bc = 1\n");
+        assert_eq!(text.replaced(5, 4, "").as_str(), "let  = 1\n");
+        assert_eq!(text.replaced(99, 100, "x").as_str(), "let a = 1\nx");
     }
 }

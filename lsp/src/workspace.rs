@@ -77,6 +77,12 @@ impl Document {
     /// What the `##` lines right above a declaration say.
     pub(crate) fn doc(&self, declared: Span) -> String {
         let mut line = self.text.line_of(declared.start);
+        let start = self.text.line_range(line).start;
+        let before = &self.source()[start as usize..declared.start as usize];
+        if !matches!(before.trim(), "" | "pub" | "var") {
+            // What is said above the line is said of what begins it.
+            return String::new();
+        }
         let mut said: Vec<&str> = Vec::new();
         while let Some(above) = line.checked_sub(1) {
             let range = self.text.line_range(above);

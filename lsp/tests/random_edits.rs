@@ -336,3 +336,59 @@ fn random_edits() {
     }
     println!("{done} edits");
 }
+
+/// Half a megabyte of what is deep, long or odd: every request is answered.
+#[test]
+fn hostile_texts() {
+    let mut server = Server::new();
+    ask(&mut server, "initialize", json!({"capabilities": {}}));
+    for unit in [
+        "(",
+        "f(",
+        "{",
+        "fn f() {",
+        "a.",
+        "x => ",
+        "|a| ",
+        "if a { } else ",
+        "\"{",
+        "import fs\n",
+        "let {a, ",
+        "(a, b) = ",
+        "a = [",
+        "struct A: A { a }\n",
+        "fn a(b) { b }\n",
+        "## doc\n",
+        "é",
+        "match a { ",
+        "a + ",
+    ] {
+        let text = unit.repeat((1 << 19) / unit.len());
+        let uri = "file:///hostile.hd";
+        let document = json!({"uri": uri, "languageId": "heddle", "version": 0, "text": text});
+        tell(
+            &mut server,
+            "textDocument/didOpen",
+            json!({"textDocument": document}),
+        );
+        assert_eq!(server.settle().len(), 1, "{unit:?}");
+        let mut methods: Vec<&str> = REQUESTS.to_vec();
+        methods.dedup();
+        for method in methods {
+            let position = json!({"line": 0, "character": unit.encode_utf16().count() * 3});
+            let params = json!({
+                "textDocument": {"uri": uri},
+                "position": position,
+                "range": {"start": position, "end": position},
+                "context": {"includeDeclaration": true},
+                "newName": "renamed",
+            });
+            let answer = ask(&mut server, method, params);
+            let code = answer.pointer("/error/code");
+            assert!(
+                code.is_none_or(|code| code == -32803),
+                "{unit:?} {method}: {answer}"
+            );
+        }
+    }
+}

@@ -95,6 +95,9 @@ impl Resolver<'_> {
 
     /// The word `let` of the statement that declares a variable.
     fn let_of(&self, id: BindingId) -> Option<Span> {
+        if !self.may_search() {
+            return None;
+        }
         let binding = self.out.binding(id);
         let start = self.ast.stmts.iter().find_map(|stmt| match stmt.kind {
             StmtKind::Bind {
@@ -113,6 +116,9 @@ impl Resolver<'_> {
 
     /// The edit that takes the import away which declares a name: the statement, or its part of it.
     fn without_import(&self, binding: Span) -> Option<Span> {
+        if !self.may_search() {
+            return None;
+        }
         let stmt = self.ast.stmts.iter().find(|stmt| {
             matches!(stmt.kind, StmtKind::Import(_) | StmtKind::From { .. })
                 && stmt.span.start <= binding.start
@@ -183,10 +189,14 @@ impl Resolver<'_> {
         self.diagnostics.push(diagnostic);
     }
 
+    /// Whether to look through the whole file for how to mend something: only the first 20 errors are shown.
+    pub(super) fn may_search(&self) -> bool {
+        self.diagnostics.len() < 100
+    }
+
     /// The name in scope that is most like `text`, if any is like it.
     fn nearest(&self, text: &str) -> Option<String> {
-        // Only the first 20 errors are shown, and every look goes through all names.
-        if self.diagnostics.len() >= 100 {
+        if !self.may_search() {
             return None;
         }
         let mut best: Option<(usize, &str)> = None;

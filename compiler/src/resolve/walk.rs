@@ -781,6 +781,9 @@ impl<'a> Resolver<'a> {
 
     /// The place before the innermost function around a place, if that is written with `fn`.
     fn fn_around(&self, place: Span) -> Option<Span> {
+        if !self.may_search() {
+            return None;
+        }
         let around = self
             .ast
             .fns

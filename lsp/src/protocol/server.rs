@@ -240,7 +240,7 @@ fn changed(text: &Text, change: &Value) -> Result<Text, Failure> {
             let start = requests::position(range.get("start"))?;
             let end = requests::position(range.get("end"))?;
             let offset = |position: Position| text.offset(position);
-            Ok(text.replaced(offset(start)..offset(end), new))
+            Ok(text.replaced(offset(start), offset(end), new))
         }
     }
 }
