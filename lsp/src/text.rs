@@ -2,10 +2,11 @@
 //!
 //! Lines end with `\n`, `\r\n` or `\r`. A place behind the end of a line is that end, one behind the last line the end of the text.
 
+use std::cell::Cell;
 use std::ops::Range;
 
 /// A place as editors count it, both from 0.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Position {
     pub line: u32,
     pub character: u32,
@@ -16,6 +17,8 @@ pub struct Text {
     text: String,
     /// Where lines begin.
     lines: Vec<u32>,
+    /// The place of a byte that was asked for last, for those near it in a long line.
+    last: Cell<(u32, Position)>,
 }
 
 impl Text {
@@ -28,7 +31,8 @@ impl Text {
                 lines.push(at as u32 + 1);
             }
         }
-        Text { text, lines }
+        let last = Cell::default();
+        Text { text, lines, last }
     }
 
     pub fn as_str(&self) -> &str {
@@ -86,16 +90,30 @@ impl Text {
     pub fn position(&self, offset: u32) -> Position {
         let offset = self.floor(offset);
         let line = self.line_of(offset);
-        let start = self.lines[line];
-        let before = &self.text[start as usize..offset as usize];
-        let character = match before.is_ascii() {
-            true => before.len(),
-            false => before.chars().map(char::len_utf16).sum(),
+        let units = |from: u32, to: u32| {
+            let part = &self.text[from as usize..to as usize];
+            let count = match part.is_ascii() {
+                true => part.len(),
+                false => part.chars().map(char::len_utf16).sum(),
+            };
+            count as u32
         };
-        Position {
+        let start = self.lines[line];
+        let (known, at) = self.last.get();
+        let is_near = at.line == line as u32 && known >= start;
+        let character = if is_near && known <= offset {
+            at.character + units(known, offset)
+        } else if is_near && known - offset < offset - start {
+            at.character - units(offset, known)
+        } else {
+            units(start, offset)
+        };
+        let position = Position {
             line: line as u32,
-            character: character as u32,
-        }
+            character,
+        };
+        self.last.set((offset, position));
+        position
     }
 
     /// The start of the character that a byte belongs to; at most the end of the text.
@@ -155,6 +173,14 @@ mod tests {
         assert_eq!(text.line_count(), 4);
         assert_eq!(text.offset(at(2, 0)), 5);
         assert_eq!(text.offset(at(3, 1)), 8);
+    }
+    #[test]
+    fn places_in_any_order() {
+        let text = Text::new("é𝄞x\né𝄞x".into());
+        for offset in [7, 0, 6, 2, 8, 15, 10, 14, 8, 7, 2] {
+            let fresh = Text::new(text.as_str().into());
+            assert_eq!(text.position(offset), fresh.position(offset), "{offset}");
+        }
     }
     #[test]
     fn replacing() {
