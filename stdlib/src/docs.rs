@@ -75,7 +75,7 @@ fn class_name(class: Class) -> &'static str {
 
 impl Doc {
     /// `blocking; throws IoError, ValueError`
-    fn facts(&self) -> String {
+    pub fn facts(&self) -> String {
         let mut facts: Vec<String> = self
             .class
             .map(|c| class_name(c).into())
