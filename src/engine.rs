@@ -1,6 +1,7 @@
 //! An engine: the library loaded, one thread of the language with its heap, and the modules that were loaded into it.
 
 use crate::convert::{FromValue, IntoArgs, IntoValue, Scope};
+use crate::coverage::FileCoverage;
 use crate::error::{Error, Finding};
 use crate::function::{BlockingFunction, HostFunction};
 use crate::handle::Handle;
@@ -30,6 +31,7 @@ pub struct EngineBuilder {
     options: thread::Options,
     fuel: Option<u64>,
     functions: Vec<Registered>,
+    counts_lines: bool,
 }
 
 /// Name, parameters, code.
@@ -173,6 +175,11 @@ impl EngineBuilder {
         self.options.trace_safepoints = is_on;
         self
     }
+    /// Counts how often each line of scripts is run: see [`Engine::coverage`]. Code that does not count is the same as ever.
+    pub fn count_lines(mut self, is_on: bool) -> EngineBuilder {
+        self.counts_lines = is_on;
+        self
+    }
     /// What scripts see as `os.args`.
     pub fn script_args(
         mut self,
@@ -288,6 +295,7 @@ impl Engine {
             options,
             fuel,
             functions,
+            counts_lines,
         } = builder;
         let mut thread = Thread::new(engine.clone(), options);
         if thread.run_module(&module).is_err() {
@@ -316,6 +324,7 @@ impl Engine {
                 natives: heddle_stdlib::modules(),
                 host_modules: BTreeMap::new(),
                 loaded: HashMap::new(),
+                counts_lines,
             },
             unnamed: 0,
         };
@@ -571,6 +580,19 @@ impl Engine {
     pub fn schedule_trace(&self) -> Option<ScheduleTrace> {
         self.thread.schedule_trace()
     }
+    /// How often each line was run so far in the texts that were loaded, if the engine was made to [count](EngineBuilder::count_lines); `test` blocks themselves are left out.
+    ///
+    /// ```
+    /// let mut engine = heddle::Engine::builder().count_lines(true).build();
+    /// engine.run_str("shop", "fn price(n) {\n    if n > 9 {\n        return n * 0.9\n    }\n    n\n}\nprice(1)\nprice(2)")?;
+    /// let shop = &engine.coverage()[0];
+    /// assert_eq!(shop.lines, [(1, 2), (2, 2), (3, 0), (5, 2), (7, 1), (8, 1)]);
+    /// assert_eq!((shop.functions[0].name.as_str(), shop.functions[0].count), ("price", 2));
+    /// # Ok::<(), heddle::Error>(())
+    /// ```
+    pub fn coverage(&self) -> Vec<FileCoverage> {
+        crate::coverage::of(&self.loader.engine)
+    }
     /// How often a thread went to another OS thread because its slice was over, under [`Stress::Migrate`].
     pub fn carrier_changes(&self) -> u64 {
         self.thread.carrier_changes()
@@ -679,6 +701,7 @@ fn compile_prelude(engine: &heddle_vm::Engine, source: &str) -> ModuleCode {
         name: "prelude".into(),
         is_prelude: true,
         is_test: false,
+        counts_lines: false,
         prelude_names: &names,
         repl_scope: None,
         resolve: &|_| Err("the prelude imports nothing".into()),

@@ -34,6 +34,7 @@
 #![warn(missing_docs)]
 
 mod convert;
+mod coverage;
 mod engine;
 mod error;
 mod function;
@@ -42,6 +43,7 @@ mod loader;
 mod session;
 
 pub use convert::{FromValue, IntoArgs, IntoValue};
+pub use coverage::{FileCoverage, FunctionCoverage};
 pub use engine::{
     BlockingPolicy, Engine, EngineBuilder, FaultLevel, Module, Outside, Schedule, ScheduleTrace,
     Stress, Threadlets, TracePinned,

@@ -25,6 +25,8 @@ pub(crate) struct Loader {
     /// Functions of the host by module.
     pub(crate) host_modules: BTreeMap<String, Vec<(String, Value)>>,
     pub(crate) loaded: HashMap<ModuleRef, Arc<Module>>,
+    /// Files get code that counts how often their lines are run.
+    pub(crate) counts_lines: bool,
 }
 
 /// A text to be compiled.
@@ -252,6 +254,7 @@ impl<'a> Build<'a> {
             name,
             is_prelude: false,
             is_test: mode.is_test,
+            counts_lines: self.loader.counts_lines && matches!(key, ModuleRef::File(_)),
             prelude_names: names,
             repl_scope: mode.repl_scope,
             resolve: &resolve,

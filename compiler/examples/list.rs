@@ -17,6 +17,7 @@ fn main() {
         name: "main".into(),
         is_prelude: std::env::var("PRELUDE").is_ok(),
         is_test: true,
+        counts_lines: false,
         prelude_names: &prelude,
         repl_scope: None,
         resolve: &|text| Ok(text.to_string()),

@@ -50,6 +50,7 @@ fn main() {
             name: "speed".into(),
             is_prelude: false,
             is_test: false,
+            counts_lines: false,
             prelude_names: &["print", "int", "ValueError"].map(String::from),
             repl_scope: None,
             resolve: &|text| Ok(text.to_string()),

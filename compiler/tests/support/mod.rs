@@ -19,6 +19,7 @@ pub(crate) fn options() -> Options<'static> {
         name: "main".into(),
         is_prelude: false,
         is_test: true,
+        counts_lines: false,
         prelude_names: &PRELUDE,
         repl_scope: None,
         resolve: &|text| Ok(format!("/{text}")),

@@ -6,7 +6,7 @@ pub mod ops;
 pub mod verify;
 
 pub use module::{
-    CaptureSource, CodeSpan, Const, GlobalDef, HandlerRange, ModuleCode, ModuleRef, ProtoCode,
-    TypeDef, TypeShape, VarDef,
+    CaptureSource, CodeSpan, Const, Counter, GlobalDef, HandlerRange, ModuleCode, ModuleRef,
+    ProtoCode, TypeDef, TypeShape, VarDef,
 };
 pub use ops::{MAX_COPIED, MAX_REGISTERS, Op, Operand, Word, start};
