@@ -59,6 +59,10 @@ pub use session::{Idle, Part, Session, TaskInfo, Variable, Waker};
 #[doc = include_str!("../docs/embedding.md")]
 struct EmbeddingPage;
 
+#[cfg(doctest)]
+#[doc = include_str!("../docs/tutorial/12-embedding.md")]
+struct TutorialPage;
+
 /// Runs a text in an engine of its own and gives the value of its last statement.
 ///
 /// ```

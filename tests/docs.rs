@@ -214,7 +214,7 @@ fn session(files: &Files, text: &str) -> Result<(), Failed> {
 
 /// All that a program wrote, and its exit code, which goes by that.
 fn compare(outcome: &Outcome, expected: &str, faults: &mut String) {
-    let failed = |text: &str| text.starts_with("error: ") || text.contains("FAILED");
+    let failed = |text: &str| text.starts_with("error") || text.contains("FAILED");
     let code = expected.lines().any(failed);
     outcome.check_exit(i32::from(code), faults);
     let written = format!("{}{}", outcome.stdout, outcome.stderr);
