@@ -7,6 +7,7 @@
 mod cancel;
 mod carrier;
 mod cross;
+mod expression;
 mod leaks;
 mod liveness;
 mod operand;

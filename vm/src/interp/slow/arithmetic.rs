@@ -46,7 +46,7 @@ fn binary(t: &mut Thread, dest: usize, op: BinaryOp, x: Value, y: Value) -> Done
             Ok(())
         }
         Err(OpFail::NeedsSteps(function)) => t.call_prelude(function, dest, &[x, y]),
-        Err(fail) => Err(t.trap(fail)),
+        Err(fail) => Err(t.operands_trap(fail, op.symbol(), x, y)),
     }
 }
 
@@ -133,8 +133,12 @@ fn unary(
     {
         return t.call_into(w.a(), method.function, &[x]);
     }
-    let result = f(&mut t.heap, x);
-    let value = t.checked(result)?;
-    t.set_reg(w.a(), value);
+    match f(&mut t.heap, x) {
+        Ok(value) => t.set_reg(w.a(), value),
+        Err(fail) => {
+            let operator = if name == sym::NEG { "-" } else { "~" };
+            return Err(t.operand_trap(fail, operator, x));
+        }
+    }
     Ok(())
 }
