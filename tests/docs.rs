@@ -1,4 +1,4 @@
-//! Runs the examples in the documentation: README.md, `docs/*.md` and `docs/tutorial/*.md`. A block fenced as
+//! Runs the examples in the documentation: README.md, `docs/*.md`, `docs/stdlib/*.md` and `docs/tutorial/*.md`. A block fenced as
 //!
 //! - `heddle` is a program of its own, whose `# prints TEXT` comments, in order, are the lines that it must write;
 //! - `heddle NAME.hd` is the same, and stays as a file beside the blocks behind it (in the tutorial beside those of later pages, too);
@@ -65,7 +65,7 @@ fn main() -> ExitCode {
 
 fn pages(root: &Path) -> Vec<PathBuf> {
     let mut pages = vec![root.join("README.md")];
-    for folder in ["docs", "docs/tutorial"] {
+    for folder in ["docs", "docs/stdlib", "docs/tutorial"] {
         for entry in fs::read_dir(root.join(folder)).expect("there is such a folder") {
             let path = entry.expect("the folder can be read").path();
             if path.extension().is_some_and(|e| e == "md") {

@@ -20,6 +20,6 @@ mod resolve;
 mod stack;
 mod token;
 
-pub use compile::{Options, ReplName, compile};
+pub use compile::{Options, ReplName, Role, compile};
 pub use diagnostics::{Diagnostic, Severity};
 pub use parser::{Completeness, completeness, decode, parse};

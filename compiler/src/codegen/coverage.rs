@@ -6,7 +6,7 @@
 
 use super::Generator;
 use crate::ast::{ExprId, ExprKind, Span};
-use heddle_vm::bytecode::{Counter, Op};
+use heddle_bytecode::{Counter, Op};
 
 /// Offsets of the starts of lines.
 pub(super) struct Lines(Vec<u32>);

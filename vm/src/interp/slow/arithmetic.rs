@@ -134,11 +134,14 @@ fn unary(
         return t.call_into(w.a(), method.function, &[x]);
     }
     match f(&mut t.heap, x) {
-        Ok(value) => t.set_reg(w.a(), value),
+        Ok(value) => {
+            t.set_reg(w.a(), value);
+            Ok(())
+        }
+        Err(OpFail::NeedsSteps(function)) => t.call_prelude(function, w.a(), &[x]),
         Err(fail) => {
             let operator = if name == sym::NEG { "-" } else { "~" };
-            return Err(t.operand_trap(fail, operator, x));
+            Err(t.operand_trap(fail, operator, x))
         }
     }
-    Ok(())
 }
