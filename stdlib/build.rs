@@ -47,6 +47,7 @@ fn module(name: &str, path: &Path, text: &str) -> Vec<u8> {
             Role::Library
         },
         is_test: false,
+        counts_lines: false,
         prelude_names: &[],
         repl_scope: None,
         resolve: &|_| Err("the library imports no files".into()),

@@ -9,6 +9,7 @@ mod carrier;
 mod collection;
 mod cross;
 mod end;
+mod expression;
 mod leaks;
 mod liveness;
 mod mount;
