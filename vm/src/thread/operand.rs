@@ -160,7 +160,7 @@ impl Thread {
                 base: self.base,
                 pc: self.pc,
             };
-            let span = proto.span_at(top.word() as u32);
+            let span = proto.span_at(top.word());
             let source = &(*proto.module).source;
             expression::whole(source, span.start as usize, span.end as usize)
         }
