@@ -285,7 +285,7 @@ impl Engine {
         for natives in prelude.natives {
             engine.add_prelude_natives(natives);
         }
-        let code = prelude.source.module();
+        let code = heddle_stdlib::compiled_prelude();
         let module = engine.link(&code, &[], true).expect("the prelude links");
         let EngineBuilder {
             options,

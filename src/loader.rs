@@ -274,7 +274,7 @@ impl<'a> Build<'a> {
         };
         match found {
             Some(library) => {
-                let code = library.map(|library| library.module());
+                let code = library.map(heddle_stdlib::compiled);
                 let source = Source {
                     path: format!("<{name}>"),
                     text: "".into(),

@@ -1,5 +1,6 @@
 //! Compiles the parts of the library that are written in Heddle, so that no program has to when it starts: `src/**/NAME.hd` becomes
-//! `NAME.module` in the build's output folder, `ModuleCode::to_bytes`, and `NAME.text`, the source, packed, out of which the documentation is read.
+//! `NAME.module` in the build's output folder, `ModuleCode::to_bytes`, packed except for the prelude, and `NAME.text`, the packed source, out of which
+//! the documentation is read.
 
 use heddle_compiler::{Options, Role, compile, render};
 use miniz_oxide::deflate::compress_to_vec;
@@ -17,9 +18,21 @@ fn main() {
             let to = output.join(name).with_extension(extension);
             fs::write(to, bytes).expect("the output folder can be written to");
         };
-        write("module", &module(name, &path, &text));
-        write("text", &compress_to_vec(text.as_bytes(), 9));
+        let code = module(name, &path, &text);
+        write(
+            "module",
+            &if name == "prelude" {
+                code
+            } else {
+                packed(&code)
+            },
+        );
+        write("text", &packed(text.as_bytes()));
     }
+}
+
+fn packed(bytes: &[u8]) -> Vec<u8> {
+    compress_to_vec(bytes, 9)
 }
 
 /// The Heddle files of a folder and of those below it.

@@ -1,5 +1,6 @@
 //! What the library's own tables and sources say of each function: for `:doc`, and for the pages in `docs/stdlib`.
 
+use crate::packed;
 use heddle_vm::native::{Class, LibrarySource, NativeDef};
 use std::collections::HashMap;
 use std::fmt::Write as _;
@@ -24,13 +25,6 @@ pub struct Page {
     /// `fs`; `prelude`: what every program sees without an import.
     pub name: &'static str,
     pub docs: Vec<Doc>,
-}
-
-/// The source, unpacked.
-fn text_of(source: LibrarySource) -> String {
-    let bytes = miniz_oxide::inflate::decompress_to_vec(source.text);
-    let bytes = bytes.expect("the build packed it");
-    String::from_utf8(bytes).expect("sources are UTF-8")
 }
 
 /// All pages, by name.
@@ -137,7 +131,7 @@ fn page(
         .map(|def| (def.short_name().to_string(), def.class))
         .collect();
     let module = if name == "prelude" { "" } else { name };
-    let source = source.map_or_else(String::new, text_of);
+    let source = source.map_or_else(String::new, packed::text);
     docs.extend(of_source(module, &source, &mut classes));
     Page { name, docs }
 }

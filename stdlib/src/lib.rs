@@ -12,10 +12,12 @@ macro_rules! heddle_source {
 
 pub mod docs;
 mod modules;
+mod packed;
 mod prelude;
 mod support;
 
 #[doc(hidden)]
 pub use modules::http::check_any_bytes as check_http;
 pub use modules::{blocks, modules};
+pub use packed::{compiled, compiled_prelude};
 pub use prelude::{PreludeSpec, prelude};

@@ -13,7 +13,6 @@ pub(crate) use ctx::with_article;
 pub(crate) use host::call_blocking;
 pub use host::{BlockingFn, BlockingWork, HostCode, HostCtx, HostFn, MakeResult};
 
-use crate::bytecode::ModuleCode;
 use crate::value::Value;
 
 /// Why a native (or a slow path) does not simply return a value.
@@ -182,17 +181,10 @@ pub struct NativeModule {
 /// A part of the library that is written in Heddle.
 #[derive(Clone, Copy)]
 pub struct LibrarySource {
-    /// Its source, in a form that only documentation unpacks.
+    /// Its source, packed.
     pub text: &'static [u8],
-    /// The source compiled: `ModuleCode::to_bytes`.
+    /// The source compiled: `ModuleCode::to_bytes`, perhaps packed. The library knows.
     pub code: &'static [u8],
-}
-
-impl LibrarySource {
-    /// The module, as the compiler made it while Heddle was built.
-    pub fn module(&self) -> ModuleCode {
-        ModuleCode::from_bytes(self.code).expect("the build wrote it")
-    }
 }
 
 /// Receives a native module's constants.
