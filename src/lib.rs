@@ -29,19 +29,22 @@
 //! ```
 //!
 //! Reading order: `engine`, `loader` (files and imports), `convert`, `handle` and `function` (values between Rust and scripts),
-//! `session` (interactive use), `error`. Engines share nothing; nothing here is global.
+//! `session` (interactive use), `tools` (for editors), `error`. Engines share nothing; nothing here is global.
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
 
 mod convert;
+mod coverage;
 mod engine;
 mod error;
 mod function;
 mod handle;
 mod loader;
 mod session;
+pub mod tools;
 
 pub use convert::{FromValue, IntoArgs, IntoValue};
+pub use coverage::{FileCoverage, FunctionCoverage};
 pub use engine::{
     BlockingPolicy, Engine, EngineBuilder, FaultLevel, Module, Outside, Schedule, ScheduleTrace,
     Stress, Threadlets, TracePinned,
@@ -56,6 +59,10 @@ pub use session::{Idle, Part, Session, TaskInfo, Variable, Waker};
 #[cfg(doctest)]
 #[doc = include_str!("../docs/embedding.md")]
 struct EmbeddingPage;
+
+#[cfg(doctest)]
+#[doc = include_str!("../docs/tutorial/12-embedding.md")]
+struct TutorialPage;
 
 /// Runs a text in an engine of its own and gives the value of its last statement.
 ///

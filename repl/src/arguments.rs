@@ -1,6 +1,7 @@
 //! The command line. The only file that knows clap.
 
 use crate::run::ErrorFormat;
+use crate::tests::{CoverageKind, CoveragePlan};
 use clap::builder::{OsStringValueParser, PathBufValueParser};
 use clap::{Arg, ArgAction, ArgMatches};
 use heddle::{
@@ -43,6 +44,8 @@ pub(crate) enum Job {
     /// What codes of errors and warnings mean; none: the list.
     Explain(Vec<String>),
     Disassemble(PathBuf),
+    /// Answer an editor's questions.
+    LanguageServer,
     Repl,
 }
 
@@ -58,6 +61,7 @@ pub(crate) struct TestPlan {
     /// Files at a time.
     pub(crate) jobs: usize,
     pub(crate) format: crate::tests::Format,
+    pub(crate) coverage: Option<CoveragePlan>,
 }
 
 /// Each test is run under many seeds.
@@ -160,7 +164,7 @@ impl Settings {
 }
 
 const SUBCOMMANDS: &[&str] = &[
-    "run", "check", "test", "fmt", "explain", "dis", "repl", "help",
+    "run", "check", "test", "fmt", "explain", "dis", "lsp", "repl", "help",
 ];
 
 /// Reads the process's arguments.
@@ -197,6 +201,10 @@ fn read_from(arguments: Vec<OsString>) -> Result<Command, clap::Error> {
                 shuffle: sub.get_one("shuffle").copied(),
                 jobs: sub.get_one("jobs").copied().unwrap_or_else(processors),
                 format: sub.get_one("format").copied().unwrap_or_default(),
+                coverage: sub.get_one("coverage").map(|&kind| CoveragePlan {
+                    kind,
+                    output: sub.get_one("coverage-output").cloned(),
+                }),
             },
         },
         "fmt" => Job::Format {
@@ -205,10 +213,11 @@ fn read_from(arguments: Vec<OsString>) -> Result<Command, clap::Error> {
         },
         "explain" => Job::Explain(sub.get_many("codes").unwrap_or_default().cloned().collect()),
         "dis" => Job::Disassemble(paths("file").remove(0)),
+        "lsp" => Job::LanguageServer,
         "repl" => Job::Repl,
         _ => program(sub),
     };
-    if let Job::Format { .. } | Job::Explain(_) = job {
+    if let Job::Format { .. } | Job::Explain(_) | Job::LanguageServer = job {
         // No program runs.
         let settings = Settings::default();
         return Ok(Command { job, settings });
@@ -414,6 +423,24 @@ fn command() -> clap::Command {
                         .help("How the ends of tests are told: pretty, tap, junit, json"),
                 )
                 .arg(
+                    Arg::new("coverage")
+                        .long("coverage")
+                        .value_name("WHAT")
+                        .num_args(0..=1)
+                        .require_equals(true)
+                        .default_missing_value("summary")
+                        .value_parser(coverage)
+                        .help("Counts which lines are run: summary, a table behind the tests, or lcov, a trace in lcov.info"),
+                )
+                .arg(
+                    Arg::new("coverage-output")
+                        .long("coverage-output")
+                        .value_name("FILE")
+                        .value_parser(clap::value_parser!(PathBuf))
+                        .requires("coverage")
+                        .help("Where the coverage goes instead; - is standard output"),
+                )
+                .arg(
                     Arg::new("allow-outside")
                         .long("allow-outside")
                         .value_name("WHAT")
@@ -454,6 +481,21 @@ fn command() -> clap::Command {
                 .about("Shows a file's bytecode")
                 .arg(path("file", "FILE").required(true))
                 .args(flags()),
+        )
+        .subcommand(
+            clap::Command::new("lsp")
+                .about("The language server: answers an editor on standard input and output (Language Server Protocol)")
+                .long_about(
+                    "The language server. An editor starts it and speaks the Language Server Protocol with it on standard input and output; \
+                     docs/editors.md tells how editors are set up.\n\nIt shows errors and warnings as `heddle check` does, with fixes, and knows hover, completion, \
+                     signatures, definitions, references, rename, symbols, folding, highlighting and formatting. It runs no program.",
+                )
+                .arg(
+                    Arg::new("stdio")
+                        .long("stdio")
+                        .action(ArgAction::SetTrue)
+                        .help("What some editors add; it is so anyway"),
+                ),
         )
         .subcommand(clap::Command::new("repl").about("The interactive session").args(flags()))
 }
@@ -548,6 +590,14 @@ fn flags() -> [Arg; 16] {
             .hide(true)
             .help("Says at the end how long the program ran without a safepoint"),
     ]
+}
+
+fn coverage(text: &str) -> Result<CoverageKind, String> {
+    match text {
+        "summary" => Ok(CoverageKind::Summary),
+        "lcov" => Ok(CoverageKind::Lcov),
+        _ => Err("one of summary, lcov".into()),
+    }
 }
 
 fn format(text: &str) -> Result<crate::tests::Format, String> {

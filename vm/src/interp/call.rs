@@ -100,15 +100,7 @@ impl Thread {
     }
 
     fn not_callable(&mut self, callee: Value) -> Trap {
-        let message = if callee.is_nil() {
-            "nil cannot be called".to_string()
-        } else {
-            format!(
-                "{} cannot be called: {}",
-                crate::native::with_article(&self.type_name(callee)),
-                self.repr_short(callee)
-            )
-        };
+        let message = self.callee_message(callee);
         self.throw_new(ErrorKind::Type, &message)
     }
 
@@ -197,7 +189,7 @@ impl Thread {
         if positional > params && !proto.has_rest {
             let message = format!(
                 "{}() takes {}, got {positional}",
-                proto.name,
+                self.callee_name(&proto.name),
                 count_of(proto.required as usize, params)
             );
             return Err(self.throw_new(ErrorKind::Type, &message));
@@ -230,7 +222,10 @@ impl Thread {
                 let hint = crate::error::did_you_mean(&text, known);
                 return Err(self.throw_new(
                     ErrorKind::Type,
-                    &format!("{}() has no parameter '{text}'{hint}", proto.name),
+                    &format!(
+                        "{}() has no parameter '{text}'{hint}",
+                        self.callee_name(&proto.name)
+                    ),
                 ));
             };
             // SAFETY: `i` is a parameter's position.
@@ -256,12 +251,13 @@ impl Thread {
                 };
                 let message = if names.is_empty() {
                     format!(
-                        "{}() takes {}, got {positional}",
-                        proto.name,
-                        count_of(proto.required as usize, params)
+                        "{}() takes {}, got {positional}{}",
+                        self.callee_name(&proto.name),
+                        count_of(proto.required as usize, params),
+                        missing(&text)
                     )
                 } else {
-                    format!("{}() is missing {what}", proto.name)
+                    format!("{}() is missing {what}", self.callee_name(&proto.name))
                 };
                 return Err(self.throw_new(ErrorKind::Type, &message));
             }
@@ -646,10 +642,11 @@ impl Thread {
             if unsafe { (*args.add(i)).is_unset() } {
                 let message = if names.is_empty() {
                     format!(
-                        "{}() takes {}, got {}",
+                        "{}() takes {}, got {}{}",
                         def.name,
                         count_of(shown(required), shown(fixed)),
-                        shown(positional)
+                        shown(positional),
+                        missing(def.params[i])
                     )
                 } else {
                     format!("{}() is missing argument '{}'", def.name, def.params[i])
@@ -937,6 +934,14 @@ impl Thread {
     pub(crate) fn is_frozen_object(&self, v: Value) -> bool {
         // SAFETY: a live object.
         v.is_object() && unsafe { (*v.as_object()).has(FLAG_FROZEN) }
+    }
+}
+
+/// Behind the message of a call with too few arguments: the first that is missing.
+fn missing(param: &str) -> String {
+    match param {
+        "" => String::new(),
+        param => format!(": `{param}` is missing"),
     }
 }
 
