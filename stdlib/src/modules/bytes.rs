@@ -31,7 +31,7 @@ fn hex_step(ctx: &mut Ctx) -> NativeResult {
     let mut at = (ctx.int_arg(1)?.max(0) as usize).min(text.len());
     let pieces = ctx.list_arg(2)?.len();
     ctx.reserve(STEP + 1024 + 16 * pieces)?;
-    ctx.charge(STEP / 16);
+    ctx.charge(STEP / 4);
     let mut bytes = Vec::with_capacity(STEP / 2);
     let end = text.len().min(at + STEP);
     while at < end {

@@ -131,7 +131,7 @@ fn update(ctx: &mut Ctx) -> NativeResult {
     let at = (ctx.int_arg(2)?.max(0) as usize).min(data.len());
     let end = data.len().min(at + STEP_BYTES);
     hasher.update(&data[at..end]);
-    ctx.charge((end - at) / 16);
+    ctx.charge((end - at) / 4);
     Ok(if end < data.len() {
         ctx.int(end as i64)
     } else {

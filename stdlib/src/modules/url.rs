@@ -1,6 +1,6 @@
 //! `url`: addresses in parts (RFC 3986). Names of hosts are not mapped to ASCII, and schemes have no rules of their own.
 
-use crate::prelude::builder::{BYTES_PER_UNIT, Builder};
+use crate::prelude::builder::Builder;
 use crate::support::{new_str, wrong};
 use heddle_vm::native::{Ctx, NativeModule, NativeResult, Trap};
 use heddle_vm::types::ErrorKind;
@@ -317,7 +317,7 @@ fn encode_step(ctx: &mut Ctx) -> NativeResult {
     let at = (ctx.int_arg(3)?.max(0) as usize).min(text.len());
     let end = text.len().min(at + STEP_BYTES);
     ctx.reserve(builder.bytes() + 3 * STEP_BYTES)?;
-    ctx.charge(STEP_BYTES / BYTES_PER_UNIT * 8);
+    ctx.charge(STEP_BYTES);
     builder.take(&mut encoded(&text[at..end], kept));
     Ok(next(ctx, end, text.len()))
 }
@@ -426,7 +426,7 @@ fn decode_step(ctx: &mut Ctx) -> NativeResult {
     let text = ctx.str_arg(2)?;
     let at = (ctx.int_arg(3)?.max(0) as usize).min(text.len());
     ctx.reserve(builder.bytes() + 2 * STEP_BYTES)?;
-    ctx.charge(STEP_BYTES / BYTES_PER_UNIT * 4);
+    ctx.charge(STEP_BYTES / 2);
     let end = crate::prelude::builder::boundary(text, at + STEP_BYTES);
     let mut out = String::new();
     let read = decoder

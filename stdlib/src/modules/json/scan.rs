@@ -277,7 +277,7 @@ pub(super) fn scan(ctx: &mut Ctx) -> NativeResult {
             value = scanner.finish(ctx)?;
         }
     }
-    ctx.charge((at - begin) / 16);
+    ctx.charge((at - begin) / 4);
     let next = if at < chunk.len() {
         ctx.int(at as i64)
     } else {
