@@ -884,8 +884,8 @@ fn make_bytes(ctx: &mut Ctx) -> NativeResult {
     if ctx.as_bytes(value).is_some() {
         return Ok(value);
     }
-    if let Some(text) = ctx.as_str(value) {
-        return new_bytes(ctx, text.as_bytes());
+    if ctx.as_str(value).is_some() {
+        return bytes_of_text(ctx);
     }
     if let Some(n) = ops::int::to_i64(value) {
         if n < 0 {
@@ -894,8 +894,9 @@ fn make_bytes(ctx: &mut Ctx) -> NativeResult {
                 format!("bytes: the length must not be negative, got {n}"),
             ));
         }
-        ctx.reserve(n as usize)?;
-        return new_bytes(ctx, &vec![0; n as usize]);
+        // What is large comes from the system as zeros, a page when it is first used.
+        let zeros = ops::text::unfinished_bytes(ctx.heap(), n as usize);
+        return ctx.done(zeros);
     }
     let Some(items) = ctx.as_list(value).or_else(|| ctx.as_tuple(value)) else {
         return Err(ctx.wrong_type(0, "a string, an int or a list of ints"));
