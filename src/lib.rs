@@ -29,7 +29,7 @@
 //! ```
 //!
 //! Reading order: `engine`, `loader` (files and imports), `convert`, `handle` and `function` (values between Rust and scripts),
-//! `session` (interactive use), `error`. Engines share nothing; nothing here is global.
+//! `session` (interactive use), `tools` (for editors), `error`. Engines share nothing; nothing here is global.
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
 
@@ -41,6 +41,7 @@ mod function;
 mod handle;
 mod loader;
 mod session;
+pub mod tools;
 
 pub use convert::{FromValue, IntoArgs, IntoValue};
 pub use coverage::{FileCoverage, FunctionCoverage};

@@ -290,15 +290,7 @@ impl<'a> Build<'a> {
                 let standard = self.loader.natives.iter().map(|m| m.name);
                 let hosts = self.loader.host_modules.keys().map(String::as_str);
                 let known: Vec<&str> = standard.chain(hosts).collect();
-                let near = heddle_vm::error::nearest(name, known.iter().copied());
-                let help = match near {
-                    Some(near) => format!("did you mean `{near}`?"),
-                    None => format!(
-                        "standard modules are {}; a file is imported by its path: `import \"./{name}.hd\"`",
-                        known.join(", ")
-                    ),
-                };
-                let message = format!("there is no standard module `{name}`");
+                let (message, help) = no_such_module(name, &known);
                 self.report_import(importer, &key, message, "imported here", Some(help));
             }
         }
@@ -452,8 +444,21 @@ fn imports_of(source: &Source) -> Vec<ModuleRef> {
     places.map(|(key, ..)| key).collect()
 }
 
+/// What is said of a module that there is not, and what helps.
+pub(crate) fn no_such_module(name: &str, known: &[&str]) -> (String, String) {
+    let near = heddle_vm::error::nearest(name, known.iter().copied());
+    let help = match near {
+        Some(near) => format!("did you mean `{near}`?"),
+        None => format!(
+            "standard modules are {}; a file is imported by its path: `import \"./{name}.hd\"`",
+            known.join(", ")
+        ),
+    };
+    (format!("there is no standard module `{name}`"), help)
+}
+
 /// The key of the file that `import "text"` in a file of `folder` means.
-fn resolve(folder: &Path, text: &str) -> Result<String, String> {
+pub(crate) fn resolve(folder: &Path, text: &str) -> Result<String, String> {
     let path = folder.join(text);
     match path.canonicalize() {
         Ok(found) if found.is_dir() => Err(format!("`{text}` is a folder, not a file")),

@@ -81,13 +81,18 @@ pub fn compile(source: &str, options: &Options) -> (Option<ModuleCode>, Vec<Diag
         diagnostics.extend(found);
         module = is_whole.then_some(code);
     }
+    in_order(&mut diagnostics);
+    (module, diagnostics)
+}
+
+/// Sorts what was found by its place, and leaves out errors that are too many.
+pub(crate) fn in_order(diagnostics: &mut Vec<Diagnostic>) {
     diagnostics.sort_by_key(|diagnostic| (diagnostic.span.start, diagnostic.span.end));
     let mut errors = 0;
     diagnostics.retain(|diagnostic| {
         errors += usize::from(diagnostic.is_error());
         !diagnostic.is_error() || errors <= MAX_ERRORS
     });
-    (module, diagnostics)
 }
 
 /// Imports take effect as if they stood first. In a REPL they do stand there, so that the value of an input is that of its last
@@ -104,7 +109,7 @@ fn imports_first(ast: &mut Ast) {
 }
 
 /// `import "./lib/util.hd"` declares `util`, which need not occur as a name in the file.
-fn intern_module_names(ast: &mut Ast) {
+pub(crate) fn intern_module_names(ast: &mut Ast) {
     let mut stems: Vec<String> = Vec::new();
     for stmt in &ast.stmts {
         let StmtKind::Import(items) = &stmt.kind else {

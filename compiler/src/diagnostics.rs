@@ -22,6 +22,17 @@ pub struct Diagnostic {
     pub related: Vec<(Span, String)>,
     /// How to mend it (`did you mean `length`?`).
     pub help: Option<String>,
+    /// The edits that mend it, where they are known.
+    pub fix: Option<Box<Fix>>,
+}
+
+/// Edits that mend what a diagnostic complains about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fix {
+    /// What is done, as an order: `write `length``.
+    pub title: String,
+    /// What takes the place of which part of the file; they do not overlap.
+    pub edits: Vec<(Span, String)>,
 }
 
 impl Diagnostic {
@@ -34,6 +45,7 @@ impl Diagnostic {
             label: None,
             related: Vec::new(),
             help: None,
+            fix: None,
         }
     }
     pub fn warning(code: &'static str, message: impl Into<String>, span: Span) -> Diagnostic {
@@ -53,6 +65,31 @@ impl Diagnostic {
     pub fn help(mut self, help: impl Into<String>) -> Diagnostic {
         self.help = Some(help.into());
         self
+    }
+    /// Mended by these edits.
+    pub fn fix(mut self, title: impl Into<String>, edits: Vec<(Span, String)>) -> Diagnostic {
+        let title = title.into();
+        self.fix = Some(Box::new(Fix { title, edits }));
+        self
+    }
+    /// Mended by writing `text` at a place.
+    pub fn replace(self, span: Span, text: impl Into<String>) -> Diagnostic {
+        let text = text.into();
+        let title = match (text.is_empty(), span.start == span.end) {
+            (true, _) => "remove it".to_string(),
+            (false, true) => format!("insert `{}`", text.trim()),
+            (false, false) => format!("write `{}`", text.trim()),
+        };
+        self.fix(title, vec![(span, text)])
+    }
+    /// Help that proposes a name, if there is one that is near, and the edit that writes it.
+    pub fn did_you_mean(self, span: Span, near: Option<String>) -> Diagnostic {
+        match near {
+            Some(near) => self
+                .help(format!("did you mean `{near}`?"))
+                .replace(span, near),
+            None => self,
+        }
     }
     pub fn is_error(&self) -> bool {
         self.severity == Severity::Error

@@ -412,7 +412,7 @@ impl Pass<'_> {
                     self.bar(start, start + 1);
                     self.bar(start + 1, end);
                 } else if can_end(prev) {
-                    self.habit(start, end, "there is no operator `||`", "write `or`");
+                    self.habit(start, end, "there is no operator `||`", "write `or`", "or");
                     self.emit(Tok::Op(Op::Or), start, end);
                 } else {
                     self.bar(start, start + 1);
@@ -438,29 +438,42 @@ impl Pass<'_> {
                 }
             }
             Tok::AmpAmp => {
-                self.habit(start, end, "there is no operator `&&`", "write `and`");
+                self.habit(
+                    start,
+                    end,
+                    "there is no operator `&&`",
+                    "write `and`",
+                    "and",
+                );
                 self.emit(Tok::Op(Op::And), start, end);
             }
             Tok::Bang => {
-                self.habit(start, end, "there is no operator `!`", "write `not`");
+                self.habit(start, end, "there is no operator `!`", "write `not`", "not");
                 let tok = if can_end(prev) { Tok::Error } else { Tok::Not };
                 self.emit(tok, start, end);
             }
             Tok::TripleEq => {
-                let (op, help) = match self.source.as_bytes()[start as usize] {
-                    b'!' => (Op::Ne, "`!=` compares by value, without conversions"),
-                    _ => (Op::Eq, "`==` compares by value, without conversions"),
+                let (op, help, instead) = match self.source.as_bytes()[start as usize] {
+                    b'!' => (Op::Ne, "`!=` compares by value, without conversions", "!="),
+                    _ => (Op::Eq, "`==` compares by value, without conversions", "=="),
                 };
                 self.habit(
                     start,
                     end,
                     "there is no operator of three characters here",
                     help,
+                    instead,
                 );
                 self.emit(Tok::Op(op), start, end);
             }
             Tok::PlusPlus => {
-                self.habit(start, end, "there is no operator `++`", "write `x += 1`");
+                self.habit(
+                    start,
+                    end,
+                    "there is no operator `++`",
+                    "write `x += 1`",
+                    "",
+                );
                 // Dropped: what is around it parses without it.
                 let next = self.significant(index + 1).and_then(|i| self.raw_tok(i));
                 if can_end(prev)
@@ -471,7 +484,13 @@ impl Pass<'_> {
                 }
             }
             Tok::ColonColon => {
-                self.habit(start, end, "there is no `::`", "paths are written with `.`");
+                self.habit(
+                    start,
+                    end,
+                    "there is no `::`",
+                    "paths are written with `.`",
+                    ".",
+                );
                 self.emit(Tok::Dot, start, end);
             }
             Tok::ThinArrow => {
@@ -480,6 +499,7 @@ impl Pass<'_> {
                     end,
                     "there is no `->`",
                     "results have no declared type; an arm is written with `=>`",
+                    "",
                 );
                 self.emit(Tok::Error, start, end);
             }
@@ -488,8 +508,26 @@ impl Pass<'_> {
         index + 1
     }
 
-    fn habit(&mut self, start: u32, end: u32, message: &str, help: &str) {
-        self.report(Diagnostic::error("E0007", message, Span { start, end }).help(help));
+    /// Reports what another language writes here; `instead` can stand in its place, unless it is empty.
+    fn habit(&mut self, start: u32, end: u32, message: &str, help: &str, instead: &str) {
+        let span = Span { start, end };
+        let mut found = Diagnostic::error("E0007", message, span).help(help);
+        if !instead.is_empty() {
+            found = found.replace(span, self.apart(span, instead));
+        }
+        self.report(found);
+    }
+
+    /// A word with the spaces that keep it apart from the words beside it.
+    fn apart(&self, span: Span, word: &str) -> String {
+        if !word.starts_with(|c: char| c.is_ascii_alphabetic()) {
+            return word.into();
+        }
+        let touches = |c: char| c.is_alphanumeric() || c == '_';
+        let before = self.source[..span.start as usize].ends_with(touches);
+        let behind = !self.source[span.end as usize..].starts_with(char::is_whitespace);
+        let space = |is_needed| if is_needed { " " } else { "" };
+        format!("{}{word}{}", space(before), space(behind))
     }
 
     /// Whether the token `index` is a name with a colon behind it.

@@ -172,13 +172,18 @@ impl Place<'_> {
         // Words of other languages, just before the error or at it.
         if let Some((word, at)) = self.foreign_word() {
             let (message, help) = word;
-            return Some(Diagnostic::error("E0120", message, at).help(help));
+            let found = Diagnostic::error("E0120", message, at).help(help);
+            return Some(match instead_of_word(&self.source[at.range()]) {
+                Some(instead) => found.replace(at, instead),
+                None => found,
+            });
         }
         match (self.prev(), found) {
             (_, Some(Tok::Assign))
                 if matches!(self.statement_start(), Some(Tok::If | Tok::While)) =>
             {
                 with("E0121", "`=` assigns, it does not compare", "write `==`")
+                    .map(|found| found.replace(self.span(), "=="))
             }
             (Some(Tok::Let | Tok::Var | Tok::Const), Some(tok)) if is_word(tok) => {
                 let word = self.text(self.at).to_string();
@@ -258,9 +263,12 @@ impl Place<'_> {
                 "E0100",
                 "unexpected `,` behind a comma",
                 "one of the two is too many",
-            ),
+            )
+            .map(|found| found.replace(self.span(), "")),
             (Some(Tok::Op(Op::Lt)), Some(Tok::Op(Op::Gt))) => {
+                let both = self.tokens[self.at - 1].span().to(self.span());
                 with("E0007", "there is no operator `<>`", "write `!=`")
+                    .map(|found| found.replace(both, "!="))
             }
             (Some(Tok::Ident), Some(_)) if self.misspelt_keyword().is_some() => {
                 let found = describe(self.found().unwrap_or(Tok::Error), self.text(self.at));
@@ -270,7 +278,7 @@ impl Place<'_> {
                 diagnostic.map(|found| {
                     found
                         .related(before, "this is a name")
-                        .help(format!("did you mean `{word}`?"))
+                        .did_you_mean(before, Some(word.to_string()))
                 })
             }
             (Some(prev), Some(Tok::Ident | Tok::Number | Tok::Str)) if may_end(prev) => {
@@ -289,6 +297,14 @@ impl Place<'_> {
                     "a variable needs a value",
                     "write `var name = nil` if there is none yet",
                 )
+                .map(|found| {
+                    let behind = self.tokens[self.at - 1].end;
+                    let at = Span {
+                        start: behind,
+                        end: behind,
+                    };
+                    found.replace(at, " = nil")
+                })
             }
             _ => None,
         }
@@ -408,6 +424,45 @@ pub(crate) fn foreign_name(name: &str) -> Option<&'static str> {
         "pass" => "an empty block is `{}`",
         "NaN" | "Infinity" => "write `float(\"nan\")`, `float(\"inf\")`",
         "async" | "await" => "write `spawn f(x)` and `.join()`",
+        _ => return None,
+    })
+}
+
+/// What can stand in the place of a word of another language.
+fn instead_of_word(word: &str) -> Option<&'static str> {
+    Some(match word {
+        "elif" | "elsif" | "elseif" => "else if",
+        "function" | "def" | "func" | "fun" | "proc" | "sub" => "fn",
+        "class" | "record" => "struct",
+        "interface" => "trait",
+        "switch" => "match",
+        "except" | "rescue" => "catch",
+        "raise" => "throw",
+        "foreach" => "for",
+        "until" => "while not",
+        "unless" => "if not",
+        "of" => "in",
+        "use" | "require" | "include" | "using" => "import",
+        "export" | "public" => "pub",
+        "val" | "auto" => "let",
+        _ => return None,
+    })
+}
+
+/// What can stand in the place of a name that another language defines.
+pub(crate) fn instead_of_name(name: &str) -> Option<&'static str> {
+    Some(match name {
+        "null" | "None" | "undefined" | "NULL" | "nullptr" | "Nil" => "nil",
+        "True" | "TRUE" => "true",
+        "False" | "FALSE" => "false",
+        "this" => "self",
+        "println" | "printf" | "puts" | "echo" => "print",
+        "Exception" | "RuntimeError" => "Error",
+        "parseInt" | "Integer" => "int",
+        "parseFloat" => "float",
+        "typeof" => "type",
+        "String" => "str",
+        "length" | "size" => "len",
         _ => return None,
     })
 }

@@ -44,6 +44,8 @@ pub(crate) enum Job {
     /// What codes of errors and warnings mean; none: the list.
     Explain(Vec<String>),
     Disassemble(PathBuf),
+    /// Answer an editor's questions.
+    LanguageServer,
     Repl,
 }
 
@@ -162,7 +164,7 @@ impl Settings {
 }
 
 const SUBCOMMANDS: &[&str] = &[
-    "run", "check", "test", "fmt", "explain", "dis", "repl", "help",
+    "run", "check", "test", "fmt", "explain", "dis", "lsp", "repl", "help",
 ];
 
 /// Reads the process's arguments.
@@ -211,10 +213,11 @@ fn read_from(arguments: Vec<OsString>) -> Result<Command, clap::Error> {
         },
         "explain" => Job::Explain(sub.get_many("codes").unwrap_or_default().cloned().collect()),
         "dis" => Job::Disassemble(paths("file").remove(0)),
+        "lsp" => Job::LanguageServer,
         "repl" => Job::Repl,
         _ => program(sub),
     };
-    if let Job::Format { .. } | Job::Explain(_) = job {
+    if let Job::Format { .. } | Job::Explain(_) | Job::LanguageServer = job {
         // No program runs.
         let settings = Settings::default();
         return Ok(Command { job, settings });
@@ -478,6 +481,21 @@ fn command() -> clap::Command {
                 .about("Shows a file's bytecode")
                 .arg(path("file", "FILE").required(true))
                 .args(flags()),
+        )
+        .subcommand(
+            clap::Command::new("lsp")
+                .about("The language server: answers an editor on standard input and output (Language Server Protocol)")
+                .long_about(
+                    "The language server. An editor starts it and speaks the Language Server Protocol with it on standard input and output; \
+                     docs/editors.md tells how editors are set up.\n\nIt shows errors and warnings as `heddle check` does, with fixes, and knows hover, completion, \
+                     signatures, definitions, references, rename, symbols, folding, highlighting and formatting. It runs no program.",
+                )
+                .arg(
+                    Arg::new("stdio")
+                        .long("stdio")
+                        .action(ArgAction::SetTrue)
+                        .help("What some editors add; it is so anyway"),
+                ),
         )
         .subcommand(clap::Command::new("repl").about("The interactive session").args(flags()))
 }

@@ -36,7 +36,18 @@ fn main() -> ExitCode {
         Job::Format { paths, only_checks } => format::format(&paths, only_checks),
         Job::Explain(codes) => explain::explain(&codes),
         Job::Disassemble(file) => run::disassemble(&file, settings),
+        Job::LanguageServer => language_server(),
         Job::Repl => repl::repl(settings),
     };
     ExitCode::from(code)
+}
+
+fn language_server() -> u8 {
+    match heddle_lsp::serve(std::io::stdin(), std::io::stdout().lock()) {
+        Ok(code) => code,
+        Err(error) => {
+            output::complain(&format!("error: the editor does not listen: {error}\n"));
+            1
+        }
+    }
 }

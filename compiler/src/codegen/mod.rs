@@ -221,7 +221,11 @@ impl Generator<'_> {
         }
         let proto = function.proto;
         let mut code = function.finish();
-        code.name = name;
+        code.name = match self.options.role {
+            // `list__map` is a method.
+            Role::Prelude if !name.starts_with("__") => name.replacen("__", ".", 1),
+            _ => name,
+        };
         code.span = code_span(span);
         code.is_internal = self.options.role != Role::Program;
         self.protos[proto as usize] = Some(code);

@@ -462,6 +462,7 @@ impl<'a> Resolver<'a> {
             .iter()
             .rev()
             .find_map(|scope| scope.names.get(&name).or(scope.ahead.get(&name)));
+        let mut path = None;
         let (what, help) = match in_scope.map(|&id| self.out.binding(id).kind) {
             Some(BindingKind::Const) => (
                 "a constant",
@@ -482,7 +483,10 @@ impl<'a> Resolver<'a> {
                     Some(self.ast.name(self.out.type_info(parent).name))
                 });
                 match variant {
-                    Some(parent) => ("a variant", format!("write its path: `{parent}.{text}`")),
+                    Some(parent) => {
+                        path = Some(format!("{parent}.{text}"));
+                        ("a variant", format!("write its path: `{parent}.{text}`"))
+                    }
                     None if is_prelude_type(text) && self.is_prelude_name(text) => (
                         "a type",
                         format!("test for it in a guard: `value if value is {text}`"),
@@ -491,15 +495,17 @@ impl<'a> Resolver<'a> {
                 }
             }
         };
-        self.error(
-            Diagnostic::error(
-                "E0205",
-                format!("`{text}` is {what}; a bare name in a pattern always binds"),
-                span,
-            )
-            .label("would hide it")
-            .help(help),
-        );
+        let mut diagnostic = Diagnostic::error(
+            "E0205",
+            format!("`{text}` is {what}; a bare name in a pattern always binds"),
+            span,
+        )
+        .label("would hide it")
+        .help(help);
+        if let Some(path) = path {
+            diagnostic = diagnostic.replace(span, path);
+        }
+        self.error(diagnostic);
         self.mistaken.insert(pat);
     }
 
@@ -526,13 +532,12 @@ impl<'a> Resolver<'a> {
                 unnamed -= 1;
             } else if family == super::types::Family::Plain {
                 let near = self.nearest_of(text, own.iter().map(|&name| self.ast.name(name)));
-                let mut diagnostic = Diagnostic::warning(
+                let diagnostic = Diagnostic::warning(
                     "W0205",
                     format!("`{type_name}` has no field `{text}`"),
                     ident.span,
                 );
-                diagnostic.help = near.map(|near| format!("did you mean `{near}`?"));
-                self.error(diagnostic);
+                self.error(diagnostic.did_you_mean(ident.span, near));
                 return;
             }
         }

@@ -2,7 +2,7 @@
 
 use super::walk::Resolver;
 use super::{BindingId, BindingKind};
-use crate::ast::{Name, Span};
+use crate::ast::{BindKind, ImportPath, Name, Span, StmtKind};
 use crate::diagnostics::Diagnostic;
 
 impl Resolver<'_> {
@@ -19,8 +19,11 @@ impl Resolver<'_> {
                 diagnostic.help("only a method that lists `self` as its first parameter has it");
         } else if let Some(help) = crate::messages::foreign_name(text) {
             diagnostic = diagnostic.help(help);
-        } else if let Some(near) = self.nearest(text) {
-            diagnostic = diagnostic.help(format!("did you mean `{near}`?"));
+            if let Some(instead) = crate::messages::instead_of_name(text) {
+                diagnostic = diagnostic.replace(span, instead);
+            }
+        } else {
+            diagnostic = diagnostic.did_you_mean(span, self.nearest(text));
         }
         self.error(diagnostic);
     }
@@ -84,7 +87,74 @@ impl Resolver<'_> {
         .label("assigned here")
         .related(place, "declared here");
         diagnostic.help = help;
+        if let Some(word) = self.let_of(id) {
+            diagnostic = diagnostic.fix("declare it with `var`", vec![(word, "var".into())]);
+        }
         self.error(diagnostic);
+    }
+
+    /// The word `let` of the statement that declares a variable.
+    fn let_of(&self, id: BindingId) -> Option<Span> {
+        if !self.may_search() {
+            return None;
+        }
+        let binding = self.out.binding(id);
+        let start = self.ast.stmts.iter().find_map(|stmt| match stmt.kind {
+            StmtKind::Bind {
+                kind: BindKind::Let,
+                is_pub: false,
+                pat,
+                ..
+            } if self.ast.pat(pat).span == binding.span => Some(stmt.span.start),
+            _ => None,
+        })?;
+        Some(Span {
+            start,
+            end: start + "let".len() as u32,
+        })
+    }
+
+    /// The edit that takes the import away which declares a name: the statement, or its part of it.
+    fn without_import(&self, binding: Span) -> Option<Span> {
+        if !self.may_search() {
+            return None;
+        }
+        let stmt = self.ast.stmts.iter().find(|stmt| {
+            matches!(stmt.kind, StmtKind::Import(_) | StmtKind::From { .. })
+                && stmt.span.start <= binding.start
+                && binding.end <= stmt.span.end
+        })?;
+        let parts: Vec<Span> = match &stmt.kind {
+            StmtKind::Import(items) => items
+                .iter()
+                .map(|item| {
+                    let path = match &item.path {
+                        ImportPath::Std(ident) => ident.span,
+                        ImportPath::File(_, span) => *span,
+                    };
+                    item.alias.map_or(path, |alias| path.to(alias.span))
+                })
+                .collect(),
+            StmtKind::From { names, .. } => names
+                .iter()
+                .map(|(name, alias)| alias.map_or(name.span, |alias| name.span.to(alias.span)))
+                .collect(),
+            _ => return None,
+        };
+        let at = parts
+            .iter()
+            .position(|part| part.start <= binding.start && binding.end <= part.end)?;
+        Some(match (at, parts.get(at + 1)) {
+            (0, None) => stmt.span,
+            (_, Some(next)) => Span {
+                start: parts[at].start,
+                end: next.start,
+            },
+            (_, None) => Span {
+                start: parts[at - 1].end,
+                end: parts[at].end,
+            },
+        })
     }
 
     pub(super) fn warn_if_unused(&mut self, id: BindingId) {
@@ -97,22 +167,36 @@ impl Resolver<'_> {
             BindingKind::Let | BindingKind::Var if !binding.is_root => {
                 Diagnostic::warning("W0201", format!("`{text}` is never used"), binding.span)
                     .help(format!("remove it, or name it `_{text}`"))
+                    .fix(
+                        format!("name it `_{text}`"),
+                        vec![(binding.span, format!("_{text}"))],
+                    )
             }
-            BindingKind::Module(_) | BindingKind::Import { .. } => Diagnostic::warning(
-                "W0202",
-                format!("the import `{text}` is never used"),
-                binding.span,
-            )
-            .help("remove it"),
+            BindingKind::Module(_) | BindingKind::Import { .. } => {
+                let found = Diagnostic::warning(
+                    "W0202",
+                    format!("the import `{text}` is never used"),
+                    binding.span,
+                )
+                .help("remove it");
+                match self.without_import(binding.span) {
+                    Some(part) => found.fix("remove the import", vec![(part, String::new())]),
+                    None => found,
+                }
+            }
             _ => return,
         };
         self.diagnostics.push(diagnostic);
     }
 
+    /// Whether to look through the whole file for how to mend something: only the first 20 errors are shown.
+    pub(super) fn may_search(&self) -> bool {
+        self.diagnostics.len() < 100
+    }
+
     /// The name in scope that is most like `text`, if any is like it.
     fn nearest(&self, text: &str) -> Option<String> {
-        // Only the first 20 errors are shown, and every look goes through all names.
-        if self.diagnostics.len() >= 100 {
+        if !self.may_search() {
             return None;
         }
         let mut best: Option<(usize, &str)> = None;

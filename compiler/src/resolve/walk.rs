@@ -380,10 +380,14 @@ impl<'a> Resolver<'a> {
                 BindKind::Const => ("const", "let"),
                 _ => ("local var", "var"),
             };
-            self.error(
+            let mut diagnostic =
                 Diagnostic::error("E0215", format!("`{word}` stands only at top level"), span)
-                    .help(format!("use `{instead}` here")),
-            );
+                    .help(format!("use `{instead}` here"));
+            if kind == BindKind::Const && !is_pub {
+                let end = span.start + "const".len() as u32;
+                diagnostic = diagnostic.replace(Span { end, ..span }, instead);
+            }
+            self.error(diagnostic);
         }
         if kind == BindKind::LocalVar {
             let owner = self.new_owner();
@@ -758,18 +762,38 @@ impl<'a> Resolver<'a> {
                         .last()
                         .is_some_and(|function| function.is_gen)
                 {
-                    self.error(
-                        Diagnostic::error(
-                            "E0209",
-                            "`yield` with a value outside a `gen fn`",
-                            expr.span,
-                        )
-                        .label("nobody takes the value")
-                        .help("write `gen fn` to make the function a generator"),
-                    );
+                    let mut diagnostic = Diagnostic::error(
+                        "E0209",
+                        "`yield` with a value outside a `gen fn`",
+                        expr.span,
+                    )
+                    .label("nobody takes the value")
+                    .help("write `gen fn` to make the function a generator");
+                    if let Some(at) = self.fn_around(expr.span) {
+                        diagnostic = diagnostic
+                            .fix("make the function a generator", vec![(at, "gen ".into())]);
+                    }
+                    self.error(diagnostic);
                 }
             }
         }
+    }
+
+    /// The place before the innermost function around a place, if that is written with `fn`.
+    fn fn_around(&self, place: Span) -> Option<Span> {
+        if !self.may_search() {
+            return None;
+        }
+        let around = self
+            .ast
+            .fns
+            .iter()
+            .filter(|func| func.span.start <= place.start && place.end <= func.span.end)
+            .min_by_key(|func| func.span.end - func.span.start)?;
+        (around.kind == FnKind::Fn).then_some(Span {
+            start: around.span.start,
+            end: around.span.start,
+        })
     }
 
     fn select(&mut self, arms: &'a [SelectArm]) {
@@ -888,12 +912,10 @@ impl<'a> Resolver<'a> {
                                 PatKind::Bind(name) => Some(self.ast.name(name)),
                                 _ => None,
                             });
-                    let mut diagnostic =
+                    let diagnostic =
                         complain(format!("`{name}` has no parameter `{text}`"), ident.span);
-                    diagnostic.help = self
-                        .nearest_of(text, params)
-                        .map(|near| format!("did you mean `{near}`?"));
-                    self.error(diagnostic);
+                    let near = self.nearest_of(text, params);
+                    self.error(diagnostic.did_you_mean(ident.span, near));
                 }
             }
         }
@@ -940,13 +962,13 @@ impl<'a> Resolver<'a> {
             let text = self.ast.name(ident.name);
             if !fields.contains(&text) {
                 let near = self.nearest_of(text, fields.iter().copied());
-                let mut diagnostic = Diagnostic::warning(
+                let diagnostic = Diagnostic::warning(
                     "W0205",
                     format!("`{type_name}` has no field `{text}`"),
                     ident.span,
                 );
-                diagnostic.help = near.map(|near| format!("did you mean `{near}`?"));
-                self.diagnostics.push(diagnostic);
+                self.diagnostics
+                    .push(diagnostic.did_you_mean(ident.span, near));
             }
         }
         if let Some(extra) = args
@@ -1004,13 +1026,13 @@ impl<'a> Resolver<'a> {
                 .chain(info.methods.iter().map(|method| method.name))
                 .map(|member| self.ast.name(member));
             let near = self.nearest_of(text, members);
-            let mut diagnostic = Diagnostic::warning(
+            let diagnostic = Diagnostic::warning(
                 "W0205",
                 format!("`{type_name}` has no field or method `{text}`"),
                 name.span,
             );
-            diagnostic.help = near.map(|near| format!("did you mean `{near}`?"));
-            self.diagnostics.push(diagnostic);
+            self.diagnostics
+                .push(diagnostic.did_you_mean(name.span, near));
         }
     }
 

@@ -179,6 +179,19 @@ impl Thread {
         }
     }
 
+    /// How many arguments a function takes, in words, and how many it got. The receiver of a method is not counted.
+    #[cold]
+    fn counts(&self, proto: &Proto, got: usize) -> (String, usize) {
+        let first = proto.param_names.first();
+        let takes_self = first.is_some_and(|name| self.engine().symbol_text(*name) == "self");
+        let receiver = usize::from(got > 0 && takes_self);
+        let required = (proto.required as usize).saturating_sub(receiver);
+        (
+            count_of(required, proto.params as usize - receiver),
+            got - receiver,
+        )
+    }
+
     /// Puts arguments where the parameters are: missing optional ones are unset, what is left over goes into a list.
     fn bind(&mut self, proto: &Proto, at: usize, argc: usize, names: &[Sym]) -> Result<(), Trap> {
         let params = proto.params as usize;
@@ -187,11 +200,9 @@ impl Thread {
             self.reserve_rest(at, argc)?;
         }
         if positional > params && !proto.has_rest {
-            let message = format!(
-                "{}() takes {}, got {positional}",
-                self.callee_name(&proto.name),
-                count_of(proto.required as usize, params)
-            );
+            let (takes, got) = self.counts(proto, positional);
+            let name = self.callee_name(&proto.name);
+            let message = format!("{name}() takes {takes}, got {got}");
             return Err(self.throw_new(ErrorKind::Type, &message));
         }
         // SAFETY: `ensure_stack` made room for all parameters and arguments.
@@ -250,12 +261,9 @@ impl Thread {
                     format!("argument '{text}'")
                 };
                 let message = if names.is_empty() {
-                    format!(
-                        "{}() takes {}, got {positional}{}",
-                        self.callee_name(&proto.name),
-                        count_of(proto.required as usize, params),
-                        missing(&text)
-                    )
+                    let (takes, got) = self.counts(proto, positional);
+                    let name = self.callee_name(&proto.name);
+                    format!("{name}() takes {takes}, got {got}{}", missing(&text))
                 } else {
                     format!("{}() is missing {what}", self.callee_name(&proto.name))
                 };
