@@ -292,22 +292,16 @@ impl Thread {
         let parts = self
             .running_text()
             .and_then(|text| expression::operands(text, operator));
-        let (left, right) = parts.unzip();
-        match error.kind {
-            ErrorKind::Type => {
-                let (left, right) = (
-                    left.and_then(|text| self.told(text, x)),
-                    right.filter(|_| parts.is_some_and(|(a, b)| a != b)),
-                );
-                let right = right.and_then(|text| self.told(text, y));
-                let told: Vec<String> = left.into_iter().chain(right).collect();
-                if !told.is_empty() {
-                    message = format!("{message}: {}", told.join(", "));
-                }
+        if error.kind == ErrorKind::Type
+            && let Some((left, right)) = parts
+        {
+            let first = self.told(left, x);
+            let second = Some(right).filter(|right| *right != left);
+            let second = second.and_then(|right| self.told(right, y));
+            let told: Vec<String> = first.into_iter().chain(second).collect();
+            if !told.is_empty() {
+                message = format!("{message}: {}", told.join(", "));
             }
-            // A division by zero.
-            ErrorKind::Arithmetic => message += &self.note(right, y),
-            _ => {}
         }
         self.throw_new(error.kind, &message)
     }
