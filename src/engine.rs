@@ -5,8 +5,7 @@ use crate::error::{Error, Finding};
 use crate::function::{BlockingFunction, HostFunction};
 use crate::handle::Handle;
 use crate::loader::{Loader, Mode, Program, Source};
-use heddle_compiler::{Options, compile};
-use heddle_vm::bytecode::{ModuleCode, ModuleRef};
+use heddle_vm::bytecode::ModuleRef;
 use heddle_vm::native::{HostCode, HostCtx};
 use heddle_vm::thread::{self, Thread};
 use std::collections::{BTreeMap, HashMap};
@@ -279,10 +278,7 @@ impl Engine {
         for natives in prelude.natives {
             engine.add_prelude_natives(natives);
         }
-        let code = compile_prelude(&engine, prelude.source);
-        if let Some(trim) = builder.options.on_shrunk {
-            trim();
-        }
+        let code = prelude.source.module();
         let module = engine.link(&code, &[], true).expect("the prelude links");
         let EngineBuilder {
             options,
@@ -304,15 +300,14 @@ impl Engine {
         for (to, from, names) in prelude.aliases {
             engine.alias_methods(to, from, names);
         }
-        let library_names = engine.prelude_names();
-        let is_public = |name: &&String| !name.contains("__") && !name.contains(['\0', ' ']);
-        let prelude_names = library_names.iter().filter(is_public).cloned().collect();
+        let is_public = |name: &String| !name.contains("__") && !name.contains(['\0', ' ']);
+        let mut prelude_names = engine.prelude_names();
+        prelude_names.retain(is_public);
         let mut this = Engine {
             thread,
             loader: Loader {
                 engine,
                 prelude_names,
-                library_names,
                 natives: heddle_stdlib::modules(),
                 host_modules: BTreeMap::new(),
                 loaded: HashMap::new(),
@@ -492,6 +487,16 @@ impl Engine {
         let (key, source) = self.text(name, source);
         self.load(key, source, false).map(|_| ())
     }
+    /// Links and runs bytecode without imports, whoever made it: for fuzzing.
+    #[doc(hidden)]
+    pub fn run_code(&mut self, code: &heddle_vm::bytecode::ModuleCode) -> Result<(), Error> {
+        let linked = self.loader.engine.link(code, &[], false);
+        let linked = linked.map_err(|e| Error::new("LinkError", e.to_string()))?;
+        match self.thread.run_module(&linked) {
+            Ok(_) => Ok(()),
+            Err(failure) => Err(Error::failure(&mut self.thread, failure)),
+        }
+    }
     /// Loads and runs a file, keeping its `test` blocks for [`Engine::run_test`]. Examples between fences in its `##` comments are tests, too.
     pub fn load_tests(&mut self, path: impl AsRef<Path>) -> Result<Module, Error> {
         let (key, mut source) = file(path.as_ref())?;
@@ -668,32 +673,5 @@ fn file(path: &Path) -> Result<(ModuleRef, Source), Error> {
     match read() {
         Ok((key, source)) => Ok((ModuleRef::File(key.to_string_lossy().into()), source)),
         Err(error) => Err(Error::io(&shown, error)),
-    }
-}
-
-/// Compiles the prelude, which sees the natives of the prelude.
-fn compile_prelude(engine: &heddle_vm::Engine, source: &str) -> ModuleCode {
-    let names = engine.prelude_names();
-    let options = Options {
-        path: "<prelude>".into(),
-        name: "prelude".into(),
-        is_prelude: true,
-        is_test: false,
-        prelude_names: &names,
-        repl_scope: None,
-        resolve: &|_| Err("the prelude imports nothing".into()),
-    };
-    let (code, diagnostics) = compile(source, &options);
-    match code {
-        Some(code) => code,
-        None => {
-            let texts = diagnostics
-                .iter()
-                .map(|d| heddle_compiler::render::render(d, "<prelude>", source, false));
-            panic!(
-                "the prelude does not compile:\n{}",
-                texts.collect::<Vec<_>>().join("\n")
-            );
-        }
     }
 }

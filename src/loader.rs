@@ -5,7 +5,7 @@
 
 use crate::error::{Error, Finding};
 use heddle_compiler::ast::{ImportPath, Span, StmtKind};
-use heddle_compiler::{Diagnostic, Options, ReplName};
+use heddle_compiler::{Diagnostic, Options, ReplName, Role};
 use heddle_vm::Value;
 use heddle_vm::bytecode::{ModuleCode, ModuleRef};
 use heddle_vm::module::Module;
@@ -19,8 +19,6 @@ pub(crate) struct Loader {
     pub(crate) engine: Arc<heddle_vm::Engine>,
     /// Names that programs see everywhere.
     pub(crate) prelude_names: Vec<String>,
-    /// The same and the prelude's internal ones, for the library's modules.
-    pub(crate) library_names: Vec<String>,
     pub(crate) natives: &'static [&'static NativeModule],
     /// Functions of the host by module.
     pub(crate) host_modules: BTreeMap<String, Vec<(String, Value)>>,
@@ -180,11 +178,6 @@ impl Loader {
                 let spec = self
                     .native(name)
                     .expect("unknown modules are found out before");
-                // Errors are shown where the program called the library.
-                let code = code.map(|mut code| {
-                    code.protos.iter_mut().for_each(|p| p.is_internal = true);
-                    code
-                });
                 self.engine.add_native_module(spec, code.as_ref(), &imports)
             }
             ModuleRef::File(_) => {
@@ -226,33 +219,12 @@ impl<'a> Build<'a> {
 
     fn compile(&mut self, key: ModuleRef, source: Source, mode: Mode<'_>) {
         let resolve = |text: &str| resolve(&source.folder, text);
-        let mut names: &[String] = &self.loader.prelude_names;
-        let own;
-        let name = match &key {
-            ModuleRef::Std(name) => {
-                let spec = self.loader.native(name).expect("known");
-                let functions = spec.functions.iter().filter_map(|def| {
-                    let (module, name) = def.name.split_once('.')?;
-                    (module == spec.name).then(|| name.to_string())
-                });
-                own = self
-                    .loader
-                    .library_names
-                    .iter()
-                    .cloned()
-                    .chain(functions)
-                    .collect::<Vec<_>>();
-                names = &own;
-                name.to_string()
-            }
-            ModuleRef::File(_) => stem(&source.path),
-        };
         let options = Options {
             path: source.path.clone(),
-            name,
-            is_prelude: false,
+            name: stem(&source.path),
+            role: Role::Program,
             is_test: mode.is_test,
-            prelude_names: names,
+            prelude_names: &self.loader.prelude_names,
             repl_scope: mode.repl_scope,
             resolve: &resolve,
         };
@@ -260,20 +232,22 @@ impl<'a> Build<'a> {
             Some(fault) => (None, vec![fault.clone()]),
             None => heddle_compiler::compile(&source.text, &options),
         };
-        // Warnings about the library's own files are not for its users.
-        let is_library = matches!(key, ModuleRef::Std(_));
-        let shown = found.into_iter().filter(|d| d.is_error() || !is_library);
-        self.findings.extend(shown.map(|d| source.finding(d)));
+        self.findings
+            .extend(found.into_iter().map(|d| source.finding(d)));
         let imports = match (&code, &source.fault) {
             (Some(code), _) => code.imports.clone(),
             // So that what is wrong with them is told at once, too.
             (None, None) => imports_of(&source),
             (None, Some(_)) => Vec::new(),
         };
+        self.add(key, imports, Unit { source, code });
+    }
+
+    fn add(&mut self, key: ModuleRef, imports: Vec<ModuleRef>, unit: Unit) {
         for import in imports.into_iter().rev() {
             self.pending.push((import, key.clone()));
         }
-        self.units.insert(key, Unit { source, code });
+        self.units.insert(key, unit);
     }
 
     /// Compiles what is imported, directly or not.
@@ -296,18 +270,18 @@ impl<'a> Build<'a> {
             None => self.loader.host_modules.contains_key(name).then_some(None),
         };
         match found {
-            Some(text) => {
+            Some(library) => {
+                let code = library.map(|library| library.module());
                 let source = Source {
                     path: format!("<{name}>"),
-                    text: text.unwrap_or_default().into(),
+                    text: "".into(),
                     folder: PathBuf::new(),
                     fault: None,
                 };
-                if text.is_some() {
-                    self.compile(key, source, Mode::default());
-                } else {
-                    self.units.insert(key, Unit { source, code: None });
-                }
+                let imports = code
+                    .as_ref()
+                    .map_or(Vec::new(), |code| code.imports.clone());
+                self.add(key, imports, Unit { source, code });
             }
             None => {
                 let standard = self.loader.natives.iter().map(|m| m.name);

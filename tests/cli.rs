@@ -811,3 +811,28 @@ fn findings_may_be_told_to_programs() {
         );
     }
 }
+
+#[test]
+fn log_is_set_by_the_environment() {
+    let run = |level: &str, format: &str| {
+        let code =
+            "import log; log.info('one'); log.new('db').debug('two', {n: 1}); log.warn('three')";
+        let output = Command::new(support::binary())
+            .args(["-e", code])
+            .env("HEDDLE_LOG", level)
+            .env("HEDDLE_LOG_FORMAT", format)
+            .output()
+            .expect("heddle can be started");
+        assert!(output.stdout.is_empty());
+        String::from_utf8(output.stderr).expect("it is text")
+    };
+    let text = run("warn,db=debug", "text");
+    let lines: Vec<&str> = text.lines().filter_map(|line| line.get(25..)).collect();
+    assert_eq!(lines, ["DEBUG db: two n=1", "WARN  three"], "{text}");
+    let json = run("error,db=trace", "json");
+    assert!(
+        json.lines().count() == 1 && json.contains(r#""logger":"db","message":"two","n":1"#),
+        "{json}"
+    );
+    assert!(run("loud", "text").contains("HEDDLE_LOG must be one of trace, debug"));
+}

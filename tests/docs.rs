@@ -1,4 +1,4 @@
-//! Runs the examples in the documentation: every block fenced as ```` ```heddle ```` in README.md and `docs/*.md` is a
+//! Runs the examples in the documentation: every block fenced as ```` ```heddle ```` in README.md, `docs/*.md` and `docs/stdlib/*.md` is a
 //! program of its own, whose `# prints TEXT` comments, in order, are the lines that it must write. And every function of
 //! the library must have its row in docs/reference.md.
 
@@ -43,10 +43,12 @@ fn main() -> ExitCode {
 
 fn pages(root: &Path) -> Vec<PathBuf> {
     let mut pages = vec![root.join("README.md")];
-    for entry in fs::read_dir(root.join("docs")).expect("there is a folder docs") {
-        let path = entry.expect("the folder can be read").path();
-        if path.extension().is_some_and(|e| e == "md") {
-            pages.push(path);
+    for folder in ["docs", "docs/stdlib"] {
+        for entry in fs::read_dir(root.join(folder)).expect("there is such a folder") {
+            let path = entry.expect("the folder can be read").path();
+            if path.extension().is_some_and(|e| e == "md") {
+                pages.push(path);
+            }
         }
     }
     pages.sort();

@@ -5,13 +5,17 @@
 #[allow(dead_code, unreachable_pub, reason = "a library elsewhere")]
 mod heddle_fuzz;
 
-use heddle_fuzz::{front_end, http, programs, run::Trio};
+use heddle_fuzz::{bytecode, data, front_end, http, programs, run::Trio};
 use std::path::Path;
 
 /// Programs drawn at random.
 const PROGRAMS: u64 = 2000;
 /// Texts of scripts that are broken at random.
 const TEXTS: u64 = 1500;
+/// Comparisons with references.
+const DATA: u64 = 20000;
+/// Programs whose bytecode is changed at random.
+const MODULES: u64 = 3000;
 
 fn files(folder: &str) -> Vec<(String, Vec<u8>)> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
@@ -80,6 +84,29 @@ fn programs_do_something() {
         printing > 30,
         "only {printing} of the seeds print something"
     );
+}
+
+#[test]
+fn data_at_random() {
+    on_two_threads(|half| {
+        let mut checker = data::Checker::default();
+        for i in (0..DATA).filter(|i| i % 2 == half) {
+            checker.check(&programs::random(i));
+        }
+    });
+}
+
+/// Much of it must be accepted, or nothing is tried.
+#[test]
+fn bytecode_at_random() {
+    on_two_threads(|half| {
+        let mut runner = bytecode::Runner::default();
+        let accepted = (0..MODULES)
+            .filter(|i| i % 2 == half)
+            .filter(|&i| runner.check(&programs::random(i)))
+            .count();
+        assert!(accepted as u64 > MODULES / 50, "{accepted} were accepted");
+    });
 }
 
 #[test]

@@ -44,3 +44,31 @@ fn pages_are_up_to_date() {
         stale.join(", ")
     );
 }
+
+/// Modules whose descriptions have no examples; those of docs/reference.md are run.
+const WITHOUT_EXAMPLES: &[&str] = &[
+    "base64", "blocking", "csv", "fs", "http", "io", "json", "math", "net", "os", "prelude",
+    "process", "random", "regex", "runtime", "test", "text", "time",
+];
+
+/// `tests/docs.rs` runs them.
+#[test]
+fn functions_have_examples() {
+    let mut without = Vec::new();
+    for page in heddle::docs::pages() {
+        if WITHOUT_EXAMPLES.contains(&page.name) {
+            continue;
+        }
+        let functions = page.docs.iter().filter(|doc| doc.class.is_some());
+        without.extend(
+            functions
+                .filter(|doc| !doc.text.contains("```heddle\n"))
+                .map(|doc| doc.name.clone()),
+        );
+    }
+    assert!(
+        without.is_empty(),
+        "without an example: {}",
+        without.join(", ")
+    );
+}

@@ -1,6 +1,6 @@
 //! Prints the bytecode of a file: `cargo run -p heddle-compiler --example list -- file.hd`.
 
-use heddle_compiler::{Options, compile};
+use heddle_compiler::{Options, Role, compile};
 
 fn main() {
     let path = std::env::args().nth(1).expect("usage: list FILE");
@@ -15,7 +15,11 @@ fn main() {
     let options = Options {
         path: path.clone(),
         name: "main".into(),
-        is_prelude: std::env::var("PRELUDE").is_ok(),
+        role: if std::env::var("PRELUDE").is_ok() {
+            Role::Prelude
+        } else {
+            Role::Program
+        },
         is_test: true,
         prelude_names: &prelude,
         repl_scope: None,
@@ -33,6 +37,6 @@ fn main() {
         );
     }
     if let Some(module) = module {
-        println!("{}", heddle_vm::bytecode::dis::listing(&module));
+        println!("{}", heddle_bytecode::dis::listing(&module));
     }
 }

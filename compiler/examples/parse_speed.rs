@@ -1,7 +1,7 @@
 //! How fast files are lexed, laid out and parsed, and compiled: `cargo run --release -p heddle-compiler --example
 //! parse_speed -- FILE…`. All files are joined and repeated to a few megabytes.
 
-use heddle_compiler::{Options, compile, layout, lexer, parse};
+use heddle_compiler::{Options, Role, compile, layout, lexer, parse};
 use std::time::Instant;
 
 fn main() {
@@ -48,7 +48,7 @@ fn main() {
         &Options {
             path: "speed.hd".into(),
             name: "speed".into(),
-            is_prelude: false,
+            role: Role::Program,
             is_test: false,
             prelude_names: &["print", "int", "ValueError"].map(String::from),
             repl_scope: None,

@@ -5,7 +5,7 @@ use crate::codegen::generate;
 use crate::diagnostics::Diagnostic;
 use crate::parser::parse;
 use crate::resolve::resolve;
-use heddle_vm::bytecode::ModuleCode;
+use heddle_bytecode::ModuleCode;
 
 /// What the compiler must know about a file besides its text.
 pub struct Options<'a> {
@@ -13,17 +13,29 @@ pub struct Options<'a> {
     pub path: String,
     /// What the program calls the module: `util` for `./util.hd`.
     pub name: String,
-    /// The library's own prelude: intrinsics are known, every top-level function is exported.
-    pub is_prelude: bool,
+    /// What the source is part of.
+    pub role: Role,
     /// Keep `test` blocks.
     pub is_test: bool,
-    /// Names that are defined everywhere (`print`, `Error` …).
+    /// Names that are defined everywhere (`print`, `Error` …); only programs need them said.
     pub prelude_names: &'a [String],
     /// Names from earlier inputs of a REPL; `Some` also means that every top-level name is exported,
     /// may be declared again, and lives outside registers.
     pub repl_scope: Option<&'a [ReplName]>,
     /// Turns the text of `import "text"` into the canonical key of `ModuleRef::File`, or says why it cannot.
     pub resolve: &'a dyn Fn(&str) -> Result<String, String>,
+}
+
+/// What a source is part of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// What users write.
+    Program,
+    /// A standard module. A name that it does not declare is one of its natives or of the prelude, which only the linker knows; its
+    /// functions are left out of traces.
+    Library,
+    /// The prelude: the same, and intrinsics are known, and every top-level function is exported.
+    Prelude,
 }
 
 /// A name that an earlier input of the REPL declared.
@@ -59,9 +71,10 @@ pub fn compile(source: &str, options: &Options) -> (Option<ModuleCode>, Vec<Diag
         let is_whole = found.is_empty();
         #[cfg(debug_assertions)]
         if is_whole
-            && let Err(error) = heddle_vm::bytecode::verify::verify(&code, options.is_prelude)
+            && let Err(error) =
+                heddle_bytecode::verify::verify(&code, options.role == Role::Prelude)
         {
-            panic!("{error}\n{}", heddle_vm::bytecode::dis::listing(&code));
+            panic!("{error}\n{}", heddle_bytecode::dis::listing(&code));
         }
         diagnostics.extend(found);
         module = is_whole.then_some(code);

@@ -23,6 +23,6 @@ mod stack;
 mod token;
 
 pub use analysis::{Analysis, analyse};
-pub use compile::{Options, ReplName, compile};
+pub use compile::{Options, ReplName, Role, compile};
 pub use diagnostics::{Diagnostic, Fix, Severity};
 pub use parser::{Completeness, completeness, decode, parse};

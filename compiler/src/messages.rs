@@ -319,7 +319,7 @@ impl Place<'_> {
                 Some(Tok::Sep | Tok::LBrace | Tok::RBrace | Tok::Arrow | Tok::Assign)
             );
         let word = self.text(at);
-        let near = heddle_vm::error::nearest(word, KEYWORDS.iter().copied());
+        let near = heddle_bytecode::nearest::nearest(word, KEYWORDS.iter().copied());
         near.filter(|_| begins && word.len() > 2)
     }
 

@@ -3,7 +3,7 @@
 
 mod support;
 
-use heddle_vm::bytecode::{dis::listing, verify::verify};
+use heddle_bytecode::{dis::listing, verify::verify};
 use std::path::Path;
 use support::{compile_with, options};
 

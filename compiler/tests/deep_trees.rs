@@ -1,7 +1,7 @@
 //! Trees as deep as the parser lets them be go through the whole compiler on a 2 MB stack, in unoptimised builds
 //! too.
 
-use heddle_compiler::{Options, compile};
+use heddle_compiler::{Options, Role, compile};
 
 /// Compiles on a small stack; returns the codes of the errors.
 fn errors(source: String) -> Vec<&'static str> {
@@ -12,7 +12,7 @@ fn errors(source: String) -> Vec<&'static str> {
             let options = Options {
                 path: "deep.hd".into(),
                 name: "deep".into(),
-                is_prelude: false,
+                role: Role::Program,
                 is_test: false,
                 prelude_names: &prelude,
                 repl_scope: None,

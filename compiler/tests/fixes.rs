@@ -1,13 +1,13 @@
 //! The edits that findings propose: done, they mend what is wrong.
 
-use heddle_compiler::{Diagnostic, Options, analyse};
+use heddle_compiler::{Diagnostic, Options, Role, analyse};
 
 fn findings(source: &str) -> Vec<Diagnostic> {
     let names = ["print", "len", "str", "int", "Error"].map(String::from);
     let options = Options {
         path: "fix.hd".into(),
         name: "fix".into(),
-        is_prelude: false,
+        role: Role::Program,
         is_test: false,
         prelude_names: &names,
         repl_scope: None,

@@ -2,8 +2,8 @@
 
 mod support;
 
+use heddle_bytecode::ModuleCode;
 use heddle_compiler::format::{Refused, format};
-use heddle_vm::bytecode::ModuleCode;
 use std::path::{Path, PathBuf};
 use support::{compile_with, options};
 

@@ -5,7 +5,7 @@
 
 mod support;
 
-use heddle_vm::bytecode::verify::verify;
+use heddle_bytecode::verify::verify;
 use std::path::{Path, PathBuf};
 use support::{compile_with, options};
 

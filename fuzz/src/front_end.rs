@@ -1,7 +1,7 @@
 //! The front end on any bytes: it ends without a panic, and its findings can be shown.
 
 use heddle_compiler::format::{Refused, format};
-use heddle_compiler::{Diagnostic, Options, ReplName, codes, compile, completeness, render};
+use heddle_compiler::{Diagnostic, Options, ReplName, Role, codes, compile, completeness, render};
 use heddle_vm::bytecode::{ModuleCode, dis, verify};
 use std::sync::LazyLock;
 
@@ -34,7 +34,7 @@ pub fn check(bytes: &[u8]) {
         let options = Options {
             path: "fuzz.hd".into(),
             name: "fuzz".into(),
-            is_prelude: false,
+            role: Role::Program,
             is_test,
             prelude_names: &PRELUDE,
             repl_scope,

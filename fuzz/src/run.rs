@@ -53,6 +53,15 @@ impl Machine {
             .build();
         Machine { engine, output }
     }
+    /// Runs bytecode, which may do anything but harm.
+    pub(crate) fn run_code(&mut self, code: &heddle_vm::bytecode::ModuleCode) {
+        self.engine.set_fuel_limit(FUEL);
+        if let Err(error) = self.engine.run_code(code) {
+            error.render();
+        }
+        let _ = self.engine.flush();
+        self.output.0.lock().expect("no writer panics").clear();
+    }
     pub(crate) fn run(&mut self, source: &str) -> Outcome {
         self.engine.set_fuel_limit(FUEL);
         let end = match self.engine.run_str("fuzz", source) {

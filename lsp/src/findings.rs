@@ -1,9 +1,9 @@
 //! What is wrong with a document, and the edits that mend it where the compiler knows them.
 
 use crate::workspace::{Document, Workspace};
+use heddle_bytecode::ModuleRef;
 use heddle_compiler::ast::Span;
 use heddle_compiler::{Diagnostic, Fix};
-use heddle_vm::bytecode::ModuleRef;
 use std::collections::HashSet;
 use std::rc::Rc;
 

@@ -6,10 +6,10 @@
 use crate::library::Library;
 use crate::text::Text;
 use heddle::tools::imported_file;
+use heddle_bytecode::ModuleRef;
 use heddle_compiler::ast::{ImportPath, Span, StmtKind};
 use heddle_compiler::index::{Index, Meaning, Shape, SymbolId, SymbolKind};
-use heddle_compiler::{Analysis, Options, analyse};
-use heddle_vm::bytecode::ModuleRef;
+use heddle_compiler::{Analysis, Options, Role, analyse};
 use std::cell::{OnceCell, RefCell};
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -56,7 +56,7 @@ impl Document {
         let options = Options {
             path: self.uri.clone(),
             name: stem.map_or_else(String::new, |stem| stem.to_string_lossy().into_owned()),
-            is_prelude: false,
+            role: Role::Program,
             is_test: true,
             prelude_names: &self.library.names,
             repl_scope: None,

@@ -32,11 +32,15 @@ pub fn pages() -> Vec<Page> {
         .iter()
         .map(|module| {
             let tables = [module.functions];
-            page(module.name, &tables, module.source.unwrap_or_default())
+            page(
+                module.name,
+                &tables,
+                module.source.map_or("", |source| source.text),
+            )
         })
         .collect();
     let prelude = crate::prelude();
-    pages.push(page("prelude", prelude.natives, prelude.source));
+    pages.push(page("prelude", prelude.natives, prelude.source.text));
     pages.sort_by_key(|page| page.name);
     pages
 }
@@ -89,7 +93,8 @@ impl Doc {
         if !facts.is_empty() {
             let _ = writeln!(text, "  {facts}");
         }
-        for line in self.text.lines() {
+        let is_fence = |line: &&str| line.starts_with("```");
+        for line in self.text.lines().filter(|line| !is_fence(line)) {
             let _ = writeln!(text, "  {line}");
         }
         text
@@ -141,12 +146,7 @@ fn of_native(def: &NativeDef) -> Doc {
     } else {
         format!("{}({})", def.name, params.join(", "))
     };
-    let text = def
-        .doc
-        .lines()
-        .map(str::trim)
-        .collect::<Vec<_>>()
-        .join("\n");
+    let text = def.doc.lines().map(said_by).collect::<Vec<_>>().join("\n");
     Doc {
         name: def.name.to_string(),
         signature,
@@ -154,6 +154,14 @@ fn of_native(def: &NativeDef) -> Doc {
         throws: thrown_by(&text),
         text,
     }
+}
+
+/// A line of a description; examples keep their indentation.
+fn said_by(line: &str) -> String {
+    line.strip_prefix(' ')
+        .unwrap_or(line)
+        .trim_end()
+        .to_string()
 }
 
 /// The kinds of errors that a description names behind "Throws".
@@ -204,7 +212,7 @@ fn of_source(module: &str, source: &str, classes: &mut HashMap<String, Class>) -
         let inner = line.trim_start();
         let is_inside = inner.len() < line.len();
         if let Some(said) = inner.strip_prefix("##") {
-            text.push(said.trim().to_string());
+            text.push(said_by(said));
             continue;
         }
         let found =
@@ -321,15 +329,19 @@ fn called(body: &str, classes: &HashMap<String, Class>) -> Class {
     let mut at = 0;
     for word in words {
         let follows = body[at + word.len()..].starts_with('(');
+        // That of texts has a separator.
+        let is_joined = body[at + word.len()..].starts_with("()");
         at += word.len()
             + body[at + word.len()..]
                 .chars()
                 .next()
                 .map_or(0, char::len_utf8);
         let class = match word {
-            "sleep" | "join" | "recv" | "scope" | "yield" if follows || word == "scope" => {
-                Class::Suspending
-            }
+            "sleep" | "recv" | "scope" | "yield" if follows || word == "scope" => Class::Suspending,
+            // In front of a bracket that follows nothing.
+            "" => Class::Plain,
+            "join" if is_joined => Class::Suspending,
+            "join" => Class::Plain,
             _ if follows => classes.get(word).copied().unwrap_or(Class::Plain),
             _ => Class::Plain,
         };

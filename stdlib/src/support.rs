@@ -5,6 +5,19 @@ use heddle_vm::types::ErrorKind;
 use heddle_vm::{Value, ops};
 use std::io;
 
+/// `MODULE.__wrong(what, expected, value)`: throws `TypeError: hash.sha256: data must be a string, got an int`. For what a module's source checks itself.
+pub(crate) fn wrong(ctx: &mut Ctx) -> NativeResult {
+    let (what, expected) = (ctx.str_arg(0)?, ctx.str_arg(1)?);
+    let name = ctx.type_name(ctx.arg(2));
+    let article = match name.as_str() {
+        "nil" | "bytes" => "",
+        _ if name.starts_with(['a', 'e', 'i', 'o', 'u']) => "an ",
+        _ => "a ",
+    };
+    let message = format!("{what} must be {expected}, got {article}{name}");
+    Err(ctx.throw(ErrorKind::Type, message))
+}
+
 /// A new string, room asked for before.
 pub(crate) fn new_str(ctx: &mut Ctx, text: &str) -> NativeResult {
     ctx.reserve(text.len())?;

@@ -6,7 +6,7 @@
 #![cfg_attr(loom, allow(dead_code, unused_imports, unused_assignments))]
 
 mod account;
-pub mod bytecode;
+pub use heddle_bytecode as bytecode;
 mod cache;
 mod difference;
 pub mod engine;

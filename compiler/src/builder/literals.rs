@@ -5,7 +5,7 @@ use crate::ast::*;
 use crate::diagnostics::Diagnostic;
 use crate::lexer::Quote;
 use crate::literal;
-use heddle_vm::ops::format_spec::FormatSpec;
+use heddle_bytecode::format_spec::FormatSpec;
 
 impl<'s> Builder<'s> {
     pub(crate) fn number(&mut self, start: u32, end: u32) -> ExprId {

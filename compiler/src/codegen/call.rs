@@ -6,8 +6,9 @@
 use super::Generator;
 use super::function::{Dest, Function};
 use crate::ast::*;
+use crate::compile::Role;
 use crate::resolve::{BindingKind, Family, Target};
-use heddle_vm::bytecode::{CaptureSource, Const, Op, TypeShape};
+use heddle_bytecode::{CaptureSource, Const, Op, TypeShape};
 
 /// Registers of a window in front of the arguments.
 pub(super) const WINDOW_HEAD: usize = 2;
@@ -393,7 +394,7 @@ impl Generator<'_> {
 
     /// What only the prelude may say: returning into a fused instruction.
     fn intrinsic(&mut self, callee: ExprId, args: &[Arg], span: Span) -> bool {
-        if !self.options.is_prelude || self.res.target(callee) != Target::Prelude {
+        if self.options.role != Role::Prelude || self.res.target(callee) != Target::Prelude {
             return false;
         }
         let ExprKind::Name(name) = self.ast.expr(callee).kind else {

@@ -4,7 +4,7 @@ use super::Generator;
 use super::function::{Dest, Jumps};
 use crate::ast::*;
 use crate::resolve::{Literal, Target};
-use heddle_vm::bytecode::{Const, Op, TypeShape};
+use heddle_bytecode::{Const, Op, TypeShape};
 
 impl Generator<'_> {
     /// Jumps (collected in `jumps`) if the truth of the expression is `sense`, else goes on.

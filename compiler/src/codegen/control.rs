@@ -3,7 +3,7 @@
 use super::Generator;
 use super::function::{Dest, Loop};
 use crate::ast::*;
-use heddle_vm::bytecode::Op;
+use heddle_bytecode::Op;
 
 /// Registers of a generic loop's state.
 const ITERATOR: usize = 3;

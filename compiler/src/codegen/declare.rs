@@ -5,7 +5,7 @@ use super::{Generator, code_span};
 use crate::ast::*;
 use crate::diagnostics::Diagnostic;
 use crate::resolve::{ERROR_FIELDS, Family, MODULE_BODY, Owner};
-use heddle_vm::bytecode::{CaptureSource, Const, Op, TypeDef, TypeShape};
+use heddle_bytecode::{CaptureSource, Const, Op, TypeDef, TypeShape};
 
 impl Generator<'_> {
     /// A closure of a function in a register; a constant if it captures nothing.

@@ -5,7 +5,7 @@ use super::function::Dest;
 use crate::ast::*;
 use crate::resolve::{Literal, Target};
 use crate::stack::with_stack;
-use heddle_vm::bytecode::{Const, Op};
+use heddle_bytecode::{Const, Op};
 
 /// How many elements of a literal are made in registers at a time.
 const CHUNK: usize = 40;

@@ -9,7 +9,7 @@ use std::collections::HashMap;
 use super::hoist::Constant;
 use crate::ast::Span;
 use crate::resolve::{BindingId, Owner};
-use heddle_vm::bytecode::{
+use heddle_bytecode::{
     CaptureSource, CodeSpan, Const, HandlerRange, MAX_REGISTERS, Op, Operand, ProtoCode, Word,
 };
 

@@ -12,7 +12,7 @@ use super::condition::is_comparison;
 use super::function::Place;
 use crate::ast::*;
 use crate::resolve::{BindingId, Literal, MODULE_BODY, Resolution, Target};
-use heddle_vm::bytecode::{Const, Op};
+use heddle_bytecode::{Const, Op};
 
 /// Registers that a function may spend on each of both.
 const MAX_HOISTED: usize = 12;

@@ -20,11 +20,11 @@ use crate::ids::IdMap;
 use std::collections::HashMap;
 
 use crate::ast::{Ast, FnId, Name, Span};
-use crate::compile::Options;
+use crate::compile::{Options, Role};
 use crate::diagnostics::Diagnostic;
 use crate::resolve::{BindingId, BindingKind, MODULE_BODY, Resolution};
 use function::{Function, Place};
-use heddle_vm::bytecode::{CodeSpan, Const, GlobalDef, ModuleCode, Op, ProtoCode, VarDef};
+use heddle_bytecode::{CodeSpan, Const, GlobalDef, ModuleCode, Op, ProtoCode, VarDef};
 
 /// How many top-level names may live in registers of the module's body; the rest become globals.
 const ROOT_REGISTERS: usize = 120;
@@ -116,7 +116,7 @@ impl Generator<'_> {
                 continue;
             }
             let is_fn = matches!(binding.kind, BindingKind::Fn(_));
-            let is_pub = binding.is_pub || is_repl || is_fn && self.options.is_prelude;
+            let is_pub = binding.is_pub || is_repl || is_fn && self.options.role == Role::Prelude;
             let id = BindingId(index as u32);
             let name = binding.name;
             match binding.kind {
@@ -219,7 +219,7 @@ impl Generator<'_> {
         let mut code = function.finish();
         code.name = name;
         code.span = code_span(span);
-        code.is_internal = self.options.is_prelude;
+        code.is_internal = self.options.role != Role::Program;
         self.protos[proto as usize] = Some(code);
         proto
     }

@@ -4,7 +4,7 @@ use super::Generator;
 use super::function::{Dest, Jumps, Place};
 use crate::ast::*;
 use crate::resolve::{BindingId, BindingKind, Family, Target};
-use heddle_vm::bytecode::{Const, Op};
+use heddle_bytecode::{Const, Op};
 
 /// `JNotKind`: what it asks for.
 const TUPLE: u8 = 0;

@@ -4,7 +4,7 @@ use super::Generator;
 use super::function::{Dest, Place};
 use crate::ast::*;
 use crate::resolve::{BindingId, BindingKind, MODULE_BODY};
-use heddle_vm::bytecode::{Const, Op};
+use heddle_bytecode::{Const, Op};
 
 impl Generator<'_> {
     pub(super) fn stmt(&mut self, id: StmtId) {

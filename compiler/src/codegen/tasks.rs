@@ -8,7 +8,7 @@ use super::call::WINDOW_HEAD;
 use super::function::{Dest, Place, Scope};
 use crate::ast::*;
 use crate::resolve::Target;
-use heddle_vm::bytecode::{Const, MAX_COPIED, Op, start};
+use heddle_bytecode::{Const, MAX_COPIED, Op, start};
 
 /// What `__select` gives instead of an arm's index.
 const AFTER: i16 = -1;

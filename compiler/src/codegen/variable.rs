@@ -4,7 +4,7 @@ use super::Generator;
 use super::function::{Dest, Place};
 use crate::ast::{ExprId, Span};
 use crate::resolve::{BindingId, BindingKind, Target};
-use heddle_vm::bytecode::{Const, Op};
+use heddle_bytecode::{Const, Op};
 
 impl Generator<'_> {
     /// Whether a variable lives in a cell: captured and assigned, or captured before it is set.

@@ -67,8 +67,8 @@ impl Essence<'_> {
         let laid_out = layout(source, &lexed, &mut diagnostics);
         let mut tokens: Vec<(Tok, &str)> = Vec::with_capacity(laid_out.tokens.len());
         for token in &laid_out.tokens {
-            use Tok::{Comma, RBrace, RBracket, RParen, Sep};
-            let ends = matches!(token.tok, RParen | RBracket | RBrace | Sep);
+            use Tok::{BarClose, Comma, RBrace, RBracket, RParen, Sep};
+            let ends = matches!(token.tok, RParen | RBracket | RBrace | BarClose | Sep);
             if ends && matches!(tokens.last(), Some((Comma | Sep, _))) {
                 tokens.pop();
             }

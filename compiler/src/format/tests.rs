@@ -40,6 +40,7 @@ fn spaces_of_expressions() {
         "let t=( 1, )\nlet u=(1,2,)\nlet l=[1,2,]\n",
         "let t = (1,)\nlet u = (1, 2)\nlet l = [1, 2]\n",
     );
+    becomes("f(|a ,|a)\n", "f(|a| a)\n");
     becomes("x|y&z^~w<<1\n", "x | y & z ^ ~w << 1\n");
     becomes("fn +( self,o ) {self}\n", "fn +(self, o) { self }\n");
 }

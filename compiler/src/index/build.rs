@@ -8,7 +8,7 @@ use crate::ast::{
 };
 use crate::ids::IdMap;
 use crate::resolve::{Binding, BindingId, BindingKind, Resolution, Target};
-use heddle_vm::bytecode::ModuleRef;
+use heddle_bytecode::ModuleRef;
 
 /// Nodes of the tree behind a symbol.
 #[derive(Default)]

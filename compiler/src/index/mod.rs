@@ -8,7 +8,7 @@ mod build;
 mod shape;
 
 use crate::ast::Span;
-use heddle_vm::bytecode::ModuleRef;
+use heddle_bytecode::ModuleRef;
 pub use shape::Shape;
 
 /// A declaration, as an index in [`Index::symbols`].

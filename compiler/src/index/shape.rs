@@ -6,7 +6,7 @@ use super::build::Builder;
 use super::{SymbolId, SymbolKind};
 use crate::ast::{Arg, Block, ExprId, ExprKind, FnBody, Name, SpawnKind, StmtKind};
 use crate::resolve::Target;
-use heddle_vm::bytecode::ModuleRef;
+use heddle_bytecode::ModuleRef;
 
 /// What is known of a value.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -9,7 +9,7 @@ use crate::ast::{
     BindKind, FnBody, FnId, ImportPath, ListPat, Name, PatId, PatKind, Span, StmtId, StmtKind,
 };
 use crate::diagnostics::Diagnostic;
-use heddle_vm::bytecode::{ModuleRef, TypeShape};
+use heddle_bytecode::{ModuleRef, TypeShape};
 
 /// What a pattern's names become, and which rules hold for them.
 #[derive(Clone, Copy, PartialEq, Eq)]

@@ -18,7 +18,7 @@ pub(crate) use types::{ERROR_FIELDS, Family, TypeInfo};
 use crate::ast::{Ast, ExprId, FnId, Name, PatId, Span, StmtId};
 use crate::compile::Options;
 use crate::diagnostics::Diagnostic;
-use heddle_vm::bytecode::ModuleRef;
+use heddle_bytecode::ModuleRef;
 
 /// A declaration of a name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

@@ -9,7 +9,8 @@ use crate::ids::IdMap;
 use super::walk::Resolver;
 use super::{Binding, BindingId, BindingKind, MODULE_BODY, Owner, Target};
 use crate::ast::{Name, PatId, PatKind, Span, StmtId, StmtKind};
-use heddle_vm::bytecode::ModuleRef;
+use crate::compile::Role;
+use heddle_bytecode::ModuleRef;
 
 /// A block, a list of parameters, an arm: where names are declared.
 pub(super) struct Scope<'a> {
@@ -120,7 +121,7 @@ impl<'a> Resolver<'a> {
     }
 
     pub(super) fn is_prelude_name(&self, text: &str) -> bool {
-        self.prelude.contains(text) || self.options.is_prelude && text.starts_with("__")
+        self.options.role != Role::Program || self.prelude.contains(text)
     }
 
     pub(super) fn add_binding(

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use super::walk::Resolver;
 use super::{BindingId, BindingKind, Target};
 use crate::ast::{Ast, ExprId, ExprKind, FieldDecl, FnBody, FnId, Name, PatKind, StmtId, StmtKind};
-use heddle_vm::bytecode::TypeShape;
+use heddle_bytecode::TypeShape;
 
 #[derive(Clone, Debug)]
 pub(crate) struct TypeInfo {

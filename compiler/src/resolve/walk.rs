@@ -7,10 +7,10 @@ use super::fold::{Literal, fold_binary, fold_unary};
 use super::scope::{Found, Scope};
 use super::{BindingId, BindingKind, MODULE_BODY, Owner, OwnerInfo, Resolution, Target};
 use crate::ast::*;
-use crate::compile::Options;
+use crate::compile::{Options, Role};
 use crate::diagnostics::Diagnostic;
 use crate::stack::with_stack;
-use heddle_vm::bytecode::TypeShape;
+use heddle_bytecode::TypeShape;
 
 /// The function being walked.
 pub(super) struct FunctionContext {
@@ -452,7 +452,7 @@ impl<'a> Resolver<'a> {
             } => {
                 matches!(self.ast.expr(*left).kind, ExprKind::List(_))
             }
-            ExprKind::Call { callee, .. } if self.options.is_prelude => {
+            ExprKind::Call { callee, .. } if self.options.role == Role::Prelude => {
                 matches!(self.ast.expr(*callee).kind, ExprKind::Name(name)
                     if self.ast.name(name) == "__list_with_capacity")
             }

@@ -1,7 +1,7 @@
 //! What tests of the compiler share.
 
-use heddle_compiler::{Diagnostic, Options, compile};
-use heddle_vm::bytecode::ModuleCode;
+use heddle_bytecode::ModuleCode;
+use heddle_compiler::{Diagnostic, Options, Role, compile};
 use std::sync::LazyLock;
 
 static PRELUDE: LazyLock<Vec<String>> = LazyLock::new(|| {
@@ -17,7 +17,7 @@ pub(crate) fn options() -> Options<'static> {
     Options {
         path: "main.hd".into(),
         name: "main".into(),
-        is_prelude: false,
+        role: Role::Program,
         is_test: true,
         prelude_names: &PRELUDE,
         repl_scope: None,

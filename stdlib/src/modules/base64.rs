@@ -27,7 +27,7 @@ pub(super) static MODULE: NativeModule = NativeModule {
         plain "base64.__bytes" (n) => |ctx| { let n = ctx.int_arg(0)?.max(0) as usize; let made = ops::text::unfinished_bytes(ctx.heap(), n); ctx.done(made) };
     },
     constants: |_| {},
-    source: Some(include_str!("base64.hd")),
+    source: Some(heddle_source!("base64")),
 };
 
 fn data<'c>(ctx: &mut Ctx<'c>, i: usize) -> Result<&'c [u8], Trap> {

@@ -17,7 +17,7 @@ pub(super) static MODULE: NativeModule = NativeModule {
         plain "blocking.__unused" () => unused;
     },
     constants: |_| {},
-    source: Some(include_str!("blocking.hd")),
+    source: Some(heddle_source!("blocking")),
 };
 
 /// The names of all functions that block.

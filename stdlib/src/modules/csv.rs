@@ -17,7 +17,7 @@ pub(super) static MODULE: NativeModule = NativeModule {
         plain "csv.__field" (text, separator) => field;
     },
     constants: |_| {},
-    source: Some(include_str!("csv.hd")),
+    source: Some(heddle_source!("csv")),
 };
 
 /// A text being read.

@@ -26,9 +26,7 @@ pub(super) static MODULE: NativeModule = NativeModule {
         plain "io.flush" () => flush;
     },
     constants: |_| {},
-    source: Some(
-        "## The lines of standard input, lazily.\npub gen fn lines() {\n    loop {\n        let line = read_line()\n        if line is nil { return }\n        yield line\n    }\n}\n",
-    ),
+    source: Some(heddle_source!("io")),
 };
 
 // --- standard input

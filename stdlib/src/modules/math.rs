@@ -71,7 +71,7 @@ pub(super) static MODULE: NativeModule = NativeModule {
         plain "math.is_finite" (x) => |ctx| Ok(Value::bool(ctx.float_arg(0)?.is_finite()));
     },
     constants,
-    source: Some(include_str!("math.hd")),
+    source: Some(heddle_source!("math")),
 };
 
 fn constants(module: &mut ModuleBuilder) {

@@ -1,14 +1,22 @@
 //! The standard modules: natives and constants in Rust, the rest in Heddle files beside them. Compiled when imported.
 
+mod argparse;
 mod base64;
+mod bits;
 mod blocking;
 #[cfg(target_os = "linux")]
 mod buffer;
+mod bytes;
 mod csv;
+mod deque;
 mod fs;
+mod hash;
+mod heap;
 pub(crate) mod http;
 pub(crate) mod io;
+mod iter;
 mod json;
+mod log;
 mod math;
 mod net;
 mod os;
@@ -17,9 +25,11 @@ mod process;
 mod random;
 mod regex;
 mod runtime;
+mod template;
 mod test;
 pub(crate) mod text;
 mod time;
+mod url;
 
 pub use blocking::blocks;
 use heddle_vm::native::NativeModule;
@@ -30,13 +40,21 @@ pub fn modules() -> &'static [&'static NativeModule] {
 }
 
 static MODULES: &[&NativeModule] = &[
+    &argparse::MODULE,
     &base64::MODULE,
+    &bits::MODULE,
     &blocking::MODULE,
+    &bytes::MODULE,
     &csv::MODULE,
+    &deque::MODULE,
     &fs::MODULE,
+    &hash::MODULE,
+    &heap::MODULE,
     &http::MODULE,
     &io::MODULE,
+    &iter::MODULE,
     &json::MODULE,
+    &log::MODULE,
     &math::MODULE,
     &net::MODULE,
     &os::MODULE,
@@ -45,7 +63,9 @@ static MODULES: &[&NativeModule] = &[
     &random::MODULE,
     &regex::MODULE,
     &runtime::MODULE,
+    &template::MODULE,
     &test::MODULE,
     &text::MODULE,
     &time::MODULE,
+    &url::MODULE,
 ];

@@ -39,7 +39,7 @@ pub(super) static MODULE: NativeModule = NativeModule {
         plain "Signals.iter" (self) => signals_themselves;
     },
     constants,
-    source: Some(include_str!("os.hd")),
+    source: Some(heddle_source!("os")),
 };
 
 fn constants(module: &mut ModuleBuilder) {

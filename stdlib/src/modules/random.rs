@@ -17,7 +17,7 @@ pub(super) static MODULE: NativeModule = NativeModule {
         plain "random.__fill" (generator, out, at) => fill;
     },
     constants: |_| {},
-    source: Some(include_str!("random.hd")),
+    source: Some(heddle_source!("random")),
 };
 
 /// The state of xoshiro256++; never all zeros.

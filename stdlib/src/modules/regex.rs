@@ -2,6 +2,7 @@
 //!
 //! Natives that search take the text, a `Search` for texts that are long, and answer `false` if they are to be called again with it.
 
+mod pike;
 mod search;
 
 use crate::prelude::builder::{Builder, boundary};
@@ -13,7 +14,8 @@ use heddle_vm::{Value, natives};
 use regex_automata::Input;
 use regex_automata::util::captures::Captures;
 use regex_automata::util::primitives::PatternID;
-use search::{Pattern, Place, SIZES, Search};
+use search::{Pattern, Place, SIZES, Search, Want};
+use std::ops::Range;
 
 pub(super) static MODULE: NativeModule = NativeModule {
     name: "regex",
@@ -34,7 +36,7 @@ pub(super) static MODULE: NativeModule = NativeModule {
         plain "regex.__part" (text, from, to) => |ctx| tail(ctx, "__text_part", 3);
     },
     constants: |_| {},
-    source: Some(include_str!("regex.hd")),
+    source: Some(heddle_source!("regex")),
 };
 
 /// Goes on in a function of the prelude with the same arguments.
@@ -80,13 +82,13 @@ fn search_of(ctx: &mut Ctx) -> NativeResult {
 }
 
 /// Where the first match from byte `from` on is looked for; argument `i` is the search, or nil.
-fn place(ctx: &mut Ctx, text: &str, from: usize, i: usize) -> Result<Place, Trap> {
+fn place(ctx: &mut Ctx, text: &str, from: usize, i: usize, want: Want) -> Result<Place, Trap> {
     if text.len() - from <= SIZES.long || ctx.arg_or_nil(i).is_nil() {
         return Ok(Place::In(from..text.len()));
     }
     let pattern = pattern(ctx)?;
-    let place = ctx.host_arg::<Search>(i)?.step(pattern, text, from);
-    if place == Place::Further {
+    let place = ctx.host_arg::<Search>(i)?.step(pattern, text, from, want);
+    if matches!(place, Place::Further) {
         ctx.charge(SIZES.step / 32);
     }
     Ok(place)
@@ -94,7 +96,8 @@ fn place(ctx: &mut Ctx, text: &str, from: usize, i: usize) -> Result<Place, Trap
 
 fn is_match(ctx: &mut Ctx) -> NativeResult {
     let (pattern, text) = (pattern(ctx)?, ctx.str_arg(1)?);
-    Ok(match place(ctx, text, 0, 2)? {
+    Ok(match place(ctx, text, 0, 2, Want::Any)? {
+        Place::Match(..) => Value::TRUE,
         Place::In(place) => Value::bool(pattern.regex.is_match(Input::new(text).span(place))),
         Place::Nowhere => Value::FALSE,
         Place::Further => Value::NIL,
@@ -103,14 +106,28 @@ fn is_match(ctx: &mut Ctx) -> NativeResult {
 
 fn find(ctx: &mut Ctx) -> NativeResult {
     let (pattern, text) = (pattern(ctx)?, ctx.str_arg(1)?);
-    match place(ctx, text, 0, 2)? {
-        Place::In(place) => match pattern.regex.search(&Input::new(text).span(place)) {
-            Some(found) => new_str(ctx, &text[found.range()]),
-            None => Ok(Value::NIL),
-        },
-        Place::Nowhere => Ok(Value::NIL),
-        Place::Further => Ok(Value::FALSE),
+    let found = match place(ctx, text, 0, 2, Want::Span)? {
+        Place::Match(range, _) => Some(range),
+        Place::In(place) => {
+            let found = pattern.regex.search(&Input::new(text).span(place));
+            found.map(|found| found.range())
+        }
+        Place::Nowhere => None,
+        Place::Further => return Ok(Value::FALSE),
+    };
+    match found {
+        Some(range) => part(ctx, text, range),
+        None => Ok(Value::NIL),
     }
+}
+
+/// A part of a text, or its bounds if it is so long that it is to be copied in steps.
+fn part(ctx: &mut Ctx, text: &str, range: Range<usize>) -> NativeResult {
+    if range.len() <= SIZES.long {
+        return new_str(ctx, &text[range]);
+    }
+    let bounds = [range.start, range.end].map(|at| Value::small_int(at as i64));
+    ctx.tuple(&bounds)
 }
 
 /// The groups of the first match in a place.
@@ -121,30 +138,52 @@ fn captures_in(pattern: &Pattern, text: &str, place: std::ops::Range<usize>) -> 
     captures.is_match().then_some(captures)
 }
 
-/// A list of the texts of the groups, the whole match first; nil for those that took no part.
+/// A list of the texts of the groups, the whole match first; nil for those that took no part, bounds for long ones (see `part`).
 fn groups(ctx: &mut Ctx, text: &str, captures: &Captures) -> NativeResult {
-    let bytes: usize = captures
-        .iter()
-        .flatten()
-        .map(|group| group.len() + 32)
-        .sum();
-    ctx.reserve(bytes)?;
-    let parts: Vec<Value> = captures
-        .iter()
-        .map(|group| group.map_or(Value::NIL, |group| ctx.str(&text[group.range()])))
-        .collect();
+    let spans = || captures.iter().map(|span| span.map(|span| span.range()));
+    let bytes = |range: Range<usize>| {
+        64 + if range.len() <= SIZES.long {
+            range.len()
+        } else {
+            0
+        }
+    };
+    ctx.reserve(spans().flatten().map(bytes).sum())?;
+    let mut parts = Vec::with_capacity(captures.group_len());
+    for span in spans() {
+        parts.push(match span {
+            Some(span) => part(ctx, text, span)?,
+            None => Value::NIL,
+        });
+    }
     ctx.list(&parts)
 }
 
+/// The groups of the first match from byte `from` on; argument `i` is the search, or nil.
+fn first_match(
+    ctx: &mut Ctx,
+    text: &str,
+    from: usize,
+    i: usize,
+) -> Result<Result<Option<Captures>, Unknown>, Trap> {
+    let pattern = pattern(ctx)?;
+    Ok(match place(ctx, text, from, i, Want::Groups)? {
+        Place::Match(_, captures) => Ok(captures),
+        Place::In(place) => Ok(captures_in(pattern, text, place)),
+        Place::Nowhere => Ok(None),
+        Place::Further => Err(Unknown),
+    })
+}
+
+/// More steps are to be made.
+struct Unknown;
+
 fn captures(ctx: &mut Ctx) -> NativeResult {
-    let (pattern, text) = (pattern(ctx)?, ctx.str_arg(1)?);
-    match place(ctx, text, 0, 2)? {
-        Place::In(place) => match captures_in(pattern, text, place) {
-            Some(captures) => groups(ctx, text, &captures),
-            None => Ok(Value::NIL),
-        },
-        Place::Nowhere => Ok(Value::NIL),
-        Place::Further => Ok(Value::FALSE),
+    let text = ctx.str_arg(1)?;
+    match first_match(ctx, text, 0, 2)? {
+        Ok(Some(captures)) => groups(ctx, text, &captures),
+        Ok(None) => Ok(Value::NIL),
+        Err(Unknown) => Ok(Value::FALSE),
     }
 }
 
@@ -160,15 +199,13 @@ fn names(ctx: &mut Ctx) -> NativeResult {
 
 /// (start, end, where to go on, groups) of the first match from byte `from` on, all in bytes; nil if there is none.
 fn next(ctx: &mut Ctx) -> NativeResult {
-    let (pattern, text) = (pattern(ctx)?, ctx.str_arg(1)?);
+    let text = ctx.str_arg(1)?;
     let from = ctx.int_arg(2)?.max(0) as usize;
     if from > text.len() {
         return Ok(Value::NIL);
     }
-    let found = match place(ctx, text, from, 3)? {
-        Place::In(place) => captures_in(pattern, text, place),
-        Place::Nowhere => None,
-        Place::Further => return Ok(Value::FALSE),
+    let Ok(found) = first_match(ctx, text, from, 3)? else {
+        return Ok(Value::FALSE);
     };
     let Some((captures, whole)) = found.and_then(|c| c.get_match().map(|whole| (c, whole))) else {
         return Ok(Value::NIL);
@@ -213,24 +250,31 @@ fn replace_step(ctx: &mut Ctx) -> NativeResult {
         let place = if left == 0 {
             Place::Nowhere
         } else {
-            place(ctx, text, at, 7)?
+            let want = if is_plain { Want::Span } else { Want::Groups };
+            place(ctx, text, at, 7, want)?
         };
         let (found, captures) = match place {
             Place::Further => break,
             Place::Nowhere => (None, None),
+            Place::Match(whole, captures) => {
+                let captures = if is_plain { None } else { captures };
+                (Some(whole), captures)
+            }
             Place::In(place) if is_plain => {
-                (pattern.regex.search(&Input::new(text).span(place)), None)
+                let found = pattern.regex.search(&Input::new(text).span(place));
+                (found.map(|found| found.range()), None)
             }
             Place::In(place) => {
                 let captures = captures_in(pattern, text, place);
-                (captures.as_ref().and_then(Captures::get_match), captures)
+                let whole = captures.as_ref().and_then(Captures::get_match);
+                (whole.map(|whole| whole.range()), captures)
             }
         };
         let Some(found) = found else {
             is_done = true;
             break;
         };
-        if found.is_empty() && last == Some(found.end()) {
+        if found.is_empty() && last == Some(found.end) {
             // Directly behind a match: goes on behind the next character.
             match text[at..].chars().next() {
                 Some(c) => at += c.len_utf8(),
@@ -241,23 +285,23 @@ fn replace_step(ctx: &mut Ctx) -> NativeResult {
             }
             continue;
         }
-        if found.start() - copied > LONG_GAP {
+        if found.start - copied > LONG_GAP {
             // Copied in steps of its own, up to the match, which is then looked for again.
             builder.take(&mut piece);
-            if copied < found.start() {
-                at = found.start();
+            if copied < found.start {
+                at = found.start;
                 let parts = [copied, at].map(|at| Value::small_int(at as i64));
                 let (left, last) = (ctx.int(left), position(last));
                 return ctx.tuple(&[parts[1], left, last, parts[0]]);
             }
         }
-        piece.push_str(&text[copied..found.start()]);
+        piece.push_str(&text[copied..found.start]);
         match &captures {
             Some(captures) => expand(ctx, text, captures, with, builder.bytes(), &mut piece)?,
             None => piece.push_str(with),
         }
         left -= 1;
-        copied = found.end();
+        copied = found.end;
         at = copied;
         last = Some(at);
     }

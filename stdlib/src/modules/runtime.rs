@@ -6,5 +6,5 @@ pub(super) static MODULE: NativeModule = NativeModule {
     name: "runtime",
     functions: heddle_vm::thread::RUNTIME,
     constants: |_| {},
-    source: Some(include_str!("runtime.hd")),
+    source: Some(heddle_source!("runtime")),
 };

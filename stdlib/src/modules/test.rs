@@ -12,5 +12,5 @@ pub(super) static MODULE: NativeModule = NativeModule {
         };
     },
     constants: |_| {},
-    source: Some(include_str!("test.hd")),
+    source: Some(heddle_source!("test")),
 };

@@ -33,7 +33,7 @@ pub(super) static MODULE: NativeModule = NativeModule {
         plain "text.levenshtein" (a, b) => levenshtein;
     },
     constants: |_| {},
-    source: Some(include_str!("text.hd")),
+    source: Some(heddle_source!("text")),
 };
 
 /// Texts of more bytes are gone through in steps.

@@ -1,6 +1,6 @@
 //! Functions of the prelude: text, conversions, numbers, identity.
 
-use super::call_prelude;
+use super::{call_prelude, done_in_steps};
 use crate::modules::io::read_line;
 use crate::support::{new_str, write_text};
 use heddle_vm::native::{Ctx, NativeDef, NativeResult, Trap};
@@ -525,7 +525,7 @@ fn abs(ctx: &mut Ctx) -> NativeResult {
         return Ok(x);
     }
     let negated = ops::arith::neg(ctx.heap(), x);
-    ctx.done(negated)
+    done_in_steps(ctx, negated, &[x])
 }
 
 type Rounding = fn(&mut heddle_vm::heap::Heap, f64) -> ops::OpResult;
@@ -569,7 +569,9 @@ fn round_to(x: f64, digits: i64) -> f64 {
         return x;
     }
     if digits < 0 {
-        let unit = 10f64.powi((-digits).min(400) as i32);
+        // Powers that are computed are not exact.
+        let unit = format!("1e{}", digits.max(-400).unsigned_abs());
+        let unit = unit.parse().unwrap_or(f64::INFINITY);
         return if unit.is_finite() {
             (x / unit).round() * unit
         } else {

@@ -11,7 +11,7 @@ mod sorting;
 mod strings;
 
 use heddle_vm::Value;
-use heddle_vm::native::{Ctx, NativeDef, Trap};
+use heddle_vm::native::{Ctx, LibrarySource, NativeDef, Trap};
 use heddle_vm::ops::OpFail;
 use heddle_vm::types::ErrorKind;
 
@@ -20,7 +20,7 @@ pub struct PreludeSpec {
     /// Tables of natives: to be registered before the source is linked.
     pub natives: &'static [&'static [NativeDef]],
     /// Heddle code: every top-level function is a name of the prelude, `type__name` a method.
-    pub source: &'static str,
+    pub source: LibrarySource,
     /// Types that also have the methods of another, as far as they lack them: (type, the other, which; empty for all).
     pub aliases: &'static [(&'static str, &'static str, &'static [&'static str])],
 }
@@ -47,7 +47,7 @@ const OF_ANY_CONTAINER: &[&str] = &[
 pub fn prelude() -> PreludeSpec {
     PreludeSpec {
         natives: TABLES,
-        source: include_str!("prelude.hd"),
+        source: heddle_source!("prelude"),
         aliases: &[
             ("generator", "iterator", &[]),
             ("range", "iterator", &[]),

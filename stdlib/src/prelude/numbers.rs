@@ -45,6 +45,9 @@ pub(super) static NUMBERS: &[NativeDef] = natives! {
     plain "__int_lossy_step" (a, n, at) => lossy_step;
     plain "__int_shr_begin" (a, n, is_lossy) => shr_begin;
     plain "__int_shr_step" (made, a, n, at) => shr_step;
+    plain "__int_linear_begin" (a, b) => |ctx| { let (a, b) = two_ints(ctx, 0)?; let made = ops::int_steps::begin(ctx.heap(), a, b); ctx.done(made) };
+    plain "__int_linear_step" (made, op, a, b, state) => linear_step;
+    plain "__int_linear_end" (made) => |ctx| { let made = ctx.arg(0); let made = ops::int_steps::end(ctx.heap(), made); ctx.done(made) };
     plain "__int_grow" (made) => |ctx| { let made = ctx.arg(0); ops::int_bits::grow_magnitude(ctx.heap(), made); Ok(Value::NIL) };
 };
 
@@ -58,6 +61,24 @@ fn shift_args(ctx: &mut Ctx) -> Result<(Value, u64), Trap> {
 
 /// What a step of a shift charges: a tenth of a millisecond or so.
 const SHIFT_FUEL: usize = 20_000;
+
+/// Arguments `i` and `i + 1`.
+fn two_ints(ctx: &mut Ctx, i: usize) -> Result<(Value, Value), Trap> {
+    for i in [i, i + 1] {
+        if !ops::int::is_int(ctx.arg(i)) {
+            return Err(ctx.wrong_type(i, "an int"));
+        }
+    }
+    Ok((ctx.arg(i), ctx.arg(i + 1)))
+}
+
+fn linear_step(ctx: &mut Ctx) -> NativeResult {
+    let (a, b) = two_ints(ctx, 2)?;
+    let (op, state) = (ctx.int_arg(1)?.max(0), ctx.int_arg(4)?.max(0));
+    ctx.charge(SHIFT_FUEL);
+    let next = ops::int_steps::step(ctx.arg(0), op as usize, a, b, state as u64);
+    position_or_nil(ctx, next.map(|state| state as usize))
+}
 
 fn position_or_nil(ctx: &mut Ctx, at: Option<usize>) -> NativeResult {
     Ok(at.map_or(Value::NIL, |at| ctx.int(at as i64)))

@@ -34,7 +34,9 @@ impl Heap {
                         entry.mark_all_cards();
                     } else {
                         let data = buffer_data(buffer.cast());
-                        entry.mark_card(slot as usize - data as usize);
+                        if entry.mark_card(slot as usize - data as usize) {
+                            self.note_written(1);
+                        }
                     }
                 }
                 None => (*owner).flags &= !FLAG_BARRIER,

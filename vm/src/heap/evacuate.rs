@@ -29,8 +29,6 @@ pub(super) const GENERATIONAL: u8 = 1;
 pub(super) const MARKING: u8 = 2;
 pub(super) const QUIET: u8 = 3;
 
-const CARD_VALUES: usize = CARD_BYTES / size_of::<Value>();
-
 pub(super) struct Evacuation<'heap> {
     pub(super) to: Space,
     pub(super) bump: *mut u8,
@@ -270,18 +268,25 @@ impl Evacuation<'_> {
         count: usize,
     ) {
         let index = self.large.index_of(buffer) as usize;
-        let mut cards = std::mem::take(&mut self.large.entries[index].cards);
+        const { assert!(CARD_BYTES == size_of::<Value>()) };
+        let entry = &mut self.large.entries[index];
+        let marked = std::mem::take(&mut entry.marked);
+        let mut cards = std::mem::take(&mut entry.cards);
         // SAFETY: the owner says that `count` values are in use.
         unsafe {
-            for (at, word) in cards.iter_mut().enumerate() {
-                let mut rest = std::mem::take(word);
+            for at in marked {
+                let mut rest = std::mem::take(&mut cards[at]);
+                if rest == !0 {
+                    let from = (at * 64).min(count);
+                    self.visit::<MODE>(first.add(from), (count - from).min(64));
+                    continue;
+                }
                 while rest != 0 {
-                    let from = (at * 64 + rest.trailing_zeros() as usize) * CARD_VALUES;
+                    let i = at * 64 + rest.trailing_zeros() as usize;
                     rest &= rest - 1;
-                    if from >= count {
-                        break;
+                    if i < count {
+                        self.visit::<MODE>(first.add(i), 1);
                     }
-                    self.visit::<MODE>(first.add(from), (count - from).min(CARD_VALUES));
                 }
             }
         }

@@ -18,14 +18,16 @@
 use crate::account;
 use crate::object::size::object_room;
 use crate::object::*;
+use crate::value::Value;
 use std::alloc::{GlobalAlloc, Layout, System, handle_alloc_error};
+use std::ops::Range;
 
 /// Bytes in front of a large object.
 const PREFIX_BYTES: usize = 16;
 /// The memory of a larger object goes back to the system so much at a time: unmapping takes a fifth of a millisecond for each megabyte.
 const FREE_BYTES: usize = if cfg!(test) { 2 << 20 } else { 16 << 20 };
-/// One card: 64 values.
-pub(crate) const CARD_BYTES: usize = 512;
+/// One card: a value. So a collection looks at no more values than were stored, however far apart.
+pub(crate) const CARD_BYTES: usize = size_of::<Value>();
 
 pub(crate) struct LargeEntry {
     /// Null: a free entry.
@@ -34,6 +36,8 @@ pub(crate) struct LargeEntry {
     bytes: usize,
     /// Set bit: values of this card may be young, or were stored during the running mark.
     pub(crate) cards: Vec<u64>,
+    /// Words of `cards` in front of it and behind it are zero.
+    pub(crate) marked: Range<usize>,
 }
 
 #[derive(Default)]
@@ -77,6 +81,7 @@ impl LargeSpace {
             object,
             bytes,
             cards: Vec::new(),
+            marked: 0..0,
         });
         self.young.push(index);
         self.new_bytes += bytes;
@@ -161,6 +166,7 @@ impl LargeSpace {
         entry.bytes = bytes;
         if !entry.cards.is_empty() {
             entry.cards.resize(card_words(bytes), 0);
+            entry.marked.end = entry.marked.end.min(entry.cards.len());
         }
         self.bytes = self.bytes - old_bytes + bytes;
         self.new_bytes += bytes.saturating_sub(old_bytes);
@@ -201,6 +207,7 @@ impl LargeSpace {
         self.bytes -= entry.bytes;
         entry.object = std::ptr::null_mut();
         entry.cards = Vec::new();
+        entry.marked = 0..0;
         self.free.push(index);
     }
 }
@@ -251,14 +258,24 @@ impl LargeEntry {
     pub(crate) fn mark_all_cards(&mut self) {
         self.cards.clear();
         self.cards.resize(card_words(self.bytes), !0);
+        self.marked = 0..self.cards.len();
     }
     /// Marks the card of the byte at `offset` behind the buffer's header.
-    pub(crate) fn mark_card(&mut self, offset: usize) {
+    /// Gives whether it was not yet marked.
+    pub(crate) fn mark_card(&mut self, offset: usize) -> bool {
         if self.cards.is_empty() {
             self.cards.resize(card_words(self.bytes), 0);
         }
         let card = offset / CARD_BYTES;
-        self.cards[card / 64] |= 1 << (card % 64);
+        let at = card / 64;
+        self.marked = match self.marked.is_empty() {
+            true => at..at + 1,
+            false => self.marked.start.min(at)..self.marked.end.max(at + 1),
+        };
+        let word = &mut self.cards[at];
+        let is_new = *word >> (card % 64) & 1 == 0;
+        *word |= 1 << (card % 64);
+        is_new
     }
 }
 

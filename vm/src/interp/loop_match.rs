@@ -1,8 +1,8 @@
 //! Dispatch by a `match` in a loop, for builds in which sibling calls are not optimised.
 
 use super::{Exit, Next, State, after_slow, code_word, fast, frame, slow};
+use crate::bytecode::for_each_op;
 use crate::bytecode::{Op, Word};
-use crate::for_each_op;
 
 macro_rules! run_loop {
     ($($name:ident [$($operand:ident)*] $cache:literal $doc:literal),* $(,)?) => {

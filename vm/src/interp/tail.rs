@@ -4,7 +4,7 @@
 
 use super::{Exit, Next, State, after_slow, code_word, fast, slow};
 use crate::bytecode::Word;
-use crate::for_each_op;
+use crate::bytecode::for_each_op;
 use crate::thread::Thread;
 use crate::value::Value;
 

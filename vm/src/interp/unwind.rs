@@ -250,7 +250,20 @@ impl Thread {
         self.collect_trace_of(usize::MAX)
     }
 
-    /// The same, of the `most` newest frames.
+    /// The program's own line that runs; where the running task was started if only the library's code is on its stack, as after
+    /// `spawn fs.read(path)`.
+    pub(crate) fn program_place(&self) -> Option<(*const Proto, u64)> {
+        let own = self.collect_trace_of(1).first().copied();
+        own.or_else(|| {
+            if self.current.is_null() {
+                return None;
+            }
+            // SAFETY: the innermost task that there is.
+            let site = unsafe { (*self.identity).site };
+            self.scheduler.sites.chain(site).first().copied()
+        })
+    }
+    /// As `collect_trace`, of the `most` newest frames.
     pub(crate) fn collect_trace_of(&self, most: usize) -> Vec<(*const Proto, u64)> {
         let mut inner = Vec::new();
         let mut outer: std::collections::VecDeque<(*const Proto, u64)> =

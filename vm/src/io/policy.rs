@@ -207,10 +207,10 @@ impl Blocking {
     pub(crate) fn note_held(
         &self,
         def: &'static NativeDef,
-        place: Option<&(*const Proto, u64)>,
+        place: Option<(*const Proto, u64)>,
         time: Duration,
     ) -> bool {
-        let (proto, word) = place.copied().unwrap_or((std::ptr::null(), 0));
+        let (proto, word) = place.unwrap_or((std::ptr::null(), 0));
         let site = Blocking::site_in(&self.held, def, proto, word);
         let mut times = site.times.lock();
         times.note(time);
@@ -306,7 +306,7 @@ impl Thread {
     pub(super) fn way_to_block(&mut self, def: *const NativeDef) -> Result<(Arc<Site>, Way), Trap> {
         // SAFETY: definitions live as long as the engine.
         let def: &'static NativeDef = unsafe { &*def };
-        let place = self.collect_trace_of(1).first().copied();
+        let place = self.program_place();
         let (proto, word) = place.unwrap_or((std::ptr::null(), 0));
         let blocking = &self.scheduler.blocking;
         let site = blocking.site(def, proto, word);

@@ -13,6 +13,7 @@ pub(crate) use ctx::with_article;
 pub(crate) use host::call_blocking;
 pub use host::{BlockingFn, BlockingWork, HostCode, HostCtx, HostFn, MakeResult};
 
+use crate::bytecode::ModuleCode;
 use crate::value::Value;
 
 /// Why a native (or a slow path) does not simply return a value.
@@ -175,7 +176,24 @@ pub struct NativeModule {
     /// Values that are not functions: `math.pi`.
     pub constants: fn(&mut ModuleBuilder<'_>),
     /// Heddle code whose `pub` names are exports, too.
-    pub source: Option<&'static str>,
+    pub source: Option<LibrarySource>,
+}
+
+/// A part of the library that is written in Heddle.
+#[derive(Clone, Copy)]
+pub struct LibrarySource {
+    pub text: &'static str,
+    /// The text compiled: `ModuleCode::to_bytes`.
+    pub code: &'static [u8],
+}
+
+impl LibrarySource {
+    /// The module, as the compiler made it while Heddle was built.
+    pub fn module(&self) -> ModuleCode {
+        let mut code = ModuleCode::from_bytes(self.code).expect("the build wrote it");
+        code.source = self.text.into();
+        code
+    }
 }
 
 /// Receives a native module's constants.

@@ -2,7 +2,7 @@
 
 use super::int::{self, Int};
 use super::{OpFail, OpResult, TypeLookup, duration, float, list, set, text};
-use super::{int_bits, int_float};
+use super::{int_bits, int_float, int_steps};
 use crate::heap::Heap;
 use crate::object::Kind;
 use crate::types::ErrorKind;
@@ -109,7 +109,23 @@ fn float_binary(op: BinaryOp, a: f64, b: f64) -> Option<f64> {
     })
 }
 
+/// The number behind `number` in a range: at once, as loops have it.
+pub(crate) fn step_on(
+    heap: &mut Heap,
+    types: &dyn TypeLookup,
+    number: Value,
+    by: Value,
+) -> OpResult {
+    match (int::view(number), int::view(by)) {
+        (Some(number), Some(by)) => int::add(heap, number, by),
+        _ => binary(heap, types, BinaryOp::Add, number, by),
+    }
+}
+
 fn int_binary(heap: &mut Heap, op: BinaryOp, a: Int, b: Int) -> OpResult {
+    if let Some(steps) = int_steps::by_steps(op, a, b) {
+        return Err(OpFail::NeedsSteps(steps));
+    }
     match op {
         BinaryOp::Add => int::add(heap, a, b),
         BinaryOp::Sub => int::sub(heap, a, b),
@@ -202,6 +218,9 @@ pub fn neg(heap: &mut Heap, a: Value) -> OpResult {
         return Ok(Value::float(-a.as_float()));
     }
     if let Some(i) = int::view(a) {
+        if int_steps::is_long(i) {
+            return Err(OpFail::NeedsSteps("__int_neg"));
+        }
         return int::neg(heap, i);
     }
     match duration::view(a) {
@@ -213,6 +232,7 @@ pub fn neg(heap: &mut Heap, a: Value) -> OpResult {
 /// `~a`
 pub fn bit_not(heap: &mut Heap, a: Value) -> OpResult {
     match int::view(a) {
+        Some(i) if int_steps::is_long(i) => Err(OpFail::NeedsSteps("__int_not")),
         Some(i) => int_bits::not(heap, i),
         None => Err(OpFail::wrong_type("cannot apply ~ to {0}", a)),
     }

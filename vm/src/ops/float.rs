@@ -252,7 +252,7 @@ pub fn to_text(f: f64) -> String {
 }
 
 /// The float in a value, ints converted.
-pub(crate) fn number(value: Value) -> Option<f64> {
+pub fn number(value: Value) -> Option<f64> {
     if value.is_float() {
         Some(value.as_float())
     } else {

@@ -11,7 +11,7 @@ use super::int_float::to_f64;
 use super::memory::reserve;
 use super::{OpFail, OpResult};
 use crate::heap::Heap;
-use crate::object::{BigIntObject, Header, Int64, Kind, type_id};
+use crate::object::{BigIntObject, FLAG_LARGE, Header, Int64, Kind, type_id};
 use crate::types::ErrorKind;
 use crate::value::Value;
 use num_bigint::{BigInt, BigUint, Sign};
@@ -19,10 +19,12 @@ use std::cmp::Ordering;
 
 /// Products and quotients of operands both longer than this many limbs are made in steps (about 4 ms at this size).
 pub const STEP_LIMBS: usize = 4 * 1024;
+/// As are those of one short operand and one that is longer than this.
+const LONG_LIMBS: usize = 256 * 1024;
 /// Text of more limbs than this is made in steps.
 pub const TEXT_STEP_LIMBS: usize = 2 * 1024;
-/// No int has more bits than this.
-const MAX_BITS: u64 = 1 << 31;
+/// No int has more bits than this: comparing and hashing such ints takes some milliseconds.
+const MAX_BITS: u64 = 1 << 28;
 
 /// An int as arithmetic sees it.
 #[derive(Clone, Copy, Debug)]
@@ -223,6 +225,17 @@ pub(super) fn unfinished(heap: &mut Heap, is_negative: bool, count: usize, room:
     Value::local(object.cast())
 }
 
+/// The limbs of an int that is yet to be finished.
+pub(super) fn limbs_of<'a>(made: Value) -> &'a mut [u64] {
+    assert!(made.is_kind(Kind::BigInt));
+    let object = made.as_object().cast::<BigIntObject>();
+    // SAFETY: a live int that only the loop which finishes it has; by the layout so many limbs follow the fixed part.
+    unsafe {
+        assert!((*object).header.has(FLAG_LARGE));
+        std::slice::from_raw_parts_mut(object.add(1).cast(), (*object).limbs as usize)
+    }
+}
+
 fn from_biguint(heap: &mut Heap, is_negative: bool, magnitude: &BigUint) -> OpResult {
     let limbs: Vec<u64> = magnitude.iter_u64_digits().collect();
     finish(heap, is_negative, &limbs)
@@ -361,7 +374,7 @@ pub(crate) fn mul(heap: &mut Heap, a: Int, b: Int) -> OpResult {
 
 /// Whether a product or quotient of operands of these lengths takes long.
 fn is_long_work(a: usize, b: usize) -> bool {
-    a.min(b) > 1 && a.saturating_mul(b) > STEP_LIMBS * STEP_LIMBS
+    a.max(b) > LONG_LIMBS || a.min(b) > 1 && a.saturating_mul(b) > STEP_LIMBS * STEP_LIMBS
 }
 
 pub(crate) fn division_by_zero() -> OpFail {

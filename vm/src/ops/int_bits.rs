@@ -1,12 +1,13 @@
 //! Bit operators of ints of any size, in two's complement without end.
 
 use super::int::{
-    Int, add_magnitudes, check_bits, from_i64, from_i128, from_limbs, sub, unfinished, view,
+    Int, add_magnitudes, check_bits, from_i64, from_i128, from_limbs, limbs_of, sub, unfinished,
+    view,
 };
 use super::memory::reserve;
 use super::{OpFail, OpResult};
 use crate::heap::Heap;
-use crate::object::{BigIntObject, FLAG_LARGE, Kind};
+use crate::object::BigIntObject;
 use crate::types::ErrorKind;
 use crate::value::Value;
 
@@ -187,17 +188,6 @@ fn shifted_right(
 }
 
 // --- in steps: the prelude's `__int_shl` and `__int_shr` call these
-
-/// The limbs of an int that is yet to be finished.
-fn limbs_of<'a>(made: Value) -> &'a mut [u64] {
-    assert!(made.is_kind(Kind::BigInt));
-    let object = made.as_object().cast::<BigIntObject>();
-    // SAFETY: a live int that only the loop which finishes it has; by the layout so many limbs follow the fixed part.
-    unsafe {
-        assert!((*object).header.has(FLAG_LARGE));
-        std::slice::from_raw_parts_mut(object.add(1).cast(), (*object).limbs as usize)
-    }
-}
 
 /// `a << by`, to be filled by `shl_step`.
 pub fn shl_begin(heap: &mut Heap, a: Value, by: u64) -> OpResult {

@@ -31,7 +31,7 @@ impl Hopper {
             let (exit_sender, exit_receiver) = sync_channel(1);
             let handle = std::thread::Builder::new()
                 .name("heddle-stress".into())
-                .stack_size(256 * 1024)
+                .stack_size(1024 * 1024)
                 .spawn(move || {
                     while let Ok(Job(thread, account)) = job_receiver.recv() {
                         account::enter(account.as_ref());

@@ -377,8 +377,12 @@ impl Thread {
         if time < warn.after {
             return;
         }
-        let trace = self.collect_trace();
-        if self.scheduler.blocking.note_held(def, trace.first(), time) {
+        let place = self.program_place();
+        if self.scheduler.blocking.note_held(def, place, time) {
+            let mut trace = self.collect_trace();
+            if trace.is_empty() {
+                trace.extend(place);
+            }
             let mut text = format!(
                 "warning: {} held an OS thread for {} ms\n",
                 def.public_name(),

@@ -101,5 +101,5 @@ pub(super) static MODULE: NativeModule = NativeModule {
         blocking "File.close" (self) => file::close;
     },
     constants: |_| {},
-    source: Some(include_str!("fs.hd")),
+    source: Some(heddle_source!("fs")),
 };

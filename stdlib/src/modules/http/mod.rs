@@ -70,7 +70,7 @@ pub(super) static MODULE: NativeModule = NativeModule {
         plain "http.decode" (text) => url::decode_part;
     },
     constants: |_| {},
-    source: Some(include_str!("http.hd")),
+    source: Some(heddle_source!("http")),
 };
 
 /// Heads and chunks in any bytes: for fuzzing. Panics if something is wrong.

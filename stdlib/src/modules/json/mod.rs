@@ -25,5 +25,5 @@ pub(super) static MODULE: NativeModule = NativeModule {
         plain "json.__encode_done" (encoder) => encode::encode_done;
     },
     constants: |_| {},
-    source: Some(include_str!("json.hd")),
+    source: Some(heddle_source!("json")),
 };

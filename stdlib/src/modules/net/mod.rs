@@ -101,5 +101,5 @@ pub(super) static MODULE: NativeModule = NativeModule {
         plain "Udp.close" (self) => udp::close;
     },
     constants: |_| {},
-    source: Some(include_str!("net.hd")),
+    source: Some(heddle_source!("net")),
 };

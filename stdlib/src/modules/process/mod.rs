@@ -52,5 +52,5 @@ pub(super) static MODULE: NativeModule = NativeModule {
         plain "PipeWriter.close" (self) => pipe::close_writer;
     },
     constants: |_| {},
-    source: Some(include_str!("process.hd")),
+    source: Some(heddle_source!("process")),
 };

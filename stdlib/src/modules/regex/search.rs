@@ -8,13 +8,18 @@
 //! - Else the lazy automaton runs byte by byte, as the engine's does. It knows where the leftmost match ends; that it begins behind the
 //!   last place at which the automaton was in the state in which a search would begin there, since from there on both are the same.
 //!
-//! Where the automaton gives up (a Unicode word boundary beside a letter that is not ASCII, states beyond its cache) the engine
-//! searches the rest at once.
+//! If that stretch is still long, the match is: an automaton of the reversed pattern then goes back from its end to where it begins, and the
+//! groups, if they are wanted, are found by `pike`. Where an automaton gives up (a Unicode word boundary beside a letter that is not ASCII,
+//! states beyond its cache) `pike` does it all.
 
+use super::pike::Pike;
 use regex_automata::Anchored;
 use regex_automata::hybrid::LazyStateID;
 use regex_automata::hybrid::dfa::{Cache, DFA};
 use regex_automata::meta::{BuildError, Regex};
+use regex_automata::nfa::thompson::NFA;
+use regex_automata::util::captures::Captures;
+use regex_automata::util::primitives::{NonMaxUsize, PatternID};
 use regex_automata::util::{start, syntax};
 use regex_automata::{Input, MatchKind, nfa::thompson};
 use std::ops::Range;
@@ -33,8 +38,11 @@ pub(super) struct Pattern {
     source: String,
     /// The longest match in bytes, if there is one that is not too long.
     longest: Option<usize>,
-    /// Made when it is first needed; `None`: it cannot be made.
+    /// What follows is made when it is first needed; `None`: it cannot be made.
     automaton: OnceLock<Option<DFA>>,
+    /// Of the reversed pattern: what begins where a match ends.
+    reversed: OnceLock<Option<DFA>>,
+    nfa: OnceLock<Option<NFA>>,
 }
 
 impl Pattern {
@@ -50,25 +58,52 @@ impl Pattern {
             source: source.to_string(),
             longest,
             automaton: OnceLock::new(),
+            reversed: OnceLock::new(),
+            nfa: OnceLock::new(),
         })
     }
 
     fn automaton(&self) -> Option<&DFA> {
-        let made = self.automaton.get_or_init(|| {
-            let config = DFA::config()
-                .match_kind(MatchKind::LeftmostFirst)
-                .unicode_word_boundary(true)
-                .cache_capacity(CACHE_BYTES)
-                // States that are made anew all the time are slower than what the engine does then.
-                .minimum_cache_clear_count(Some(20));
-            DFA::builder()
-                .configure(config)
+        let make = || self.lazy(MatchKind::LeftmostFirst, thompson::Config::new());
+        self.automaton.get_or_init(make).as_ref()
+    }
+    fn reversed(&self) -> Option<&DFA> {
+        let make = || self.lazy(MatchKind::All, thompson::Config::new().reverse(true));
+        self.reversed.get_or_init(make).as_ref()
+    }
+    fn lazy(&self, kind: MatchKind, nfa: thompson::Config) -> Option<DFA> {
+        let config = DFA::config()
+            .match_kind(kind)
+            .unicode_word_boundary(true)
+            .cache_capacity(CACHE_BYTES)
+            // States that are made anew all the time are slower than what the engine does then.
+            .minimum_cache_clear_count(Some(20));
+        let dfa = DFA::builder()
+            .configure(config)
+            .syntax(syntax::Config::new().utf8(true))
+            .thompson(nfa.nfa_size_limit(Some(MOST_BYTES)))
+            .build(&self.source);
+        dfa.ok()
+    }
+    fn nfa(&self) -> Option<&NFA> {
+        let make = || {
+            NFA::compiler()
+                .configure(NFA::config().nfa_size_limit(Some(MOST_BYTES)))
                 .syntax(syntax::Config::new().utf8(true))
-                .thompson(thompson::Config::new().nfa_size_limit(Some(MOST_BYTES)))
                 .build(&self.source)
                 .ok()
-        });
-        made.as_ref()
+        };
+        self.nfa.get_or_init(make).as_ref()
+    }
+
+    /// Groups of a match with these bounds.
+    fn captures(&self, bounds: impl Iterator<Item = Option<usize>>) -> Captures {
+        let mut captures = self.regex.create_captures();
+        captures.set_pattern(Some(PatternID::ZERO));
+        for (slot, bound) in captures.slots_mut().iter_mut().zip(bounds) {
+            *slot = bound.and_then(NonMaxUsize::new);
+        }
+        captures
     }
 }
 
@@ -81,12 +116,15 @@ pub(super) struct Sizes {
     pub(super) step: usize,
     /// How often the automaton's state is looked at.
     pub(super) look: usize,
+    /// Moves of threads of a step of `pike`.
+    pub(super) moves: usize,
 }
 
 pub(super) const SIZES: Sizes = Sizes {
     long: 1 << 20,
     step: 128 * 1024,
     look: 4096,
+    moves: 50_000,
 };
 
 /// A search under way.
@@ -96,7 +134,41 @@ pub(super) struct Search {
     from: usize,
     at: usize,
     automaton: Option<Automaton>,
+    phase: Phase,
 }
+
+/// What is done with a text that is not searched directly.
+enum Phase {
+    /// Where does the leftmost match end?
+    Forward,
+    /// Where does it begin?
+    Backward(Backward),
+    /// Which groups has it?
+    Groups(Box<Pike>),
+}
+
+struct Backward {
+    cache: Box<Cache>,
+    state: LazyStateID,
+    /// No match begins before `least`; bytes from `at` to `end` are gone over.
+    least: usize,
+    at: usize,
+    end: usize,
+    /// Where the longest match up to now begins.
+    start: Option<usize>,
+}
+
+/// What is to be known of a match.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Want {
+    /// Whether there is one.
+    Any,
+    Span,
+    Groups,
+}
+
+/// The lazy automaton does not get any further.
+struct GaveUp;
 
 struct Automaton {
     cache: Cache,
@@ -108,10 +180,12 @@ struct Automaton {
 }
 
 /// What a step has found out.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub(super) enum Place {
     /// A direct search of these bytes gives the leftmost match of the rest of the text.
     In(Range<usize>),
+    /// The leftmost match itself, as far as it was wanted: without its groups, or with any bounds.
+    Match(Range<usize>, Option<Captures>),
     /// There is no match.
     Nowhere,
     /// More steps are to be made.
@@ -125,30 +199,126 @@ impl Search {
             from: usize::MAX,
             at: 0,
             automaton: None,
+            phase: Phase::Forward,
         }
     }
 
     /// Goes on with the search for the first match at or behind byte `from`, or begins it.
-    pub(super) fn step(&mut self, pattern: &Pattern, text: &str, from: usize) -> Place {
+    pub(super) fn step(&mut self, pattern: &Pattern, text: &str, from: usize, want: Want) -> Place {
         if text.len() - from <= self.sizes.long {
             return Place::In(from..text.len());
         }
         if self.from != from {
             (self.from, self.at) = (from, from);
+            self.phase = Phase::Forward;
             if let Some(automaton) = &mut self.automaton {
                 automaton.state = None;
             }
         }
-        let place = match pattern.longest {
-            Some(longest) => self.window(pattern, text, longest),
-            None => self
-                .run(pattern, text)
-                .unwrap_or(Place::In(from..text.len())),
+        let place = match &mut self.phase {
+            Phase::Forward => match pattern.longest {
+                Some(longest) => self.window(pattern, text, longest),
+                None => self.forward(pattern, text, want),
+            },
+            Phase::Backward(_) => self.backward(pattern, text, want),
+            Phase::Groups(pike) => {
+                let nfa = pattern.nfa().expect("there is one where a search uses it");
+                match pike.step(nfa, text, self.sizes.moves) {
+                    None => Place::Further,
+                    Some(None) => Place::Nowhere,
+                    Some(Some(bounds)) => {
+                        let bounds = bounds.iter().map(|&at| (at < usize::MAX).then_some(at));
+                        let captures = pattern.captures(bounds);
+                        let whole = captures.get_match().expect("it has bounds").range();
+                        Place::Match(whole, Some(captures))
+                    }
+                }
+            }
         };
-        if place != Place::Further {
+        if !matches!(place, Place::Further) {
             self.from = usize::MAX;
         }
         place
+    }
+
+    /// Goes on with `pike`, from `start` to `end` of the text.
+    fn simulate(&mut self, pattern: &Pattern, range: Range<usize>, is_anchored: bool) -> Place {
+        match pattern.nfa() {
+            Some(nfa) => {
+                let pike = Pike::new(nfa, range.start, range.end, is_anchored);
+                self.phase = Phase::Groups(Box::new(pike));
+                Place::Further
+            }
+            None => Place::In(range),
+        }
+    }
+
+    fn forward(&mut self, pattern: &Pattern, text: &str, want: Want) -> Place {
+        let least = |search: &Search| match &search.automaton {
+            Some(automaton) if automaton.state.is_some() => automaton.clean,
+            _ => search.from,
+        };
+        let place = match self.run(pattern, text) {
+            Ok(Place::In(place)) => place,
+            Ok(other) => return other,
+            Err(GaveUp) => {
+                let rest = least(self)..text.len();
+                if rest.len() <= self.sizes.long {
+                    return Place::In(rest);
+                }
+                return self.simulate(pattern, rest, false);
+            }
+        };
+        if place.len() <= self.sizes.long {
+            return Place::In(place);
+        }
+        if want == Want::Any {
+            return Place::Match(place, None);
+        }
+        let Some(dfa) = pattern.reversed() else {
+            return self.simulate(pattern, place.start..text.len(), false);
+        };
+        let mut cache = Box::new(dfa.create_cache());
+        let config = start::Config::new()
+            .anchored(Anchored::Yes)
+            .look_behind(text.as_bytes().get(place.end).copied());
+        match dfa.start_state(&mut cache, &config) {
+            Ok(state) => {
+                self.phase = Phase::Backward(Backward {
+                    cache,
+                    state,
+                    least: place.start,
+                    at: place.end,
+                    end: place.end,
+                    start: None,
+                });
+                Place::Further
+            }
+            Err(_) => self.simulate(pattern, place.start..text.len(), false),
+        }
+    }
+
+    fn backward(&mut self, pattern: &Pattern, text: &str, want: Want) -> Place {
+        let (dfa, Phase::Backward(back)) = (pattern.reversed(), &mut self.phase) else {
+            unreachable!("only a search with the reversed automaton goes back");
+        };
+        let (least, end) = (back.least, back.end);
+        let gone = dfa
+            .ok_or(GaveUp)
+            .and_then(|dfa| back.run(dfa, text, self.sizes.step));
+        let start = match gone {
+            Ok(None) => return Place::Further,
+            Ok(Some(start)) if start < end && text.is_char_boundary(start) => start,
+            _ => return self.simulate(pattern, least..text.len(), false),
+        };
+        let groups = pattern.regex.captures_len();
+        match want {
+            Want::Groups if groups > 1 => self.simulate(pattern, start..end, true),
+            _ => {
+                let captures = pattern.captures([Some(start), Some(end)].into_iter());
+                Place::Match(start..end, Some(captures))
+            }
+        }
     }
 
     fn window(&mut self, pattern: &Pattern, text: &str, longest: usize) -> Place {
@@ -171,9 +341,9 @@ impl Search {
         }
     }
 
-    /// `None`: the automaton does not get any further.
-    fn run(&mut self, pattern: &Pattern, text: &str) -> Option<Place> {
-        let dfa = pattern.automaton()?;
+    /// Goes on with the lazy automaton.
+    fn run(&mut self, pattern: &Pattern, text: &str) -> Result<Place, GaveUp> {
+        let dfa = pattern.automaton().ok_or(GaveUp)?;
         let bytes = text.as_bytes();
         let automaton = self.automaton.get_or_insert_with(|| Automaton {
             cache: dfa.create_cache(),
@@ -187,7 +357,7 @@ impl Search {
             let config = start::Config::new()
                 .anchored(Anchored::No)
                 .look_behind(before);
-            dfa.start_state(cache, &config).ok()
+            dfa.start_state(cache, &config).map_err(|_| GaveUp)
         };
         let mut state = match automaton.state {
             Some(state) => state,
@@ -200,15 +370,15 @@ impl Search {
         while self.at < stop {
             let near = stop.min(self.at + self.sizes.look);
             for (i, &byte) in bytes[self.at..near].iter().enumerate() {
-                state = dfa.next_state(cache, state, byte).ok()?;
+                state = dfa.next_state(cache, state, byte).map_err(|_| GaveUp)?;
                 if state.is_tagged() {
                     if state.is_match() {
                         // It is told one byte late.
                         automaton.end = Some(self.at + i);
                     } else if state.is_dead() {
-                        return Some(automaton.place());
+                        return Ok(automaton.place());
                     } else if state.is_quit() {
-                        return None;
+                        return Err(GaveUp);
                     }
                 }
             }
@@ -223,13 +393,14 @@ impl Search {
             }
         }
         if self.at == bytes.len() {
-            if dfa.next_eoi_state(cache, state).ok()?.is_match() {
+            let last = dfa.next_eoi_state(cache, state).map_err(|_| GaveUp)?;
+            if last.is_match() {
                 automaton.end = Some(bytes.len());
             }
-            return Some(automaton.place());
+            return Ok(automaton.place());
         }
         automaton.state = Some(state);
-        Some(Place::Further)
+        Ok(Place::Further)
     }
 }
 
@@ -240,6 +411,45 @@ impl Automaton {
             Some(end) => Place::In(self.clean..end),
             None => Place::Nowhere,
         }
+    }
+}
+
+impl Backward {
+    /// Goes on towards the beginning; at the end, where the match begins.
+    fn run(&mut self, dfa: &DFA, text: &str, step: usize) -> Result<Option<usize>, GaveUp> {
+        let bytes = text.as_bytes();
+        let cache = &mut self.cache;
+        let stop = self.least.max(self.at.saturating_sub(step));
+        for at in (stop..self.at).rev() {
+            let next = dfa.next_state(cache, self.state, bytes[at]);
+            self.state = next.map_err(|_| GaveUp)?;
+            if self.state.is_tagged() {
+                if self.state.is_match() {
+                    // It is told one byte late.
+                    self.start = Some(at + 1);
+                } else if self.state.is_dead() {
+                    return self.start.map(Some).ok_or(GaveUp);
+                } else if self.state.is_quit() {
+                    return Err(GaveUp);
+                }
+            }
+        }
+        self.at = stop;
+        if stop > self.least {
+            return Ok(None);
+        }
+        let last = match stop.checked_sub(1) {
+            Some(before) => dfa.next_state(cache, self.state, bytes[before]),
+            None => dfa.next_eoi_state(cache, self.state),
+        };
+        let last = last.map_err(|_| GaveUp)?;
+        if last.is_quit() {
+            return Err(GaveUp);
+        }
+        if last.is_match() {
+            self.start = Some(stop);
+        }
+        self.start.map(Some).ok_or(GaveUp)
     }
 }
 
@@ -260,21 +470,30 @@ fn above(text: &str, at: usize) -> usize {
 mod tests {
     use super::*;
 
-    /// The first match from `from` on, by steps.
+    /// The bounds of the groups of the first match from `from` on, by steps.
     fn find(
         pattern: &Pattern,
         search: &mut Search,
         text: &str,
         from: usize,
-    ) -> Option<Range<usize>> {
+        want: Want,
+    ) -> Option<Vec<Option<Range<usize>>>> {
+        let spans = |captures: &Captures| {
+            let spans = captures.iter().map(|span| span.map(|span| span.range()));
+            spans.collect::<Vec<_>>()
+        };
         loop {
-            match search.step(pattern, text, from) {
+            match search.step(pattern, text, from, want) {
                 Place::Further => {}
                 Place::Nowhere => return None,
                 Place::In(place) => {
-                    let found = pattern.regex.search(&Input::new(text).span(place));
-                    return found.map(|found| found.range());
+                    let mut captures = pattern.regex.create_captures();
+                    let input = Input::new(text).span(place);
+                    pattern.regex.search_captures(&input, &mut captures);
+                    return captures.is_match().then(|| spans(&captures));
                 }
+                Place::Match(range, None) => return Some(vec![Some(range)]),
+                Place::Match(_, Some(captures)) => return Some(spans(&captures)),
             }
         }
     }
@@ -320,7 +539,7 @@ mod tests {
 
     fn texts() -> impl Iterator<Item = String> {
         let mut random = 0x9e37_79b9_7f4a_7c15u64;
-        (0..400).map(move |round| {
+        (0..60).map(move |round| {
             let mut next = |n: u64| {
                 random ^= random << 13;
                 random ^= random >> 7;
@@ -353,14 +572,27 @@ mod tests {
                         long: 0,
                         step,
                         look,
+                        moves: step,
                     });
                     for text in texts() {
                         for from in (0..=text.len()).filter(|&from| text.is_char_boundary(from)) {
-                            assert_eq!(
-                                find(pattern, &mut search, &text, from),
-                                expected.find_at(&text, from).map(|found| found.range()),
-                                "{source:?} in {text:?} from {from}, steps of {step}"
-                            );
+                            let groups = expected.captures_at(&text, from).map(|captures| {
+                                let groups = captures.iter();
+                                groups
+                                    .map(|group| group.map(|g| g.range()))
+                                    .collect::<Vec<_>>()
+                            });
+                            let context =
+                                || format!("{source:?} in {text:?} from {from}, steps of {step}");
+                            let found = find(pattern, &mut search, &text, from, Want::Groups);
+                            assert_eq!(found, groups, "{}", context());
+                            let found = find(pattern, &mut search, &text, from, Want::Span);
+                            let whole = |groups: Option<Vec<Option<Range<usize>>>>| {
+                                groups.map(|all| all[0].clone())
+                            };
+                            assert_eq!(whole(found), whole(groups.clone()), "{}", context());
+                            let found = find(pattern, &mut search, &text, from, Want::Any);
+                            assert_eq!(found.is_some(), groups.is_some(), "{}", context());
                         }
                     }
                 }
@@ -377,9 +609,13 @@ mod tests {
                 long: 1000,
                 step: 1000,
                 look: 100,
+                moves: 1000,
             });
             let mut steps = 0;
-            while search.step(&pattern, &text, 0) == Place::Further {
+            while matches!(
+                search.step(&pattern, &text, 0, Want::Groups),
+                Place::Further
+            ) {
                 steps += 1;
             }
             assert!(steps >= 70, "{source}: {steps}");

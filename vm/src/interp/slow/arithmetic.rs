@@ -133,8 +133,12 @@ fn unary(
     {
         return t.call_into(w.a(), method.function, &[x]);
     }
-    let result = f(&mut t.heap, x);
-    let value = t.checked(result)?;
-    t.set_reg(w.a(), value);
-    Ok(())
+    match f(&mut t.heap, x) {
+        Ok(value) => {
+            t.set_reg(w.a(), value);
+            Ok(())
+        }
+        Err(OpFail::NeedsSteps(function)) => t.call_prelude(function, w.a(), &[x]),
+        Err(fail) => Err(t.trap(fail)),
+    }
 }

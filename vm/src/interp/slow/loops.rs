@@ -9,7 +9,6 @@ use crate::interp::unwind::{generator_state, resumed_by};
 use crate::native::Trap;
 use crate::object::{Closure as ClosureObject, Generator, Kind, List, Map, Tuple, type_id};
 use crate::ops;
-use crate::ops::arith::BinaryOp;
 use crate::task::Wait;
 use crate::thread::Thread;
 use crate::types::ErrorKind;
@@ -30,7 +29,7 @@ pub(crate) fn ForLoop(t: &mut Thread, w: Word) -> Done {
     }
     t.charge_call()?;
     let types = t.engine();
-    let next = ops::arith::binary(&mut t.heap, types, BinaryOp::Add, i, Value::small_int(1));
+    let next = ops::arith::step_on(&mut t.heap, types, i, Value::small_int(1));
     let next = t.checked(next)?;
     if quick_order(next, end, false) == Some(true) {
         t.set_reg(w.a(), next);
@@ -50,8 +49,7 @@ pub(crate) fn ForPrep(t: &mut Thread, w: Word) -> Done {
     }
     if w.b() == 1 {
         let types = t.engine();
-        let result =
-            ops::arith::binary(&mut t.heap, types, BinaryOp::Add, end, Value::small_int(1));
+        let result = ops::arith::step_on(&mut t.heap, types, end, Value::small_int(1));
         let end = t.checked(result)?;
         t.set_reg(w.a() + 1, end);
     }
@@ -232,13 +230,8 @@ fn step(t: &mut Thread, w: Word, pairs: bool) -> Result<Step, Trap> {
                 return Ok(Step::End);
             }
             let types = t.engine();
-            let next = ops::arith::binary(
-                &mut t.heap,
-                types,
-                BinaryOp::Add,
-                position,
-                ops::range::range_of(x).step,
-            );
+            let next =
+                ops::arith::step_on(&mut t.heap, types, position, ops::range::range_of(x).step);
             let next = t.checked(next)?;
             t.set_reg(a + 1, next);
             return element(t, position, pairs);

@@ -81,6 +81,10 @@ pub(crate) fn JNotIn(t: &mut Thread, w: Word) -> Done {
 }
 pub(crate) fn JNoKey(t: &mut Thread, w: Word) -> Done {
     let (map, key) = (t.reg(w.a()), t.reg(w.b()));
+    if !map.is_kind(Kind::Map) {
+        take_jump(t, w);
+        return Ok(());
+    }
     match ops::map::get(t.types(), map, key) {
         Ok(Lookup::Found(value)) => t.set_reg(w.b(), value),
         // Keys of patterns are strings, so no script is ever needed.

@@ -1,5 +1,8 @@
-//! `time`: clocks.
+//! `time`: clocks, and dates in time zones.
 
+mod zones;
+
+use crate::support::wrong;
 use heddle_vm::native::{Ctx, NativeModule, NativeResult};
 use heddle_vm::thread::Outside;
 use heddle_vm::{Value, natives};
@@ -18,9 +21,20 @@ pub(super) static MODULE: NativeModule = NativeModule {
         plain "time.wall_ns" () => |ctx| { let ns = wall_ns(ctx); Ok(ctx.int(ns)) };
         /// The date and time, UTC, of seconds since 1970 (now): `2026-01-31T12:00:00Z`.
         plain "time.iso" ("seconds?") => iso;
+        blocking "time.__load" (zone) => zones::load;
+        blocking "time.__zones" () => zones::zones;
+        plain "time.__parts" (ns, zone) => zones::parts;
+        plain "time.__date" (year, month, day, hour, minute, second, nanosecond, zone) => zones::instant;
+        plain "time.__add" (ns, zone, years, months, weeks, days, hours, minutes, seconds) => zones::add;
+        plain "time.__until" (ns, other, zone, unit) => zones::until;
+        plain "time.__format" (ns, zone, format) => zones::format;
+        plain "time.__iso" (ns, offset, is_utc) => zones::iso;
+        plain "time.__duration" (ns) => zones::duration;
+        plain "time.__parse" (text, format, zone) => zones::parse;
+        plain "time.__wrong" (what, expected, value) => wrong;
     },
     constants: |_| {},
-    source: None,
+    source: Some(heddle_source!("time")),
 };
 
 fn wall_ns(ctx: &mut Ctx) -> i64 {

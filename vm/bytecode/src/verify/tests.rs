@@ -1,7 +1,7 @@
 //! A module that uses most of the format, and what becomes of it under mutation.
 
 use super::*;
-use crate::bytecode::{GlobalDef, HandlerRange, ModuleRef, TypeDef, VarDef};
+use crate::{GlobalDef, HandlerRange, ModuleRef, TypeDef, VarDef};
 
 fn word(op: Op, a: u8, b: u8, c: u8, imm: i32) -> u64 {
     Word::new(op, a, b, c, imm).0

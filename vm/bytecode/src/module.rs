@@ -2,23 +2,25 @@
 //!
 //! Nothing here is trusted: `verify` checks every word before `link` turns it into something that runs.
 
+use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
 /// A byte range of the module's source.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CodeSpan {
     pub start: u32,
     pub end: u32,
 }
 
 /// A compiled module.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct ModuleCode {
     /// What the program calls it: `util` for `./util.hd`.
     pub name: String,
     /// The file it came from, as shown in messages; `<string>`, `<stdin>`, `<repl>` … otherwise.
     pub path: String,
-    /// The source text, for snippets in messages.
+    /// The source text, for snippets in messages. Not among the module's bytes.
+    #[serde(skip)]
     pub source: Arc<str>,
     /// Names used as operands (fields, methods, globals).
     pub symbols: Vec<Box<str>>,
@@ -37,7 +39,7 @@ pub struct ModuleCode {
 }
 
 /// A module that another one imports.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum ModuleRef {
     /// `import fs`
     Std(Box<str>),
@@ -45,7 +47,7 @@ pub enum ModuleRef {
     File(Box<str>),
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct GlobalDef {
     /// Index in `symbols`.
     pub name: u32,
@@ -56,7 +58,7 @@ pub struct GlobalDef {
     pub initial: Option<Const>,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct VarDef {
     pub name: u32,
     pub is_pub: bool,
@@ -64,7 +66,7 @@ pub struct VarDef {
     pub initialiser: Option<u32>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum TypeShape {
     Struct,
     Enum,
@@ -74,7 +76,7 @@ pub enum TypeShape {
 }
 
 /// A type that a module declares.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct TypeDef {
     /// As printed: `Point`, `Shape`, `Circle`.
     pub name: u32,
@@ -99,7 +101,7 @@ pub struct TypeDef {
 }
 
 /// A constant of a prototype.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Const {
     Nil,
     Bool(bool),
@@ -139,7 +141,7 @@ pub enum Const {
 }
 
 /// Where a closure takes a capture from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum CaptureSource {
     /// A register of the frame that makes the closure.
     Register(u8),
@@ -149,7 +151,7 @@ pub enum CaptureSource {
 
 /// A protected range of code. When something is thrown at a pc in `start..end` (word indices; the innermost, i.e. first
 /// listed, counts), `R[reg]` is set to it and control goes to `target`.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub struct HandlerRange {
     pub start: u32,
     pub end: u32,
@@ -162,7 +164,7 @@ pub struct HandlerRange {
 }
 
 /// A function's code.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct ProtoCode {
     /// `fib`, `Point.len`, `<closure>`, `<module>`.
     pub name: String,
