@@ -14,14 +14,11 @@ pub(crate) fn findings(workspace: &Workspace, document: &Rc<Document>) -> Vec<Di
         match &module {
             ModuleRef::Std(name) => {
                 if !workspace.library.modules().contains(&&**name) {
-                    let (message, help) = workspace.library.no_such_module(name);
-                    let near = help
-                        .strip_prefix("did you mean `")
-                        .and_then(|rest| rest.split('`').next());
-                    let diagnostic = Diagnostic::error("E0210", message, span)
+                    let missing = workspace.library.no_such_module(name);
+                    let diagnostic = Diagnostic::error("E0210", missing.message, span)
                         .label("imported here")
-                        .help(&help);
-                    found.push(match near {
+                        .help(missing.help);
+                    found.push(match missing.near {
                         Some(near) => diagnostic.replace(span, near),
                         None => diagnostic,
                     });
