@@ -1,6 +1,7 @@
 //! An engine: the library loaded, one thread of the language with its heap, and the modules that were loaded into it.
 
 use crate::convert::{FromValue, IntoArgs, IntoValue, Scope};
+use crate::coverage::FileCoverage;
 use crate::error::{Error, Finding};
 use crate::function::{BlockingFunction, HostFunction};
 use crate::handle::Handle;
@@ -29,6 +30,7 @@ pub struct EngineBuilder {
     options: thread::Options,
     fuel: Option<u64>,
     functions: Vec<Registered>,
+    counts_lines: bool,
 }
 
 /// Name, parameters, code.
@@ -172,6 +174,11 @@ impl EngineBuilder {
         self.options.trace_safepoints = is_on;
         self
     }
+    /// Counts how often each line of scripts is run: see [`Engine::coverage`]. Code that does not count is the same as ever.
+    pub fn count_lines(mut self, is_on: bool) -> EngineBuilder {
+        self.counts_lines = is_on;
+        self
+    }
     /// What scripts see as `os.args`.
     pub fn script_args(
         mut self,
@@ -284,6 +291,7 @@ impl Engine {
             options,
             fuel,
             functions,
+            counts_lines,
         } = builder;
         let mut thread = Thread::new(engine.clone(), options);
         if thread.run_module(&module).is_err() {
@@ -311,6 +319,7 @@ impl Engine {
                 natives: heddle_stdlib::modules(),
                 host_modules: BTreeMap::new(),
                 loaded: HashMap::new(),
+                counts_lines,
             },
             unnamed: 0,
         };
@@ -575,6 +584,19 @@ impl Engine {
     /// run not repeatable.
     pub fn schedule_trace(&self) -> Option<ScheduleTrace> {
         self.thread.schedule_trace()
+    }
+    /// How often each line was run so far in the texts that were loaded, if the engine was made to [count](EngineBuilder::count_lines); `test` blocks themselves are left out.
+    ///
+    /// ```
+    /// let mut engine = heddle::Engine::builder().count_lines(true).build();
+    /// engine.run_str("shop", "fn price(n) {\n    if n > 9 {\n        return n * 0.9\n    }\n    n\n}\nprice(1)\nprice(2)")?;
+    /// let shop = &engine.coverage()[0];
+    /// assert_eq!(shop.lines, [(1, 2), (2, 2), (3, 0), (5, 2), (7, 1), (8, 1)]);
+    /// assert_eq!((shop.functions[0].name.as_str(), shop.functions[0].count), ("price", 2));
+    /// # Ok::<(), heddle::Error>(())
+    /// ```
+    pub fn coverage(&self) -> Vec<FileCoverage> {
+        crate::coverage::of(&self.loader.engine)
     }
     /// How often a thread went to another OS thread because its slice was over, under [`Stress::Migrate`].
     pub fn carrier_changes(&self) -> u64 {

@@ -34,6 +34,7 @@
 #![warn(missing_docs)]
 
 mod convert;
+mod coverage;
 mod engine;
 mod error;
 mod function;
@@ -43,6 +44,7 @@ mod session;
 pub mod tools;
 
 pub use convert::{FromValue, IntoArgs, IntoValue};
+pub use coverage::{FileCoverage, FunctionCoverage};
 pub use engine::{
     BlockingPolicy, Engine, EngineBuilder, FaultLevel, Module, Outside, Schedule, ScheduleTrace,
     Stress, Threadlets, TracePinned,
@@ -57,6 +59,10 @@ pub use session::{Idle, Part, Session, TaskInfo, Variable, Waker};
 #[cfg(doctest)]
 #[doc = include_str!("../docs/embedding.md")]
 struct EmbeddingPage;
+
+#[cfg(doctest)]
+#[doc = include_str!("../docs/tutorial/12-embedding.md")]
+struct TutorialPage;
 
 /// Runs a text in an engine of its own and gives the value of its last statement.
 ///

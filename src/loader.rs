@@ -23,6 +23,8 @@ pub(crate) struct Loader {
     /// Functions of the host by module.
     pub(crate) host_modules: BTreeMap<String, Vec<(String, Value)>>,
     pub(crate) loaded: HashMap<ModuleRef, Arc<Module>>,
+    /// Files get code that counts how often their lines are run.
+    pub(crate) counts_lines: bool,
 }
 
 /// A text to be compiled.
@@ -224,6 +226,7 @@ impl<'a> Build<'a> {
             name: stem(&source.path),
             role: Role::Program,
             is_test: mode.is_test,
+            counts_lines: self.loader.counts_lines && matches!(key, ModuleRef::File(_)),
             prelude_names: &self.loader.prelude_names,
             repl_scope: mode.repl_scope,
             resolve: &resolve,

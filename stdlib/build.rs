@@ -1,7 +1,8 @@
 //! Compiles the parts of the library that are written in Heddle, so that no program has to when it starts: `src/**/NAME.hd` becomes
-//! `NAME.module` in the build's output folder, `ModuleCode::to_bytes`.
+//! `NAME.module` in the build's output folder, `ModuleCode::to_bytes`, and `NAME.text`, the source, packed, out of which the documentation is read.
 
 use heddle_compiler::{Options, Role, compile, render};
+use miniz_oxide::deflate::compress_to_vec;
 use std::path::{Path, PathBuf};
 use std::{env, fs};
 
@@ -11,8 +12,13 @@ fn main() {
     for path in sources(Path::new("src")) {
         let name = path.file_stem().and_then(|stem| stem.to_str());
         let name = name.expect("sources have plain names");
-        let to = output.join(name).with_extension("module");
-        fs::write(to, bytes(name, &path)).expect("the output folder can be written to");
+        let text = fs::read_to_string(&path).expect("sources are UTF-8");
+        let write = |extension: &str, bytes: &[u8]| {
+            let to = output.join(name).with_extension(extension);
+            fs::write(to, bytes).expect("the output folder can be written to");
+        };
+        write("module", &module(name, &path, &text));
+        write("text", &compress_to_vec(text.as_bytes(), 9));
     }
 }
 
@@ -30,8 +36,7 @@ fn sources(folder: &Path) -> Vec<PathBuf> {
     found
 }
 
-fn bytes(name: &str, path: &Path) -> Vec<u8> {
-    let text = fs::read_to_string(path).expect("sources are UTF-8");
+fn module(name: &str, path: &Path, text: &str) -> Vec<u8> {
     let shown = format!("<{name}>");
     let options = Options {
         path: shown.clone(),
@@ -42,17 +47,25 @@ fn bytes(name: &str, path: &Path) -> Vec<u8> {
             Role::Library
         },
         is_test: false,
+        counts_lines: false,
         prelude_names: &[],
         repl_scope: None,
         resolve: &|_| Err("the library imports no files".into()),
     };
-    let (code, found) = compile(&text, &options);
+    let (code, found) = compile(text, &options);
     match code {
-        Some(code) => code.to_bytes(),
+        Some(mut code) => {
+            // Its places are shown to nobody: errors are the program's that called it.
+            for proto in &mut code.protos {
+                (proto.spans, proto.span) = Default::default();
+                proto.doc = None;
+            }
+            code.to_bytes()
+        }
         None => {
             let errors = found.iter().filter(|d| d.is_error());
             let texts: Vec<String> = errors
-                .map(|d| render::render(d, &shown, &text, false))
+                .map(|d| render::render(d, &shown, text, false))
                 .collect();
             panic!("{} does not compile:\n{}", path.display(), texts.join("\n"));
         }

@@ -1,23 +1,38 @@
-//! Runs the examples in the documentation: every block fenced as ```` ```heddle ```` in README.md, `docs/*.md` and `docs/stdlib/*.md` is a
-//! program of its own, whose `# prints TEXT` comments, in order, are the lines that it must write. And every function of
+//! Runs the examples in the documentation: README.md, `docs/*.md`, `docs/stdlib/*.md` and `docs/tutorial/*.md`. A block fenced as
+//!
+//! - `heddle` is a program of its own, whose `# prints TEXT` comments, in order, are the lines that it must write;
+//! - `heddle NAME.hd` is the same, and stays as a file beside the blocks behind it (in the tutorial beside those of later pages, too);
+//!   any other language with a file's name is such a file, without being run;
+//! - `output`, behind one of these, is all that it writes, also about an error;
+//! - `console` is a session: each line `$ heddle …` is run, and the lines below it are what that writes.
+//!
+//! The reference and the tutorial must consist of such blocks, and of Rust that the library's documentation tests run. And every function of
 //! the library must have its row in docs/reference.md.
 
 use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use libtest_mimic::{Arguments, Failed, Trial};
 
 #[path = "support/mod.rs"]
 mod support;
-use support::Program;
+use support::{Outcome, Program};
 
-/// An example: where it stands and its text.
+/// What stands between two fences.
 struct Block {
+    /// Of its first line.
     line: usize,
+    language: String,
+    /// The file that it is.
+    file: Option<String>,
     text: String,
 }
+
+/// What a trial finds in its folder.
+type Files = Vec<(String, String)>;
 
 fn main() -> ExitCode {
     let arguments = Arguments::from_args();
@@ -26,14 +41,21 @@ fn main() -> ExitCode {
         .expect("the command line's package has a parent folder")
         .to_owned();
     let mut trials = Vec::new();
-    for file in pages(&root) {
-        let text = fs::read_to_string(&file).expect("a page can be read");
-        let name = file.file_name().unwrap_or_default().to_string_lossy();
-        for block in blocks(&text) {
-            trials.push(Trial::test(format!("{name}:{}", block.line), move || {
-                run(&block)
-            }));
+    let tutorial = root.join("docs/tutorial");
+    let mut kept = Files::new();
+    for page in pages(&root) {
+        let text = fs::read_to_string(&page).expect("a page can be read");
+        let name = page.file_name().unwrap_or_default().to_string_lossy();
+        let is_tutorial = page.parent() == Some(&tutorial);
+        let blocks = blocks(&text);
+        if is_tutorial || name == "reference.md" {
+            let strange = strange_blocks(&root, &page, &blocks);
+            trials.push(Trial::test(format!("{name} is run"), || strange));
         }
+        if !is_tutorial {
+            kept.clear();
+        }
+        trials.extend(trials_of(&name, blocks, &mut kept));
     }
     trials.push(Trial::test("the library is in the reference", move || {
         library_is_documented(&root)
@@ -43,7 +65,7 @@ fn main() -> ExitCode {
 
 fn pages(root: &Path) -> Vec<PathBuf> {
     let mut pages = vec![root.join("README.md")];
-    for folder in ["docs", "docs/stdlib"] {
+    for folder in ["docs", "docs/stdlib", "docs/tutorial"] {
         for entry in fs::read_dir(root.join(folder)).expect("there is such a folder") {
             let path = entry.expect("the folder can be read").path();
             if path.extension().is_some_and(|e| e == "md") {
@@ -60,13 +82,19 @@ fn blocks(page: &str) -> Vec<Block> {
     let mut open: Option<Block> = None;
     for (index, line) in page.lines().enumerate() {
         match &mut open {
-            None if line.trim() == "```heddle" => {
-                open = Some(Block {
-                    line: index + 2,
-                    text: String::new(),
-                });
+            None => {
+                if let Some(info) = line.trim().strip_prefix("```")
+                    && !info.contains('`')
+                {
+                    let mut words = info.split_whitespace();
+                    open = Some(Block {
+                        line: index + 2,
+                        language: words.next().unwrap_or_default().to_owned(),
+                        file: words.next().map(str::to_owned),
+                        text: String::new(),
+                    });
+                }
             }
-            None => {}
             Some(_) if line.trim() == "```" => blocks.extend(open.take()),
             Some(block) => {
                 block.text.push_str(line);
@@ -75,6 +103,45 @@ fn blocks(page: &str) -> Vec<Block> {
         }
     }
     blocks
+}
+
+/// Whether a page has blocks that nobody runs.
+fn strange_blocks(root: &Path, page: &Path, blocks: &[Block]) -> Result<(), Failed> {
+    let library = fs::read_to_string(root.join("src/lib.rs"))?;
+    let path = page.strip_prefix(root).unwrap_or(page).display();
+    let is_in_library = library.contains(&format!("include_str!(\"../{path}\")"));
+    let is_run = |block: &Block| match block.language.as_str() {
+        "heddle" | "console" | "output" => true,
+        "rust" => is_in_library,
+        _ => block.file.is_some(),
+    };
+    match blocks.iter().find(|block| !is_run(block)) {
+        None => Ok(()),
+        Some(block) => Err(format!("{path}:{}: nobody runs this block", block.line).into()),
+    }
+}
+
+fn trials_of(page: &str, blocks: Vec<Block>, kept: &mut Files) -> Vec<Trial> {
+    let mut trials = Vec::new();
+    let mut blocks = blocks.into_iter().peekable();
+    while let Some(block) = blocks.next() {
+        let output = blocks.next_if(|next| next.language == "output");
+        if let Some(file) = &block.file {
+            kept.retain(|(name, _)| name != file);
+            kept.push((file.clone(), block.text.clone()));
+        }
+        let files = kept.clone();
+        let title = format!("{page}:{}", block.line);
+        match block.language.as_str() {
+            "heddle" => trials.push(Trial::test(title, move || {
+                let output = output.map(|output| output.text);
+                program(&files, &block, output.as_deref())
+            })),
+            "console" => trials.push(Trial::test(title, move || session(&files, &block.text))),
+            _ => {}
+        }
+    }
+    trials
 }
 
 /// What the `# prints` comments promise.
@@ -89,19 +156,84 @@ fn promised(text: &str) -> String {
     out
 }
 
-fn run(block: &Block) -> Result<(), Failed> {
-    let file =
-        std::env::temp_dir().join(format!("heddle-docs-{}-{:p}.hd", std::process::id(), block));
-    fs::write(&file, &block.text)?;
-    let outcome = Program::heddle().arg("run").arg(&file).run();
-    fs::remove_file(&file)?;
+/// A new folder with these files.
+fn folder_of(files: &Files) -> std::io::Result<PathBuf> {
+    static FOLDERS: AtomicUsize = AtomicUsize::new(0);
+    let number = FOLDERS.fetch_add(1, Ordering::Relaxed);
+    let folder = std::env::temp_dir().join(format!("heddle-docs-{}-{number}", std::process::id()));
+    fs::create_dir_all(&folder)?;
+    for (name, text) in files {
+        let path = folder.join(name);
+        fs::create_dir_all(path.parent().unwrap_or(&folder))?;
+        fs::write(path, text)?;
+    }
+    Ok(folder)
+}
+
+fn program(files: &Files, block: &Block, output: Option<&str>) -> Result<(), Failed> {
+    let folder = folder_of(files)?;
+    let file = block.file.as_deref().unwrap_or("example.hd");
+    fs::write(folder.join(file), &block.text)?;
+    let outcome = Program::heddle().arg("run").arg(file).folder(&folder).run();
+    fs::remove_dir_all(&folder)?;
     let mut faults = String::new();
-    outcome.check_exit(0, &mut faults);
-    let expected = promised(&block.text);
-    if outcome.stdout != expected {
-        let _ = writeln!(faults, "--- promised\n{expected}");
+    match output {
+        Some(expected) => compare(&outcome, expected, &mut faults),
+        None => {
+            outcome.check_exit(0, &mut faults);
+            let expected = promised(&block.text);
+            if outcome.stdout != expected {
+                let _ = writeln!(faults, "--- promised\n{expected}");
+            }
+        }
     }
     outcome.verdict(faults)
+}
+
+/// Runs the commands of a session.
+fn session(files: &Files, text: &str) -> Result<(), Failed> {
+    let folder = folder_of(files)?;
+    let mut lines = text.lines().peekable();
+    while let Some(line) = lines.next() {
+        let Some(command) = line.strip_prefix("$ heddle ") else {
+            return Err(format!("this is no call of heddle: {line}").into());
+        };
+        let mut expected = String::new();
+        while let Some(line) = lines.next_if(|line| !line.starts_with("$ ")) {
+            let _ = writeln!(expected, "{line}");
+        }
+        let words = command.split_whitespace();
+        let outcome = Program::heddle().args(words).folder(&folder).run();
+        let mut faults = String::new();
+        compare(&outcome, &expected, &mut faults);
+        outcome.verdict(faults)?;
+    }
+    fs::remove_dir_all(&folder)?;
+    Ok(())
+}
+
+/// All that a program wrote, and its exit code, which goes by that.
+fn compare(outcome: &Outcome, expected: &str, faults: &mut String) {
+    let failed = |text: &str| text.starts_with("error") || text.contains("FAILED");
+    let code = expected.lines().any(failed);
+    outcome.check_exit(i32::from(code), faults);
+    let written = format!("{}{}", outcome.stdout, outcome.stderr);
+    if without_times(&written) != expected {
+        let _ = writeln!(faults, "--- shown\n{expected}");
+    }
+}
+
+/// What is told of slow tests depends on the machine: `(0.2 s)` at the end of a line.
+fn without_times(text: &str) -> String {
+    let mut out = String::new();
+    for line in text.lines() {
+        let time = line.rsplit_once(" (").filter(|(_, time)| {
+            let number = time.strip_suffix(" s)");
+            number.is_some_and(|number| number.parse::<f64>().is_ok())
+        });
+        let _ = writeln!(out, "{}", time.map_or(line, |(line, _)| line));
+    }
+    out
 }
 
 /// The names of the library's functions: `list.push`, `fs.read`, `print`. Read from the texts of the tables of natives

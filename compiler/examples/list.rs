@@ -21,6 +21,7 @@ fn main() {
             Role::Program
         },
         is_test: true,
+        counts_lines: false,
         prelude_names: &prelude,
         repl_scope: None,
         resolve: &|text| Ok(text.to_string()),

@@ -50,6 +50,7 @@ fn main() {
             name: "speed".into(),
             role: Role::Program,
             is_test: false,
+            counts_lines: false,
             prelude_names: &["print", "int", "ValueError"].map(String::from),
             repl_scope: None,
             resolve: &|text| Ok(text.to_string()),

@@ -17,6 +17,8 @@ pub struct Options<'a> {
     pub role: Role,
     /// Keep `test` blocks.
     pub is_test: bool,
+    /// Make code that counts how often each line is run.
+    pub counts_lines: bool,
     /// Names that are defined everywhere (`print`, `Error` …); only programs need them said.
     pub prelude_names: &'a [String],
     /// Names from earlier inputs of a REPL; `Some` also means that every top-level name is exported,

@@ -14,6 +14,7 @@ fn errors(source: String) -> Vec<&'static str> {
                 name: "deep".into(),
                 role: Role::Program,
                 is_test: false,
+                counts_lines: false,
                 prelude_names: &prelude,
                 repl_scope: None,
                 resolve: &|text| Ok(text.to_string()),

@@ -8,6 +8,7 @@ fn findings(source: &str) -> Vec<Diagnostic> {
         path: "fix.hd".into(),
         name: "fix".into(),
         role: Role::Program,
+        counts_lines: false,
         is_test: false,
         prelude_names: &names,
         repl_scope: None,

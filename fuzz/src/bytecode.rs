@@ -66,6 +66,7 @@ fn module(source: &str) -> ModuleCode {
         name: "fuzz".into(),
         role: Role::Library,
         is_test: false,
+        counts_lines: false,
         prelude_names: &[],
         repl_scope: None,
         resolve: &|_| Err("programs import no files".into()),

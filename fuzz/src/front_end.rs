@@ -36,6 +36,7 @@ pub fn check(bytes: &[u8]) {
             name: "fuzz".into(),
             role: Role::Program,
             is_test,
+            counts_lines: is_test,
             prelude_names: &PRELUDE,
             repl_scope,
             resolve: &|path| match path.len() % 3 {

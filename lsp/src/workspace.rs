@@ -57,6 +57,7 @@ impl Document {
             path: self.uri.clone(),
             name: stem.map_or_else(String::new, |stem| stem.to_string_lossy().into_owned()),
             role: Role::Program,
+            counts_lines: false,
             is_test: true,
             prelude_names: &self.library.names,
             repl_scope: None,

@@ -1,6 +1,7 @@
 //! The command line. The only file that knows clap.
 
 use crate::run::ErrorFormat;
+use crate::tests::{CoverageKind, CoveragePlan};
 use clap::builder::{OsStringValueParser, PathBufValueParser};
 use clap::{Arg, ArgAction, ArgMatches};
 use heddle::{
@@ -60,6 +61,7 @@ pub(crate) struct TestPlan {
     /// Files at a time.
     pub(crate) jobs: usize,
     pub(crate) format: crate::tests::Format,
+    pub(crate) coverage: Option<CoveragePlan>,
 }
 
 /// Each test is run under many seeds.
@@ -199,6 +201,10 @@ fn read_from(arguments: Vec<OsString>) -> Result<Command, clap::Error> {
                 shuffle: sub.get_one("shuffle").copied(),
                 jobs: sub.get_one("jobs").copied().unwrap_or_else(processors),
                 format: sub.get_one("format").copied().unwrap_or_default(),
+                coverage: sub.get_one("coverage").map(|&kind| CoveragePlan {
+                    kind,
+                    output: sub.get_one("coverage-output").cloned(),
+                }),
             },
         },
         "fmt" => Job::Format {
@@ -417,6 +423,24 @@ fn command() -> clap::Command {
                         .help("How the ends of tests are told: pretty, tap, junit, json"),
                 )
                 .arg(
+                    Arg::new("coverage")
+                        .long("coverage")
+                        .value_name("WHAT")
+                        .num_args(0..=1)
+                        .require_equals(true)
+                        .default_missing_value("summary")
+                        .value_parser(coverage)
+                        .help("Counts which lines are run: summary, a table behind the tests, or lcov, a trace in lcov.info"),
+                )
+                .arg(
+                    Arg::new("coverage-output")
+                        .long("coverage-output")
+                        .value_name("FILE")
+                        .value_parser(clap::value_parser!(PathBuf))
+                        .requires("coverage")
+                        .help("Where the coverage goes instead; - is standard output"),
+                )
+                .arg(
                     Arg::new("allow-outside")
                         .long("allow-outside")
                         .value_name("WHAT")
@@ -566,6 +590,14 @@ fn flags() -> [Arg; 16] {
             .hide(true)
             .help("Says at the end how long the program ran without a safepoint"),
     ]
+}
+
+fn coverage(text: &str) -> Result<CoverageKind, String> {
+    match text {
+        "summary" => Ok(CoverageKind::Summary),
+        "lcov" => Ok(CoverageKind::Lcov),
+        _ => Err("one of summary, lcov".into()),
+    }
 }
 
 fn format(text: &str) -> Result<crate::tests::Format, String> {

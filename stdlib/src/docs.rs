@@ -1,6 +1,6 @@
 //! What the library's own tables and sources say of each function: for `:doc`, and for the pages in `docs/stdlib`.
 
-use heddle_vm::native::{Class, NativeDef};
+use heddle_vm::native::{Class, LibrarySource, NativeDef};
 use std::collections::HashMap;
 use std::fmt::Write as _;
 
@@ -26,21 +26,24 @@ pub struct Page {
     pub docs: Vec<Doc>,
 }
 
+/// The source, unpacked.
+fn text_of(source: LibrarySource) -> String {
+    let bytes = miniz_oxide::inflate::decompress_to_vec(source.text);
+    let bytes = bytes.expect("the build packed it");
+    String::from_utf8(bytes).expect("sources are UTF-8")
+}
+
 /// All pages, by name.
 pub fn pages() -> Vec<Page> {
     let mut pages: Vec<Page> = crate::modules()
         .iter()
         .map(|module| {
             let tables = [module.functions];
-            page(
-                module.name,
-                &tables,
-                module.source.map_or("", |source| source.text),
-            )
+            page(module.name, &tables, module.source)
         })
         .collect();
     let prelude = crate::prelude();
-    pages.push(page("prelude", prelude.natives, prelude.source.text));
+    pages.push(page("prelude", prelude.natives, Some(prelude.source)));
     pages.sort_by_key(|page| page.name);
     pages
 }
@@ -120,7 +123,11 @@ impl Page {
     }
 }
 
-fn page(name: &'static str, tables: &[&'static [NativeDef]], source: &str) -> Page {
+fn page(
+    name: &'static str,
+    tables: &[&'static [NativeDef]],
+    source: Option<LibrarySource>,
+) -> Page {
     let natives = || tables.iter().flat_map(|table| table.iter());
     let mut docs: Vec<Doc> = natives()
         .filter(|def| is_public(def))
@@ -130,7 +137,8 @@ fn page(name: &'static str, tables: &[&'static [NativeDef]], source: &str) -> Pa
         .map(|def| (def.short_name().to_string(), def.class))
         .collect();
     let module = if name == "prelude" { "" } else { name };
-    docs.extend(of_source(module, source, &mut classes));
+    let source = source.map_or_else(String::new, text_of);
+    docs.extend(of_source(module, &source, &mut classes));
     Page { name, docs }
 }
 

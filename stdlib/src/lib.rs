@@ -4,7 +4,7 @@
 macro_rules! heddle_source {
     ($name:literal) => {
         heddle_vm::native::LibrarySource {
-            text: include_str!(concat!($name, ".hd")),
+            text: include_bytes!(concat!(env!("OUT_DIR"), "/", $name, ".text")),
             code: include_bytes!(concat!(env!("OUT_DIR"), "/", $name, ".module")),
         }
     };

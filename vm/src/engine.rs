@@ -217,6 +217,13 @@ impl Engine {
             .to_vec()
     }
 
+    /// The modules whose code counts its lines, in the order in which they were linked.
+    pub fn counted_modules(&self) -> Vec<Arc<Module>> {
+        let modules = self.all_modules.lock();
+        let counted = modules.iter().filter(|module| !module.counters.is_empty());
+        counted.cloned().collect()
+    }
+
     /// The symbol of a text, made if it is new.
     pub fn symbol(&self, text: &str) -> Sym {
         if let Some(&sym) = self.symbols.read().ids.get(text) {

@@ -1,12 +1,13 @@
 //! Modules that are linked to an engine: code with its constants made, ready to run.
 
-use crate::bytecode::{CaptureSource, CodeSpan, HandlerRange, Op, Word};
+use crate::bytecode::{CaptureSource, CodeSpan, Counter, HandlerRange, Op, Word};
 use crate::object::Closure;
 use crate::types::Sym;
 use crate::value::Value;
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 
 /// Links of a function by the index of their constant.
 pub type Links = HashMap<u32, Link, BuildHasherDefault<IndexHasher>>;
@@ -233,6 +234,9 @@ pub struct Module {
     pub imports: Vec<Arc<Module>>,
     pub protos: std::sync::OnceLock<Vec<Arc<Proto>>>,
     pub tests: Vec<(String, u32)>,
+    /// What `counts` counts.
+    pub counters: Vec<Counter>,
+    pub counts: Box<[AtomicU64]>,
     /// The module as a value; permanent.
     pub value: std::sync::OnceLock<Value>,
     /// The body has been started.

@@ -20,6 +20,7 @@ impl Generator<'_> {
         let ast = self.ast;
         let expr = ast.expr(id);
         let span = expr.span;
+        self.count_operation(id);
         match &expr.kind {
             ExprKind::Bool(value) => self.constant_condition(*value == sense, span, jumps),
             ExprKind::Nil => self.constant_condition(!sense, span, jumps),

@@ -20,7 +20,10 @@ impl Generator<'_> {
             self.stmt(stmt);
         }
         match last.map(|last| (last, &self.ast.stmt(last).kind)) {
-            Some((_, StmtKind::Expr(value))) => self.expr(*value, dest),
+            Some((last, StmtKind::Expr(value))) => {
+                self.count_line(self.ast.stmt(last).span);
+                self.expr(*value, dest);
+            }
             Some((last, _)) => {
                 self.stmt(last);
                 self.nil(end_of(block.span), dest);
@@ -70,7 +73,7 @@ impl Generator<'_> {
         let Some(inner) = self.f.loops.last() else {
             return false;
         };
-        if self.is_scope_in_loop() {
+        if self.is_scope_in_loop() || self.lines.is_some() {
             return false;
         }
         let is_break = match self.ast.expr(only).kind {
@@ -106,7 +109,7 @@ impl Generator<'_> {
         let has_constants = self.hoist_constants(body.span);
         self.push_loop(dest, None);
         let loaded = self.loaded_mark();
-        let top = self.f.here();
+        let top = self.f.loop_top();
         self.block(body, Dest::Discard);
         let inner = self.f.loops.pop().expect("pushed above");
         self.f.patch_all(&inner.continues);
@@ -129,7 +132,7 @@ impl Generator<'_> {
         let has_constants = self.hoist_constants(span);
         self.push_loop(Dest::Discard, None);
         let loaded = self.loaded_mark();
-        let top = self.f.here();
+        let top = self.f.loop_top();
         let mut exits = Vec::new();
         self.condition(cond, false, &mut exits);
         self.block(body, Dest::Discard);
@@ -186,7 +189,7 @@ impl Generator<'_> {
         self.expr(end, Dest::Fresh(limit));
         let skip = self.emit(range, Op::ForPrep, counter, u8::from(inclusive), 0, 0);
         self.push_loop(Dest::Discard, None);
-        let top = self.f.here();
+        let top = self.f.loop_top();
         self.bind_in_place(pat, counter);
         self.block(body, Dest::Discard);
         let inner = self.f.loops.pop().expect("pushed above");
@@ -218,7 +221,7 @@ impl Generator<'_> {
         let item = self.f.alloc();
         let value = value_pat.map(|_| self.f.alloc());
         self.push_loop(Dest::Discard, Some(state));
-        let top = self.f.here();
+        let top = self.f.loop_top();
         let op = if value_pat.is_some() {
             Op::ForNext2
         } else {

@@ -53,6 +53,19 @@ impl Generator<'_> {
         if func.is_gen {
             self.emit(func.span, Op::GenBegin, 0, 0, 0, 0);
         }
+        let text = match (func.name, func.kind) {
+            (Some(name), _) => match method_of {
+                Some(of) => format!("{of}.{}", ast.name(name.name)),
+                None => ast.name(name.name).to_string(),
+            },
+            (None, FnKind::SpawnBlock) => "<spawn>".into(),
+            (None, FnKind::DeferBlock) => "<defer>".into(),
+            (None, FnKind::Test) => "<test>".into(),
+            (None, _) => "<closure>".into(),
+        };
+        if let Some(name) = func.name {
+            self.count_function(&text, name.span);
+        }
         let required = func
             .params
             .iter()
@@ -83,20 +96,13 @@ impl Generator<'_> {
         }
         match &func.body {
             FnBody::Block(block) => self.block(block, Dest::Return),
-            FnBody::Expr(value) => self.expr(*value, Dest::Return),
+            FnBody::Expr(value) => {
+                self.count_line(ast.expr(*value).span);
+                self.expr(*value, Dest::Return);
+            }
             FnBody::Missing => self.emit_return(func.span, None),
         }
         self.end_defers(func.span);
-        let text = match (func.name, func.kind) {
-            (Some(name), _) => match method_of {
-                Some(of) => format!("{of}.{}", ast.name(name.name)),
-                None => ast.name(name.name).to_string(),
-            },
-            (None, FnKind::SpawnBlock) => "<spawn>".into(),
-            (None, FnKind::DeferBlock) => "<defer>".into(),
-            (None, FnKind::Test) => "<test>".into(),
-            (None, _) => "<closure>".into(),
-        };
         self.leave(text, func.span);
         if let Some(code) = &mut self.protos[proto as usize] {
             code.params = names;

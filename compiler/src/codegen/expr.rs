@@ -68,6 +68,7 @@ impl Generator<'_> {
         let ast = self.ast;
         let expr = ast.expr(id);
         let span = expr.span;
+        self.count_operation(id);
         if let Some(&literal) = self.res.folded.get(&id) {
             return self.literal(id, literal, dest);
         }

@@ -141,6 +141,8 @@ pub(super) struct Function {
     gaps: Vec<Gap>,
     pub(super) defers: Option<Defers>,
     pub(super) is_reachable: bool,
+    /// The line that the code before this place counts; 0: that may be another.
+    pub(super) counted_line: u32,
     /// More registers or constants than the format can name.
     pub(super) has_overflown: bool,
 }
@@ -169,6 +171,7 @@ impl Function {
             gaps: Vec::new(),
             defers: None,
             is_reachable: true,
+            counted_line: 0,
             has_overflown: false,
         }
     }
@@ -193,6 +196,12 @@ impl Function {
 
     pub(super) fn here(&self) -> usize {
         self.code.len()
+    }
+
+    /// Where a loop comes back to.
+    pub(super) fn loop_top(&mut self) -> usize {
+        self.counted_line = 0;
+        self.here()
     }
 
     pub(super) fn emit(&mut self, span: Span, op: Op, a: u8, b: u8, c: u8, imm: i32) -> usize {
@@ -220,6 +229,7 @@ impl Function {
         self.code.extend(std::iter::repeat_n(0, op.cache_words()));
         if never_falls_through(op) {
             self.is_reachable = false;
+            self.counted_line = 0;
         }
         at
     }
@@ -243,6 +253,7 @@ impl Function {
         let distance = self.code.len() - (at + 1);
         self.code[at] = Word(self.code[at]).with_imm(distance as i32).0;
         self.is_reachable = true;
+        self.counted_line = 0;
     }
 
     pub(super) fn patch_all(&mut self, jumps: &[usize]) {

@@ -7,6 +7,7 @@
 mod call;
 mod condition;
 mod control;
+mod coverage;
 mod declare;
 mod expr;
 mod function;
@@ -47,6 +48,8 @@ pub(crate) struct Generator<'a> {
     nil_exits: Option<Vec<usize>>,
     places_in_tree: hoist::Places,
     diagnostics: Vec<Diagnostic>,
+    /// Where lines begin; `None` where they are not counted.
+    lines: Option<coverage::Lines>,
 }
 
 /// Makes the module's code. The tree must be free of errors.
@@ -76,6 +79,7 @@ pub(crate) fn generate(
         nil_exits: None,
         places_in_tree: hoist::Places::new(ast, res),
         diagnostics: Vec::new(),
+        lines: options.counts_lines.then(|| coverage::Lines::of(source)),
     };
     generator.place_root_names();
     generator.prepare_types();
@@ -217,7 +221,11 @@ impl Generator<'_> {
         }
         let proto = function.proto;
         let mut code = function.finish();
-        code.name = name;
+        code.name = match self.options.role {
+            // `list__map` is a method.
+            Role::Prelude if !name.starts_with("__") => name.replacen("__", ".", 1),
+            _ => name,
+        };
         code.span = code_span(span);
         code.is_internal = self.options.role != Role::Program;
         self.protos[proto as usize] = Some(code);

@@ -43,6 +43,7 @@ impl Generator<'_> {
             if let Some(guard) = arm.guard {
                 self.condition(guard, false, &mut fails);
             }
+            self.count_line(self.ast.expr(arm.body).span);
             self.expr(arm.body, dest);
             is_exhaustive |= fails.is_empty();
             done.push(self.f.jump(arm.span));

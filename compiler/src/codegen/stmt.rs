@@ -22,6 +22,22 @@ impl Generator<'_> {
         let ast = self.ast;
         let stmt = ast.stmt(id);
         let span = stmt.span;
+        if !matches!(
+            stmt.kind,
+            StmtKind::Fn { .. }
+                | StmtKind::Struct(_)
+                | StmtKind::Enum(_)
+                | StmtKind::Trait(_)
+                | StmtKind::Import(_)
+                | StmtKind::From { .. }
+                | StmtKind::Test { .. }
+                | StmtKind::Bind {
+                    kind: BindKind::LocalVar,
+                    ..
+                }
+        ) {
+            self.count_line(span);
+        }
         match &stmt.kind {
             StmtKind::Expr(value) => self.expr(*value, Dest::Discard),
             StmtKind::Bind {
@@ -55,7 +71,10 @@ impl Generator<'_> {
             StmtKind::Assert { cond, message } => self.assert_stmt(*cond, *message, span),
             StmtKind::Test { name, body } => {
                 if self.options.is_test {
+                    // Tests are not what is tested.
+                    let lines = self.lines.take();
                     let proto = self.make_function(*body, None);
+                    self.lines = lines;
                     self.module.tests.push((name.to_string(), proto));
                 }
             }
@@ -232,6 +251,7 @@ impl Generator<'_> {
         let proto = self.new_proto();
         self.enter(super::function::Function::new(proto, owner, false));
         let register = self.f.alloc();
+        self.count_line(span);
         self.expr(value, Dest::Fresh(register));
         self.emit(span, Op::SetVar, register, 0, 0, var as i32);
         self.emit(span, Op::Return, register, 0, 0, 0);

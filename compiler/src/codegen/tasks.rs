@@ -318,6 +318,7 @@ impl Generator<'_> {
             if let Some(pat) = pat {
                 self.bind_received(pat, pair.saturating_add(1));
             }
+            self.count_line(self.ast.expr(body).span);
             self.expr(body, dest);
             self.f.top = arm_mark;
             self.forget_since(loaded);

@@ -19,6 +19,7 @@ pub(crate) fn options() -> Options<'static> {
         name: "main".into(),
         role: Role::Program,
         is_test: true,
+        counts_lines: false,
         prelude_names: &PRELUDE,
         repl_scope: None,
         resolve: &|text| Ok(format!("/{text}")),

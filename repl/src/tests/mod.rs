@@ -3,6 +3,7 @@
 //! Files are looked at by a few OS threads; what they find is told in the order of the files. Under a seed each test has an engine of its own, so that it
 //! does the same whichever tests are run with it.
 
+mod coverage;
 mod report;
 
 use crate::arguments::{Schedules, Settings, TestPlan};
@@ -10,7 +11,9 @@ use crate::files::files;
 use crate::output::complain;
 use crate::run::not_repeatable;
 use crate::signals::{INTERRUPTED, Interrupts};
-use heddle::{Engine, Error, Outside, ScheduleTrace};
+use coverage::Coverage;
+pub(crate) use coverage::{Kind as CoverageKind, Plan as CoveragePlan};
+use heddle::{Engine, EngineBuilder, Error, Outside, ScheduleTrace};
 pub(crate) use report::Format;
 use report::Reporter;
 use std::collections::BTreeMap;
@@ -29,6 +32,8 @@ struct FileReport {
     /// What it printed while it was loaded.
     output: String,
     tests: Vec<TestReport>,
+    /// Empty unless it is wanted.
+    coverage: Coverage,
     was_interrupted: bool,
 }
 
@@ -99,7 +104,7 @@ pub(crate) fn test(paths: &[PathBuf], plan: &TestPlan, settings: Settings) -> u8
             for (index, report) in receiver {
                 waiting.insert(index, report);
                 while let Some(report) = waiting.remove(&next) {
-                    was_interrupted |= runner.tell(&report, &mut reporter);
+                    was_interrupted |= runner.tell(report, &mut reporter);
                     next += 1;
                 }
             }
@@ -137,7 +142,7 @@ impl Runner<'_> {
     fn run_here(&self, reporter: &mut Reporter) -> bool {
         let mut was_interrupted = false;
         while let Some((_, report)) = self.take() {
-            was_interrupted |= self.tell(&report, reporter);
+            was_interrupted |= self.tell(report, reporter);
         }
         was_interrupted
     }
@@ -156,7 +161,7 @@ impl Runner<'_> {
         let index = self.next.fetch_add(1, Ordering::Relaxed);
         let file = self.files.get(index)?;
         let report = match self.plan.schedules.is_some() || self.settings.seed().is_some() {
-            true => self.seeded(file).run_file(self),
+            true => self.seeded(file).run_file(),
             false => self.run_file(file),
         };
         let has_failed = report.broken.is_some() || report.tests.iter().any(|t| t.fault.is_some());
@@ -166,15 +171,20 @@ impl Runner<'_> {
         Some((index, report))
     }
     /// Gives whether Ctrl-C was pressed.
-    fn tell(&self, report: &FileReport, reporter: &mut Reporter) -> bool {
-        reporter.tell(report);
+    fn tell(&self, report: FileReport, reporter: &mut Reporter) -> bool {
+        reporter.tell(&report);
+        reporter.coverage.merge(report.coverage);
         report.was_interrupted
+    }
+    fn engine(&self, settings: Settings) -> EngineBuilder {
+        let counts = self.plan.coverage.is_some();
+        settings.engine().count_lines(counts)
     }
     fn seeded<'a>(&'a self, file: &'a Path) -> Seeded<'a> {
         Seeded {
             file,
             schedules: self.plan.schedules.as_ref(),
-            settings: self.settings,
+            runner: self,
         }
     }
     /// The tests that are wanted, with their indices, in the order in which they are to run.
@@ -196,7 +206,7 @@ impl Runner<'_> {
     }
     fn run_file(&self, file: &Path) -> FileReport {
         let output = Output::default();
-        let mut engine = self.settings.engine().output(output.clone()).build();
+        let mut engine = self.engine(self.settings).output(output.clone()).build();
         let interrupts = Interrupts::listen(engine.interrupt_flag(), engine.interrupt_pipe());
         let mut report = FileReport::new(file);
         let loaded = engine.load_tests(file);
@@ -222,6 +232,7 @@ impl Runner<'_> {
             Err(error) => report.broken = Some(error),
         }
         report.was_interrupted = interrupts.was_pressed();
+        report.coverage.add(&engine);
         report
     }
 }
@@ -233,6 +244,7 @@ impl FileReport {
             broken: None,
             output: String::new(),
             tests: Vec::new(),
+            coverage: Coverage::default(),
             was_interrupted: false,
         }
     }
@@ -243,7 +255,7 @@ struct Seeded<'a> {
     file: &'a Path,
     /// `None`: under the one of the settings.
     schedules: Option<&'a Schedules>,
-    settings: Settings,
+    runner: &'a Runner<'a>,
 }
 
 /// One run of one test.
@@ -252,18 +264,16 @@ struct Run {
     outcome: Result<(), Error>,
     output: String,
     trace: ScheduleTrace,
+    coverage: Coverage,
     was_interrupted: bool,
 }
 
 impl Seeded<'_> {
-    fn run_file(&self, runner: &Runner) -> FileReport {
+    fn run_file(&self) -> FileReport {
+        let runner = self.runner;
         let mut report = FileReport::new(self.file);
-        let mut engine = self
-            .settings
-            .with_seed(0)
-            .engine()
-            .output(io::sink())
-            .build();
+        let settings = runner.settings.with_seed(0);
+        let mut engine = runner.engine(settings).output(io::sink()).build();
         let wanted = match engine.load_tests(self.file) {
             Ok(module) => runner.wanted(module.tests()),
             Err(error) => {
@@ -271,9 +281,10 @@ impl Seeded<'_> {
                 return report;
             }
         };
+        report.coverage.add(&engine);
         drop(engine);
         for (index, name) in wanted {
-            let Some(test) = self.run_test(index, name) else {
+            let Some(test) = self.run_test(index, name, &mut report.coverage) else {
                 report.was_interrupted = true;
                 break;
             };
@@ -286,8 +297,8 @@ impl Seeded<'_> {
         report
     }
     /// `None`: Ctrl-C was pressed.
-    fn run_test(&self, index: usize, name: String) -> Option<TestReport> {
-        let seeds = match (self.schedules, self.settings.seed()) {
+    fn run_test(&self, index: usize, name: String, coverage: &mut Coverage) -> Option<TestReport> {
+        let seeds = match (self.schedules, self.runner.settings.seed()) {
             (Some(schedules), _) => 1..=schedules.count as u64,
             (None, seed) => seed.unwrap_or(1)..=seed.unwrap_or(1),
         };
@@ -312,6 +323,7 @@ impl Seeded<'_> {
                 is_other.then(|| not_the_same("the same seed gave another run the second time\n"))
             });
             report.output = run.output;
+            coverage.merge(run.coverage);
             if let Some(fault) = fault {
                 report.fault = Some(Fault {
                     seed: Some(seed),
@@ -339,19 +351,18 @@ impl Seeded<'_> {
     }
     fn run(&self, index: usize, seed: u64) -> Run {
         let output = Output::default();
-        let mut engine = self
-            .settings
-            .with_seed(seed)
-            .engine()
-            .output(output.clone())
-            .build();
+        let settings = self.runner.settings.with_seed(seed);
+        let mut engine = self.runner.engine(settings).output(output.clone()).build();
         let interrupts = Interrupts::listen(engine.interrupt_flag(), engine.interrupt_pipe());
         let outcome = engine
             .load_tests(self.file)
             .and_then(|module| engine.run_test(&module, index));
         let output = output.take(&mut engine);
         let trace = engine.schedule_trace();
+        let mut coverage = Coverage::default();
+        coverage.add(&engine);
         Run {
+            coverage,
             outcome,
             output,
             trace: trace.expect("the engine has a seed"),

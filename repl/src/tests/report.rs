@@ -1,5 +1,6 @@
 //! How the ends of tests are told: for people, as TAP, as JUnit's XML, as a line of JSON for each.
 
+use super::coverage::Coverage;
 use super::{Fault, FileReport, TestReport};
 use crate::arguments::TestPlan;
 use crate::json::json_text;
@@ -33,6 +34,7 @@ pub(super) struct Reporter<'a> {
     broken: usize,
     /// Suites of JUnit's report, whose head has the sums.
     suites: String,
+    pub(super) coverage: Coverage,
 }
 
 impl Reporter<'_> {
@@ -47,6 +49,7 @@ impl Reporter<'_> {
             failed: 0,
             broken: 0,
             suites: String::new(),
+            coverage: Coverage::default(),
         }
     }
     pub(super) fn tell(&mut self, report: &FileReport) {
@@ -89,7 +92,11 @@ impl Reporter<'_> {
                 "{{\"type\": \"summary\", \"passed\": {passed}, \"failed\": {failed}, \"broken\": {broken}, \"seconds\": {seconds:.6}}}\n"
             )),
         }
-        u8::from(failed + broken > 0)
+        let is_told = self.plan.coverage.as_ref().is_none_or(|plan| {
+            let is_pretty = self.plan.format == Format::Pretty;
+            self.coverage.tell(plan, is_pretty)
+        });
+        u8::from(failed + broken > 0 || !is_told)
     }
 }
 

@@ -36,6 +36,17 @@ pub struct ModuleCode {
     pub protos: Vec<ProtoCode>,
     /// `test` blocks: name, prototype.
     pub tests: Vec<(String, u32)>,
+    /// What its `Count` instructions count.
+    pub counters: Vec<Counter>,
+}
+
+/// A place whose visits are counted.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Counter {
+    /// From 1.
+    pub line: u32,
+    /// The function that begins there.
+    pub function: Option<Box<str>>,
 }
 
 /// A module that another one imports.

@@ -48,6 +48,8 @@ pub enum Operand {
     Sym,
     /// (imm) a relative jump.
     Jump,
+    /// (imm) a counter of the module.
+    Counter,
     /// The high half of a 16-bit pair whose kind stands in the other field.
     Pair,
 }
@@ -231,6 +233,9 @@ macro_rules! for_each_op {
             Threadlet [Window Loop3 Num None] 0 "R[a] := R[a](c arguments) as a threadlet with the state R[b..b+2]; ThreadletEnd follows",
             ThreadletEnd [Dst Loop3 Src None] 0 "R[a] := handle of the threadlet with the state R[b..b+2], which gave R[c]",
             ThreadletFail [Dst Loop3 Src None] 0 "R[a] := handle of the threadlet with the state R[b..b+2], which threw R[c]; or R[c] goes on",
+
+            // --- coverage
+            Count [None None None Counter] 0 "counter imm of the module += 1 (only in code made to be counted)",
         }
     };
 }

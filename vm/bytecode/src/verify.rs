@@ -572,6 +572,7 @@ impl Code<'_> {
             Operand::Var => table(self.module.vars.len(), "variable"),
             Operand::Capture => table(self.proto.captures.len(), "capture"),
             Operand::Sym => table(self.module.symbols.len(), "symbol"),
+            Operand::Counter => table(self.module.counters.len(), "counter"),
             Operand::Jump => {
                 // Only backward jumps count fuel, so only those that do may go back.
                 let goes_back = matches!(op, Op::Loop | Op::ForLoop);

@@ -100,15 +100,7 @@ impl Thread {
     }
 
     fn not_callable(&mut self, callee: Value) -> Trap {
-        let message = if callee.is_nil() {
-            "nil cannot be called".to_string()
-        } else {
-            format!(
-                "{} cannot be called: {}",
-                crate::native::with_article(&self.type_name(callee)),
-                self.repr_short(callee)
-            )
-        };
+        let message = self.callee_message(callee);
         self.throw_new(ErrorKind::Type, &message)
     }
 
@@ -187,6 +179,19 @@ impl Thread {
         }
     }
 
+    /// How many arguments a function takes, in words, and how many it got. The receiver of a method is not counted.
+    #[cold]
+    fn counts(&self, proto: &Proto, got: usize) -> (String, usize) {
+        let first = proto.param_names.first();
+        let takes_self = first.is_some_and(|name| self.engine().symbol_text(*name) == "self");
+        let receiver = usize::from(got > 0 && takes_self);
+        let required = (proto.required as usize).saturating_sub(receiver);
+        (
+            count_of(required, proto.params as usize - receiver),
+            got - receiver,
+        )
+    }
+
     /// Puts arguments where the parameters are: missing optional ones are unset, what is left over goes into a list.
     fn bind(&mut self, proto: &Proto, at: usize, argc: usize, names: &[Sym]) -> Result<(), Trap> {
         let params = proto.params as usize;
@@ -195,11 +200,9 @@ impl Thread {
             self.reserve_rest(at, argc)?;
         }
         if positional > params && !proto.has_rest {
-            let message = format!(
-                "{}() takes {}, got {positional}",
-                proto.name,
-                count_of(proto.required as usize, params)
-            );
+            let (takes, got) = self.counts(proto, positional);
+            let name = self.callee_name(&proto.name);
+            let message = format!("{name}() takes {takes}, got {got}");
             return Err(self.throw_new(ErrorKind::Type, &message));
         }
         // SAFETY: `ensure_stack` made room for all parameters and arguments.
@@ -230,7 +233,10 @@ impl Thread {
                 let hint = crate::error::did_you_mean(&text, known);
                 return Err(self.throw_new(
                     ErrorKind::Type,
-                    &format!("{}() has no parameter '{text}'{hint}", proto.name),
+                    &format!(
+                        "{}() has no parameter '{text}'{hint}",
+                        self.callee_name(&proto.name)
+                    ),
                 ));
             };
             // SAFETY: `i` is a parameter's position.
@@ -255,13 +261,11 @@ impl Thread {
                     format!("argument '{text}'")
                 };
                 let message = if names.is_empty() {
-                    format!(
-                        "{}() takes {}, got {positional}",
-                        proto.name,
-                        count_of(proto.required as usize, params)
-                    )
+                    let (takes, got) = self.counts(proto, positional);
+                    let name = self.callee_name(&proto.name);
+                    format!("{name}() takes {takes}, got {got}{}", missing(&text))
                 } else {
-                    format!("{}() is missing {what}", proto.name)
+                    format!("{}() is missing {what}", self.callee_name(&proto.name))
                 };
                 return Err(self.throw_new(ErrorKind::Type, &message));
             }
@@ -646,10 +650,11 @@ impl Thread {
             if unsafe { (*args.add(i)).is_unset() } {
                 let message = if names.is_empty() {
                     format!(
-                        "{}() takes {}, got {}",
+                        "{}() takes {}, got {}{}",
                         def.name,
                         count_of(shown(required), shown(fixed)),
-                        shown(positional)
+                        shown(positional),
+                        missing(def.params[i])
                     )
                 } else {
                     format!("{}() is missing argument '{}'", def.name, def.params[i])
@@ -937,6 +942,14 @@ impl Thread {
     pub(crate) fn is_frozen_object(&self, v: Value) -> bool {
         // SAFETY: a live object.
         v.is_object() && unsafe { (*v.as_object()).has(FLAG_FROZEN) }
+    }
+}
+
+/// Behind the message of a call with too few arguments: the first that is missing.
+fn missing(param: &str) -> String {
+    match param {
+        "" => String::new(),
+        param => format!(": `{param}` is missing"),
     }
 }
 

@@ -171,6 +171,7 @@ slow_only! {
     GenBegin Yield GenReturn IterNew ForNext2 IterClose ForPrep
     NewList ListToTuple NewTuple NewMap MapInsert NewRange SetMethod Unpack SliceRest
     Throw Rethrow MatchFail AssertFail DeferPush DeferPop NotBuilt Spawn TaskYield Exit ThreadletFail
+    Count
 }
 
 op!(Nop(s, w) { let _ = (s, w); Go });

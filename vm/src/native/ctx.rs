@@ -84,8 +84,12 @@ impl<'c> Ctx<'c> {
         } else {
             with_article(&self.type_name(got))
         };
+        let value = self.arg(i);
+        // SAFETY: as in `name`.
+        let params = unsafe { (*self.def).params };
+        let note = self.thread.argument_note(params, i, value);
         let message = format!(
-            "{}: {} must be {expected}, got {got}",
+            "{}: {} must be {expected}, got {got}{note}",
             self.public_name(),
             self.param_name(i)
         );

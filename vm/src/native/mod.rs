@@ -182,17 +182,16 @@ pub struct NativeModule {
 /// A part of the library that is written in Heddle.
 #[derive(Clone, Copy)]
 pub struct LibrarySource {
-    pub text: &'static str,
-    /// The text compiled: `ModuleCode::to_bytes`.
+    /// Its source, in a form that only documentation unpacks.
+    pub text: &'static [u8],
+    /// The source compiled: `ModuleCode::to_bytes`.
     pub code: &'static [u8],
 }
 
 impl LibrarySource {
     /// The module, as the compiler made it while Heddle was built.
     pub fn module(&self) -> ModuleCode {
-        let mut code = ModuleCode::from_bytes(self.code).expect("the build wrote it");
-        code.source = self.text.into();
-        code
+        ModuleCode::from_bytes(self.code).expect("the build wrote it")
     }
 }
 

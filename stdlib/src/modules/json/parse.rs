@@ -11,7 +11,7 @@ use heddle_vm::object::Kind;
 use heddle_vm::types::ErrorKind;
 use heddle_vm::{Value, ops};
 
-/// Deeper nesting is refused.
+/// Deeper nesting is refused, whatever a program allows.
 const MAX_DEPTH: usize = 10_000;
 /// Bytes of text read in one step: about a quarter of a millisecond.
 const STEP_BYTES: usize = 32 * 1024;
@@ -41,6 +41,7 @@ pub(super) struct Parser {
     kinds: Vec<bool>,
     is_done: bool,
     long: Long,
+    max_depth: usize,
 }
 
 /// A string or int at the parser's position that takes steps of its own; its value is put behind the open containers.
@@ -60,20 +61,34 @@ const LONG_TEXT: usize = 128 * 1024;
 const LONG_INT: usize = 20_000;
 
 impl Parser {
-    fn new() -> Parser {
+    fn new(max_depth: usize) -> Parser {
         Parser {
             position: 0,
             expect: Expect::Value,
             kinds: Vec::new(),
             is_done: false,
             long: Long::Nothing,
+            max_depth,
         }
     }
 }
 
-/// `json.__parser()`
+/// `json.__parser(max_depth)`
 pub(super) fn new_parser(ctx: &mut Ctx) -> NativeResult {
-    Ok(ctx.host(Box::new(Parser::new()), "json parser"))
+    let max_depth = depth_arg(ctx, 0)?;
+    Ok(ctx.host(Box::new(Parser::new(max_depth)), "json parser"))
+}
+
+/// How deep a text may be nested.
+fn depth_arg(ctx: &mut Ctx, i: usize) -> Result<usize, Trap> {
+    match ctx.opt_int_arg(i)? {
+        None => Ok(MAX_DEPTH),
+        Some(n) if n >= 0 => Ok((n as usize).min(MAX_DEPTH)),
+        Some(n) => {
+            let message = format!("json.parse: max_depth must be at least 0, got {n}");
+            Err(ctx.throw(ErrorKind::Value, message))
+        }
+    }
 }
 
 /// `json.__parse_done(parser)`
@@ -108,11 +123,12 @@ pub(super) fn long_step(ctx: &mut Ctx) -> NativeResult {
     Ok(Value::bool(is_more))
 }
 
-/// `json.__parse_short(text)`: in one step.
+/// `json.__parse_short(text, max_depth)`: in one step.
 pub(super) fn parse_short(ctx: &mut Ctx) -> NativeResult {
     let text = ctx.str_arg(0)?;
     ctx.reserve(text.len() * BYTES_PER_BYTE)?;
-    Step::new(ctx, text, &mut Parser::new(), Vec::new()).run(usize::MAX)
+    let max_depth = depth_arg(ctx, 1)?;
+    Step::new(ctx, text, &mut Parser::new(max_depth), Vec::new()).run(usize::MAX)
 }
 
 /// `json.__parse_step(parser, text, open)`: gives the open containers for the next step, or the result when the parser is done.
@@ -248,8 +264,9 @@ impl<'a, 'c> Step<'a, 'c> {
     }
 
     fn enter(&mut self, is_object: bool) -> Result<(), Trap> {
-        if self.parser.kinds.len() >= MAX_DEPTH {
-            return Err(self.fail(format!("nested deeper than {MAX_DEPTH} levels")));
+        let most = self.parser.max_depth;
+        if self.parser.kinds.len() >= most {
+            return Err(self.fail(format!("nested deeper than {most} levels")));
         }
         let container = if is_object {
             self.ctx.map()?

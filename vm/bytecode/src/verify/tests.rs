@@ -435,6 +435,13 @@ fn what_only_the_vm_and_the_prelude_may_use() {
 }
 
 #[test]
+fn counters() {
+    refuses("counter 0 of 0", |module| {
+        module.protos[2].code[0] = word(Op::Count, 0, 0, 0, 0);
+    });
+}
+
+#[test]
 fn cells() {
     let message = "register 0 is captured as a cell";
     refuses_word(message, 1, word(Op::Nop, 0, 0, 0, 0));

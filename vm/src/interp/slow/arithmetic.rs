@@ -46,7 +46,7 @@ fn binary(t: &mut Thread, dest: usize, op: BinaryOp, x: Value, y: Value) -> Done
             Ok(())
         }
         Err(OpFail::NeedsSteps(function)) => t.call_prelude(function, dest, &[x, y]),
-        Err(fail) => Err(t.trap(fail)),
+        Err(fail) => Err(t.operands_trap(fail, op.symbol(), x, y)),
     }
 }
 
@@ -139,6 +139,9 @@ fn unary(
             Ok(())
         }
         Err(OpFail::NeedsSteps(function)) => t.call_prelude(function, w.a(), &[x]),
-        Err(fail) => Err(t.trap(fail)),
+        Err(fail) => {
+            let operator = if name == sym::NEG { "-" } else { "~" };
+            Err(t.operand_trap(fail, operator, x))
+        }
     }
 }

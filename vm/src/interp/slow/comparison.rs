@@ -65,6 +65,13 @@ fn equal(t: &mut Thread, w: Word, goal: Goal, x: Value, y: Value) -> Done {
         },
     }
 }
+/// Whether the order of a value takes no script code and no look inside.
+fn is_simple(v: Value) -> bool {
+    !matches!(
+        v.kind(),
+        Some(Kind::Struct | Kind::Variant | Kind::List | Kind::Tuple)
+    )
+}
 /// `x < y` or, with `or_equal`, `x <= y`.
 fn order(t: &mut Thread, w: Word, goal: Goal, x: Value, y: Value, or_equal: bool) -> Done {
     match quick_order(x, y, or_equal) {
@@ -72,6 +79,14 @@ fn order(t: &mut Thread, w: Word, goal: Goal, x: Value, y: Value, or_equal: bool
             finish(t, w, goal, result);
             Ok(())
         }
+        None if is_simple(x) && is_simple(y) => match ops::compare_steps::order_of_simple(x, y) {
+            Ok(order) => {
+                let result = order.is_some_and(|order| order.is_lt() || or_equal && order.is_eq());
+                finish(t, w, goal, result);
+                Ok(())
+            }
+            Err(fail) => Err(t.order_trap(fail, x, y)),
+        },
         None => match goal {
             Goal::Register { dest, .. } => {
                 t.call_hook(if or_equal { Hook::Le } else { Hook::Lt }, dest, &[x, y])

@@ -90,12 +90,11 @@ pub(crate) fn SetField(t: &mut Thread, w: Word) -> Done {
         _ => {
             let text = t.engine().symbol_text(name).to_string();
             let message = if object.is_nil() {
-                format!("cannot assign field '{text}' of nil")
+                t.nil_takes_no(&text)
             } else {
-                format!(
-                    "cannot assign field '{text}' of {}",
-                    crate::native::with_article(&t.type_name(object))
-                )
+                let kind = crate::native::with_article(&t.type_name(object));
+                let note = t.object_note(&text, object);
+                format!("cannot assign field '{text}' of {kind}{note}")
             };
             Err(t.throw_new(ErrorKind::Type, &message))
         }
@@ -155,9 +154,10 @@ impl Thread {
                         let text = engine.symbol_text(name);
                         let hint =
                             crate::error::did_you_mean(text, keys.iter().map(String::as_str));
+                        let map = self.map_text(Some(text));
                         return Err(self.throw_new(
                             ErrorKind::Key,
-                            &format!("no key \"{text}\" in the map{hint}"),
+                            &format!("no key \"{text}\" in {map}{hint}"),
                         ));
                     }
                     Err(fail) => return Err(self.trap(fail)),
@@ -242,7 +242,8 @@ impl Thread {
         let text = engine.symbol_text(name);
         let what = if call { "method" } else { "field" };
         if object.is_nil() {
-            return self.throw_new(ErrorKind::Type, &format!("nil has no {what} '{text}'"));
+            let message = self.nil_has_no(text, call);
+            return self.throw_new(ErrorKind::Type, &message);
         }
         let info = if object.is_kind(Kind::Type) {
             // SAFETY: types live as long as the engine.
@@ -265,9 +266,14 @@ impl Thread {
             _ => info.name.to_string(),
         };
         drop(methods);
+        let note = match object.kind() {
+            // Their names are in the message.
+            Some(Kind::Type | Kind::Module) => String::new(),
+            _ => self.object_note(text, object),
+        };
         self.throw_new(
             ErrorKind::Type,
-            &format!("{owner} has no {what} '{text}'{hint}"),
+            &format!("{owner} has no {what} '{text}'{note}{hint}"),
         )
     }
 }

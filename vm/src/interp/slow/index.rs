@@ -26,7 +26,8 @@ fn get_index(t: &mut Thread, dest: usize, object: Value, index: Value) -> Done {
             }
             Ok(Lookup::Missing) => {
                 let text = t.repr_short(index);
-                Err(t.throw_new(ErrorKind::Key, &format!("no key {text} in the map")))
+                let map = t.map_text(None);
+                Err(t.throw_new(ErrorKind::Key, &format!("no key {text} in {map}")))
             }
             Ok(Lookup::NeedsScript) => t.call_hook(Hook::GetIndex, dest, &[object, index]),
             Err(fail) => Err(t.trap(fail)),
@@ -38,11 +39,9 @@ fn get_index(t: &mut Thread, dest: usize, object: Value, index: Value) -> Done {
         {
             Some(method) => t.call_into(dest, method.function, &[object, index]),
             None => {
-                let message = format!(
-                    "{} cannot be indexed",
-                    crate::native::with_article(&t.type_name(object))
-                );
-                Err(t.throw_new(ErrorKind::Type, &message))
+                let kind = crate::native::with_article(&t.type_name(object));
+                let fail = OpFail::error(ErrorKind::Type, format!("{kind} cannot be indexed"));
+                Err(t.index_trap(fail, object, index))
             }
         },
         _ => {
@@ -50,7 +49,8 @@ fn get_index(t: &mut Thread, dest: usize, object: Value, index: Value) -> Done {
                 Err(OpFail::NeedsSteps(steps)) => {
                     return t.call_prelude(steps, dest, &[object, index]);
                 }
-                result => t.checked(result)?,
+                Err(fail) => return Err(t.index_trap(fail, object, index)),
+                Ok(value) => value,
             };
             t.set_reg(dest, value);
             t.after_alloc();
@@ -99,6 +99,6 @@ pub(super) fn set_index(t: &mut Thread, object: Value, index: Value, value: Valu
             Err(fail) => Err(t.trap(fail)),
         };
     }
-    let result = access::set_index(&mut t.heap, object, index, value);
-    t.checked(result).map(|_| ())
+    access::set_index(&mut t.heap, object, index, value)
+        .map_err(|fail| t.index_trap(fail, object, index))
 }

@@ -41,10 +41,9 @@ pub(crate) fn ForPrep(t: &mut Thread, w: Word) -> Done {
     let (start, end) = (t.reg(w.a()), t.reg(w.a() + 1));
     if !ops::int::is_int(start) || !ops::int::is_int(end) {
         let wrong = if ops::int::is_int(start) { end } else { start };
-        let message = format!(
-            "a range needs ints, got {}",
-            crate::native::with_article(&t.type_name(wrong))
-        );
+        let kind = crate::native::with_article(&t.type_name(wrong));
+        let note = t.bound_note(wrong, ops::int::is_int(start));
+        let message = format!("a range needs ints, got {kind}{note}");
         return Err(t.throw_new(ErrorKind::Type, &message));
     }
     if w.b() == 1 {
@@ -118,14 +117,7 @@ pub(crate) fn IterNew(t: &mut Thread, w: Word) -> Done {
     Ok(())
 }
 fn not_iterable(t: &mut Thread, x: Value) -> Trap {
-    let message = if x.is_nil() {
-        "nil is not iterable".to_string()
-    } else {
-        format!(
-            "{} is not iterable",
-            crate::native::with_article(&t.type_name(x))
-        )
-    };
+    let message = t.iterable_message(x);
     t.throw_new(ErrorKind::Type, &message)
 }
 fn size_changed(t: &mut Thread, what: &str) -> Trap {

@@ -9,6 +9,7 @@ use crate::object::{Cell, Closure as ClosureObject, Header, Kind, type_id};
 use crate::thread::Thread;
 use crate::types::{ErrorKind, Sym};
 use crate::value::Value;
+use std::sync::atomic::Ordering;
 
 fn name_error(t: &mut Thread, text: String) -> Trap {
     t.throw_new(ErrorKind::Name, &text)
@@ -189,6 +190,11 @@ pub(crate) fn CheckSet(t: &mut Thread, w: Word) -> Done {
         let text = t.symbol_text(w.imm());
         return Err(name_error(t, format!("'{text}' is used before it is set")));
     }
+    Ok(())
+}
+/// Threads that run the same code count together.
+pub(crate) fn Count(t: &mut Thread, w: Word) -> Done {
+    t.running_module().counts[w.imm() as usize].fetch_add(1, Ordering::Relaxed);
     Ok(())
 }
 pub(crate) fn Closure(t: &mut Thread, w: Word) -> Done {

@@ -6,8 +6,8 @@ use crate::bytecode::{Op, Word};
 use crate::engine::Hook;
 use crate::native::Trap;
 use crate::object::Kind;
-use crate::ops;
 use crate::ops::map::Lookup;
+use crate::ops::{self, OpFail};
 use crate::thread::Thread;
 use crate::types::ErrorKind;
 use crate::value::Value;
@@ -25,6 +25,15 @@ pub(crate) fn In(t: &mut Thread, w: Word) -> Done {
             Some(t.checked(result)?)
         }
         Some(Kind::List | Kind::Tuple) => contains(t, container, x),
+        Some(Kind::Str) if !x.is_kind(Kind::Str) => {
+            let fail = OpFail::wrong_type("only a string can be in a string, not {0}", x);
+            return Err(t.search_trap(fail, x, container));
+        }
+        // Nil, bools and numbers.
+        None => {
+            let fail = OpFail::wrong_type("{0} is no container to search in", container);
+            return Err(t.search_trap(fail, x, container));
+        }
         _ => None,
     };
     match quick {

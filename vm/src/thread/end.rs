@@ -1,0 +1,197 @@
+//! A thread has no tasks any more: its result, its failures, its joiners.
+
+use super::{Stopped, Thread};
+use crate::heap::{GraphError, Heap};
+use crate::object::TaskObject;
+use crate::sched::block::Outcome;
+use crate::shared::Message;
+use crate::task::{self};
+use crate::types::ErrorKind;
+use crate::value::Value;
+
+impl Thread {
+    /// The mounted thread has no tasks any more: its result goes to its joiners.
+    pub(super) fn end_thread(&mut self) {
+        let block = self.block;
+        let result = self.parts.main_result;
+        let main_ended = self.parts.main_ended;
+        let mut has_failed = main_ended != task::Ended::Returned;
+        let mut value = result;
+        let mut others = match self.parts.more_if_any() {
+            Some(more) => more.failed.clone(),
+            None => Vec::new(),
+        };
+        if !has_failed && !others.is_empty() {
+            has_failed = true;
+            let (handle, _) = others.remove(0);
+            // SAFETY: a task's handle.
+            value = unsafe { (*handle.as_object().cast::<TaskObject>()).result };
+        }
+        if !others.is_empty() {
+            self.report_lost(&others);
+        }
+        let stopped = match main_ended {
+            task::Ended::Killed => Stopped::Killed,
+            task::Ended::Cancelled => Stopped::Cancelled,
+            _ if has_failed && self.is_stop_error(value) => self.parts.stopped,
+            _ => Stopped::No,
+        };
+        // What is immutable can be joined for again and again.
+        let engine = self.engine();
+        let value = match value.is_local() {
+            true => self
+                .heap
+                .promote(value, |id| engine.type_info(id).is_mutable)
+                .unwrap_or(value),
+            false => value,
+        };
+        let memory_limit = self.memory_limit;
+        // Its table goes.
+        drop(self.scheduler.dropped.take(block.id));
+        self.park_thread();
+        // The run stack may hold values of its heap: whoever is mounted next clears it.
+        self.stack_owner = 0;
+        // SAFETY: still ours: the state is running.
+        let mounted = unsafe { &mut *block.parts.get_mut() };
+        mounted.parts.more = None;
+        let mut is_refused = false;
+        let (message, rest) = match Message::parcel(mounted.take_heap(), value) {
+            Ok(done) => done,
+            Err((heap, refused)) => {
+                let fresh = Heap::new(memory_limit);
+                is_refused = !has_failed;
+                (
+                    self.for_joiner(heap, fresh, value, has_failed, &refused),
+                    None,
+                )
+            }
+        };
+        drop(rest);
+        let (mut woken, is_joined, is_detached, counts) = {
+            let mut end = block.end.lock();
+            let outcome = match has_failed {
+                _ if is_refused => Outcome::Refused(message),
+                false => Outcome::Returned(message),
+                true => Outcome::Failed(message),
+            };
+            let woken = end.finish(outcome, stopped);
+            (woken, end.is_joined, end.is_detached, !end.is_uncounted)
+        };
+        block.signal.end();
+        let was_stopped = stopped != Stopped::No;
+        let reports =
+            has_failed && !is_joined && !is_detached && !was_stopped && block.scope.is_none();
+        if let Some(scope) = &block.scope {
+            if has_failed && !is_joined && !was_stopped {
+                let mut end = block.end.lock();
+                let again = match &end.outcome {
+                    Outcome::Failed(message) => message.again(),
+                    _ => None,
+                };
+                let message =
+                    again.or_else(
+                        || match std::mem::replace(&mut end.outcome, Outcome::Taken) {
+                            Outcome::Failed(message) => Some(message),
+                            other => {
+                                end.outcome = other;
+                                None
+                            }
+                        },
+                    );
+                drop(end);
+                if let Some(message) = message
+                    && scope
+                        .fail(crate::sched::scope::Failure::Thread(message))
+                        .is_ok()
+                {
+                    self.scheduler.cancel_scope(&self.own, scope);
+                }
+            }
+            if let Some(owner) = scope.leave() {
+                woken.push_back(owner);
+            }
+        }
+        while let Some(task) = woken.pop_front() {
+            // SAFETY: claimed above.
+            unsafe { self.scheduler.wake(&self.own, task) };
+        }
+        drop(
+            self.scheduler
+                .unregister(&self.own, &block, counts, reports),
+        );
+    }
+    /// Errors of tasks of a thread that ends, besides the one that is the thread's, as text: their values go with the heap.
+    #[cold]
+    pub(super) fn report_lost(&mut self, failed: &[(Value, u32)]) {
+        let block = self.block;
+        if block.scope.is_some() || block.end.lock().is_detached {
+            return;
+        }
+        for &(handle, site) in failed {
+            // SAFETY: a task's handle.
+            let error = unsafe { (*handle.as_object().cast::<TaskObject>()).result };
+            let mut lost = String::new();
+            crate::error::report_one(self, error, self.scheduler.sites.chain(site), &mut lost);
+            self.scheduler.lost_errors.lock().push(lost);
+        }
+    }
+    /// What joiners of a thread get whose result, or error, leads to something that is bound to it, in `fresh`: a `ShareError`; the error, without those of its parts
+    /// that cannot cross.
+    #[cold]
+    pub(super) fn for_joiner(
+        &mut self,
+        heap: Heap,
+        fresh: Heap,
+        value: Value,
+        has_failed: bool,
+        refused: &GraphError,
+    ) -> Message {
+        let outside = std::mem::replace(&mut self.heap, heap);
+        if has_failed && self.is_error(value) {
+            // SAFETY: an error has its five fields; `data` and `cause` are what scripts put there.
+            unsafe {
+                let object = value.as_object();
+                let fields = object.cast::<Value>().add(1);
+                for i in 0..(*object).aux as usize {
+                    let part = *fields.add(i);
+                    if part.is_local() && self.heap.copy_out(part).is_err() {
+                        let text = self.repr_short(part);
+                        let text = self.text_value(&text);
+                        *fields.add(i) = text;
+                        self.heap.barrier(object, text);
+                    }
+                }
+            }
+            let heap = std::mem::replace(&mut self.heap, Heap::new(0));
+            if let Ok((message, _)) = Message::parcel(heap, value) {
+                self.heap = outside;
+                return message;
+            }
+            self.heap = fresh;
+        } else {
+            let text = match refused {
+                GraphError::Refused { path, value } => {
+                    let what = if has_failed {
+                        "the error"
+                    } else {
+                        "the result"
+                    };
+                    self.share_error_text(what, path, *value)
+                }
+                GraphError::NeedsCollection => "the result cannot be handed over".into(),
+            };
+            // The old heap goes.
+            self.heap = fresh;
+            self.throw_new(ErrorKind::Share, &text);
+        }
+        let error = std::mem::replace(&mut self.thrown, Value::NIL);
+        let heap = std::mem::replace(&mut self.heap, outside);
+        match Message::parcel(heap, error) {
+            Ok((message, _)) => message,
+            Err(_) => Message::shared(Value::NIL),
+        }
+    }
+    pub(super) fn is_stop_error(&self, value: Value) -> bool {
+        value.is_unset() || value.type_id() == ErrorKind::Cancelled.type_id()
+    }
+}

@@ -1,0 +1,184 @@
+//! What belongs to a thread of the language besides its heap, and how the machine that has it mounted refers to it.
+
+use crate::module::Proto;
+use crate::sched::ThreadBlock;
+use crate::task::{ReadyQueue, TaskList, TaskPool};
+use crate::types::Sym;
+use crate::value::Value;
+use std::collections::HashMap;
+use std::ops::{Deref, DerefMut};
+use std::sync::Arc;
+
+/// What belongs to a thread of the language, besides its heap.
+pub(crate) struct Parts {
+    pub(crate) tasks: TaskList,
+    pub(crate) ready: ReadyQueue,
+    /// What its first task returned or threw.
+    pub(crate) main_result: Value,
+    pub(crate) next_task: u64,
+    /// How its first task ended, or that it has not.
+    pub(crate) main_ended: crate::task::Ended,
+    pub(crate) stopped: Stopped,
+    /// How many of its tasks are detached.
+    pub(crate) detached: u32,
+    /// Its heap lies beside this.
+    pub(super) has_heap: bool,
+    /// The carrier that had it mounted last.
+    pub(super) carrier: u32,
+    pub(super) more: Option<Box<MoreParts>>,
+}
+
+/// What a thread was asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Stopped {
+    No,
+    Cancelled,
+    /// What its tasks start from now on never runs.
+    Killed,
+}
+
+/// What few threads have.
+#[derive(Default)]
+pub(crate) struct MoreParts {
+    /// Its module-level variables; empty until it sets one.
+    pub(crate) vars: Vec<Value>,
+    /// Values that hosts and scopes hold.
+    pub(crate) handles: Vec<Value>,
+    pub(crate) free_handles: Vec<usize>,
+    /// Handles of tasks that failed and that nobody has joined for yet, and where these were started.
+    pub(crate) failed: Vec<(Value, u32)>,
+    /// Methods of local types that capture variables.
+    pub(crate) local_methods: HashMap<(u32, Sym), usize>,
+    /// Where the last error that nobody caught was thrown, if it is no error object.
+    pub(crate) loose_trace: Vec<(*const Proto, u64)>,
+}
+
+impl Default for Parts {
+    fn default() -> Parts {
+        Parts {
+            tasks: TaskList::default(),
+            ready: ReadyQueue::default(),
+            main_result: Value::NIL,
+            next_task: 0,
+            main_ended: crate::task::Ended::Returned,
+            stopped: Stopped::No,
+            detached: 0,
+            has_heap: false,
+            carrier: u32::MAX,
+            more: None,
+        }
+    }
+}
+
+impl Parts {
+    /// The number of a new task.
+    #[inline]
+    pub(crate) fn new_number(&mut self) -> u64 {
+        self.next_task += 1;
+        self.next_task
+    }
+    pub(crate) fn more(&mut self) -> &mut MoreParts {
+        self.more.get_or_insert_default()
+    }
+    pub(crate) fn more_if_any(&self) -> Option<&MoreParts> {
+        self.more.as_deref()
+    }
+}
+
+impl Drop for Parts {
+    fn drop(&mut self) {
+        drop_tasks(&mut self.tasks);
+    }
+}
+
+/// Ends tasks without running them any further. Nobody else may wake one: no carrier runs, or all their objects are their thread's.
+pub(crate) fn drop_tasks(tasks: &mut TaskList) {
+    // First all: a task may wait for another one's end.
+    for task in tasks.iter() {
+        // SAFETY: made by a pool, and alive; so is what it waits for, which its heap holds.
+        unsafe {
+            super::wait::unlink(task);
+            if let Some(more) = (*task).more_if_any_mut() {
+                crate::shared::permits::abandon(std::mem::take(&mut more.locks), task);
+            }
+        }
+    }
+    while let Some(task) = tasks.pop() {
+        // SAFETY: as above; nothing leads to it any more.
+        unsafe { TaskPool::free(task) };
+    }
+}
+
+/// The parts of the mounted thread, which lie in its block.
+pub(crate) struct PartsRef {
+    pub(super) parts: *mut Parts,
+    /// Stands for those of no thread.
+    pub(super) none: Box<Parts>,
+}
+
+impl PartsRef {
+    pub(super) fn none() -> PartsRef {
+        let mut none = Box::<Parts>::default();
+        PartsRef {
+            parts: &raw mut *none,
+            none,
+        }
+    }
+    pub(super) fn set(&mut self, parts: *mut Parts) {
+        self.parts = parts;
+    }
+    pub(super) fn set_to_none(&mut self) {
+        self.parts = &raw mut *self.none;
+    }
+}
+
+impl Deref for PartsRef {
+    type Target = Parts;
+    #[inline]
+    fn deref(&self) -> &Parts {
+        // SAFETY: the mounted thread's, which this carrier has for itself.
+        unsafe { &*self.parts }
+    }
+}
+impl DerefMut for PartsRef {
+    #[inline]
+    fn deref_mut(&mut self) -> &mut Parts {
+        // SAFETY: as above.
+        unsafe { &mut *self.parts }
+    }
+}
+
+/// The block of the mounted thread. It is not counted: the registry keeps a thread that has not ended, and the machine that of its host.
+#[derive(Clone, Copy)]
+pub(crate) struct BlockRef(*const ThreadBlock);
+
+impl BlockRef {
+    pub(super) fn new(block: &Arc<ThreadBlock>) -> BlockRef {
+        BlockRef(Arc::as_ptr(block))
+    }
+    /// # Safety
+    /// The block lives as long as this is used.
+    pub(super) unsafe fn from_ptr(block: *const ThreadBlock) -> BlockRef {
+        BlockRef(block)
+    }
+    pub(crate) fn as_ptr(&self) -> *const ThreadBlock {
+        self.0
+    }
+    /// A counted reference.
+    pub(crate) fn to_arc(self) -> Arc<ThreadBlock> {
+        // SAFETY: blocks are made in `Arc`s, and this one is alive.
+        unsafe {
+            Arc::increment_strong_count(self.0);
+            Arc::from_raw(self.0)
+        }
+    }
+}
+
+impl Deref for BlockRef {
+    type Target = ThreadBlock;
+    #[inline]
+    fn deref(&self) -> &ThreadBlock {
+        // SAFETY: see the type.
+        unsafe { &*self.0 }
+    }
+}
