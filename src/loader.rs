@@ -290,7 +290,7 @@ impl<'a> Build<'a> {
                 let standard = self.loader.natives.iter().map(|m| m.name);
                 let hosts = self.loader.host_modules.keys().map(String::as_str);
                 let known: Vec<&str> = standard.chain(hosts).collect();
-                let (message, help) = no_such_module(name, &known);
+                let NoModule { message, help, .. } = no_such_module(name, &known);
                 self.report_import(importer, &key, message, "imported here", Some(help));
             }
         }
@@ -444,8 +444,18 @@ fn imports_of(source: &Source) -> Vec<ModuleRef> {
     places.map(|(key, ..)| key).collect()
 }
 
-/// What is said of a module that there is not, and what helps.
-pub(crate) fn no_such_module(name: &str, known: &[&str]) -> (String, String) {
+/// What is said of an import of a standard module that there is not.
+#[derive(Clone, Debug)]
+pub struct NoModule {
+    /// What is wrong.
+    pub message: String,
+    /// What helps.
+    pub help: String,
+    /// The module that was probably meant.
+    pub near: Option<String>,
+}
+
+pub(crate) fn no_such_module(name: &str, known: &[&str]) -> NoModule {
     let near = heddle_vm::error::nearest(name, known.iter().copied());
     let help = match near {
         Some(near) => format!("did you mean `{near}`?"),
@@ -454,7 +464,11 @@ pub(crate) fn no_such_module(name: &str, known: &[&str]) -> (String, String) {
             known.join(", ")
         ),
     };
-    (format!("there is no standard module `{name}`"), help)
+    NoModule {
+        message: format!("there is no standard module `{name}`"),
+        help,
+        near: near.map(str::to_owned),
+    }
 }
 
 /// The key of the file that `import "text"` in a file of `folder` means.

@@ -3,6 +3,7 @@
 
 use crate::engine::Engine;
 use crate::loader;
+pub use crate::loader::NoModule;
 use heddle_vm::bytecode::ModuleRef;
 use std::path::Path;
 
@@ -55,8 +56,8 @@ impl Library {
             .filter(|name| !name.starts_with("__"))
             .collect()
     }
-    /// What is wrong with importing a standard module that there is not, and what helps.
-    pub fn no_such_module(&self, name: &str) -> (String, String) {
+    /// What is said of an import of a standard module that there is not.
+    pub fn no_such_module(&self, name: &str) -> NoModule {
         loader::no_such_module(name, &self.modules())
     }
 }

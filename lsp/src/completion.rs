@@ -6,9 +6,9 @@ use crate::library::{ERROR_FIELDS, markdown};
 use crate::signature::callee;
 use crate::workspace::{Document, Place, Workspace};
 use heddle::docs::Doc;
+use heddle_bytecode::ModuleRef;
 use heddle_compiler::index::{Index, Shape, Symbol, SymbolId, SymbolKind};
 use heddle_compiler::lexer::KEYWORDS;
-use heddle_vm::bytecode::ModuleRef;
 use std::collections::HashSet;
 use std::rc::Rc;
 

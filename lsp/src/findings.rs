@@ -1,9 +1,9 @@
 //! What is wrong with a document, and the edits that mend it where the compiler knows them.
 
 use crate::workspace::{Document, Workspace};
+use heddle_bytecode::ModuleRef;
 use heddle_compiler::ast::Span;
 use heddle_compiler::{Diagnostic, Fix};
-use heddle_vm::bytecode::ModuleRef;
 use std::collections::HashSet;
 use std::rc::Rc;
 
@@ -14,14 +14,11 @@ pub(crate) fn findings(workspace: &Workspace, document: &Rc<Document>) -> Vec<Di
         match &module {
             ModuleRef::Std(name) => {
                 if !workspace.library.modules().contains(&&**name) {
-                    let (message, help) = workspace.library.no_such_module(name);
-                    let near = help
-                        .strip_prefix("did you mean `")
-                        .and_then(|rest| rest.split('`').next());
-                    let diagnostic = Diagnostic::error("E0210", message, span)
+                    let missing = workspace.library.no_such_module(name);
+                    let diagnostic = Diagnostic::error("E0210", missing.message, span)
                         .label("imported here")
-                        .help(&help);
-                    found.push(match near {
+                        .help(missing.help);
+                    found.push(match missing.near {
                         Some(near) => diagnostic.replace(span, near),
                         None => diagnostic,
                     });

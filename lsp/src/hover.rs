@@ -2,9 +2,9 @@
 
 use crate::library::{ERROR_FIELDS, markdown};
 use crate::workspace::{Document, Place, Workspace};
+use heddle_bytecode::ModuleRef;
 use heddle_compiler::ast::Span;
 use heddle_compiler::index::{Meaning, Shape, Symbol, SymbolKind};
-use heddle_vm::bytecode::ModuleRef;
 use std::fmt::Write as _;
 use std::rc::Rc;
 

@@ -104,7 +104,7 @@ impl Library {
         self.tools.borrow().modules()
     }
 
-    pub(crate) fn no_such_module(&self, name: &str) -> (String, String) {
+    pub(crate) fn no_such_module(&self, name: &str) -> tools::NoModule {
         self.tools.borrow().no_such_module(name)
     }
 

@@ -1,9 +1,9 @@
 //! From a name to its declaration, and to all places where it stands.
 
 use crate::workspace::{Document, Place, Workspace};
+use heddle_bytecode::ModuleRef;
 use heddle_compiler::ast::Span;
 use heddle_compiler::index::{Meaning, Origin, Role, Symbol, SymbolId, SymbolKind};
-use heddle_vm::bytecode::ModuleRef;
 use std::rc::Rc;
 
 /// A part of a document.

@@ -5,10 +5,10 @@
 
 use crate::navigation::{concerned, members_called, named_in};
 use crate::workspace::{Document, Place, Workspace};
+use heddle_bytecode::ModuleRef;
 use heddle_compiler::ast::Span;
 use heddle_compiler::index::{Index, Meaning, Occurrence, Role, SymbolId, SymbolKind};
 use heddle_compiler::lexer::{KEYWORDS, Tok, lex};
-use heddle_vm::bytecode::ModuleRef;
 use std::rc::Rc;
 
 /// The edits of one document: ranges and what takes their place, in the order of the text.

@@ -4,8 +4,8 @@ use crate::cursor::{Call, call_around, mended};
 use crate::library::markdown;
 use crate::workspace::{Document, Place, Workspace};
 use heddle::docs::Doc;
+use heddle_bytecode::ModuleRef;
 use heddle_compiler::index::{Index, Meaning, SymbolKind};
-use heddle_vm::bytecode::ModuleRef;
 use std::rc::Rc;
 
 pub(crate) struct Signature {

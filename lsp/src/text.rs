@@ -90,6 +90,8 @@ impl Text {
     pub fn position(&self, offset: u32) -> Position {
         let offset = self.floor(offset);
         let line = self.line_of(offset);
+        // No place lies within the end of a line.
+        let offset = offset.min(self.line_range(line).end);
         let units = |from: u32, to: u32| {
             let part = &self.text[from as usize..to as usize];
             let count = match part.is_ascii() {
@@ -164,6 +166,7 @@ mod tests {
     fn places_beyond_the_text_are_its_ends() {
         check("ab\ncd", at(0, 9), 2, at(0, 2));
         check("ab\r\ncd", at(0, 9), 2, at(0, 2));
+        assert_eq!(Text::new("ab\r\ncd".into()).position(3), at(0, 2));
         check("ab\ncd", at(9, 9), 5, at(1, 2));
         check("", at(3, 3), 0, at(0, 0));
     }

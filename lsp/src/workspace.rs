@@ -6,10 +6,10 @@
 use crate::library::Library;
 use crate::text::Text;
 use heddle::tools::imported_file;
+use heddle_bytecode::ModuleRef;
 use heddle_compiler::ast::{ImportPath, Span, StmtKind};
 use heddle_compiler::index::{Index, Meaning, Shape, SymbolId, SymbolKind};
 use heddle_compiler::{Analysis, Options, Role, analyse};
-use heddle_vm::bytecode::ModuleRef;
 use std::cell::{OnceCell, RefCell};
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
