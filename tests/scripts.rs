@@ -33,7 +33,7 @@
 //! | `faults-1` (any number) | `--schedule=seed:1 --faults=short`: calls on sockets do less than they were asked for | the folders about connections |
 //! | `blocking-capture` | `--blocking=capture` | the folders about the system |
 //! | `blocking-error` | `--blocking=error`, all that blocks allowed | the same |
-//! | `repeat` | twice with `--schedule=seed:1`: output and trace are the same | the same |
+//! | `repeat` | twice with `--schedule=seed:1`: output and trace are the same (the output only, if the program says that it is not repeatable) | the same |
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
