@@ -1,8 +1,10 @@
 //! OS threads that make blocking calls while their tasks are parked (`--blocking=offload`).
 //!
 //! They are started on demand and end when they have had nothing to do for a while. A job is put into one queue; a worker that sleeps is woken for it. With all of them busy, the job waits for one of them,
-//! as most calls are short; only if it has waited for `RELIEF` (`sched::idle`) another one is started: whoever carries threads looks at that between two of them, and a carrier that
-//! sleeps does not sleep for longer while jobs wait. So a thousand short calls share a worker or two, and a thousand long ones get as many as there may be.
+//! as most calls are short; only if it has waited for `RELIEF` (`sched::idle`) another one is considered: whoever carries threads looks at that between two of them, and a carrier that
+//! sleeps does not sleep for longer while jobs wait. If the calls that ended of late were short, they did not wait but kept a processor busy, and more workers than there are carriers would only take
+//! turns at that: so many are enough, and others end. A worker that has been in a call for `HANG` does not count. So a thousand short calls share a worker or two, and a thousand long ones get as
+//! many as there may be.
 //!
 //! A job is a shared object in whose list its task waits. The worker puts the outcome there and claims the task, under the object's lock; a task that was cancelled is not there
 //! any more, and the outcome is dropped.
@@ -29,11 +31,47 @@ struct Queued {
     program: u64,
 }
 
+/// A job that takes less time does not wait for the system, but keeps a processor busy.
+const LONG: Duration = Duration::from_micros(100);
+/// A worker hangs that has been in a job for so long. (Or others have the processors.)
+const HANG: Duration = Duration::from_millis(4);
+/// What a long job adds to `State::length`, so that one of so many makes all count as long; and the most that it can be.
+const LONG_WEIGHT: u32 = 8;
+const MAX_LENGTH: u32 = 64;
+
 #[derive(Default)]
 struct State {
     queue: VecDeque<Queued>,
     workers: usize,
     sleeping: usize,
+    /// When each worker began the job that it is in. Places of workers that ended are used again.
+    begun: Vec<Option<Instant>>,
+    free: Vec<usize>,
+    /// Grows with each job that was long, and shrinks with each that was short.
+    length: u32,
+}
+
+impl State {
+    fn note_length(&mut self, time: Duration) {
+        self.length = match time >= LONG {
+            true => (self.length + LONG_WEIGHT).min(MAX_LENGTH),
+            false => self.length.saturating_sub(1),
+        };
+    }
+    /// Whether the jobs of late were long.
+    fn is_long(&self) -> bool {
+        self.length > MAX_LENGTH / 2
+    }
+    fn end_worker(&mut self, place: usize) {
+        self.workers -= 1;
+        self.free.push(place);
+    }
+    /// Workers that do not hang.
+    fn lively(&self, now: Instant) -> usize {
+        let begun = self.begun.iter().flatten();
+        let hanging = begun.filter(|&&begun| now.saturating_duration_since(begun) >= HANG);
+        self.workers - hanging.count()
+    }
 }
 
 /// See the head of the file.
@@ -110,39 +148,57 @@ impl Scheduler {
     #[cold]
     fn relieve(self: &Arc<Self>) {
         let mut state = self.workers.state.lock();
-        let is_late = |queued: &Queued| queued.since.elapsed() >= idle::RELIEF;
+        let now = Instant::now();
+        let is_late = |queued: &Queued| now.saturating_duration_since(queued.since) >= idle::RELIEF;
         if state.sleeping == 0
             && state.workers < self.settings.max_workers
             && state.queue.front().is_some_and(is_late)
+            && (state.is_long() || state.lively(now) < self.settings.carriers)
         {
             self.start_worker(&mut state);
         }
     }
     fn start_worker(self: &Arc<Self>, state: &mut State) -> bool {
+        let place = state.free.pop().unwrap_or_else(|| {
+            state.begun.push(None);
+            state.begun.len() - 1
+        });
         let scheduler = self.clone();
         let started = std::thread::Builder::new()
             .name("heddle-worker".into())
-            .spawn(move || scheduler.work());
-        state.workers += usize::from(started.is_ok());
+            .spawn(move || scheduler.work(place));
+        match started.is_ok() {
+            true => state.workers += 1,
+            false => state.free.push(place),
+        }
         started.is_ok()
     }
     /// A worker.
-    fn work(self: Arc<Self>) {
+    fn work(self: Arc<Self>, place: usize) {
         let workers = &self.workers;
         loop {
             let job = {
                 let mut state = workers.state.lock();
+                let mut now = Instant::now();
+                if let Some(begun) = state.begun[place].take() {
+                    state.note_length(now - begun);
+                    let is_needed = state.length > 0 || state.lively(now) <= self.settings.carriers;
+                    if !is_needed {
+                        return state.end_worker(place);
+                    }
+                }
                 loop {
                     if let Some(job) = workers.take(&mut state) {
+                        state.begun[place] = Some(now);
                         break job;
                     }
                     state.sleeping += 1;
                     let is_over = workers.changed.wait_for(&mut state, IDLE_TIME).timed_out();
                     state.sleeping -= 1;
                     if is_over && state.queue.is_empty() {
-                        state.workers -= 1;
-                        return;
+                        return state.end_worker(place);
                     }
+                    now = Instant::now();
                 }
             };
             self.do_job(&job.job, job.program);

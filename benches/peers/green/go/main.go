@@ -4,6 +4,8 @@ package main
 import (
 	"fmt"
 	"log"
+	"net"
+	"net/http"
 	"os"
 	"runtime"
 	"runtime/debug"
@@ -247,6 +249,75 @@ func par(jobs, k int) {
 	out("ms", float64(time.Since(t).Microseconds())/1e3)
 }
 
+func echo(port int) {
+	l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port))
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println("ready")
+	for {
+		c, err := l.Accept()
+		if err != nil {
+			log.Fatal(err)
+		}
+		go func() {
+			defer c.Close()
+			b := make([]byte, 1024)
+			for {
+				k, err := c.Read(b)
+				if err != nil {
+					return
+				}
+				if _, err := c.Write(b[:k]); err != nil {
+					return
+				}
+			}
+		}()
+	}
+}
+
+func httpServe(port int) {
+	body := []byte("hello")
+	http.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "text/plain")
+		w.Write(body)
+	})
+	l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port))
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println("ready")
+	log.Fatal(http.Serve(l, nil))
+}
+
+func files(n int) {
+	dir := os.Getenv("FILES")
+	per := n / 1000
+	t := time.Now()
+	sums := make([]int, 1000)
+	var wg sync.WaitGroup
+	wg.Add(1000)
+	for g := 0; g < 1000; g++ {
+		go func(g int) {
+			for i := 0; i < per; i++ {
+				b, err := os.ReadFile(dir + "/f" + strconv.Itoa((g*7+i)%1000))
+				if err != nil {
+					log.Fatal(err)
+				}
+				sums[g] += len(b)
+			}
+			wg.Done()
+		}(g)
+	}
+	wg.Wait()
+	s := 0
+	for _, v := range sums {
+		s += v
+	}
+	check(s == per*1000*4096)
+	out("reads_s", float64(per*1000)/time.Since(t).Seconds())
+}
+
 func main() {
 	w := os.Args[1]
 	n := 0
@@ -285,6 +356,12 @@ func main() {
 			timers(n)
 		case "par":
 			par(64, n)
+		case "echo":
+			echo(n)
+		case "http":
+			httpServe(n)
+		case "files":
+			files(n)
 		default:
 			log.Fatal("unknown workload")
 		}
