@@ -7,8 +7,6 @@ use heddle::Stress;
 use heddle_compiler::{Options, Role, compile};
 use heddle_vm::bytecode::{Const, ModuleCode, Op, ProtoCode, Word, verify::verify};
 
-/// Bytes of the input that the program is written out of; the rest says what is exchanged.
-const PROGRAM: usize = 400;
 /// No more is exchanged, mostly less: the more there is, the less the verifier accepts.
 const MOST: usize = 40;
 
@@ -32,11 +30,12 @@ impl Default for Runner {
 impl Runner {
     /// Whether the verifier has accepted it.
     pub fn check(&mut self, bytes: &[u8]) -> bool {
-        let (program, exchanges) = bytes.split_at(bytes.len().min(PROGRAM));
+        // The first half says what is exchanged; out of the rest the program is written.
+        let (exchanges, program) = bytes.split_at(bytes.len() / 2);
         let mut code = module(&programs::write(program));
         let mut numbers = Numbers(exchanges);
         let count = numbers.below(MOST);
-        for _ in 0..=count.min(numbers.below(MOST)) {
+        for _ in 0..=count.min(numbers.below(MOST)) / 4 {
             exchange(&mut code, &mut numbers);
         }
         let bytes = code.to_bytes();
