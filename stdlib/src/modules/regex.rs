@@ -13,6 +13,7 @@ use heddle_vm::types::ErrorKind;
 use heddle_vm::{Value, natives};
 use regex_automata::Input;
 use regex_automata::util::captures::Captures;
+use regex_automata::util::interpolate;
 use regex_automata::util::primitives::PatternID;
 use search::{Pattern, Place, SIZES, Search, Want};
 use std::ops::Range;
@@ -30,6 +31,7 @@ pub(super) static MODULE: NativeModule = NativeModule {
         plain "regex.__names" (pattern) => names;
         plain "regex.__next" (pattern, text, from, search) => next;
         plain "regex.__replace_step" (pattern, text, with, builder, at, left, last, search) => replace_step;
+        plain "regex.__pieces" (pattern, with) => pieces;
         plain "regex.__builder" () => |ctx| Ok(ctx.host(Box::new(Builder::default()), "text builder"));
         plain "regex.__add" (builder, text, from, to) => |ctx| tail(ctx, "__add_part", 4);
         plain "regex.__build" (builder) => |ctx| tail(ctx, "__build", 1);
@@ -230,7 +232,8 @@ fn next(ctx: &mut Ctx) -> NativeResult {
 
 /// Appends a text from byte `at` on to a builder, `with` instead of each match, but no more than `left` of them, as many as a step allows.
 /// `last` is where the match before it ended: an empty match is not looked at there. Gives (at, left, last, from): if `from` is not nil, the text from
-/// there up to `at` (nil: to the end, which is all that is left to do) is to be appended first.
+/// there up to `at` (nil: to the end, which is all that is left to do) is to be appended first. A match that is long is not replaced: `from` is then a tuple of
+/// where the text in front of it begins and ends, and its groups.
 fn replace_step(ctx: &mut Ctx) -> NativeResult {
     /// Bytes gone through, and bytes written, in one step.
     const STEP: usize = 32 * 1024;
@@ -285,6 +288,17 @@ fn replace_step(ctx: &mut Ctx) -> NativeResult {
             }
             continue;
         }
+        if found.len() > SIZES.long
+            && let Some(captures) = &captures
+        {
+            // Its groups may be long, too: they are copied in steps.
+            builder.take(&mut piece);
+            let groups = groups(ctx, text, captures)?;
+            let bounds = [copied, found.start].map(|at| Value::small_int(at as i64));
+            let long = ctx.tuple(&[bounds[0], bounds[1], groups])?;
+            let (end, left) = (Value::small_int(found.end as i64), ctx.int(left - 1));
+            return ctx.tuple(&[end, left, end, long]);
+        }
         if found.start - copied > LONG_GAP {
             // Copied in steps of its own, up to the match, which is then looked for again.
             builder.take(&mut piece);
@@ -316,6 +330,27 @@ fn replace_step(ctx: &mut Ctx) -> NativeResult {
     }
     let (at, left, last) = (Value::small_int(at as i64), ctx.int(left), position(last));
     ctx.tuple(&[at, left, last, Value::NIL])
+}
+
+/// What a text with references is made of: a list of texts and of numbers of groups.
+fn pieces(ctx: &mut Ctx) -> NativeResult {
+    let (pattern, with) = (pattern(ctx)?, ctx.str_arg(1)?);
+    ctx.reserve(with.len() * 40)?;
+    let info = pattern.regex.group_info();
+    let mut found: Vec<(String, Option<usize>)> = Vec::new();
+    let mut rest = String::new();
+    let reference = |group: usize, text: &mut String| {
+        found.push((std::mem::take(text), Some(group)));
+    };
+    let number = |name: &str| info.to_index(PatternID::ZERO, name);
+    interpolate::string(with, reference, number, &mut rest);
+    found.push((rest, None));
+    let mut pieces = Vec::with_capacity(2 * found.len());
+    for (text, group) in found {
+        pieces.push(ctx.str(&text));
+        pieces.extend(group.map(|group| Value::small_int(group as i64)));
+    }
+    ctx.list(&pieces)
 }
 
 /// Appends what `with` stands for, reference by reference, as it may be far longer than the texts.
