@@ -62,19 +62,25 @@ pub(super) struct Pike {
 }
 
 impl Pike {
-    /// A search from byte `start` on; no byte from `end` on belongs to the match.
-    pub(super) fn new(nfa: &NFA, start: usize, end: usize, is_anchored: bool) -> Pike {
+    /// Memory for searches.
+    pub(super) fn new(nfa: &NFA) -> Pike {
         Pike {
             now: Threads::new(nfa),
             then: Threads::new(nfa),
             pending: Vec::new(),
             own: vec![NONE; nfa.group_info().slot_len()],
-            start,
-            at: start,
-            end,
-            is_anchored,
+            start: 0,
+            at: 0,
+            end: 0,
+            is_anchored: false,
             best: None,
         }
+    }
+    /// Begins a search from byte `start` on; no byte from `end` on belongs to the match.
+    pub(super) fn begin(&mut self, start: usize, end: usize, is_anchored: bool) {
+        (self.start, self.at, self.end) = (start, start, end);
+        (self.is_anchored, self.best) = (is_anchored, None);
+        self.now.order.clear();
     }
 
     /// Makes so many moves of threads, or some more. `None`: there is more to do; else the bounds of the groups, if there is a match.

@@ -135,6 +135,8 @@ pub(super) struct Search {
     at: usize,
     automaton: Option<Automaton>,
     phase: Phase,
+    /// Made when it is first needed: its memory serves all matches.
+    pike: Option<Box<Pike>>,
 }
 
 /// What is done with a text that is not searched directly.
@@ -144,7 +146,7 @@ enum Phase {
     /// Where does it begin?
     Backward(Backward),
     /// Which groups has it?
-    Groups(Box<Pike>),
+    Groups,
 }
 
 struct Backward {
@@ -200,6 +202,7 @@ impl Search {
             at: 0,
             automaton: None,
             phase: Phase::Forward,
+            pike: None,
         }
     }
 
@@ -221,8 +224,10 @@ impl Search {
                 None => self.forward(pattern, text, want),
             },
             Phase::Backward(_) => self.backward(pattern, text, want),
-            Phase::Groups(pike) => {
-                let nfa = pattern.nfa().expect("there is one where a search uses it");
+            Phase::Groups => {
+                let (Some(nfa), Some(pike)) = (pattern.nfa(), &mut self.pike) else {
+                    unreachable!("`simulate` has made both");
+                };
                 match pike.step(nfa, text, self.sizes.moves) {
                     None => Place::Further,
                     Some(None) => Place::Nowhere,
@@ -245,8 +250,9 @@ impl Search {
     fn simulate(&mut self, pattern: &Pattern, range: Range<usize>, is_anchored: bool) -> Place {
         match pattern.nfa() {
             Some(nfa) => {
-                let pike = Pike::new(nfa, range.start, range.end, is_anchored);
-                self.phase = Phase::Groups(Box::new(pike));
+                let pike = self.pike.get_or_insert_with(|| Box::new(Pike::new(nfa)));
+                pike.begin(range.start, range.end, is_anchored);
+                self.phase = Phase::Groups;
                 Place::Further
             }
             None => Place::In(range),
