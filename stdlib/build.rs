@@ -71,7 +71,6 @@ fn module(name: &str, path: &Path, text: &str) -> Vec<u8> {
             // Its places are shown to nobody: errors are the program's that called it.
             for proto in &mut code.protos {
                 (proto.spans, proto.span) = Default::default();
-                proto.doc = None;
             }
             code.to_bytes()
         }

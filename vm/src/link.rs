@@ -97,7 +97,6 @@ impl Engine {
                 spans: Vec::new(),
                 span: Default::default(),
                 module: std::ptr::null(),
-                doc: None,
                 links: Default::default(),
             }
             .settled(std::ptr::null());
@@ -681,7 +680,6 @@ impl Linker<'_> {
             spans: code.spans.clone(),
             span: code.span,
             module: Arc::as_ptr(self.module),
-            doc: code.doc.clone(),
             links,
         })
     }

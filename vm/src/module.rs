@@ -57,7 +57,6 @@ pub struct Proto {
     pub spans: Vec<(u32, CodeSpan)>,
     pub span: CodeSpan,
     pub module: *const Module,
-    pub doc: Option<Box<str>>,
     /// What constants stand for that are resolved or used by slow paths only, by index of the constant.
     pub links: Links,
 }

@@ -108,7 +108,6 @@ impl Generator<'_> {
             code.params = names;
             code.required = required as u32;
             code.has_rest = func.rest.is_some();
-            code.doc = func.doc.clone();
         }
         proto
     }

@@ -215,10 +215,8 @@ fn write(
         Item::Int { size, is_signed } if ops::int::is_int(value) => {
             let bits = 8 * size as u32;
             // An unsigned one of 64 bits may be beyond what `i64` holds.
-            let n = match ops::int::to_i64(value) {
-                Some(n) => Some(i128::from(n)),
-                None => ctx.repr_short(value).parse::<i128>().ok(),
-            };
+            let signed = ops::int::to_i64(value).map(i128::from);
+            let n = signed.or_else(|| ops::int::to_u64(value).map(i128::from));
             let (least, most) = match is_signed {
                 true => (-(1i128 << (bits - 1)), (1i128 << (bits - 1)) - 1),
                 false => (0, (1i128 << bits) - 1),

@@ -200,6 +200,4 @@ pub struct ProtoCode {
     pub span: CodeSpan,
     /// Code of the library (prelude): left out of traces.
     pub is_internal: bool,
-    /// The `##` text above it.
-    pub doc: Option<Box<str>>,
 }

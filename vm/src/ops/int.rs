@@ -93,6 +93,18 @@ pub fn to_i64(value: Value) -> Option<i64> {
     }
 }
 
+/// The int if it is not negative and fits 64 bits.
+pub fn to_u64(value: Value) -> Option<u64> {
+    match view(value) {
+        Some(Int::Small(i)) => u64::try_from(i).ok(),
+        Some(Int::Big {
+            is_negative: false,
+            limbs: &[limb],
+        }) => Some(limb),
+        _ => None,
+    }
+}
+
 impl<'a> Int<'a> {
     /// Sign and magnitude; `buffer` holds the one limb of a small int.
     pub(crate) fn parts<'b>(&self, buffer: &'b mut [u64; 1]) -> (bool, &'b [u64])

@@ -182,7 +182,9 @@ impl Scheduler {
                 let mut now = Instant::now();
                 if let Some(begun) = state.begun[place].take() {
                     state.note_length(now - begun);
-                    let is_needed = state.length > 0 || state.lively(now) <= self.settings.carriers;
+                    let most = self.settings.carriers;
+                    let is_needed =
+                        state.workers <= most || state.length > 0 || state.lively(now) <= most;
                     if !is_needed {
                         return state.end_worker(place);
                     }

@@ -8,38 +8,16 @@
 struct Outline<'a> {
     text: &'a str,
     is_outside: Vec<bool>,
+    /// Where the last brackets that stand in no others open.
+    opened: Option<usize>,
 }
 
 impl<'a> Outline<'a> {
     fn of(text: &'a str) -> Option<Outline<'a>> {
         let bytes = text.as_bytes();
         let mut is_outside = vec![false; bytes.len()];
+        let mut opened = None;
         let mut depth = 0usize;
-        let mut at = 0;
-        while at < bytes.len() {
-            match bytes[at] {
-                b'"' | b'\'' => {
-                    at = end_of_string(bytes, at)?;
-                    continue;
-                }
-                b'(' | b'[' | b'{' => depth += 1,
-                b')' | b']' | b'}' => depth = depth.checked_sub(1)?,
-                // A comment may hold anything.
-                b'#' => return None,
-                _ => is_outside[at] = depth == 0,
-            }
-            at += 1;
-        }
-        (depth == 0).then_some(Outline { text, is_outside })
-    }
-    /// Where the last brackets outside of others open, if the text ends with them.
-    fn last_brackets(&self, open: u8, close: u8) -> Option<usize> {
-        let bytes = self.text.as_bytes();
-        if bytes.last() != Some(&close) {
-            return None;
-        }
-        let mut depth = 0usize;
-        let mut start = None;
         let mut at = 0;
         while at < bytes.len() {
             match bytes[at] {
@@ -49,16 +27,28 @@ impl<'a> Outline<'a> {
                 }
                 b'(' | b'[' | b'{' => {
                     if depth == 0 {
-                        start = Some(at);
+                        opened = Some(at);
                     }
                     depth += 1;
                 }
                 b')' | b']' | b'}' => depth = depth.checked_sub(1)?,
-                _ => {}
+                // A comment may hold anything.
+                b'#' => return None,
+                _ => is_outside[at] = depth == 0,
             }
             at += 1;
         }
-        start.filter(|&start| bytes[start] == open)
+        (depth == 0).then_some(Outline {
+            text,
+            is_outside,
+            opened,
+        })
+    }
+    /// Where the last brackets outside of others open, if the text ends with them.
+    fn last_brackets(&self, open: u8, close: u8) -> Option<usize> {
+        let bytes = self.text.as_bytes();
+        let start = self.opened.filter(|&start| bytes[start] == open)?;
+        (bytes.last() == Some(&close)).then_some(start)
     }
     /// Where an operator stands between two operands; of several the last, or the first if the operator binds to the right.
     fn operator(&self, operator: &str) -> Option<usize> {
