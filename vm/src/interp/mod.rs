@@ -148,14 +148,21 @@ pub(crate) fn run(thread: &mut Thread) -> Exit {
 }
 
 /// After a slow path: deals with its trap. `Some` leaves the loop.
+#[inline(always)]
 pub(crate) fn after_slow(thread: &mut Thread, result: Result<(), Trap>) -> Option<Exit> {
     match result {
         Ok(()) => {
             thread.retry_pc = std::ptr::null();
             None
         }
-        // As most waits begin.
-        Err(Trap::Suspend) if thread.boundary == 0 && !thread.yielded => Some(Exit::Parked),
-        Err(trap) => thread.handle_trap(trap),
+        Err(trap) => after_trap(thread, trap),
     }
+}
+#[inline(never)]
+fn after_trap(thread: &mut Thread, trap: Trap) -> Option<Exit> {
+    // As most waits begin.
+    if trap == Trap::Suspend && thread.boundary == 0 && !thread.yielded {
+        return Some(Exit::Parked);
+    }
+    thread.handle_trap(trap)
 }

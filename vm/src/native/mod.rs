@@ -68,7 +68,20 @@ pub struct NativeDef {
     pub blocking: Option<Box<BlockingFn>>,
     /// Called instead of going on with one that has waited in the middle of itself and whose task was cancelled: with the same arguments and `Ctx::state`. Its result is not used.
     pub given_up: Option<NativeFn>,
+    /// What it does in the usual case, for method calls with all arguments.
+    pub(crate) fast_path: Option<FastPathFn>,
 }
+
+/// How the fast path of a native ended. It neither panics nor collects, and nobody counts it: it is short.
+pub(crate) enum FastPath {
+    Done(Value),
+    /// The task waits: as `Trap::Suspend`.
+    Parked,
+    /// This is not the usual case. Nothing was done.
+    NotUsual,
+}
+/// The fast path of a native: gets its arguments, all of them.
+pub(crate) type FastPathFn = fn(&mut crate::Thread, *const Value) -> FastPath;
 
 impl NativeDef {
     /// For tables; see `natives!`.
@@ -90,7 +103,13 @@ impl NativeDef {
             host: None,
             blocking: None,
             given_up: None,
+            fast_path: None,
         }
+    }
+    /// What it does in the usual case.
+    pub(crate) const fn fast_path(mut self, func: FastPathFn) -> NativeDef {
+        self.fast_path = Some(func);
+        self
     }
     /// What to do if its task is cancelled while it waits.
     pub const fn given_up(mut self, func: NativeFn) -> NativeDef {

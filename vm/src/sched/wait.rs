@@ -103,6 +103,13 @@ impl Claim {
             arm => Claimed::Arm(arm - FIRST_ARM),
         }
     }
+    /// The same where what it waited for has come, which is known already.
+    #[inline]
+    pub(crate) fn end_by_arm(&self) {
+        let word = self.0.load(Ordering::Acquire);
+        debug_assert!(word >= FIRST_ARM);
+        self.0.store(IDLE, Ordering::Relaxed);
+    }
 }
 
 /// Whose list a waiter is in.
@@ -229,6 +236,12 @@ impl Waiter {
     pub(crate) fn set_owner(&mut self, owner: Owner, list: u8) {
         self.place = self.place.with_owner(owner, list);
     }
+    /// The same of a task's sole waiter.
+    #[inline]
+    pub(crate) fn set_sole_owner(&mut self, owner: Owner, list: u8) {
+        debug_assert!(matches!(self.kind(), NodeKind::Sole));
+        self.place = Place::new(owner, list, NodeKind::Sole);
+    }
     /// In whose list a waiter is, or was last. Written by its own thread only; the links beside it may change meanwhile, so no reference is made.
     ///
     /// # Safety
@@ -270,13 +283,16 @@ impl Waiter {
         // SAFETY: put there by `set_message`, and nobody has taken it since.
         unsafe { Message::from_bits(bits) }
     }
-    /// Whether there is a message, and no parcel: for one that was delivered, or not taken.
+    /// Takes what the message is, with its reference, if there is one and it is no parcel: one that was delivered, or not taken.
     #[inline]
-    pub(crate) fn has_plain_message(&self) -> bool {
-        self.payload_use.read();
-        self.payload != CLOSED
-            && self.payload != Value::UNSET.0
-            && !Value::from_bits(self.payload).is_local()
+    pub(crate) fn take_plain_message(&mut self) -> Option<Value> {
+        self.payload_use.write();
+        let is_message = self.payload.wrapping_sub(Value::UNSET.0) > CLOSED - Value::UNSET.0;
+        if !is_message || Value::from_bits(self.payload).is_local() {
+            return None;
+        }
+        let bits = std::mem::replace(&mut self.payload, Value::UNSET.0);
+        Some(Value::from_bits(bits))
     }
     /// What the message is, which stays where it is; nil if there is none. Nobody else may use the waiter.
     pub(crate) fn message_inside(&self) -> Value {

@@ -4,14 +4,14 @@ use super::channel::{ChannelState, Received, Sent};
 use super::permits::{GateState, MutexState, SemaphoreState};
 use super::support::make;
 use super::{Binding, Message, ObjectState, SharedObject, object_of};
-use crate::native::{Ctx, NativeDef, NativeResult, Trap};
+use crate::native::{Ctx, FastPath, NativeDef, NativeResult, Trap};
 use crate::object::{Kind, TaskObject, type_id};
 use crate::sched::block::{CANCEL, KILL, Outcome};
 use crate::sched::scope::Scope;
 use crate::sched::wait::{ArmWaiter, Claimed, Owner, Waiter};
 use crate::sync::Ordering;
 use crate::task::{Wait, flag};
-use crate::thread::thread_of;
+use crate::thread::{Thread, thread_of};
 use crate::types::ErrorKind;
 use crate::value::Value;
 use std::sync::Arc;
@@ -63,11 +63,11 @@ pub static CONCURRENCY: &[NativeDef] = crate::natives! {
     /// A channel that holds up to `capacity` messages; 0: each send waits for its receiver.
     plain "Channel" ("capacity?") => channel;
     /// Sends an immutable value (or `copy(x)`), waiting for room.
-    suspending crossing "Channel.send" (self, value) => send;
+    suspending crossing "Channel.send" (self, value) => send, fast_path send_usually;
     /// Sends if there is room; whether it did.
     plain crossing "Channel.try_send" (self, value) => try_send;
     /// The next message, waiting for one; throws `ChannelClosed` when the channel is closed and empty.
-    suspending "Channel.recv" (self) => |ctx| receive(ctx, Wait::Receive);
+    suspending "Channel.recv" (self) => |ctx| receive(ctx, Wait::Receive), fast_path receive_usually;
     /// The next message, or `default` (nil) if there is none now.
     plain "Channel.try_recv" (self, "default?") => try_receive;
     /// The next message of a loop, which ends when the channel is closed and empty.
@@ -333,45 +333,44 @@ fn send(ctx: &mut Ctx) -> NativeResult {
     let object = channel_arg(ctx)?;
     ctx.thread.blocking_point()?;
     let mut message = message_arg(ctx)?;
-    let thread = &mut *ctx.thread;
     loop {
-        let mut state = object.state.lock();
-        let ObjectState::Channel(channel) = &mut *state else {
-            unreachable!("the type says that it is a channel")
-        };
-        match channel.send(message) {
-            Sent::To(task) => {
-                drop(state);
-                thread.wake(task);
-                return Ok(Value::NIL);
-            }
-            Sent::Queued => return Ok(Value::NIL),
-            Sent::Closed => {
-                drop(state);
-                return Err(thread.throw_closed_at_wait());
-            }
-            Sent::Full(message) => {
-                thread.begin_wait(Wait::Send)?;
-                let waiter = thread.single_waiter(Owner::Shared(object), 1);
-                // SAFETY: under the channel's lock.
-                unsafe {
-                    (*waiter).set_message(message);
-                    channel.senders.push(waiter);
-                }
-                return Err(Trap::Suspend);
-            }
-            Sent::NoPlace(back) => {
-                drop(state);
-                make_place(thread, object)?;
+        match ctx.thread.send_now(object, message) {
+            SentNow::Done => return Ok(Value::NIL),
+            SentNow::Waits => return Err(Trap::Suspend),
+            SentNow::Closed => return Err(ctx.thread.throw_closed_at_wait()),
+            SentNow::NoPlace(back) => {
+                make_place(ctx.thread, object)?;
                 message = back;
             }
         }
     }
 }
+/// The fast path of `send`: for what crosses as it is.
+fn send_usually(thread: &mut Thread, args: *const Value) -> FastPath {
+    // SAFETY: a fast path gets all arguments.
+    let (channel, value) = unsafe { (*args, *args.add(1)) };
+    if value.is_local() || !thread.passes_blocking_points() {
+        return FastPath::NotUsual;
+    }
+    let Some(object) = object_of(channel, type_id::CHANNEL) else {
+        return FastPath::NotUsual;
+    };
+    match thread.send_now(object, Message::shared(value)) {
+        SentNow::Done => FastPath::Done(Value::NIL),
+        SentNow::Waits => FastPath::Parked,
+        SentNow::Closed | SentNow::NoPlace(_) => FastPath::NotUsual,
+    }
+}
+/// The fast path of `recv`.
+fn receive_usually(thread: &mut Thread, args: *const Value) -> FastPath {
+    // SAFETY: a fast path gets all arguments.
+    let channel = unsafe { *args };
+    thread.receive_usually(channel, Wait::Receive)
+}
 /// Lets the queue of a channel grow, if the limit of memory allows that; no lock is held.
 #[cold]
 #[inline(never)]
-fn make_place(thread: &mut crate::Thread, object: &SharedObject) -> Result<(), Trap> {
+fn make_place(thread: &mut Thread, object: &SharedObject) -> Result<(), Trap> {
     let with = |f: &mut dyn FnMut(&mut ChannelState)| match &mut *object.state.lock() {
         ObjectState::Channel(channel) => f(channel),
         _ => unreachable!("the type says that it is a channel"),
@@ -1039,15 +1038,77 @@ pub(crate) fn give_back(object: &SharedObject, message: Message) {
     }
 }
 
-impl crate::thread::Thread {
-    /// The next message of a channel; `None`: it is closed and empty. If there is none yet the task is about to wait.
+/// How a `send` went on.
+enum SentNow {
+    Done,
+    /// The task is about to wait for room.
+    Waits,
+    Closed,
+    /// The queue must grow first.
+    NoPlace(Message),
+}
+
+impl Thread {
+    /// Sends to a channel, or waits for room; the blocking point is past.
     #[inline(always)]
+    fn send_now(&mut self, object: &'static SharedObject, message: Message) -> SentNow {
+        let mut state = object.state.lock();
+        let ObjectState::Channel(channel) = &mut *state else {
+            unreachable!("the type says that it is a channel")
+        };
+        match channel.send(message) {
+            Sent::To(task) => {
+                drop(state);
+                self.wake(task);
+                SentNow::Done
+            }
+            Sent::Queued => SentNow::Done,
+            Sent::Closed => SentNow::Closed,
+            Sent::Full(message) => {
+                let waiter = self.begin_single_wait(Wait::Send, Owner::Shared(object), 1);
+                // SAFETY: under the channel's lock.
+                unsafe {
+                    (*waiter).set_message(message);
+                    channel.senders.push(waiter);
+                }
+                SentNow::Waits
+            }
+            Sent::NoPlace(back) => SentNow::NoPlace(back),
+        }
+    }
+    /// Receives from a channel, or waits for a message: all that can be done on a fast path.
+    #[inline(always)]
+    pub(crate) fn receive_usually(&mut self, channel: Value, wait: Wait) -> FastPath {
+        if !self.passes_blocking_points() {
+            return FastPath::NotUsual;
+        }
+        let Some(object) = object_of(channel, type_id::CHANNEL) else {
+            return FastPath::NotUsual;
+        };
+        match self.receive_now(object, wait) {
+            Ok(Some(value)) => FastPath::Done(value),
+            Err(Trap::Suspend) => FastPath::Parked,
+            // What had no room went back to where it was.
+            Ok(None) | Err(_) => FastPath::NotUsual,
+        }
+    }
+    /// The next message of a channel; `None`: it is closed and empty. If there is none yet the task is about to wait.
+    #[inline]
     pub(crate) fn receive_from(
         &mut self,
         object: &'static SharedObject,
         wait: Wait,
     ) -> Result<Option<Value>, Trap> {
         self.blocking_point()?;
+        self.receive_now(object, wait)
+    }
+    /// The same behind the blocking point: the only traps are `Suspend` and `Collect`.
+    #[inline(always)]
+    fn receive_now(
+        &mut self,
+        object: &'static SharedObject,
+        wait: Wait,
+    ) -> Result<Option<Value>, Trap> {
         let mut state = object.state.lock();
         let ObjectState::Channel(channel) = &mut *state else {
             unreachable!("the type says that it is a channel")
@@ -1062,8 +1123,7 @@ impl crate::thread::Thread {
             }
             Received::Closed => Ok(None),
             Received::Empty => {
-                self.begin_wait(wait)?;
-                let waiter = self.single_waiter(Owner::Shared(object), 0);
+                let waiter = self.begin_single_wait(wait, Owner::Shared(object), 0);
                 // SAFETY: under the channel's lock.
                 unsafe { channel.receivers.push(waiter) };
                 Err(Trap::Suspend)
@@ -1072,7 +1132,7 @@ impl crate::thread::Thread {
     }
     /// A message that was taken out of a channel becomes a value. If there is no room it goes back to where it was, the first of its queue, and the native is run again
     /// after a collection.
-    #[inline]
+    #[inline(always)]
     fn deliver_received(&mut self, object: &SharedObject, message: Message) -> NativeResult {
         match message.deliver(&mut self.heap) {
             Ok(value) => Ok(value),

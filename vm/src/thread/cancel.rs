@@ -69,6 +69,15 @@ impl Thread {
         }
         Ok(())
     }
+    /// Whether a blocking point is one for sure: nobody cancelled the running task, and it runs in no threadlet.
+    #[inline(always)]
+    pub(crate) fn passes_blocking_points(&self) -> bool {
+        if self.current.is_null() || self.boundary != 0 || self.is_killing {
+            return false;
+        }
+        // SAFETY: the mounted task.
+        unsafe { !(*self.current).is(flag::CANCEL_PENDING | flag::WAS_CANCELLED) }
+    }
     /// The same for a native that has tried and failed, perhaps because of what was done after this thread had been cancelled from outside: the cancel came first.
     #[cold]
     pub(crate) fn blocking_point_that_failed(&mut self) -> Result<(), Trap> {

@@ -7,6 +7,7 @@ use crate::interp::frame;
 #[cfg(debug_assertions)]
 use crate::interp::frame::Frames;
 use crate::interp::{self, Exit};
+#[cfg(debug_assertions)]
 use crate::object::Kind;
 use crate::sync::Ordering;
 use crate::task::{self, Stack, Task, Wait, flag};
@@ -23,6 +24,9 @@ pub(super) const FIRST_SLOTS: usize = 64;
 pub(super) const TAIL_SLOTS: usize = 16;
 /// What mounting a task costs of a slice.
 pub(super) const SWITCH_FUEL: i64 = 10;
+
+/// Flags of tasks for which mounting takes more than their registers.
+const UNUSUAL: u16 = flag::HAS_RUN_STACK | flag::HAS_THREADLETS | flag::IS_DYING;
 
 /// Copies registers. Most often they are few: then a call of `memcpy` costs more than they do.
 ///
@@ -61,12 +65,54 @@ impl Thread {
     /// Takes a task's machine state: its registers go to the run stack, or its own stack becomes that.
     #[inline(always)]
     pub(super) fn mount(&mut self, task: *mut Task) {
-        self.parts.tasks.touch(task);
         self.current = task;
         self.identity = task;
         // SAFETY: a task of the mounted thread that is ready: nobody else uses it.
+        let (flags, base, used) =
+            unsafe { ((*task).flags, (*task).base_slot(), (*task).used_slots()) };
+        let is_usual = flags & (flag::TOUCHED | UNUSUAL) == flag::TOUCHED
+            && used + SLACK + FIRST_SLOTS <= self.stack.capacity;
+        self.is_killing = false;
+        if is_usual {
+            // SAFETY: as above; both have so many slots.
+            unsafe { copy_slots((*task).start, self.stack.start, used) };
+        } else {
+            self.mount_unusual(task, used);
+        }
+        // SAFETY: as above.
         let task = unsafe { &mut *task };
-        let (base, used) = (task.base_slot(), task.used_slots());
+        if let Some(more) = task.more_if_any_mut()
+            && !more.counted.is_empty()
+        {
+            std::mem::swap(&mut more.counted, &mut self.stack.counted);
+        }
+        self.base = self.stack.start.wrapping_add(base);
+        self.pc = task.pc;
+        task.note_mounted();
+        let room = match is_usual {
+            true => used + FIRST_SLOTS,
+            false => (used + FIRST_SLOTS).min(self.stack.capacity - SLACK),
+        };
+        let least = self.stack.start.wrapping_add(room);
+        if self.stack_limit < least {
+            // What lies above the limit is clear.
+            self.stack_limit = least;
+        }
+        // A frame takes two slots at least.
+        if used / 2 + super::SLICE_FUEL as usize > self.depth_limit {
+            self.mind_depth();
+        }
+        // A switch costs some fuel, but never the last of it: a task that was preempted must get on.
+        if self.fuel > SWITCH_FUEL {
+            self.fuel -= SWITCH_FUEL;
+        }
+    }
+    /// What `mount` does besides of a task that was not run since the last collection, or is deep, or was left in threadlets or defers.
+    #[inline(never)]
+    fn mount_unusual(&mut self, task: *mut Task, used: usize) {
+        self.parts.tasks.touch(task);
+        // SAFETY: as in `mount`.
+        let task = unsafe { &mut *task };
         if task.take(flag::HAS_RUN_STACK) {
             let stack = Stack::from_parts(
                 std::mem::replace(&mut task.start, std::ptr::null_mut()),
@@ -81,14 +127,6 @@ impl Thread {
             // SAFETY: both have so many slots.
             unsafe { copy_slots(task.start, self.stack.start, used) };
         }
-        if let Some(more) = task.more_if_any_mut()
-            && !more.counted.is_empty()
-        {
-            std::mem::swap(&mut more.counted, &mut self.stack.counted);
-        }
-        self.base = self.stack.start.wrapping_add(base);
-        self.pc = task.pc;
-        task.note_mounted();
         if task.take(flag::HAS_THREADLETS)
             && let Some(more) = task.more_if_any_mut()
         {
@@ -96,27 +134,16 @@ impl Thread {
         }
         // A killed task that was preempted in its defers goes on with them.
         self.is_killing = task.is(flag::IS_DYING);
-        let least = self
-            .stack
-            .start
-            .wrapping_add((used + FIRST_SLOTS).min(self.stack.capacity - SLACK));
-        if self.stack_limit < least {
-            // What lies above the limit is clear.
-            self.stack_limit = least;
-        }
-        // A frame takes two slots at least.
-        if self.depth_limit.saturating_sub(used / 2) < super::SLICE_FUEL as usize {
-            self.lower_stack_limit();
-            // Not the whole of it, or a task between others that are busy would be left before it gets on.
-            let depth_left = self.depth_left().max(1);
-            if (self.fuel.max(0) as usize) > depth_left {
-                self.slice -= self.fuel - depth_left as i64;
-                self.fuel = depth_left as i64;
-            }
-        }
-        // A switch costs some fuel, but never the last of it: a task that was preempted must get on.
-        if self.fuel > SWITCH_FUEL {
-            self.fuel -= SWITCH_FUEL;
+    }
+    /// The mounted task is so deep that a slice could take it beyond the limit.
+    #[cold]
+    fn mind_depth(&mut self) {
+        self.lower_stack_limit();
+        // Not the whole of it, or a task between others that are busy would be left before it gets on.
+        let depth_left = self.depth_left().max(1);
+        if (self.fuel.max(0) as usize) > depth_left {
+            self.slice -= self.fuel - depth_left as i64;
+            self.fuel = depth_left as i64;
         }
     }
     /// Uses another run stack from now on, in which nothing lies above the registers of its task.
@@ -318,10 +345,7 @@ impl Thread {
         // SAFETY: this thread's task, which was just mounted. If it waits and was claimed already, it lies in the inbox; wakers touch other fields.
         unsafe {
             if self.boundary != 0 {
-                (*task).set(flag::HAS_THREADLETS);
-                let more = (*task).more();
-                more.boundary = std::mem::take(&mut self.boundary);
-                more.identity = identity;
+                self.leave_threadlets(task, identity);
             }
             (*task).pc = self.pc;
             self.save_registers(task);
@@ -329,16 +353,31 @@ impl Thread {
             if self.is_killing {
                 flags |= flag::IS_DYING;
             }
-            if exit == Exit::Yielded {
-                flags |= flag::HAS_YIELDED;
-            }
-            (*task).flags = flags;
-            match exit {
-                Exit::Yielded => self.parts.ready.push_back(task),
+            if exit == Exit::Parked {
+                (*task).flags = flags;
+                (*task).wait_dest = self.wait_dest as u8;
+            } else if exit == Exit::Yielded {
+                (*task).flags = flags | flag::HAS_YIELDED;
+                self.parts.ready.push_back(task);
+            } else {
+                (*task).flags = flags;
                 // Nothing of the thread changes behind its back: it stays the first.
-                Exit::Preempted => self.parts.ready.push_front(task),
-                _ => (*task).wait_dest = self.wait_dest as u8,
+                self.parts.ready.push_front(task);
             }
+        }
+    }
+    /// Threadlets are under way on the stack of the task that is left.
+    ///
+    /// # Safety
+    /// As in `leave`.
+    #[cold]
+    unsafe fn leave_threadlets(&mut self, task: *mut Task, identity: *mut Task) {
+        // SAFETY: promised by the caller.
+        unsafe {
+            (*task).set(flag::HAS_THREADLETS);
+            let more = (*task).more();
+            more.boundary = std::mem::take(&mut self.boundary);
+            more.identity = identity;
         }
     }
     /// The mounted task has ended, or the program has.

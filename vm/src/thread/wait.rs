@@ -132,6 +132,15 @@ impl Thread {
         task.claim.begin();
         Ok(())
     }
+    /// Both in one for the fast paths: the running task is about to wait in one list.
+    #[inline(always)]
+    pub(crate) fn begin_single_wait(&mut self, wait: Wait, owner: Owner, list: u8) -> *mut Waiter {
+        let task = self.task();
+        task.wait = wait;
+        task.claim.begin();
+        task.waiter.set_sole_owner(owner, list);
+        &raw mut task.waiter
+    }
     /// Undoes `begin_wait`.
     pub(crate) fn abandon_wait(&mut self) {
         let task = self.task();
@@ -182,27 +191,30 @@ impl Thread {
     /// As most waits end: the mounted task was woken with a message that is no parcel, or its own was taken. `false`: it was not, and nothing is done.
     #[inline(always)]
     pub(super) fn finish_plain_wait(&mut self) -> bool {
-        let task = self.task();
+        if self.boundary != 0 {
+            return false;
+        }
+        // SAFETY: the mounted task.
+        let task = unsafe { &mut *self.current };
         // Of one that was cancelled instead nothing is left there.
         if !matches!(
             task.wait,
             Wait::Receive | Wait::Next | Wait::Loop | Wait::Send
         ) || task.is(flag::IS_KILLED)
-            || !task.waiter.has_plain_message()
         {
             return false;
         }
+        let Some(value) = task.waiter.take_plain_message() else {
+            return false;
+        };
         debug_assert!(!task.waiter.is_linked());
-        let dest = task.wait_dest as usize;
         // What had one waiter is in no list any more.
         task.wait = Wait::None;
-        let claimed = task.claim.end();
-        debug_assert!(matches!(claimed, Claimed::Arm(_)));
-        let message = task.waiter.take_message();
-        match message.deliver(&mut self.heap) {
-            Ok(value) => self.set_reg(dest, value),
-            Err(_) => unreachable!("only parcels need room"),
-        }
+        task.claim.end_by_arm();
+        let dest = task.wait_dest as usize;
+        // The message's reference becomes the heap's.
+        let value = self.heap.adopt_owned(value);
+        self.set_reg(dest, value);
         true
     }
     /// As `finish_wait`, of one that joins: most often for what has ended.

@@ -5,6 +5,7 @@ use super::names::{GetGlobal, import};
 use crate::bytecode::{Op, Word};
 use crate::interp::{acquire_word, fast, frame, link_constant, set_link_constant};
 use crate::module::{NearHead, near_call};
+use crate::native::{FastPath, NativeDef, Trap};
 use crate::object::{Closure as ClosureObject, Kind, NativeFunction};
 use crate::ops;
 use crate::thread::Thread;
@@ -144,6 +145,7 @@ pub(crate) fn Invoke(t: &mut Thread, w: Word) -> Done {
     let name = t.engine_symbol(w.imm());
     t.invoke(w.a(), w.c(), w.b(), name, &[], Some(cache))
 }
+#[inline(always)]
 pub(crate) fn InvokeNative(t: &mut Thread, w: Word) -> Done {
     let receiver = t.reg(w.a() + 2);
     let cache = t.pc.cast_mut();
@@ -160,11 +162,33 @@ pub(crate) fn InvokeNative(t: &mut Thread, w: Word) -> Done {
             {
                 t.charge_call()?;
                 t.pc = t.pc.add(1);
-                return t.call_plain(&*(*native).def, w.a(), w.c(), w.b());
+                let def = &*(*native).def;
+                if let Some(fast_path) = def.fast_path
+                    && !t.is_stressed()
+                {
+                    match fast_path(t, t.base.add(w.a() + 2)) {
+                        FastPath::Done(value) => {
+                            t.set_reg(w.b(), value);
+                            t.after_alloc();
+                            return Ok(());
+                        }
+                        FastPath::Parked => {
+                            t.wait_dest = w.b();
+                            return Err(Trap::Suspend);
+                        }
+                        FastPath::NotUsual => {}
+                    }
+                }
+                return invoke_plain(t, w, def);
             }
         }
     }
     Invoke(t, w)
+}
+/// Out of line, so that the fast paths above need few registers.
+#[inline(never)]
+fn invoke_plain(t: &mut Thread, w: Word, def: &'static NativeDef) -> Done {
+    t.call_plain(def, w.a(), w.c(), w.b())
 }
 pub(crate) fn InvokePush(t: &mut Thread, w: Word) -> Done {
     Invoke(t, w)

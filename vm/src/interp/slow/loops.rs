@@ -6,7 +6,7 @@ use crate::bytecode::Word;
 use crate::engine::{Hook, sym};
 use crate::interp::frame;
 use crate::interp::unwind::{generator_state, resumed_by};
-use crate::native::Trap;
+use crate::native::{FastPath, Trap};
 use crate::object::{Closure as ClosureObject, Generator, Kind, List, Map, Tuple, type_id};
 use crate::ops;
 use crate::task::Wait;
@@ -137,6 +137,23 @@ pub(super) enum Step {
 }
 
 pub(crate) fn ForNext(t: &mut Thread, w: Word) -> Done {
+    let x = t.reg(w.a());
+    if x.is_kind(Kind::Handle) && t.fuel > 0 && !t.is_stressed() {
+        match t.receive_usually(x, Wait::Loop) {
+            FastPath::Done(value) => {
+                t.fuel -= 1;
+                t.set_reg(w.b(), value);
+                t.after_alloc();
+                return Ok(());
+            }
+            FastPath::Parked => {
+                t.fuel -= 1;
+                t.wait_dest = w.b();
+                return Err(Trap::Suspend);
+            }
+            FastPath::NotUsual => {}
+        }
+    }
     match step(t, w, false)? {
         Step::Value(v) => t.set_reg(w.b(), v),
         Step::End => take_jump(t, w),
