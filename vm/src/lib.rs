@@ -20,6 +20,7 @@ pub mod module;
 pub mod native;
 pub mod object;
 pub mod ops;
+mod prefetch;
 pub mod sched;
 pub mod shared;
 pub mod stretch;

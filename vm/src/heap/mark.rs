@@ -13,6 +13,7 @@ use super::table::BundleTable;
 use crate::object::size::{buffer_of, object_bytes};
 use crate::object::trace::{buffered_values, inline_values, is_leaf};
 use crate::object::*;
+use crate::prefetch::prefetch;
 use crate::value::Value;
 use std::time::Instant;
 
@@ -145,7 +146,7 @@ impl Marking {
                 let value = first.add(i).read();
                 if value.is_local() {
                     let object = value.as_object();
-                    prefetch(object);
+                    prefetch::<1, _>(object);
                     let at = self.ahead_next;
                     self.ahead_next = (at + 1) % AHEAD;
                     let arrived = std::mem::replace(&mut self.ahead[at], object);
@@ -192,16 +193,4 @@ impl Marking {
             }
         }
     }
-}
-
-/// Asks for an object's first words; where that cannot be asked, does nothing.
-#[inline(always)]
-fn prefetch(object: *mut Header) {
-    #[cfg(target_arch = "x86_64")]
-    // SAFETY: any address may be prefetched.
-    unsafe {
-        std::arch::x86_64::_mm_prefetch::<{ std::arch::x86_64::_MM_HINT_T0 }>(object.cast());
-    }
-    #[cfg(not(target_arch = "x86_64"))]
-    let _ = object;
 }

@@ -48,6 +48,7 @@ pub use workers::DEFAULT_MAX as DEFAULT_MAX_WORKERS;
 
 use crate::account::Account;
 use crate::engine::Engine;
+use crate::prefetch::prefetch;
 use crate::shared::SharedObject;
 use crate::sync::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering, fence, mutation};
 use crate::task::Task;
@@ -62,7 +63,7 @@ use sites::Sites;
 use std::io::Write;
 use std::sync::atomic::AtomicPtr;
 use std::sync::{Arc, OnceLock};
-use timers::{Fired, Shard};
+use timers::{FETCHED_AHEAD, Fired, Shard};
 
 /// Bits of `Scheduler::control`: carriers leave what they run, for good or for a moment.
 const STOPPING: u8 = 1;
@@ -498,7 +499,11 @@ impl Scheduler {
             }
             let mut fired = Fired::default();
             slot.timers.fire(now, &mut fired);
-            for (i, task) in fired.tasks.into_iter().enumerate() {
+            for (i, &task) in fired.tasks.iter().enumerate() {
+                if let Some(&later) = fired.tasks.get(i + FETCHED_AHEAD) {
+                    // SAFETY: claimed by the timers, and not woken yet.
+                    prefetch::<1, _>(unsafe { (*later).block });
+                }
                 // SAFETY: claimed by the timers.
                 unsafe { self.wake(own, task) };
                 if i.is_multiple_of(1024) {

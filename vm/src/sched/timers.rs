@@ -10,6 +10,7 @@
 
 use super::scope::Scope;
 use super::wait::{Claimed, NodeKind, Waiter, insert_before, unlink};
+use crate::prefetch::prefetch;
 use crate::sync::{AtomicU64, Lock, Ordering, mutation};
 use crate::task::Task;
 use std::sync::Arc;
@@ -53,6 +54,9 @@ struct Ring {
     /// Backwards.
     back: Vec<*mut Waiter>,
 }
+
+/// Of many timers none is in a cache: so many before their turn they are called for.
+pub(super) const FETCHED_AHEAD: usize = 8;
 
 /// Larger room for moving timers is not kept.
 const MOST_KEPT: usize = 4096;
@@ -309,9 +313,13 @@ impl Wheel {
                 // All are due within this tick: sorted, they follow those that are due already.
                 moving.front.sort_by_key(|timer| (**timer).deadline());
             }
-            for timer in moving.front.drain(..) {
+            for (i, &timer) in moving.front.iter().enumerate() {
+                if let Some(&later) = moving.front.get(i + FETCHED_AHEAD) {
+                    prefetch::<1, _>(later);
+                }
                 self.place(timer);
             }
+            moving.front.clear();
         }
         if moving.front.capacity() <= MOST_KEPT {
             self.moving = moving;

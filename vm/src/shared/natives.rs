@@ -19,7 +19,7 @@ use std::sync::Arc;
 /// Natives of tasks, threads and what they share.
 pub static CONCURRENCY: &[NativeDef] = crate::natives! {
     /// Waits until the task has ended; gives its result or throws its error.
-    suspending "Task.join" (self) => join;
+    suspending "Task.join" (self) => join, fast_path join_usually;
     /// Whether the task has ended, well or not.
     plain "Task.done" (self) => |ctx| Ok(Value::bool(task_of(ctx)?.is_none()));
     /// Lets the task throw `Cancelled` at its next blocking point.
@@ -37,7 +37,7 @@ pub static CONCURRENCY: &[NativeDef] = crate::natives! {
     /// The threads of the troop that have not ended, in the order of their starts.
     plain "Troop.threads" (self) => troop_threads;
     /// Waits until the thread has ended; gives its result or throws its error. A mutable result goes to the first who joins.
-    suspending "Thread.join" (self) => join;
+    suspending "Thread.join" (self) => join, fast_path join_usually;
     /// Whether the thread has ended, well or not.
     plain "Thread.done" (self) => |ctx| { let block = thread_arg(ctx)?; Ok(Value::bool(block.signal.is_ended())) };
     /// Lets all tasks of the thread throw `Cancelled` at their next blocking points.
@@ -136,6 +136,14 @@ pub static CONCURRENCY: &[NativeDef] = crate::natives! {
 fn join(ctx: &mut Ctx) -> NativeResult {
     let handle = ctx.task_arg(0)?;
     ctx.thread.join(handle)
+}
+/// The fast path of both: of a task or thread that has not ended, or a task that has returned.
+fn join_usually(thread: &mut Thread, args: *const Value) -> FastPath {
+    if !thread.passes_blocking_points() {
+        return FastPath::NotUsual;
+    }
+    // SAFETY: a fast path gets all arguments.
+    thread.join_usually(unsafe { *args })
 }
 /// The task of `self`, `None` if it has ended.
 fn task_of(ctx: &mut Ctx) -> Result<Option<*mut crate::task::Task>, Trap> {

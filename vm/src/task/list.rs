@@ -1,6 +1,7 @@
 //! Where a thread keeps its tasks: one list of all, and the queue of those that can run.
 
 use super::{Task, flag};
+use crate::prefetch::prefetch;
 use crate::sched::wait::Waiter;
 
 /// Every task of a thread that has not ended.
@@ -122,6 +123,9 @@ impl Default for ReadyQueue {
     }
 }
 
+/// A task's header, and most often all its registers.
+const TASK_LINES: usize = size_of::<Task>() / 64 + 2;
+
 fn link(task: *mut Task) -> *mut Waiter {
     // SAFETY: tasks in queues are alive.
     unsafe { &raw mut (*task).waiter }
@@ -178,6 +182,10 @@ impl ReadyQueue {
             (*node).next_use.write();
             self.first = (*node).next;
             (*node).next = std::ptr::null_mut();
+        }
+        if !self.first.is_null() {
+            // Of many sleepers none is in a cache: while this one runs, the next comes.
+            prefetch::<TASK_LINES, _>(Task::of_waiter(self.first));
         }
         Some(Task::of_waiter(node))
     }

@@ -2,7 +2,7 @@
 
 use super::Thread;
 use crate::interp::Exit;
-use crate::native::Trap;
+use crate::native::{FastPath, Trap};
 use crate::object::{Handle, Kind, TaskObject, type_id};
 use crate::sched::ThreadBlock;
 use crate::sched::scope::{self, Failure, Scope};
@@ -490,6 +490,50 @@ impl Thread {
         }
         self.abandon_wait();
         self.thread_outcome(handle)
+    }
+
+    /// As `join`, on a fast path.
+    #[inline(always)]
+    pub(crate) fn join_usually(&mut self, handle: Value) -> FastPath {
+        if handle.is_kind(Kind::Task) {
+            let object = handle.as_object().cast::<TaskObject>();
+            // SAFETY: a task's handle; the task is alive while it is not null.
+            let other = unsafe { (*object).task() };
+            if other.is_null() {
+                // SAFETY: as above.
+                return match unsafe { (*object).ended() == Ended::Returned as u16 } {
+                    // SAFETY: as above.
+                    true => FastPath::Done(unsafe { (*object).result }),
+                    false => FastPath::NotUsual,
+                };
+            }
+            if other == self.current {
+                return FastPath::NotUsual;
+            }
+            let waiter = self.begin_single_wait(Wait::Join, Owner::Task(other), 0);
+            self.task().more().wait_value = handle;
+            // SAFETY: a task of this thread.
+            unsafe { (*other).joiners.push(waiter) };
+            return FastPath::Parked;
+        }
+        if handle.type_id() != type_id::THREAD {
+            return FastPath::NotUsual;
+        }
+        let block = thread_of(handle);
+        if std::ptr::eq(block, self.block.as_ptr())
+            || block.id == super::HOST_THREAD
+            || block.signal.is_ended()
+        {
+            return FastPath::NotUsual;
+        }
+        let waiter = self.begin_single_wait(Wait::JoinThread, Owner::Thread(block), 0);
+        self.task().more().wait_value = handle;
+        // SAFETY: under the lock of the list's owner.
+        if unsafe { block.end.lock().wait(waiter) } {
+            return FastPath::Parked;
+        }
+        self.abandon_wait();
+        FastPath::NotUsual
     }
 
     // --- the end of a task
