@@ -306,6 +306,16 @@ impl End {
         unsafe { self.joiners.push(joiner) };
         true
     }
+    /// What a thread has returned, with a reference of its own, if it has and the value is immutable.
+    #[inline]
+    pub(crate) fn returned(&mut self) -> Option<Message> {
+        let Outcome::Returned(message) = &self.outcome else {
+            return None;
+        };
+        let again = message.again()?;
+        self.is_joined = true;
+        Some(again)
+    }
     /// The outcome for a joiner, and whether it is an error: what is shared can be had again and again, what is mutable goes to the first. `None`: it did.
     pub(crate) fn take(&mut self) -> Option<(Message, bool)> {
         self.is_joined = true;

@@ -17,11 +17,13 @@ use std::sync::Arc;
 
 /// Every so many turns a carrier takes a thread that used up its slice, although threads that woke are waiting.
 const SPENT_EVERY: u32 = 8;
-/// Every so many turns it looks into the injector first.
-const INJECTED_EVERY: u32 = 61;
+/// Every so many turns it looks into the injector first. As the next one, a multiple of `SPENT_EVERY`: the turns between are those of `take_at_once`.
+const INJECTED_EVERY: u32 = 64;
 
 /// Every so many turns it looks at the system, besides at the end of each slice.
 const SYSTEM_EVERY: u32 = 32;
+const _: () =
+    assert!(INJECTED_EVERY.is_multiple_of(SPENT_EVERY) && SYSTEM_EVERY.is_multiple_of(SPENT_EVERY));
 
 /// A runnable thread.
 #[derive(Clone, Copy)]
@@ -98,10 +100,21 @@ impl Own {
     pub(super) fn pop(&self) -> Option<Queued> {
         self.woken.pop().or_else(|| self.spent.pop())
     }
-    /// Every so many turns.
+    /// Every so many turns: before the next one.
     #[inline]
     pub(super) fn looks_at_system(&self) -> bool {
-        self.turn.is_multiple_of(SYSTEM_EVERY)
+        self.turn.wrapping_add(1).is_multiple_of(SYSTEM_EVERY)
+    }
+    /// The first that woke here, unless it is the turn of others.
+    #[inline]
+    pub(super) fn take_at_once(&mut self) -> Option<Queued> {
+        let turn = self.turn.wrapping_add(1);
+        if turn.is_multiple_of(SPENT_EVERY) || !self.found.is_empty() {
+            return None;
+        }
+        let queued = self.woken.pop()?;
+        self.turn = turn;
+        Some(queued)
     }
     #[inline]
     pub(super) fn is_empty(&self) -> bool {
@@ -118,14 +131,14 @@ impl Own {
             block: queued.0,
             was_woken_here: false,
         };
-        if self.turn.is_multiple_of(SPENT_EVERY)
-            && !self.spent.is_empty()
-            && let Some(queued) = self.spent.pop()
+        if self.turn.is_multiple_of(INJECTED_EVERY)
+            && let Some(queued) = self.take_injected(injector)
         {
             return Some(fresh(queued));
         }
-        if self.turn.is_multiple_of(INJECTED_EVERY)
-            && let Some(queued) = self.take_injected(injector)
+        if self.turn.is_multiple_of(SPENT_EVERY)
+            && !self.spent.is_empty()
+            && let Some(queued) = self.spent.pop()
         {
             return Some(fresh(queued));
         }

@@ -229,6 +229,10 @@ impl Thread {
         }
         let mut deadlock = None;
         loop {
+            if let Some(block) = self.next_at_once() {
+                self.run_block(block, true);
+                continue;
+            }
             let engine = self.engine();
             match scheduler.next(&mut self.own, true, engine) {
                 Next::Run(block, was_woken_here) => self.run_block(block, was_woken_here),
@@ -241,6 +245,14 @@ impl Thread {
                 Next::Done | Next::Stop => return deadlock.or(self.pinned_deadlock.take()),
             }
         }
+    }
+    /// A thread that goes on with the slice of the last one, as long as that lasts, if there is one at hand.
+    #[inline]
+    pub(crate) fn next_at_once(&mut self) -> Option<*const ThreadBlock> {
+        if self.fuel <= SWITCH_FUEL {
+            return None;
+        }
+        self.scheduler.next_at_once(&mut self.own)
     }
     /// Ctrl-C was pressed. The program's own thread throws `Cancelled` wherever it waits, so its defers run; then the program ends. If it does not wait now it sees the interrupt
     /// itself, unless that is taken from it (`takes_it`).

@@ -344,6 +344,8 @@ impl Thread {
         let queued = Arc::as_ptr(&block);
         self.scheduler.register(&self.own, block);
         self.scheduler.enqueue_woken(&self.own, queued);
+        // What fresh memory has cost is not for the next native to answer for.
+        self.own.progress.pass();
         Ok(handle)
     }
 }

@@ -5,6 +5,7 @@ use crate::interp::Exit;
 use crate::native::{FastPath, Trap};
 use crate::object::{Handle, Kind, TaskObject, type_id};
 use crate::sched::ThreadBlock;
+use crate::sched::block::Outcome;
 use crate::sched::scope::{self, Failure, Scope};
 use crate::sched::wait::{Claimed, Delivery, Owner, Waiter, take_delivery};
 use crate::shared::{self, Message, ObjectState};
@@ -520,20 +521,26 @@ impl Thread {
             return FastPath::NotUsual;
         }
         let block = thread_of(handle);
-        if std::ptr::eq(block, self.block.as_ptr())
-            || block.id == super::HOST_THREAD
-            || block.signal.is_ended()
-        {
+        if std::ptr::eq(block, self.block.as_ptr()) || block.id == super::HOST_THREAD {
             return FastPath::NotUsual;
+        }
+        let mut end = block.end.lock();
+        if !matches!(end.outcome, Outcome::None) {
+            let Some(message) = end.returned() else {
+                return FastPath::NotUsual;
+            };
+            drop(end);
+            return match message.deliver(&mut self.heap) {
+                Ok(value) => FastPath::Done(value),
+                Err(_) => unreachable!("only parcels need room"),
+            };
         }
         let waiter = self.begin_single_wait(Wait::JoinThread, Owner::Thread(block), 0);
         self.task().more().wait_value = handle;
         // SAFETY: under the lock of the list's owner.
-        if unsafe { block.end.lock().wait(waiter) } {
-            return FastPath::Parked;
-        }
-        self.abandon_wait();
-        FastPath::NotUsual
+        let waits = unsafe { end.wait(waiter) };
+        debug_assert!(waits);
+        FastPath::Parked
     }
 
     // --- the end of a task
