@@ -1,13 +1,13 @@
 //! Names that were probably meant, for messages of the compiler and of the VM.
 
-/// The known name that `name` is probably meant to be.
+/// The known name that `name` is probably meant to be: one that has most of it in common, at least a letter.
 pub fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     let most = (name.chars().count() / 3).max(1);
     known
         .filter(|k| !k.starts_with("__") && !k.is_empty() && *k != name)
         .map(|k| (distance(name, k, most + 1), k))
         .min()
-        .filter(|(d, _)| *d <= most)
+        .filter(|(d, k)| *d <= most && *d < name.chars().count().max(k.chars().count()))
         .map(|(_, k)| k)
 }
 
@@ -39,4 +39,23 @@ fn distance(a: &str, b: &str, cap: usize) -> usize {
         before = std::mem::replace(&mut last, row);
     }
     last[b.len()].min(cap)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_slip_is_found_and_another_name_is_not() {
+        let known = ["total", "x", "y", "count", "__hidden"];
+        let nearest = |name| nearest(name, known.into_iter());
+        assert_eq!(nearest("totl"), Some("total"));
+        assert_eq!(nearest("tota"), Some("total"));
+        assert_eq!(nearest("cuont"), Some("count"));
+        assert_eq!(nearest("xs"), Some("x"));
+        // One letter has nothing in common with another one.
+        assert_eq!(nearest("z"), None);
+        assert_eq!(nearest("angle"), None);
+        assert_eq!(nearest("_hidden"), None);
+    }
 }
