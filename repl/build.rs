@@ -3,6 +3,7 @@
 //! - Addresses that the system's loader has to fill in are listed in a short form: a list of as many as this program has would take a third of a
 //!   megabyte of every process.
 //! - Functions of the same instructions become one.
+//! - Names that only a debugger wants go, as the profile says: cargo forgets its `strip` for a package that has settings of its own.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -10,9 +11,21 @@ use std::process::{Command, Stdio};
 /// Loaders of the GNU C library know the form since this version.
 const SINCE: (u32, u32) = (2, 36);
 
+/// How a build says that it wants the names.
+const STRIP: &str = "CARGO_PROFILE_RELEASE_STRIP";
+
 fn main() {
     println!("cargo:rerun-if-changed=build.rs");
+    println!("cargo:rerun-if-env-changed={STRIP}");
     let target = std::env::var("TARGET").unwrap_or_default();
+    let set = |name| std::env::var(name).unwrap_or_default();
+    if target.contains("linux")
+        && set("DEBUG") == "false"
+        && set("OPT_LEVEL") != "0"
+        && set(STRIP) != "none"
+    {
+        println!("cargo:rustc-link-arg-bins=-Wl,--strip-all");
+    }
     // Another machine's library and linker are not known.
     let is_own = std::env::var("HOST").is_ok_and(|host| host == target);
     if !is_own || !target.ends_with("linux-gnu") {

@@ -10,7 +10,7 @@ use crate::sched::scope::{self, Failure, Scope};
 use crate::sched::wait::{Claimed, Delivery, Owner, Waiter, take_delivery};
 use crate::shared::{self, Message, ObjectState};
 use crate::sync::mutation;
-use crate::task::{Ended, ReadyQueue, Task, Wait, flag};
+use crate::task::{Ended, Task, Wait, flag};
 use crate::types::ErrorKind;
 use crate::value::Value;
 use std::sync::Arc;
@@ -553,9 +553,8 @@ impl Thread {
             self.handle_of(task, Value::NIL);
         }
         self.parts.tasks.remove(task);
-        let mut joiners = ReadyQueue::default();
         // SAFETY: a task of the mounted thread that has just ended; nobody waits for it but its joiners, which are this thread's.
-        let (handle, flags, site, scope) = unsafe {
+        let (handle, flags, site, scope, joiner) = unsafe {
             debug_assert!(!(*task).waiter.is_linked());
             let handle = (*task).handle;
             if handle.is_object() {
@@ -564,10 +563,14 @@ impl Thread {
                 (*object).header.aux |= how as u16;
                 self.heap.barrier(object.cast(), value);
             }
-            while let Some(waiter) = (*task).joiners.claim_first() {
-                joiners.push_back((*waiter).task());
-            }
-            (handle, (*task).flags, (*task).site, (*task).scope.take())
+            let joiner = (*task).joiners.claim_first();
+            (
+                handle,
+                (*task).flags,
+                (*task).site,
+                (*task).scope.take(),
+                joiner,
+            )
         };
         // SAFETY: as above.
         if let Some(more) = unsafe { (*task).more_if_any_mut() } {
@@ -577,7 +580,7 @@ impl Thread {
         }
         let has_failed = how == Ended::Failed;
         self.parts.detached -= (flags & flag::IS_DETACHED != 0) as u32;
-        let is_joined = !joiners.is_empty();
+        let is_joined = joiner.is_some();
         if is_first {
             self.parts.main_result = value;
             self.parts.main_ended = how;
@@ -605,20 +608,30 @@ impl Thread {
                     }
                 }
             }
-            while let Some(joiner) = joiners.pop_front() {
-                self.make_ready(joiner);
-            }
+            self.wake_joiners(task, joiner);
             if let Some(scope) = scope
                 && let Some(owner) = scope.leave()
             {
                 self.wake(owner);
             }
         }
-        while let Some(joiner) = joiners.pop_front() {
-            self.make_ready(joiner);
+        if is_first {
+            self.wake_joiners(task, joiner);
         }
         // SAFETY: made by a pool; nothing leads to it any more.
         unsafe { self.pool.give(task) };
+    }
+    /// Wakes those who wait for a task that has ended: `first`, claimed already, and the others.
+    #[inline]
+    fn wake_joiners(&mut self, task: *mut Task, first: Option<*mut Waiter>) {
+        let mut next = first;
+        while let Some(waiter) = next {
+            // SAFETY: who is claimed is ours until it is woken; all are this thread's, as is the list.
+            unsafe {
+                self.make_ready((*waiter).task());
+                next = (*task).joiners.claim_first();
+            }
+        }
     }
     /// A task ended while it held a mutex.
     fn unlock_for(&mut self, lock: Message, task: *mut Task) {
