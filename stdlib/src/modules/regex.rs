@@ -48,7 +48,7 @@ fn tail(ctx: &mut Ctx, name: &str, count: usize) -> NativeResult {
 }
 
 fn pattern<'c>(ctx: &mut Ctx<'c>) -> Result<&'c Pattern, Trap> {
-    Ok(ctx.host_arg::<Pattern>(0)?)
+    ctx.shared_host_arg::<Pattern>(0)
 }
 
 fn compile(ctx: &mut Ctx) -> NativeResult {
@@ -56,7 +56,7 @@ fn compile(ctx: &mut Ctx) -> NativeResult {
     // What the parser takes for a text.
     ctx.reserve(text.len() * 400)?;
     match Pattern::new(text) {
-        Ok(pattern) => Ok(ctx.host(Box::new(pattern), "compiled pattern")),
+        Ok(pattern) => ctx.shared_host(Box::new(pattern), "compiled pattern"),
         Err(e) => {
             let text = match (e.syntax_error(), e.size_limit()) {
                 (Some(e), _) => e.to_string(),

@@ -8,6 +8,7 @@ use crate::engine::Engine;
 use crate::heap::Heap;
 use crate::object::{Kind, type_id};
 use crate::ops::{self, OpFail};
+use crate::shared;
 use crate::thread::{Outside, Thread};
 use crate::types::{ErrorKind, Sym};
 use crate::value::Value;
@@ -292,6 +293,22 @@ impl<'c> Ctx<'c> {
             }
         }
         Err(self.wrong_type(i, "an object made by this module"))
+    }
+    /// As `host`, for what never changes: the value counts as immutable, and threads share it.
+    pub fn shared_host(
+        &mut self,
+        object: Box<dyn Any + Send + Sync>,
+        type_name: &'static str,
+    ) -> NativeResult {
+        let id = self.engine().host_type(type_name);
+        shared::support::make(self, id, shared::ObjectState::Opaque(object))
+    }
+    /// The Rust object in an argument that `shared_host` made.
+    pub fn shared_host_arg<T: Any + Sync>(&mut self, i: usize) -> Result<&'c T, Trap> {
+        match shared::opaque_of(self.arg(i)) {
+            Some(object) => Ok(object),
+            None => Err(self.wrong_type(i, "an object made by this module")),
+        }
     }
 
     // --- errors and leaving

@@ -11,14 +11,14 @@ pub mod once;
 pub(crate) mod permits;
 pub mod queue;
 pub mod shared_map;
-mod support;
+pub(crate) mod support;
 pub mod thread_local;
 
 use crate::account;
 use crate::heap::parcel::Parcel;
 use crate::heap::{GraphError, Heap, bundle};
 use crate::io::{Job, SourceState};
-use crate::object::{Handle, Header, Kind, type_id};
+use crate::object::{FIRST_USER_TYPE, Handle, Header, Kind, type_id};
 use crate::sched::capture::Places;
 use crate::sched::wait::WaitList;
 use crate::sync::Lock;
@@ -29,6 +29,7 @@ use once::OnceState;
 use permits::{GateState, MutexState, SemaphoreState};
 use queue::QueueState;
 use shared_map::SharedMapState;
+use std::any::Any;
 
 /// The state of a shared object, behind its lock.
 pub(crate) enum ObjectState {
@@ -48,6 +49,8 @@ pub(crate) enum ObjectState {
     Source(SourceState),
     Job(Job),
     Places(Places),
+    /// What a native module made. It stays here, and nobody changes it.
+    Opaque(Box<dyn Any + Send + Sync>),
 }
 
 impl ObjectState {
@@ -73,7 +76,10 @@ impl ObjectState {
             }),
             ObjectState::Job(job) => Some(&mut job.waiting),
             ObjectState::Places(places) => Some(&mut places.waiting),
-            ObjectState::Atomic(_) | ObjectState::Subscriber(_) | ObjectState::Map(_) => None,
+            ObjectState::Atomic(_)
+            | ObjectState::Subscriber(_)
+            | ObjectState::Map(_)
+            | ObjectState::Opaque(_) => None,
         }
     }
     /// What it holds, and who waits for it.
@@ -113,6 +119,7 @@ impl ObjectState {
             }
             ObjectState::Job(job) => list(&job.waiting),
             ObjectState::Places(places) => list(&places.waiting),
+            ObjectState::Opaque(_) => {}
         }
     }
     /// A waiter was taken out of a list unclaimed.
@@ -140,6 +147,16 @@ impl SharedObject {
     /// What one takes, with its handle.
     pub(crate) const BYTES: usize = size_of::<SharedObject>() + 64;
 
+    /// What a native module made, if it is of this type.
+    pub(crate) fn opaque<T: Any + Sync>(&self) -> Option<&T> {
+        let state = self.state.lock();
+        let ObjectState::Opaque(object) = &*state else {
+            return None;
+        };
+        let found: *const T = object.downcast_ref()?;
+        // SAFETY: boxed, and neither replaced nor changed as long as this object lives; others read it at the same time.
+        Some(unsafe { &*found })
+    }
     /// Makes one, and a handle of it with one reference, which is the caller's.
     pub(crate) fn handle(type_id: u32, state: ObjectState) -> Value {
         let object = Box::new(SharedObject {
@@ -169,6 +186,14 @@ pub(crate) struct Binding {
 unsafe impl Send for Binding {}
 // SAFETY: as above.
 unsafe impl Sync for Binding {}
+
+/// What a native module made, behind a handle of its own type.
+pub(crate) fn opaque_of<T: Any + Sync>(handle: Value) -> Option<&'static T> {
+    let id = handle.is_kind(Kind::Handle).then(|| handle.type_id())?;
+    // Built-in handles may lead to something else.
+    let object = (id >= FIRST_USER_TYPE).then(|| object_of(handle, id))??;
+    object.opaque()
+}
 
 /// The object behind a handle that is no thread's.
 pub(crate) fn object_of(handle: Value, type_id: u32) -> Option<&'static SharedObject> {

@@ -12,7 +12,8 @@ use crate::thread::Thread;
 use crate::value::Value;
 use std::sync::{Arc, Weak};
 
-pub(super) fn make(ctx: &mut Ctx, type_id: u32, state: ObjectState) -> NativeResult {
+/// A new object, in a handle that this heap holds.
+pub(crate) fn make(ctx: &mut Ctx, type_id: u32, state: ObjectState) -> NativeResult {
     ctx.thread.reserve_shared(SharedObject::BYTES)?;
     let handle = SharedObject::handle(type_id, state);
     Ok(ctx.thread.heap.adopt_owned(handle))
