@@ -783,7 +783,7 @@ fn explain_tells_what_codes_mean() {
 fn findings_may_be_told_to_programs() {
     let file = program(
         "found",
-        "let x = 1\nlet x = totel\nfn f() { let y = 2; 1 }\n",
+        "let x = 1\nlet x = totel\nfn f() { 'é'; let y = 2; 1 }\n",
     );
     let path = file.to_str().expect("a plain path");
     let outcome = heddle(&["check", "--error-format=short", path]);
@@ -801,6 +801,8 @@ fn findings_may_be_told_to_programs() {
         "\"line\": 2, \"column\": 5, \"end_line\": 2, \"end_column\": 6, \"severity\": \"error\", \"code\": \"E0202\"",
         "\"related\": [{\"line\": 1, \"column\": 5,",
         "\"severity\": \"warning\", \"code\": \"W0201\"",
+        // A letter of two bytes stands in front.
+        "\"fix\": {\"title\": \"name it `_y`\", \"edits\": [{\"start\": 43, \"end\": 44, \"line\": 3, \"column\": 19, \"end_line\": 3, \"end_column\": 20, \"text\": \"_y\"}]}",
     ] {
         assert!(outcome.stdout.contains(part), "{part}: {}", outcome.stdout);
     }

@@ -22,8 +22,8 @@ pub(crate) fn json_text(text: &str) -> String {
     out
 }
 
-/// A finding as an object in a line: file, lines and columns from 1 (of the end, the place behind), severity, code, message, and, where there are any, label, help and
-/// related places.
+/// A finding as an object in a line: file, lines and columns from 1 (of the end, the place behind), severity, code, message, and, where there are any, label, help,
+/// related places, and the fix, whose edits also have their places in bytes.
 pub(crate) fn of_finding(finding: &Finding) -> String {
     let found = &finding.diagnostic;
     let place = |span: std::ops::Range<u32>| {
@@ -53,6 +53,21 @@ pub(crate) fn of_finding(finding: &Finding) -> String {
         });
         let related: Vec<String> = related.collect();
         let _ = write!(text, ", \"related\": [{}]", related.join(", "));
+    }
+    if let Some(fix) = &found.fix {
+        let edits = fix.edits.iter().map(|(span, new)| {
+            let (start, end) = (span.start, span.end);
+            let place = place(start..end);
+            let new = json_text(new);
+            format!("{{\"start\": {start}, \"end\": {end}, {place}, \"text\": {new}}}")
+        });
+        let edits: Vec<String> = edits.collect();
+        let title = json_text(&fix.title);
+        let edits = edits.join(", ");
+        let _ = write!(
+            text,
+            ", \"fix\": {{\"title\": {title}, \"edits\": [{edits}]}}"
+        );
     }
     text.push_str("}\n");
     text
