@@ -231,12 +231,10 @@ impl Thread {
                     .iter()
                     .map(|p| self.engine().symbol_text(*p));
                 let hint = crate::error::did_you_mean(&text, known);
+                let callee = self.callee_name(&proto.name);
                 return Err(self.throw_new(
                     ErrorKind::Type,
-                    &format!(
-                        "{}() has no parameter '{text}'{hint}",
-                        self.callee_name(&proto.name)
-                    ),
+                    &format!("{callee}() has no parameter '{text}'{hint}"),
                 ));
             };
             // SAFETY: `i` is a parameter's position.

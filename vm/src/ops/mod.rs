@@ -113,9 +113,18 @@ impl OpError {
             Some(name) => name,
             None => types.info(id).map_or("object", |info| &info.name),
         };
-        self.text
-            .replace("{0}", name(self.types[0]))
-            .replace("{1}", name(self.types[1]))
+        let mut message = String::with_capacity(self.text.len() + 32);
+        let mut rest = self.text.as_str();
+        while let Some((before, behind)) = rest.split_once('{') {
+            message.push_str(before);
+            (rest, _) = match behind.as_bytes() {
+                [b'0', b'}', ..] => (&behind[2..], message.push_str(name(self.types[0]))),
+                [b'1', b'}', ..] => (&behind[2..], message.push_str(name(self.types[1]))),
+                _ => (behind, message.push('{')),
+            };
+        }
+        message.push_str(rest);
+        message
     }
 }
 

@@ -103,6 +103,8 @@ pub struct Thread {
     pub(crate) thrown: Value,
     /// The trace of a thrown value that is no error.
     pub(crate) loose_trace: Vec<(*const Proto, u64)>,
+    /// What messages have called operands lately.
+    names: operand::Names,
     pub(crate) result: Value,
     pub(crate) returned: bool,
     pub(crate) yielded: bool,
@@ -282,6 +284,7 @@ impl Thread {
             list_push: Value::UNSET,
             thrown: Value::NIL,
             loose_trace: Vec::new(),
+            names: operand::Names::default(),
             result: Value::NIL,
             returned: false,
             yielded: false,

@@ -12,6 +12,7 @@ use crate::object::{Closure, Kind};
 use crate::ops::OpFail;
 use crate::types::ErrorKind;
 use crate::value::Value;
+use std::sync::Arc;
 
 /// A longer text does not name a value, it describes one.
 const MOST_CHARS: usize = 60;
@@ -141,15 +142,82 @@ impl Thread {
     }
 }
 
-// What an operation of the running function got, by the operation's own place in the text. Made when an error is, never before.
+// What an operation of the running function got, by the operation's own place in the text. Read when an error is made, never before, and remembered:
+// an error that is made again and again (a key that is not there) should not read the text each time.
+
+/// Which part of the running operation a name is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Part {
+    Left,
+    Right,
+    /// Of an operation with one.
+    Operand,
+    /// The operator itself, where an instruction serves several.
+    Operator,
+    /// What a field, method or entry is wanted of.
+    Object,
+    Indexed,
+    Index,
+    /// `x[i]` as a whole.
+    Element,
+    Callee,
+    /// The callee, if it is a path.
+    CalleePath,
+    /// All of it.
+    Whole,
+    Start,
+    End,
+    Argument(u32),
+}
+
+/// What the text calls a part of an operation; nothing if it has no short name for it.
+type Name = Option<Arc<str>>;
+
+/// Names that were looked for lately, also in vain, each at a place that its operation and part decide.
+#[derive(Default)]
+pub(super) struct Names {
+    known: Vec<Option<(usize, Part, Name)>>,
+}
+
+impl Names {
+    const PLACES: usize = 64;
+
+    fn place(pc: usize, part: Part) -> usize {
+        let part = match part {
+            Part::Argument(i) => 16 + i as usize,
+            // The order of the variants.
+            Part::Left => 0,
+            Part::Right => 1,
+            Part::Operand => 2,
+            Part::Operator => 3,
+            Part::Object => 4,
+            Part::Indexed => 5,
+            Part::Index => 6,
+            Part::Element => 7,
+            Part::Callee => 8,
+            Part::CalleePath => 9,
+            Part::Whole => 10,
+            Part::Start => 11,
+            Part::End => 12,
+        };
+        (pc / size_of::<u64>() + part * 5) % Names::PLACES
+    }
+    fn get(&self, pc: usize, part: Part) -> Option<&Name> {
+        let found = self.known.get(Names::place(pc, part))?.as_ref();
+        found
+            .filter(|(at, of, _)| (*at, *of) == (pc, part))
+            .map(|(.., name)| name)
+    }
+    fn put(&mut self, pc: usize, part: Part, name: Name) {
+        self.known.resize_with(Names::PLACES, || None);
+        self.known[Names::place(pc, part)] = Some((pc, part, name));
+    }
+}
 
 impl Thread {
     /// The text of the operation that runs, if it is one of a script.
     fn running_text(&self) -> Option<&'static str> {
-        if self.base.is_null() {
-            return None;
-        }
-        // SAFETY: the top frame's; prototypes and modules live as long as the engine.
+        // SAFETY: the top frame's, as the only caller has seen; prototypes and modules live as long as the engine.
         unsafe {
             let proto = &*frame::proto(self.base);
             if proto.is_stub() || proto.is_internal {
@@ -165,8 +233,29 @@ impl Thread {
             expression::whole(source, span.start as usize, span.end as usize)
         }
     }
+    /// What `find` makes of the text of the operation that runs. It is remembered for this place of the code, which never becomes another's.
+    fn read_text(&mut self, part: Part, find: impl FnOnce(&'static str) -> Name) -> Name {
+        if self.base.is_null() {
+            return None;
+        }
+        let pc = self.pc.addr();
+        if let Some(name) = self.names.get(pc, part) {
+            return name.clone();
+        }
+        let name = self.running_text().and_then(find);
+        self.names.put(pc, part, name.clone());
+        name
+    }
+    /// The name of the part that `find` finds in the text.
+    fn name(
+        &mut self,
+        part: Part,
+        find: impl FnOnce(&'static str) -> Option<&'static str>,
+    ) -> Name {
+        self.read_text(part, |text| Thread::quoted(find(text)?))
+    }
     /// `x` for the value of this text; nothing for literals and whatever is too long to be a name.
-    fn quoted(text: &str) -> Option<String> {
+    fn quoted(text: &str) -> Name {
         let mut line = String::new();
         for part in text.lines().map(str::trim) {
             if !line.is_empty() && !part.starts_with(['.', '?']) {
@@ -181,101 +270,113 @@ impl Thread {
                 .iter()
                 .any(|start| line.starts_with(start));
         let is_short = !line.is_empty() && line.chars().count() <= MOST_CHARS;
-        (is_short && !is_literal).then(|| format!("`{line}`"))
+        (is_short && !is_literal).then(|| format!("`{line}`").into())
     }
-    /// `` `x` is 5``.
-    fn told(&mut self, text: &str, value: Value) -> Option<String> {
-        let name = Thread::quoted(text)?;
-        Some(format!("{name} is {}", self.repr_short(value)))
+    /// Appends `` : `x` is 5``.
+    fn tell(&mut self, message: &mut String, sign: &str, name: &Name, value: Value) {
+        if let Some(name) = name {
+            let value = self.repr_short(value);
+            for part in [sign, name, " is ", &value] {
+                message.push_str(part);
+            }
+        }
     }
-    /// The same behind a colon, to be appended to a message.
-    fn note(&mut self, text: Option<&str>, value: Value) -> String {
-        let told = text.and_then(|text| self.told(text, value));
-        told.map(|told| format!(": {told}")).unwrap_or_default()
+    /// `` : `x` is 5``, to be appended to a message.
+    fn note(&mut self, name: &Name, value: Value) -> String {
+        let mut note = String::new();
+        self.tell(&mut note, ": ", name, value);
+        note
     }
 
-    /// `` `user` is nil, so it ``; nothing if the text has no short name for what is nil.
-    fn nil_note(text: Option<&str>) -> Option<String> {
-        let name = Thread::quoted(text?)?;
-        Some(format!("{name} is nil, so"))
-    }
     /// A field or method that nil does not have.
-    pub(crate) fn nil_has_no(&self, name: &str, is_call: bool) -> String {
+    pub(crate) fn nil_has_no(&mut self, name: &str, is_call: bool) -> String {
         let what = if is_call { "method" } else { "field" };
-        match Thread::nil_note(self.object_text(name)) {
-            Some(note) => format!("{note} it has no {what} `{name}`"),
+        match self.object_name(name) {
+            Some(nil) => format!("{nil} is nil, so it has no {what} `{name}`"),
             None => format!("nil has no {what} '{name}'"),
         }
     }
     /// A field of nil that was to be assigned.
-    pub(crate) fn nil_takes_no(&self, name: &str) -> String {
-        match Thread::nil_note(self.object_text(name)) {
-            Some(note) => format!("{note} its field `{name}` cannot be assigned"),
+    pub(crate) fn nil_takes_no(&mut self, name: &str) -> String {
+        match self.object_name(name) {
+            Some(nil) => format!("{nil} is nil, so its field `{name}` cannot be assigned"),
             None => format!("cannot assign field '{name}' of nil"),
         }
     }
     /// What the text calls the object whose field or method is wanted.
-    fn object_text(&self, name: &str) -> Option<&'static str> {
-        let text = self.running_text()?;
-        let member = expression::callee(text).filter(|callee| callee.ends_with(name));
-        expression::object_of_field(member.unwrap_or(text), name)
+    fn object_name(&mut self, name: &str) -> Name {
+        self.name(Part::Object, |text| {
+            let member = expression::callee(text).filter(|callee| callee.ends_with(name));
+            expression::object_of_field(member.unwrap_or(text), name)
+        })
     }
     /// `` : `p` is P(x: 1)``, for the object of a field or method.
     pub(crate) fn object_note(&mut self, name: &str, object: Value) -> String {
-        let text = self.object_text(name);
-        self.note(text, object)
+        let name = self.object_name(name);
+        self.note(&name, object)
+    }
+    /// What an index is of.
+    fn indexed_name(&mut self) -> Name {
+        self.name(Part::Indexed, |text| {
+            expression::object_of_index(text).map(|(object, _)| object)
+        })
     }
     /// `` `config.server` ``, the map in which an entry is missing, or `the map`.
-    pub(crate) fn map_text(&self, name: Option<&str>) -> String {
-        let text = match name {
-            Some(name) => self.object_text(name),
-            None => self
-                .running_text()
-                .and_then(expression::object_of_index)
-                .map(|(map, _)| map),
+    pub(crate) fn map_text(&mut self, name: Option<&str>) -> Arc<str> {
+        let name = match name {
+            Some(name) => self.object_name(name),
+            None => self.indexed_name(),
         };
-        let quoted = text.and_then(Thread::quoted);
-        quoted.unwrap_or_else(|| "the map".into())
+        name.unwrap_or_else(|| "the map".into())
     }
     /// What cannot be called.
     pub(crate) fn callee_message(&mut self, callee: Value) -> String {
-        let text = self.running_text().and_then(expression::callee);
+        let name = self.name(Part::Callee, expression::callee);
         if callee.is_nil() {
-            return match Thread::nil_note(text) {
-                Some(note) => format!("{note} it cannot be called"),
+            return match name {
+                Some(name) => format!("{name} is nil, so it cannot be called"),
                 None => "nil cannot be called".into(),
             };
         }
         let kind = crate::native::with_article(&self.type_name(callee));
-        let told = text.and_then(|text| self.told(text, callee));
-        let told = told.unwrap_or_else(|| self.repr_short(callee));
-        format!("{kind} cannot be called: {told}")
+        let mut message = format!("{kind} cannot be called: ");
+        match name {
+            Some(_) => self.tell(&mut message, "", &name, callee),
+            None => message += &self.repr_short(callee),
+        }
+        message
     }
     /// What the text calls a function that has no name.
-    pub(crate) fn callee_name(&self, name: &str) -> String {
-        let text = self.running_text().and_then(expression::callee);
-        let path = text.filter(|text| is_path(text) && name == "<closure>");
-        path.unwrap_or(name).to_owned()
+    pub(crate) fn callee_name(&mut self, name: &str) -> String {
+        let path = (name == "<closure>").then(|| {
+            self.read_text(Part::CalleePath, |text| {
+                let callee = expression::callee(text)?;
+                is_path(callee).then(|| callee.into())
+            })
+        });
+        path.flatten().as_deref().unwrap_or(name).to_owned()
     }
     /// What a loop cannot go over.
     pub(crate) fn iterable_message(&mut self, x: Value) -> String {
-        let text = self.running_text();
+        let name = self.name(Part::Whole, Some);
         if x.is_nil() {
-            return match Thread::nil_note(text) {
-                Some(note) => format!("{note} it is not iterable"),
+            return match name {
+                Some(name) => format!("{name} is nil, so it is not iterable"),
                 None => "nil is not iterable".into(),
             };
         }
         let kind = crate::native::with_article(&self.type_name(x));
-        format!("{kind} is not iterable{}", self.note(text, x))
+        format!("{kind} is not iterable{}", self.note(&name, x))
     }
     /// A bound of a counting loop.
     pub(crate) fn bound_note(&mut self, bound: Value, is_end: bool) -> String {
-        let bounds = self.running_text().and_then(|text| {
-            expression::operands(text, "..=").or_else(|| expression::operands(text, ".."))
+        let part = if is_end { Part::End } else { Part::Start };
+        let name = self.name(part, |text| {
+            let bounds =
+                expression::operands(text, "..=").or_else(|| expression::operands(text, ".."));
+            bounds.map(|(start, end)| if is_end { end } else { start })
         });
-        let text = bounds.map(|(start, end)| if is_end { end } else { start });
-        self.note(text, bound)
+        self.note(&name, bound)
     }
     /// An operation with two operands has failed.
     pub(crate) fn operands_trap(
@@ -289,29 +390,28 @@ impl Thread {
             return self.trap(fail);
         };
         let mut message = error.message(self.engine());
-        let parts = self
-            .running_text()
-            .and_then(|text| expression::operands(text, operator));
-        if error.kind == ErrorKind::Type
-            && let Some((left, right)) = parts
-        {
-            let first = self.told(left, x);
-            let second = Some(right).filter(|right| *right != left);
-            let second = second.and_then(|right| self.told(right, y));
-            let told: Vec<String> = first.into_iter().chain(second).collect();
-            if !told.is_empty() {
-                message = format!("{message}: {}", told.join(", "));
-            }
+        if error.kind == ErrorKind::Type {
+            let left = self.name(Part::Left, |text| {
+                expression::operands(text, operator).map(|(left, _)| left)
+            });
+            let right = self.name(Part::Right, |text| {
+                let (left, right) = expression::operands(text, operator)?;
+                (left != right).then_some(right)
+            });
+            self.tell(&mut message, ": ", &left, x);
+            let sign = if left.is_some() { ", " } else { ": " };
+            self.tell(&mut message, sign, &right, y);
         }
         self.throw_new(error.kind, &message)
     }
     /// A comparison `x < y` or `x <= y` has failed; the text may have it the other way round.
     pub(crate) fn order_trap(&mut self, fail: OpFail, x: Value, y: Value) -> Trap {
-        let text = self.running_text();
-        let found = ["<=", ">=", "<", ">"].iter().find(|operator| {
-            text.is_some_and(|text| expression::operands(text, operator).is_some())
+        let found = self.read_text(Part::Operator, |text| {
+            let mut operators = ["<=", ">=", "<", ">"].into_iter();
+            let found = operators.find(|operator| expression::operands(text, operator).is_some());
+            found.map(Arc::from)
         });
-        match found {
+        match found.as_deref() {
             Some(operator) if operator.starts_with('>') => {
                 let OpFail::Error(error) = &fail else {
                     return self.trap(fail);
@@ -325,9 +425,10 @@ impl Thread {
     }
     /// A search `x in container` has failed.
     pub(crate) fn search_trap(&mut self, fail: OpFail, x: Value, container: Value) -> Trap {
-        let text = self.running_text();
-        let is_negated = text.is_some_and(|text| expression::operands(text, "not in").is_some());
-        let operator = if is_negated { "not in" } else { "in" };
+        let negated = self.read_text(Part::Operator, |text| {
+            expression::operands(text, "not in").map(|_| "not in".into())
+        });
+        let operator = negated.as_deref().unwrap_or("in");
         self.operands_trap(fail, operator, x, container)
     }
     /// An operation with one operand has failed.
@@ -336,10 +437,8 @@ impl Thread {
             return self.trap(fail);
         };
         let mut message = error.message(self.engine());
-        let text = self
-            .running_text()
-            .and_then(|text| expression::operand(text, operator));
-        message += &self.note(text, x);
+        let name = self.name(Part::Operand, |text| expression::operand(text, operator));
+        self.tell(&mut message, ": ", &name, x);
         self.throw_new(error.kind, &message)
     }
     /// Reading or writing by index has failed.
@@ -348,30 +447,34 @@ impl Thread {
             return self.trap(fail);
         };
         let mut message = error.message(self.engine());
-        let parts = self.running_text().and_then(expression::object_of_index);
-        let (name, position) = parts.unzip();
         match error.kind {
             ErrorKind::Index => {
-                let whole = parts.and_then(|(name, position)| {
+                let element = self.read_text(Part::Element, |text| {
+                    let (name, position) = expression::object_of_index(text)?;
                     Thread::quoted(name)?;
                     Thread::quoted(&format!("{name}[{position}]"))
                 });
-                message += &whole.map(|whole| format!(": {whole}")).unwrap_or_default();
-            }
-            ErrorKind::Type if object.is_nil() => {
-                if let Some(note) = Thread::nil_note(name)
-                    && let Some(cannot) = message.strip_prefix("nil ")
-                {
-                    message = format!("{note} it {cannot}");
+                if let Some(element) = element {
+                    message.push_str(": ");
+                    message.push_str(&element);
                 }
             }
+            ErrorKind::Type if object.is_nil() => {
+                if let Some(name) = self.indexed_name()
+                    && let Some(cannot) = message.strip_prefix("nil ")
+                {
+                    message = format!("{name} is nil, so it {cannot}");
+                }
+            }
+            ErrorKind::Type if message.contains("index must be") => {
+                let name = self.name(Part::Index, |text| {
+                    expression::object_of_index(text).map(|(_, index)| index)
+                });
+                self.tell(&mut message, ": ", &name, index);
+            }
             ErrorKind::Type => {
-                let is_position = message.contains("index must be");
-                let (text, value) = match is_position {
-                    true => (position, index),
-                    false => (name, object),
-                };
-                message += &self.note(text, value);
+                let name = self.indexed_name();
+                self.tell(&mut message, ": ", &name, object);
             }
             _ => {}
         }
@@ -380,10 +483,10 @@ impl Thread {
     /// `` : `n` is 5``, for an argument of the native function that the running instruction calls.
     pub(crate) fn argument_note(&mut self, params: &[&str], i: usize, value: Value) -> String {
         let first = usize::from(params.first() == Some(&"self"));
-        let text = self
-            .running_text()
-            .and_then(expression::arguments)
-            .and_then(|arguments| arguments.get(i.checked_sub(first)?).copied());
-        self.note(text, value)
+        let name = self.name(Part::Argument(i as u32), |text| {
+            let arguments = expression::arguments(text)?;
+            arguments.get(i.checked_sub(first)?).copied()
+        });
+        self.note(&name, value)
     }
 }
