@@ -100,14 +100,26 @@ fn decoded(
         None => STANDARD.decode(part),
     };
     result.map_err(|error| {
-        let error = match error {
-            DecodeError::InvalidByte(i, byte) => DecodeError::InvalidByte(at + i, byte),
-            DecodeError::InvalidLastSymbol(i, byte) => DecodeError::InvalidLastSymbol(at + i, byte),
-            DecodeError::InvalidLength(n) => DecodeError::InvalidLength(at + n),
-            DecodeError::InvalidPadding => DecodeError::InvalidPadding,
+        let what = match error {
+            DecodeError::InvalidByte(i, byte) => match at + i {
+                at if byte.is_ascii() => {
+                    format!(
+                        "{:?} at byte {at} does not belong there",
+                        char::from(byte).to_string()
+                    )
+                }
+                at => format!("what stands at byte {at} does not belong there"),
+            },
+            DecodeError::InvalidLastSymbol(i, byte) => {
+                let last = char::from(byte).to_string();
+                format!("{last:?} at byte {} cannot be the last character", at + i)
+            }
+            DecodeError::InvalidLength(_) | DecodeError::InvalidPadding => {
+                "the text is cut off, or its padding is wrong".into()
+            }
         };
         let name = if is_url { "decode_url" } else { "decode" };
-        let message = format!("base64.{name}: {error}").replace("Invalid", "invalid");
+        let message = format!("base64.{name}: {what}");
         ctx.throw(ErrorKind::Value, message)
     })
 }
