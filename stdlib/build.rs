@@ -1,6 +1,6 @@
 //! Compiles the parts of the library that are written in Heddle, so that no program has to when it starts: `src/**/NAME.hd` becomes
-//! `NAME.module` in the build's output folder, `ModuleCode::to_bytes`, packed except for the prelude, and `NAME.text`, the packed source, out of which
-//! the documentation is read.
+//! `NAME.module` in the build's output folder, `ModuleCode::to_bytes`, packed except for the prelude, and `NAME.text`, out of which the documentation is read: what declares and describes,
+//! packed. `examples.text` is what stands in `examples`.
 
 use heddle_compiler::{Options, Role, compile, render};
 use miniz_oxide::deflate::compress_to_vec;
@@ -9,6 +9,7 @@ use std::{env, fs};
 
 fn main() {
     println!("cargo::rerun-if-changed=src");
+    println!("cargo::rerun-if-changed=examples");
     let output = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets it"));
     for path in sources(Path::new("src")) {
         let name = path.file_stem().and_then(|stem| stem.to_str());
@@ -27,8 +28,75 @@ fn main() {
                 packed(&code)
             },
         );
-        write("text", &packed(text.as_bytes()));
+        write("text", &packed(outline(&text).as_bytes()));
     }
+    let examples = packed(examples().as_bytes());
+    fs::write(output.join("examples.text"), examples).expect("the output folder can be written to");
+}
+
+/// What `docs.rs` reads of a source: the lines that declare or describe, and of bodies the names of what they call.
+fn outline(source: &str) -> String {
+    let mut out = String::new();
+    let mut called: Vec<&str> = Vec::new();
+    for line in source.lines() {
+        let inner = line.trim_start();
+        let first = inner.trim_start_matches("pub ").trim_start_matches("gen ");
+        let declares = ["fn ", "struct ", "enum ", "const ", "let "]
+            .iter()
+            .any(|word| first.starts_with(word));
+        if declares && !(inner.len() < line.len() && first.starts_with("let ")) {
+            called.clear();
+        } else if !inner.starts_with("##") {
+            for name in calls(inner) {
+                if !called.contains(&name) {
+                    called.push(name);
+                    out.push_str(&format!(" {name}\n"));
+                }
+            }
+            continue;
+        }
+        out.push_str(line);
+        out.push('\n');
+    }
+    out
+}
+
+/// `name(` and `name()` of calls, and the words that wait.
+fn calls(line: &str) -> Vec<&str> {
+    let is_word = |c: char| c.is_alphanumeric() || c == '_';
+    let mut found = Vec::new();
+    let mut at = 0;
+    while let Some(start) = line[at..].find(is_word).map(|i| at + i) {
+        let rest = &line[start..];
+        let end = rest.find(|c| !is_word(c)).unwrap_or(rest.len());
+        let name = &rest[..end];
+        at = start + end;
+        if rest[end..].starts_with("()") {
+            found.push(&rest[..end + 2]);
+        } else if rest[end..].starts_with('(') {
+            found.push(&rest[..=end]);
+        } else if name == "scope" {
+            found.push(name);
+        }
+    }
+    found
+}
+
+/// The files of `examples`, each behind a line with its name.
+fn examples() -> String {
+    let entries = fs::read_dir("examples").expect("the folder is there");
+    let mut paths: Vec<PathBuf> = entries
+        .map(|entry| entry.expect("the folder can be read").path())
+        .filter(|path| path.extension().is_some_and(|extension| extension == "txt"))
+        .collect();
+    paths.sort();
+    let mut out = String::new();
+    for path in paths {
+        let name = path.file_stem().and_then(|stem| stem.to_str());
+        let text = fs::read_to_string(&path).expect("examples are UTF-8");
+        out += &format!("\n=== {}:\n{}", name.expect("plain names"), text.trim_end());
+    }
+    out
 }
 
 fn packed(bytes: &[u8]) -> Vec<u8> {

@@ -3,8 +3,11 @@
 //! - `heddle` is a program of its own, whose `# prints TEXT` comments, in order, are the lines that it must write;
 //! - `heddle NAME.hd` is the same, and stays as a file beside the blocks behind it (in the tutorial beside those of later pages, too);
 //!   any other language with a file's name is such a file, without being run;
+//! - `input`, behind one of these, is what it reads;
 //! - `output`, behind one of these, is all that it writes, also about an error;
 //! - `console` is a session: each line `$ heddle …` is run, and the lines below it are what that writes.
+//!
+//! Programs find `ca.pem`, `cert.pem` and `key.pem` beside them: a certificate for localhost, its key, and that of who made it.
 //!
 //! The reference and the tutorial must consist of such blocks, and of Rust that the library's documentation tests run. And every function of
 //! the library must have its row in docs/reference.md.
@@ -125,6 +128,7 @@ fn trials_of(page: &str, blocks: Vec<Block>, kept: &mut Files) -> Vec<Trial> {
     let mut trials = Vec::new();
     let mut blocks = blocks.into_iter().peekable();
     while let Some(block) = blocks.next() {
+        let input = blocks.next_if(|next| next.language == "input");
         let output = blocks.next_if(|next| next.language == "output");
         if let Some(file) = &block.file {
             kept.retain(|(name, _)| name != file);
@@ -134,8 +138,9 @@ fn trials_of(page: &str, blocks: Vec<Block>, kept: &mut Files) -> Vec<Trial> {
         let title = format!("{page}:{}", block.line);
         match block.language.as_str() {
             "heddle" => trials.push(Trial::test(title, move || {
+                let input = input.map_or_else(String::new, |input| input.text);
                 let output = output.map(|output| output.text);
-                program(&files, &block, output.as_deref())
+                program(&files, &block, &input, output.as_deref())
             })),
             "console" => trials.push(Trial::test(title, move || session(&files, &block.text))),
             _ => {}
@@ -170,11 +175,15 @@ fn folder_of(files: &Files) -> std::io::Result<PathBuf> {
     Ok(folder)
 }
 
-fn program(files: &Files, block: &Block, output: Option<&str>) -> Result<(), Failed> {
+fn program(files: &Files, block: &Block, input: &str, output: Option<&str>) -> Result<(), Failed> {
     let folder = folder_of(files)?;
     let file = block.file.as_deref().unwrap_or("example.hd");
     fs::write(folder.join(file), &block.text)?;
-    let outcome = Program::heddle().arg("run").arg(file).folder(&folder).run();
+    if block.text.contains(".pem\"") {
+        add_certificates(&folder)?;
+    }
+    let heddle = Program::heddle().arg("run").arg(file).folder(&folder);
+    let outcome = heddle.stdin(input.as_bytes()).run();
     fs::remove_dir_all(&folder)?;
     let mut faults = String::new();
     match output {
@@ -188,6 +197,18 @@ fn program(files: &Files, block: &Block, output: Option<&str>) -> Result<(), Fai
         }
     }
     outcome.verdict(faults)
+}
+
+/// `ca.pem`, `cert.pem` and `key.pem`, those of the scripts.
+fn add_certificates(folder: &Path) -> std::io::Result<()> {
+    let text = include_str!("scripts/net/_lib/certificates.hd");
+    for (name, file) in [("CA", "ca.pem"), ("CERT", "cert.pem"), ("KEY", "key.pem")] {
+        let begin = format!("pub let {name} = \"\"\"\n");
+        let (_, rest) = text.split_once(&begin).unwrap_or_default();
+        let (pem, _) = rest.split_once("\"\"\"").unwrap_or_default();
+        fs::write(folder.join(file), pem)?;
+    }
+    Ok(())
 }
 
 /// Runs the commands of a session.
@@ -214,7 +235,10 @@ fn session(files: &Files, text: &str) -> Result<(), Failed> {
 
 /// All that a program wrote, and its exit code, which goes by that.
 fn compare(outcome: &Outcome, expected: &str, faults: &mut String) {
-    let failed = |text: &str| text.starts_with("error") || text.contains("FAILED");
+    let failed = |text: &str| {
+        let marks = ["FAILED", "\"severity\": \"error\""];
+        text.starts_with("error") || marks.iter().any(|mark| text.contains(mark))
+    };
     let code = expected.lines().any(failed);
     outcome.check_exit(i32::from(code), faults);
     let written = format!("{}{}", outcome.stdout, outcome.stderr);

@@ -45,30 +45,49 @@ fn pages_are_up_to_date() {
     );
 }
 
-/// Modules whose descriptions have no examples; those of docs/reference.md are run.
-const WITHOUT_EXAMPLES: &[&str] = &[
-    "base64", "blocking", "csv", "fs", "http", "io", "math", "net", "os", "prelude", "process",
-    "random", "regex", "runtime", "test", "text", "time",
-];
-
-/// `tests/docs.rs` runs them.
+/// All that the pages list has an example; `tests/docs.rs` runs them.
 #[test]
-fn functions_have_examples() {
-    let mut without = Vec::new();
-    for page in heddle::docs::pages() {
-        if WITHOUT_EXAMPLES.contains(&page.name) {
-            continue;
-        }
-        let functions = page.docs.iter().filter(|doc| doc.class.is_some());
-        without.extend(
-            functions
-                .filter(|doc| !doc.text.contains("```heddle\n"))
-                .map(|doc| doc.name.clone()),
-        );
-    }
+fn everything_has_an_example() {
+    let pages = heddle::docs::pages();
+    let without: Vec<&str> = pages
+        .iter()
+        .flat_map(|page| &page.docs)
+        .filter(|doc| !doc.text.contains("```heddle\n"))
+        .map(|doc| doc.name.as_str())
+        .collect();
     assert!(
         without.is_empty(),
-        "without an example: {}",
+        "without an example, in a comment or in stdlib/examples: {}",
         without.join(", ")
+    );
+}
+
+/// What an example is for is in the library, and has only one.
+#[test]
+fn every_example_is_of_something() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../stdlib/examples");
+    let mut strange = Vec::new();
+    let pages = heddle::docs::pages();
+    for entry in fs::read_dir(&folder).expect("there are examples") {
+        let path = entry.expect("the folder can be read").path();
+        let text = fs::read_to_string(&path).expect("examples can be read");
+        let page = pages
+            .iter()
+            .find(|page| path.file_stem().is_some_and(|stem| stem == page.name));
+        for name in text.lines().filter_map(|line| line.strip_prefix("=== ")) {
+            let named = page.into_iter().flat_map(|page| &page.docs);
+            let examples: usize = named
+                .filter(|doc| doc.name == name)
+                .map(|doc| doc.text.matches("```heddle\n").count())
+                .sum();
+            if examples != 1 {
+                strange.push(format!("{name} ({examples})"));
+            }
+        }
+    }
+    assert!(
+        strange.is_empty(),
+        "examples of nothing, or one of several: {}",
+        strange.join(", ")
     );
 }

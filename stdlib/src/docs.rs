@@ -1,4 +1,7 @@
-//! What the library's own tables and sources say of each function: for `:doc`, and for the pages in `docs/stdlib`.
+//! What the library's own tables and sources say of each function: for `:doc`, for editors, and for the pages in `docs/stdlib`.
+//!
+//! Examples stand in `##` comments of the sources, or in `examples/MODULE.txt`: behind a line `=== NAME` the program, and perhaps, behind lines
+//! `--- input` and `--- output`, what it reads, and all that it writes if that is not in `# prints` comments.
 
 use crate::packed;
 use heddle_vm::native::{Class, LibrarySource, NativeDef};
@@ -39,7 +42,31 @@ pub fn pages() -> Vec<Page> {
     let prelude = crate::prelude();
     pages.push(page("prelude", prelude.natives, Some(prelude.source)));
     pages.sort_by_key(|page| page.name);
+    add_examples(&mut pages, &packed::examples());
     pages
+}
+
+/// Puts the examples into the descriptions, as blocks like those of `##` comments.
+fn add_examples(pages: &mut [Page], examples: &str) {
+    let mut examples_of: HashMap<(&str, &str), &str> = HashMap::new();
+    let mut module = "";
+    for part in examples.split("\n=== ").skip(1) {
+        let (name, program) = part.split_once('\n').unwrap_or((part, ""));
+        match name.strip_suffix(':') {
+            Some(next) => module = next,
+            None => _ = examples_of.insert((module, name), program),
+        }
+    }
+    for page in pages {
+        for doc in &mut page.docs {
+            if let Some(example) = examples_of.get(&(page.name, doc.name.as_str())) {
+                let blocks = example
+                    .replace("\n--- input\n", "\n```\n```input\n")
+                    .replace("\n--- output\n", "\n```\n```output\n");
+                let _ = write!(doc.text, "\n```heddle\n{blocks}\n```");
+            }
+        }
+    }
 }
 
 /// What is known of a name: `fs.read`, `list.map`, `print`; of the name of a method or function alone, all that are called so.
@@ -90,9 +117,14 @@ impl Doc {
         if !facts.is_empty() {
             let _ = writeln!(text, "  {facts}");
         }
-        let is_fence = |line: &&str| line.starts_with("```");
-        for line in self.text.lines().filter(|line| !is_fence(line)) {
-            let _ = writeln!(text, "  {line}");
+        for line in self.text.lines() {
+            let shown = match line {
+                "```input" => "reads:",
+                "```output" => "writes:",
+                fence if fence.starts_with("```") => continue,
+                line => line,
+            };
+            let _ = writeln!(text, "  {shown}");
         }
         text
     }

@@ -13,9 +13,15 @@ pub fn compiled_prelude() -> ModuleCode {
     ModuleCode::from_bytes(crate::prelude().source.code).expect("the build wrote it")
 }
 
-/// The source.
+/// What the source declares, and says of that.
 pub(crate) fn text(source: LibrarySource) -> String {
     String::from_utf8(unpacked(source.text)).expect("sources are UTF-8")
+}
+
+/// The examples of all modules: see `docs.rs`.
+pub(crate) fn examples() -> String {
+    let packed = include_bytes!(concat!(env!("OUT_DIR"), "/examples.text"));
+    String::from_utf8(unpacked(packed)).expect("examples are UTF-8")
 }
 
 fn unpacked(bytes: &[u8]) -> Vec<u8> {

@@ -23,6 +23,7 @@ pub(super) static FUNCTIONS: &[NativeDef] = natives! {
     plain "str" (x) => |ctx| text_of(ctx, false);
     /// The text of a value, for programmers: strings are quoted.
     plain "repr" (x) => |ctx| text_of(ctx, true);
+    /// The same as `str`: types are functions, too.
     plain "string" ("x?") => |ctx| if ctx.arg(0).is_unset() { Ok(ctx.str("")) } else { text_of(ctx, false) };
     /// The name of a value's type.
     plain "type" (x) => |ctx| { let name = ctx.type_name(ctx.arg(0)); new_str(ctx, &name) };

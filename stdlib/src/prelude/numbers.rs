@@ -33,7 +33,7 @@ pub(super) static NUMBERS: &[NativeDef] = natives! {
     plain "range.len" (self) => |ctx| { let n = count(ctx)?; Ok(ctx.int(n as i64)) };
     /// Whether it has none.
     plain "range.is_empty" (self) => |ctx| Ok(Value::bool(count(ctx)? == 0));
-    /// Every nth of its numbers; for a negative n, from the end.
+    /// Every nth of its numbers; for a negative n it goes down, from a start above its end.
     plain "range.step" (self, n) => step;
     /// The same numbers, last first.
     plain "range.rev" (self) => reversed;

@@ -200,7 +200,7 @@ pub struct NativeModule {
 /// A part of the library that is written in Heddle.
 #[derive(Clone, Copy)]
 pub struct LibrarySource {
-    /// Its source, packed.
+    /// What its source declares and says of that, packed. The library knows.
     pub text: &'static [u8],
     /// The source compiled: `ModuleCode::to_bytes`, perhaps packed. The library knows.
     pub code: &'static [u8],

@@ -8,7 +8,6 @@ use crate::interp::frame;
 use crate::interp::frame::Frames;
 use crate::interp::{self, Exit};
 #[cfg(debug_assertions)]
-use crate::object::Kind;
 use crate::sync::Ordering;
 use crate::task::{self, Stack, Task, Wait, flag};
 use crate::types::ErrorKind;
@@ -299,7 +298,7 @@ impl Thread {
             unsafe {
                 let closure = *frame.base.sub(2);
                 assert!(
-                    closure.is_kind(Kind::Closure),
+                    closure.is_kind(crate::object::Kind::Closure),
                     "a frame's callee is a closure"
                 );
                 let proto = &*frame.proto;
