@@ -19,6 +19,16 @@ pub(crate) fn syntax_error(
         expected,
         brace_follows,
     };
+    let begins_interpolation = matches!(place.prev(), Some(Tok::StrHead | Tok::StrMid));
+    let is_empty = matches!(
+        place.found(),
+        Some(Tok::StrMid | Tok::StrTail | Tok::Spec) | None
+    );
+    if begins_interpolation && !is_empty {
+        return place
+            .plain()
+            .help("in \"…\" a `{` begins an expression: write `\\{` for a brace that is text, or the text as '…'");
+    }
     place.known_slip().unwrap_or_else(|| place.plain())
 }
 

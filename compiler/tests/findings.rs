@@ -377,6 +377,12 @@ fn strings_and_numbers() {
         ],
     );
     check(
+        "print(\"{% if %}\")",
+        &[
+            "1:9 E0100 expected an expression, found `%` | in \"…\" a `{` begins an expression: write `\\{` for a brace that is text, or the text as '…'",
+        ],
+    );
+    check(
         "\"{x:q}\"",
         &[
             "1:4 E0012 wrong format spec `q` | `:` begins a format spec, as in `{x:>8.2}`; put an expression with a colon in parentheses",

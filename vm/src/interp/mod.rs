@@ -155,14 +155,8 @@ pub(crate) fn after_slow(thread: &mut Thread, result: Result<(), Trap>) -> Optio
             thread.retry_pc = std::ptr::null();
             None
         }
-        Err(trap) => after_trap(thread, trap),
+        // As most waits begin.
+        Err(Trap::Suspend) if thread.boundary == 0 && !thread.yielded => Some(Exit::Parked),
+        Err(trap) => thread.handle_trap(trap),
     }
-}
-#[inline(never)]
-fn after_trap(thread: &mut Thread, trap: Trap) -> Option<Exit> {
-    // As most waits begin.
-    if trap == Trap::Suspend && thread.boundary == 0 && !thread.yielded {
-        return Some(Exit::Parked);
-    }
-    thread.handle_trap(trap)
 }

@@ -156,16 +156,13 @@ pub(crate) fn InvokeNative(t: &mut Thread, w: Word) -> Done {
         {
             let method = *t.methods.add(index as usize);
             let native = method.as_object().cast::<NativeFunction>();
-            if (*native).header.kind == Kind::Native
-                && (*native).header.aux as usize == w.c()
-                && (*(*native).def).host.is_none()
-            {
-                t.charge_call()?;
-                t.pc = t.pc.add(1);
+            if (*native).header.kind == Kind::Native && (*native).header.aux as usize == w.c() {
                 let def = &*(*native).def;
                 if let Some(fast_path) = def.fast_path
                     && !t.is_stressed()
                 {
+                    t.charge_call()?;
+                    t.pc = t.pc.add(1);
                     match fast_path(t, t.base.add(w.a() + 2)) {
                         FastPath::Done(value) => {
                             t.set_reg(w.b(), value);
@@ -176,10 +173,14 @@ pub(crate) fn InvokeNative(t: &mut Thread, w: Word) -> Done {
                             t.wait_dest = w.b();
                             return Err(Trap::Suspend);
                         }
-                        FastPath::NotUsual => {}
+                        FastPath::NotUsual => return invoke_plain(t, w, def),
                     }
                 }
-                return invoke_plain(t, w, def);
+                if def.host.is_none() {
+                    t.charge_call()?;
+                    t.pc = t.pc.add(1);
+                    return invoke_plain(t, w, def);
+                }
             }
         }
     }
