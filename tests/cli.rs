@@ -534,6 +534,12 @@ fn interrupt_runs_defers_while_others_are_busy() {
         ("thread { loop { } }", "loop { }"),
         ("let t = thread { loop { } }", "scope { spawn t.join() }"),
         ("spawn { sleep(1ms); loop { } }", "sleep(1000s)"),
+        // These never use up a slice, as each goes on with what the other one left of it.
+        (
+            "let (a, b) = (Channel(), Channel())\nthread { for x in a { b.send(x) } }",
+            "loop { a.send(1); b.recv() }",
+        ),
+        ("fn f() { 1 }", "loop { (thread f()).join() }"),
     ] {
         let program = format!(
             "import io\n{others}\ndefer print('deferred')\nprint('ready')\nio.flush()\n{wait}"
@@ -675,16 +681,25 @@ fn standard_input_stays_in_its_mode() {
 #[cfg(target_os = "linux")]
 #[test]
 fn a_native_that_holds_an_os_thread_is_told_of() {
+    held_by_print("sleep(1ms)");
+    // A carrier that never looks for something to run.
+    held_by_print("yield");
+}
+/// Another task does `other`, again and again.
+#[cfg(target_os = "linux")]
+fn held_by_print(other: &str) {
     // It prints until it was noticed; whoever reads is slow.
-    let code = "import blocking, io\nlet t = spawn { loop { sleep(1ms) } }\nfn noisy() { print('x'.repeat(200_000)) }\n\
+    let code = "import blocking, io\nlet t = spawn { loop { OTHER } }\nfn noisy() { print('x'.repeat(200_000)) }\n\
                 while blocking.held().is_empty() { noisy(); yield }\nt.cancel()\nlet h = blocking.held()[0]\n\
                 io.write_error('{h.function} {h.count > 0} {h.site}\\n')";
     let file = program(
         "held",
-        &code.replace(
-            "'{h.function} {h.count > 0} {h.site}\\n'",
-            "\"{h.function} {h.count > 0}\\n\"",
-        ),
+        &code
+            .replace(
+                "'{h.function} {h.count > 0} {h.site}\\n'",
+                "\"{h.function} {h.count > 0}\\n\"",
+            )
+            .replace("OTHER", other),
     );
     let mut child = Program::heddle()
         .args(["--blocking-warn=5ms", file.to_str().expect("a plain path")])

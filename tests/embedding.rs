@@ -617,6 +617,27 @@ fn long_work_of_the_library_counts_against_the_fuel() {
     }
 }
 
+/// Threads that wait for each other use up no slice, and yet all that they use is charged.
+#[test]
+fn threads_in_conversation_take_fuel() {
+    for program in [
+        "let (a, b) = (Channel(), Channel())\n    thread { for x in a { b.send(x) } }\n    loop { a.send(1); b.recv() }",
+        "loop { (thread { 1 }).join() }",
+    ] {
+        let mut engine = Engine::new();
+        let source = format!("pub fn run() {{\n    {program}\n}}\n");
+        let module = engine.load_str("talk", &source).unwrap();
+        engine.set_fuel_limit(200_000);
+        let error = engine.call::<Handle>(&module, "run", ()).err();
+        let error = error.unwrap_or_else(|| panic!("{program} ends"));
+        assert!(
+            error.message().contains("out of fuel"),
+            "{program}: {}",
+            error.message()
+        );
+    }
+}
+
 #[test]
 fn an_engine_may_end_with_its_os_thread() {
     thread_local! {

@@ -284,7 +284,7 @@ impl Scheduler {
             return None;
         }
         let queued = own.take_at_once()?;
-        own.progress.pass();
+        own.progress.begin();
         Some(queued.0)
     }
 

@@ -433,7 +433,9 @@ impl Thread {
                 return self.go_home();
             }
         }
-        if !goes_on || self.fuel <= SWITCH_FUEL {
+        // One that goes on where little is left comes to its safepoint soon: there the slice is charged, and interrupts and timers are looked for.
+        if !goes_on {
+            self.charge_slice();
             self.start_slice();
         }
         self.look_for_watchdog();

@@ -216,6 +216,7 @@ impl Thread {
         // The message's reference becomes the heap's.
         let value = self.heap.adopt_owned(value);
         self.set_reg(dest, value);
+        self.after_alloc();
         true
     }
     /// As `finish_wait`, of one that joins: most often for what has ended.
@@ -237,6 +238,7 @@ impl Thread {
         match outcome {
             Ok(value) => {
                 self.set_reg(dest, value);
+                self.after_alloc();
                 None
             }
             Err(trap) => self.handle_trap(trap),
@@ -360,6 +362,7 @@ impl Thread {
         match result {
             Ok(value) => {
                 self.set_reg(dest, value);
+                self.after_alloc();
                 None
             }
             Err(trap) => self.handle_trap(trap),

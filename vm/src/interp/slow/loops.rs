@@ -155,7 +155,10 @@ pub(crate) fn ForNext(t: &mut Thread, w: Word) -> Done {
         }
     }
     match step(t, w, false)? {
-        Step::Value(v) => t.set_reg(w.b(), v),
+        Step::Value(v) => {
+            t.set_reg(w.b(), v);
+            t.after_alloc();
+        }
         Step::End => take_jump(t, w),
         Step::Pushed => {}
         Step::Pair(..) => unreachable!("pairs only where asked for"),
