@@ -7,7 +7,6 @@ use crate::interp::frame;
 #[cfg(debug_assertions)]
 use crate::interp::frame::Frames;
 use crate::interp::{self, Exit};
-#[cfg(debug_assertions)]
 use crate::sync::Ordering;
 use crate::task::{self, Stack, Task, Wait, flag};
 use crate::types::ErrorKind;
