@@ -598,6 +598,11 @@ impl Engine {
     pub fn coverage(&self) -> Vec<FileCoverage> {
         crate::coverage::of(&self.loader.engine)
     }
+    /// The operations that stand in the code that is loaded, those among them into which the VM has turned others: for tests.
+    #[doc(hidden)]
+    pub fn operations(&self) -> Vec<heddle_vm::bytecode::Op> {
+        self.loader.engine.operations_in_code()
+    }
     /// How often a thread went to another OS thread because its slice was over, under [`Stress::Migrate`].
     pub fn carrier_changes(&self) -> u64 {
         self.thread.carrier_changes()

@@ -9,7 +9,7 @@ use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 
 mod support;
-use support::{TIME_LIMIT, binary};
+use support::{binary, time_limit};
 
 /// An editor.
 struct Client {
@@ -98,7 +98,7 @@ impl Client {
     }
 
     fn receive(&mut self) -> Value {
-        let message = self.messages.recv_timeout(TIME_LIMIT);
+        let message = self.messages.recv_timeout(time_limit());
         message.expect("the server answers")
     }
 

@@ -2,8 +2,9 @@
 //!
 //! Several engines live in one process; nothing here is global.
 
-use crate::bytecode::ModuleRef;
+use crate::bytecode::{ModuleRef, Op, Word};
 use crate::heap::SharedArena;
+use crate::interp::code_word;
 use crate::module::Module;
 use crate::object::{FIRST_USER_TYPE, Header, Kind, TypeObject, type_id};
 use crate::ops::builtin_type_name;
@@ -222,6 +223,28 @@ impl Engine {
         let modules = self.all_modules.lock();
         let counted = modules.iter().filter(|module| !module.counters.is_empty());
         counted.cloned().collect()
+    }
+
+    /// Every operation that stands in linked code, as the VM has left it there.
+    pub fn operations_in_code(&self) -> Vec<Op> {
+        let mut found = [false; Op::ALL.len()];
+        let modules = self.all_modules.lock();
+        for proto in modules
+            .iter()
+            .filter_map(|module| module.protos.get())
+            .flatten()
+        {
+            let mut at = 0;
+            while at < proto.code_len() {
+                // SAFETY: a word of linked code; instructions follow one another, their cache words skipped.
+                let word = Word(unsafe { code_word(proto.code_start.add(at)) });
+                let Some(op) = word.op() else { break };
+                found[op as usize] = true;
+                at += 1 + op.cache_words();
+            }
+        }
+        let all = Op::ALL.iter().copied();
+        all.filter(|&op| found[op as usize]).collect()
     }
 
     /// The symbol of a text, made if it is new.

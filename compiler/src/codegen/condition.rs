@@ -161,8 +161,7 @@ impl Generator<'_> {
 
     /// A number that an instruction can hold: `x > 4.0` is `x > 4`.
     pub(super) fn small_number(&self, id: ExprId) -> Option<i16> {
-        let number = self.res.folded.get(&id)?.as_compared_int()?;
-        i16::try_from(number).ok()
+        i16::try_from(self.known_int(id)?).ok()
     }
 
     fn is_condition(

@@ -446,7 +446,6 @@ fn never_falls_through(op: Op) -> bool {
             | Op::Rethrow
             | Op::MatchFail
             | Op::AssertFail
-            | Op::NotBuilt
     )
 }
 

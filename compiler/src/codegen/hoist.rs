@@ -110,12 +110,10 @@ fn within<T: Copy>(places: &[(u32, T)], span: Span) -> impl Iterator<Item = (u32
         .take_while(move |&(at, _)| at < span.end)
 }
 
-/// Comparisons with small numbers have immediates.
+/// Comparisons with small ints have immediates. A float that is whole is none of them: a struct's own `==` or `<` gets what was written.
 fn is_compared_small(op: BinaryOp, literal: Option<&Literal>) -> bool {
     is_comparison(op)
-        && literal
-            .and_then(|literal| literal.as_compared_int())
-            .is_some_and(|value| i16::try_from(value).is_ok())
+        && matches!(literal, Some(&Literal::Int(value)) if i16::try_from(value).is_ok())
 }
 
 fn has_form_for_left(op: BinaryOp, literal: Option<&Literal>) -> bool {

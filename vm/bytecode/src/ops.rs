@@ -223,7 +223,6 @@ macro_rules! for_each_op {
             AssertFail [Src Src Src Const] 0 "throw AssertError: condition text K[imm], values R[a] and R[b], message R[c] (unset: none)",
             DeferPush [Upd Src None None] 0 "push closure R[b] on the defer list R[a] (nil: make it)",
             DeferPop [Upd Dst None Jump] 0 "R[b] := last closure of the defer list R[a], removed; none left: pc += imm",
-            NotBuilt [None None None Const] 0 "throw Error: K[imm] is not built yet",
 
             // --- tasks
             Spawn [Window Dst Num Int] 0 "R[b] := handle of what runs R[a](c arguments), b = a: nobody wants that; R[a+2+c]: its name or nil; imm: 0 spawn, 1 thread, and from bit 2 which arguments a thread gets copies of",

@@ -612,7 +612,7 @@ impl Code<'_> {
             Op::AddK | Op::SubK | Op::MulK | Op::DivK | Op::RSubK | Op::RMulK | Op::RDivK => {
                 matches!(constant, Const::Float(_))
             }
-            Op::Format | Op::CheckArg | Op::AssertFail | Op::NotBuilt => {
+            Op::Format | Op::CheckArg | Op::AssertFail => {
                 matches!(constant, Const::Str(_))
             }
             Op::JNotType => {
@@ -733,7 +733,6 @@ fn never_falls_through(op: Op) -> bool {
             | Op::Rethrow
             | Op::MatchFail
             | Op::AssertFail
-            | Op::NotBuilt
     )
 }
 

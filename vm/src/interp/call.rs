@@ -80,7 +80,8 @@ impl Thread {
                     }
                     self.set_reg(at, constructor);
                 }
-                Some(Kind::Generator) => {
+                // So the library asks it for its next value, which takes no arguments.
+                Some(Kind::Generator) if argc == 0 => {
                     return self.resume_generator(callee, at, dest, None, resumed_by::CALL);
                 }
                 Some(_) => {

@@ -170,7 +170,7 @@ slow_only! {
     JNotIn JNoKey CallNative InvokeNative CallNamed InvokeCopy InvokeNamed ReturnJump ReturnEnd CheckArg
     GenBegin Yield GenReturn IterNew ForNext2 IterClose ForPrep
     NewList ListToTuple NewTuple NewMap MapInsert NewRange SetMethod Unpack SliceRest
-    Throw Rethrow MatchFail AssertFail DeferPush DeferPop NotBuilt Spawn TaskYield Exit ThreadletFail
+    Throw Rethrow MatchFail AssertFail DeferPush DeferPop Spawn TaskYield Exit ThreadletFail
     Count
 }
 

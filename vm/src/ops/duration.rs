@@ -115,19 +115,14 @@ fn with_number(heap: &mut Heap, op: BinaryOp, ns: i64, number: Value) -> Option<
             _ => from_f64(heap, (ns as f64 / factor).floor()),
         });
     }
-    let Int::Small(i) = int::view(number)? else {
-        return Some(match op {
-            BinaryOp::Mul if ns != 0 => Err(out_of_range()),
-            // Divided by more than any duration.
-            _ => Ok(new(heap, 0)),
-        });
-    };
+    // One beyond 64 bits is as good as another: durations are smaller by far.
+    let i = int::view(number)?.to_i128_or_far();
+    let ns = i128::from(ns);
     Some(match op {
-        BinaryOp::Mul => from_i128(heap, ns as i128 * i as i128),
+        BinaryOp::Mul => from_i128(heap, ns.saturating_mul(i)),
         _ if i == 0 => zero(),
         BinaryOp::Div => {
             // To the nearest nanosecond, half away from zero.
-            let (ns, i) = (ns as i128, i as i128);
             let (quotient, remainder) = (ns / i, ns % i);
             let up = remainder.abs() * 2 >= i.abs();
             from_i128(
@@ -140,7 +135,6 @@ fn with_number(heap: &mut Heap, op: BinaryOp, ns: i64, number: Value) -> Option<
             )
         }
         _ => {
-            let (ns, i) = (ns as i128, i as i128);
             let quotient = ns / i;
             from_i128(
                 heap,

@@ -134,6 +134,19 @@ impl<'a> Int<'a> {
             }
         }
     }
+    /// Its value; one of more than 64 bits as a number that is as far from zero as matters to what has 64 bits.
+    pub(crate) fn to_i128_or_far(self) -> i128 {
+        match self {
+            Int::Small(i) => i.into(),
+            Int::Big { is_negative, limbs } => {
+                let magnitude = match limbs {
+                    &[limb] => limb.into(),
+                    _ => 1 << 100,
+                };
+                if is_negative { -magnitude } else { magnitude }
+            }
+        }
+    }
     pub(crate) fn limb_count(&self) -> usize {
         match *self {
             Int::Small(_) => 1,

@@ -203,6 +203,14 @@ pub fn builtin_type_name(id: u32) -> Option<&'static str> {
     })
 }
 
+/// An index in a message that says that it is out of range.
+pub(crate) fn shown_index(position: Value) -> String {
+    match int::view(position).map(int_text::to_text) {
+        Some(Ok(text)) if text.len() <= 40 => text,
+        _ => "of many digits".to_owned(),
+    }
+}
+
 /// The position that an index means in something of `len` parts; negative ones count from the end.
 pub(crate) fn checked_index(position: Value, len: usize, what: &str) -> OpResult<usize> {
     let at = match int::view(position) {
@@ -231,7 +239,10 @@ pub(crate) fn checked_index(position: Value, len: usize, what: &str) -> OpResult
     }
     Err(OpFail::error(
         ErrorKind::Index,
-        format!("{what} index {at} is out of range (length {len})"),
+        format!(
+            "{what} index {} is out of range (length {len})",
+            shown_index(position)
+        ),
     ))
 }
 

@@ -175,15 +175,20 @@ pub fn slice_bounds(value: Value, len: usize) -> OpResult<(usize, usize)> {
 /// `r[i]` of a range that has both ends.
 pub(crate) fn get(heap: &mut Heap, value: Value, index: Value) -> OpResult {
     let range = range_of(value);
-    let (Some(i), Some(start), Some(end), Some(step)) = (
-        int::to_i64(index),
+    let Some(i) = int::view(index).map(|i| i.to_i128_or_far()) else {
+        return Err(OpFail::wrong_type(
+            "a range is indexed by an int, got {0}",
+            index,
+        ));
+    };
+    let (Some(start), Some(end), Some(step)) = (
         int::to_i64(range.start),
         int::to_i64(range.end),
         int::to_i64(range.step),
     ) else {
-        return Err(OpFail::wrong_type(
-            "a range is indexed by an int, got {0}",
-            index,
+        return Err(OpFail::error(
+            ErrorKind::Limit,
+            "a range this large cannot be indexed",
         ));
     };
     let (start, end, step) = (start as i128, end as i128, step as i128);
@@ -193,11 +198,14 @@ pub(crate) fn get(heap: &mut Heap, value: Value, index: Value) -> OpResult {
         end
     };
     let len = ((end - start + step - step.signum()) / step).max(0);
-    let at = if i < 0 { i as i128 + len } else { i as i128 };
+    let at = if i < 0 { i + len } else { i };
     if !(0..len).contains(&at) {
         return Err(OpFail::error(
             ErrorKind::Index,
-            format!("range index {i} is out of range (length {len})"),
+            format!(
+                "range index {} is out of range (length {len})",
+                super::shown_index(index)
+            ),
         ));
     }
     Ok(int::from_i128(heap, start + at * step))

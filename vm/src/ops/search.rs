@@ -1,7 +1,7 @@
 //! Searching containers: `v in x`, and lists in steps.
 
 use super::map::Lookup;
-use super::{OpFail, OpResult, TypeLookup, compare, list, map, range, text};
+use super::{OpFail, OpResult, TypeLookup, compare, int, list, map, range, text};
 use crate::heap::Heap;
 use crate::object::Kind;
 use crate::value::Value;
@@ -66,8 +66,8 @@ pub fn contains(
                         .any(|window| window == part);
                 Ok(Some(found))
             }
-            _ if value.is_small_int() => {
-                let byte = u8::try_from(value.as_small_int()).ok();
+            _ if int::is_int(value) => {
+                let byte = int::to_i64(value).and_then(|i| u8::try_from(i).ok());
                 Ok(Some(byte.is_some_and(|byte| {
                     text::bytes_of(container).contains(&byte)
                 })))

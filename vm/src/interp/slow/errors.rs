@@ -71,7 +71,3 @@ pub(crate) fn DeferPop(t: &mut Thread, w: Word) -> Done {
     }
     Ok(())
 }
-pub(crate) fn NotBuilt(t: &mut Thread, w: Word) -> Done {
-    let what = ops::text::str_of(t.constant(w.imm())).to_string();
-    Err(t.throw_new(ErrorKind::Error, &format!("{what} is not built yet")))
-}

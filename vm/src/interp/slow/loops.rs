@@ -335,7 +335,7 @@ pub(super) fn element(t: &mut Thread, v: Value, pairs: bool) -> Result<Step, Tra
         _ => {
             let text = t.repr_short(v);
             Err(t.throw_new(
-                ErrorKind::Value,
+                ErrorKind::Match,
                 &format!("cannot take {text} apart into 2 values"),
             ))
         }
