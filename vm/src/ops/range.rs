@@ -149,9 +149,15 @@ pub fn contains(heap: &mut Heap, value: Value, number: Value) -> OpResult<bool> 
     Ok(rest == Value::small_int(0))
 }
 
-/// The part of a sequence of `len` elements that an index range means: negative positions count from the end, both ends are clamped.
+/// The part of a sequence of `len` elements that an index range means: negative positions count from the end, both ends are clamped. It goes forwards, by ones.
 pub fn slice_bounds(value: Value, len: usize) -> OpResult<(usize, usize)> {
     let range = range_of(value);
+    if range.step != Value::small_int(1) {
+        return Err(OpFail::error(
+            ErrorKind::Value,
+            "an index range takes each element, forwards: it has no step",
+        ));
+    }
     let position = |v: Value, default: usize, add: i64| -> usize {
         if v.is_nil() {
             return default;
