@@ -248,6 +248,9 @@ impl Thread {
     pub(crate) fn finish_wait(&mut self) -> Option<Exit> {
         // SAFETY: it was claimed and handed over; what it waited for is in its registers.
         let (wait, claimed) = unsafe { end_wait(self.identity) };
+        if wait == Wait::Sleep {
+            self.parts.tasks.call_for_neighbours(self.identity);
+        }
         let places = self.scheduler.places();
         let task = self.task();
         let dest = task.wait_dest as usize;
