@@ -1,7 +1,7 @@
 //! No instruction without a program that has it: every operation of the table stands in the code of some script that the suite runs, of the
 //! library, or of the short programs here, whose results are compared and in which the VM makes its own forms of instructions.
 //!
-//! What each operation does with each kind of operand is the matter of `operands.rs`.
+//! What each operation does with each kind of operand is the matter of `operands`.
 
 use heddle::{Engine, Session};
 use heddle_vm::bytecode::Op;
