@@ -164,8 +164,7 @@ impl<'c> Ctx<'c> {
             })),
         });
         let thread = &mut *self.thread;
-        thread.begin_wait(Wait::Work)?;
-        let waiter = thread.single_waiter(Owner::Shared(Arc::as_ptr(&job)), 0);
+        let waiter = thread.begin_single_wait(Wait::Work, Owner::Shared(Arc::as_ptr(&job)), 0);
         if let ObjectState::Job(state) = &mut *job.state.lock() {
             // SAFETY: under the job's lock.
             unsafe { state.waiting.push(waiter) };

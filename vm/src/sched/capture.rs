@@ -57,8 +57,11 @@ impl Thread {
                 unreachable!("the state of places")
             };
             if places.free == 0 {
-                self.begin_wait(Wait::Work)?;
-                let waiter = self.single_waiter(Owner::Shared(&raw const scheduler.places), 0);
+                let waiter = self.begin_single_wait(
+                    Wait::Work,
+                    Owner::Shared(&raw const scheduler.places),
+                    0,
+                );
                 // SAFETY: under the lock of the list's owner.
                 unsafe { places.waiting.push(waiter) };
                 return Err(Trap::Suspend);

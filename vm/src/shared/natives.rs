@@ -774,8 +774,7 @@ fn acquire(ctx: &mut Ctx) -> NativeResult {
         if semaphore.try_acquire() {
             return Ok(Value::NIL);
         }
-        thread.begin_wait(Wait::Acquire)?;
-        let waiter = thread.single_waiter(Owner::Shared(object), 0);
+        let waiter = thread.begin_single_wait(Wait::Acquire, Owner::Shared(object), 0);
         // SAFETY: under the semaphore's lock.
         unsafe { semaphore.waiting.push(waiter) };
     }
@@ -899,8 +898,7 @@ fn latch_wait(ctx: &mut Ctx) -> NativeResult {
         if gate.left == 0 {
             return Ok(Value::NIL);
         }
-        thread.begin_wait(Wait::Gate)?;
-        let waiter = thread.single_waiter(Owner::Shared(object), 0);
+        let waiter = thread.begin_single_wait(Wait::Gate, Owner::Shared(object), 0);
         // SAFETY: under the gate's lock.
         unsafe { gate.waiting.push(waiter) };
     }

@@ -47,8 +47,7 @@ pub(super) unsafe fn park(
     list: &mut WaitList,
     message: Message,
 ) -> Result<(), Trap> {
-    thread.begin_wait(wait)?;
-    let waiter = thread.single_waiter(Owner::Shared(object), 0);
+    let waiter = thread.begin_single_wait(wait, Owner::Shared(object), 0);
     // SAFETY: promised by the caller; the waiter is the running task's, which is in no list.
     unsafe {
         (*waiter).set_message(message);

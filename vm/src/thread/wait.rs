@@ -133,7 +133,7 @@ impl Thread {
         task.claim.begin();
         Ok(())
     }
-    /// Both in one for the fast paths: the running task is about to wait in one list.
+    /// The running task is about to wait in one list, into which the waiter is put after this, under its lock.
     #[inline(always)]
     pub(crate) fn begin_single_wait(&mut self, wait: Wait, owner: Owner, list: u8) -> *mut Waiter {
         let task = self.task();
@@ -479,18 +479,16 @@ impl Thread {
             if other == self.task_pointer() {
                 return Err(self.throw_new(ErrorKind::Value, "a task cannot join itself"));
             }
-            self.begin_wait(Wait::Join)?;
+            let waiter = self.begin_single_wait(Wait::Join, Owner::Task(other), 0);
             self.task().more().wait_value = handle;
-            let waiter = self.single_waiter(Owner::Task(other), 0);
             // SAFETY: a task of this thread.
             unsafe { (*other).joiners.push(waiter) };
             return Err(Trap::Suspend);
         }
         self.check_joinable(handle)?;
         let block = thread_of(handle);
-        self.begin_wait(Wait::JoinThread)?;
+        let waiter = self.begin_single_wait(Wait::JoinThread, Owner::Thread(block), 0);
         self.task().more().wait_value = handle;
-        let waiter = self.single_waiter(Owner::Thread(block), 0);
         // SAFETY: under the lock of the list's owner.
         if unsafe { block.end.lock().wait(waiter) } {
             return Err(Trap::Suspend);
