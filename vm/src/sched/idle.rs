@@ -279,7 +279,6 @@ impl Scheduler {
             || self.choices.is_seeded()
             || self.host_stays()
             || self.idle.is_searching.load(Ordering::Relaxed)
-            || self.next_deadline() != u64::MAX
         {
             return None;
         }

@@ -48,7 +48,6 @@ pub use workers::DEFAULT_MAX as DEFAULT_MAX_WORKERS;
 
 use crate::account::Account;
 use crate::engine::Engine;
-use crate::prefetch::prefetch;
 use crate::shared::SharedObject;
 use crate::sync::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering, fence, mutation};
 use crate::task::Task;
@@ -63,7 +62,13 @@ use sites::Sites;
 use std::io::Write;
 use std::sync::atomic::AtomicPtr;
 use std::sync::{Arc, OnceLock};
-use timers::{FETCHED_AHEAD, Fired, Shard};
+use timers::{Fired, Shard};
+
+/// So many timers fire at once; the next when fewer threads than `MANY_WOKEN` wait for their turn, or else few of them.
+const MOST_FIRED: usize = 256;
+const MANY_WOKEN: usize = 128;
+/// Fewer than a carrier runs from one look at the clock to the next.
+const FEW_FIRED: usize = 4;
 
 /// Bits of `Scheduler::control`: carriers leave what they run, for good or for a moment.
 const STOPPING: u8 = 1;
@@ -402,12 +407,17 @@ impl Scheduler {
             self.help();
         }
     }
-    /// The same of one that used up its slice.
-    pub(crate) fn enqueue_spent(self: &Arc<Self>, own: &Own, block: *const ThreadBlock) {
+    /// The same of one in whose turn a slice was used up. `is_late`: most of that by others.
+    pub(crate) fn enqueue_spent(
+        self: &Arc<Self>,
+        own: &Own,
+        block: *const ThreadBlock,
+        is_late: bool,
+    ) {
         if self.is_migrating {
             return self.enqueue_migrant(own, block);
         }
-        own.push_spent(block);
+        own.push_spent(block, is_late);
         if own.len() > 1 {
             self.help();
         }
@@ -493,23 +503,22 @@ impl Scheduler {
     }
     fn fire_due(self: &Arc<Self>, own: &Own) {
         let now = self.now();
+        // What has woken lies in the carrier's caches when its turn comes, if that is soon: see `timers`. Beside many others it is some nevertheless.
+        let most = match own.len_woken() {
+            // Whoever is due can be chosen.
+            _ if self.choices.is_seeded() => usize::MAX,
+            0..MANY_WOKEN => MOST_FIRED,
+            _ => FEW_FIRED,
+        };
         for slot in self.slots() {
             if slot.timers.next() > now {
                 continue;
             }
             let mut fired = Fired::default();
-            slot.timers.fire(now, &mut fired);
-            for (i, &task) in fired.tasks.iter().enumerate() {
-                if let Some(&later) = fired.tasks.get(i + FETCHED_AHEAD) {
-                    // SAFETY: claimed by the timers, and not woken yet.
-                    prefetch::<1, _>(unsafe { (*later).block });
-                }
+            slot.timers.fire(now, most, &mut fired);
+            for task in fired.tasks {
                 // SAFETY: claimed by the timers.
                 unsafe { self.wake(own, task) };
-                if i.is_multiple_of(1024) {
-                    // There may be a million of them.
-                    own.progress.pass();
-                }
             }
             for scope in fired.scopes {
                 {

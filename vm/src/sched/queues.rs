@@ -1,5 +1,8 @@
 //! Where runnable threads wait for a carrier: two queues for each carrier, and the injector for what comes from elsewhere.
 //!
+//! A carrier runs threads that woke, one after the other, for a slice in all; then one thread that used up a slice has its turn, for another one; and so on. So
+//! who is busy gets half of the time, however many talk to each other, and these the other half, however little each of them does when it has its turn.
+//!
 //! The only file that knows `crossbeam_deque`. Queued threads are kept alive by the registry: a thread in a queue cannot end.
 
 use super::block::ThreadBlock;
@@ -13,17 +16,18 @@ use crossbeam_deque::{Steal, Stealer, Worker};
 pub(super) use stand_in::Injector;
 #[cfg(loom)]
 use stand_in::{Steal, Stealer, Worker};
+use std::cell::Cell;
 use std::sync::Arc;
 
-/// Every so many turns a carrier takes a thread that used up its slice, although threads that woke are waiting.
-const SPENT_EVERY: u32 = 8;
-/// Every so many turns it looks into the injector first. As the next one, a multiple of `SPENT_EVERY`: the turns between are those of `take_at_once`.
+/// Every so many turns a carrier looks around before it takes the next thread: the turns between are those of `take_at_once`.
+const LOOKS_EVERY: u32 = 8;
+/// Every so many turns it looks into the injector first. As the next one, a multiple of `LOOKS_EVERY`.
 const INJECTED_EVERY: u32 = 64;
 
 /// Every so many turns it looks at the system, besides at the end of each slice.
 const SYSTEM_EVERY: u32 = 32;
 const _: () =
-    assert!(INJECTED_EVERY.is_multiple_of(SPENT_EVERY) && SYSTEM_EVERY.is_multiple_of(SPENT_EVERY));
+    assert!(INJECTED_EVERY.is_multiple_of(LOOKS_EVERY) && SYSTEM_EVERY.is_multiple_of(LOOKS_EVERY));
 
 /// A runnable thread.
 #[derive(Clone, Copy)]
@@ -40,6 +44,10 @@ pub(crate) struct Own {
     woken: Worker<Queued>,
     /// Threads that used up a slice.
     spent: Worker<Queued>,
+    /// What was taken last comes from `spent`.
+    runs_spent: Cell<bool>,
+    /// A slice of those that woke is over.
+    is_spent_due: Cell<bool>,
     turn: u32,
     /// Which carrier it is.
     pub(crate) number: usize,
@@ -74,6 +82,8 @@ impl Own {
         let own = Own {
             woken,
             spent,
+            runs_spent: Cell::new(false),
+            is_spent_due: Cell::new(false),
             turn: 0,
             number,
             found: Vec::new(),
@@ -89,12 +99,20 @@ impl Own {
     pub(super) fn push_woken(&self, block: *const ThreadBlock) {
         self.woken.push(Queued(block));
     }
+    /// A slice is over. `is_late`: the thread had less than half of it, as it woke when others had had their part; so it waits among those that woke.
     #[inline]
-    pub(super) fn push_spent(&self, block: *const ThreadBlock) {
-        self.spent.push(Queued(block));
+    pub(super) fn push_spent(&self, block: *const ThreadBlock, is_late: bool) {
+        self.is_spent_due.set(!self.runs_spent.get());
+        match is_late {
+            true => self.woken.push(Queued(block)),
+            false => self.spent.push(Queued(block)),
+        }
     }
     pub(super) fn len(&self) -> usize {
         self.woken.len() + self.spent.len()
+    }
+    pub(super) fn len_woken(&self) -> usize {
+        self.woken.len()
     }
     /// The next of its own.
     pub(super) fn pop(&self) -> Option<Queued> {
@@ -109,10 +127,11 @@ impl Own {
     #[inline]
     pub(super) fn take_at_once(&mut self) -> Option<Queued> {
         let turn = self.turn.wrapping_add(1);
-        if turn.is_multiple_of(SPENT_EVERY) || !self.found.is_empty() {
+        if turn.is_multiple_of(LOOKS_EVERY) || !self.found.is_empty() || self.is_spent_due.get() {
             return None;
         }
         let queued = self.woken.pop()?;
+        self.runs_spent.set(false);
         self.turn = turn;
         Some(queued)
     }
@@ -136,12 +155,12 @@ impl Own {
         {
             return Some(fresh(queued));
         }
-        if self.turn.is_multiple_of(SPENT_EVERY)
-            && !self.spent.is_empty()
-            && let Some(queued) = self.spent.pop()
+        if self.is_spent_due.take()
+            && let Some(queued) = self.take_spent()
         {
             return Some(fresh(queued));
         }
+        self.runs_spent.set(false);
         if !self.woken.is_empty()
             && let Some(queued) = self.woken.pop()
         {
@@ -150,11 +169,14 @@ impl Own {
         if let Some(queued) = self.take_injected(injector) {
             return Some(fresh(queued));
         }
+        self.take_spent().map(fresh)
+    }
+    fn take_spent(&self) -> Option<Queued> {
         if self.spent.is_empty() {
-            None
-        } else {
-            self.spent.pop().map(fresh)
+            return None;
         }
+        self.runs_spent.set(true);
+        self.spent.pop()
     }
     fn take_injected(&self, injector: &Injected) -> Option<Queued> {
         if injector.is_empty() {

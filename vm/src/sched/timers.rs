@@ -1,9 +1,12 @@
 //! What is to happen at a time: one timing wheel for each carrier (Varghese and Lauck, "Hashed and hierarchical timing wheels", 1987).
 //!
-//! A timer is the waiter of a sleeping task itself (or of an arm of `select`, or of a scope): it costs nothing besides. To set or to take one out takes a few stores, whatever
-//! there is besides it. A level has 64 slots; a slot of the lowest one stands for a *tick*, one of each further level for 64 of the level below. As time reaches
-//! a slot, its timers move to where they belong now, in the end into `current`, a list in the order of deadlines: so they fire exactly in that order and not
+//! A timer is the waiter of a sleeping task itself (or of an arm of `select`, or of a scope), and an entry of 16 bytes in a slot. To set or to take one out takes a few
+//! stores, whatever there is besides it. A level has 64 slots; a slot of the lowest one stands for a *tick*, one of each further level for 64 of the level below. As time
+//! reaches a slot, its timers move to where they belong now, in the end into `current`, a list in the order of deadlines: so they fire exactly in that order and not
 //! before their time, however long a tick is.
+//!
+//! Of a million sleepers none is in a cache. So a slot is a row of entries that hold the deadlines, and what moves is called for ahead: a list through the timers
+//! would wait for memory at each. And no more fire at once than the carrier has run before they are out of its caches again.
 //!
 //! Contract of the unsafe code: a wheel and the waiters in it are touched under the lock of its shard; a task takes its timers out before it goes on, a
 //! scope before it is dropped.
@@ -21,7 +24,6 @@ const LEVEL_BITS: u32 = 6;
 const SLOTS: usize = 1 << LEVEL_BITS;
 /// Eight levels reach beyond the largest deadline.
 const LEVELS: usize = 8;
-const HEADS: usize = LEVELS * SLOTS + 1;
 
 /// The timers of one carrier. Anybody may look whether something is due, and fire it: a carrier that is busy, blocked or gone holds nothing up.
 pub(crate) struct Shard {
@@ -33,33 +35,105 @@ pub(crate) struct Shard {
 // SAFETY: see the head of the file.
 unsafe impl Send for Wheel {}
 
-/// The rings lead into `heads`, into tasks, into the vectors of arms and into scopes, none of which moves: a task never does, its arms do not while it waits, a scope
+/// What is in it leads into tasks, into the vectors of arms and into scopes, none of which moves: a task never does, its arms do not while it waits, a scope
 /// lies in an `Arc` of which the wheel holds one. Tasks of a program that is stopped are dropped after `Shard::clear`.
 struct Wheel {
-    /// Heads of the slots' rings, and behind them that of `current`; they are no timers. A block of its own, reached by pointers only, since the rings lead into it.
-    heads: *mut Waiter,
+    /// `LEVELS * SLOTS`. The waiter of an entry knows its place: see `Place`.
+    slots: Box<[Row]>,
     /// Slots that may hold timers.
     occupied: [u64; LEVELS],
-    /// Ticks up to this one have been moved to `current`.
+    /// Head of the ring of those that are due within the current tick or before, in the order of their deadlines; it is no timer. A block of its own, reached by
+    /// pointers only, since the ring leads into it.
+    current: *mut Waiter,
+    /// How many are in that ring.
+    due: usize,
+    /// The slot that time has reached, whose timers are not all moved yet, and how many of its entries are: these say nothing any more.
+    emptying: Option<(usize, usize)>,
+    /// Empty: room for sorting.
+    sorted: Vec<Entry>,
+    /// Ticks up to this one have been moved to `current`, or are in `emptying`.
     tick: u64,
     count: usize,
-    /// Empty: room for those that are moved.
-    moving: Ring,
 }
 
-/// The timers of a ring, in its order but in two halves: see `take_all`.
+#[derive(Clone, Copy)]
+struct Entry {
+    deadline: u64,
+    timer: *mut Waiter,
+}
+
+/// The entries of a slot, in pieces: to move all because there is one more would take long if there are many.
 #[derive(Default)]
-struct Ring {
-    front: Vec<*mut Waiter>,
-    /// Backwards.
-    back: Vec<*mut Waiter>,
+struct Row {
+    /// All but the last one are full.
+    pieces: Vec<Vec<Entry>>,
+    len: usize,
 }
 
-/// Of many timers none is in a cache: so many before their turn they are called for.
-pub(super) const FETCHED_AHEAD: usize = 8;
+const PIECE: usize = 256;
 
-/// Larger room for moving timers is not kept.
-const MOST_KEPT: usize = 4096;
+impl Row {
+    fn push(&mut self, entry: Entry) {
+        if self.len.is_multiple_of(PIECE) && self.pieces.len() == self.len / PIECE {
+            let room = if self.len == 0 { MOST_KEPT } else { PIECE };
+            self.pieces.push(Vec::with_capacity(room));
+        }
+        self.pieces[self.len / PIECE].push(entry);
+        self.len += 1;
+    }
+    fn get(&self, at: usize) -> Option<Entry> {
+        self.pieces.get(at / PIECE)?.get(at % PIECE).copied()
+    }
+    /// Takes one out; the last one takes its place.
+    fn swap_remove(&mut self, at: usize) -> Entry {
+        self.len -= 1;
+        let piece = &mut self.pieces[self.len / PIECE];
+        let last = piece.pop().expect("the last one");
+        if self.len > 0 && self.len.is_multiple_of(PIECE) {
+            self.pieces.pop();
+        }
+        match at == self.len {
+            true => last,
+            false => std::mem::replace(&mut self.pieces[at / PIECE][at % PIECE], last),
+        }
+    }
+    fn clear(&mut self) {
+        self.pieces.truncate(1);
+        self.len = 0;
+        if let Some(first) = self.pieces.first_mut() {
+            first.clear();
+            first.shrink_to(MOST_KEPT);
+        }
+    }
+    fn iter(&self) -> impl Iterator<Item = Entry> {
+        self.pieces.iter().flatten().copied()
+    }
+}
+
+/// So many timers in front of the one that moves are called for.
+const FETCHED_AHEAD: usize = 8;
+/// At most so many move in one go, while others wait for the lock.
+const MOVED_AT_ONCE: usize = 4096;
+/// Room of a slot that is kept when it is empty.
+const MOST_KEPT: usize = 16;
+
+/// Where the entry of a timer is, as its `prev`: `index | slot:9 | 1`. (Neighbours in a ring have even addresses.)
+#[derive(Clone, Copy)]
+struct Place(usize);
+
+impl Place {
+    const SLOT_BITS: u32 = LEVELS.ilog2() + LEVEL_BITS;
+
+    fn new(slot: usize, index: usize) -> Place {
+        Place((index << Place::SLOT_BITS | slot) << 1 | 1)
+    }
+    fn slot(self) -> usize {
+        self.0 >> 1 & ((1 << Place::SLOT_BITS) - 1)
+    }
+    fn index(self) -> usize {
+        self.0 >> 1 >> Place::SLOT_BITS
+    }
+}
 
 /// What fired.
 #[derive(Default)]
@@ -94,7 +168,7 @@ impl Shard {
         // SAFETY: promised by the caller.
         unsafe {
             (*waiter).set_deadline(deadline);
-            wheel.place(waiter);
+            wheel.place(waiter, deadline);
         }
         wheel.count += 1;
         if deadline < self.next() {
@@ -117,10 +191,13 @@ impl Shard {
             if !mutation!("timer_looked_unlocked", (*waiter).is_linked(), before) {
                 return false;
             }
-            unlink(waiter);
-            (*waiter).clear_deadline();
         }
         let is_empty = wheel.as_mut().is_some_and(|wheel| {
+            // SAFETY: as above; what is linked is in the wheel.
+            unsafe {
+                wheel.take_out(waiter);
+                (*waiter).clear_deadline();
+            }
             wheel.count -= 1;
             wheel.count == 0
         });
@@ -129,20 +206,25 @@ impl Shard {
         }
         true
     }
-    /// Claims whatever is due at `now`.
-    pub(crate) fn fire(&self, now: u64, fired: &mut Fired) {
+    /// Claims what is due at `now`, the first `most` of it: if more is, `next` says so.
+    pub(crate) fn fire(&self, now: u64, most: usize, fired: &mut Fired) {
         let mut wheel = self.wheel.lock();
         let Some(wheel) = wheel.as_mut() else { return };
-        wheel.advance(now >> TICK_BITS);
+        wheel.advance(now >> TICK_BITS, most);
+        // What has not moved yet may be due before others of its tick.
+        let now = match wheel.emptying {
+            Some(_) => (wheel.tick << TICK_BITS).saturating_sub(1).min(now),
+            None => now,
+        };
         // SAFETY: under the lock; timers in the wheel are alive.
         unsafe {
-            let head = wheel.current();
-            loop {
+            let head = wheel.current;
+            for _ in 0..most {
                 let first = (*head).next;
                 if first == head || (*first).deadline() > now {
                     break;
                 }
-                unlink(first);
+                wheel.take_out(first);
                 (*first).clear_deadline();
                 wheel.count -= 1;
                 match (*first).kind() {
@@ -172,105 +254,93 @@ impl Shard {
     }
 }
 
-/// The first of a ring.
+/// Calls for the task whose timer this is, and for its thread: they will run soon.
 ///
 /// # Safety
-/// Under the lock; it is a head's.
-unsafe fn first_of(head: *mut Waiter) -> Option<*mut Waiter> {
-    // SAFETY: promised by the caller; a ring leads to itself at least.
-    let first = unsafe { (*head).next };
-    (first != head).then_some(first)
-}
-
-impl Ring {
-    /// Takes all out of a ring, to put them elsewhere at once: their links stay what they were.
-    ///
-    /// Of many sleepers none is in a cache, and who goes from one to the next waits for memory at each. So two go, from both ends, and wait at the same time.
-    ///
-    /// # Safety
-    /// Under the lock; it is a head's.
-    unsafe fn take_all(&mut self, head: *mut Waiter) {
-        // SAFETY: promised by the caller; all in a ring are alive.
-        unsafe {
-            let (mut first, mut last) = ((*head).next, (*head).prev);
-            if first == head {
-                return;
-            }
-            loop {
-                self.front.push(first);
-                if first == last {
-                    break;
-                }
-                self.back.push(last);
-                let next = (*first).next;
-                if next == last {
-                    break;
-                }
-                (first, last) = (next, (*last).prev);
-            }
-            (*head).next = head;
-            (*head).prev = head;
+/// The timer is in the wheel, under the lock.
+unsafe fn prefetch_sleeper(timer: *mut Waiter) {
+    // SAFETY: promised by the caller; who waits is alive, and has a thread.
+    unsafe {
+        let task = (*timer).task();
+        if !task.is_null() {
+            prefetch::<4, _>((*task).block);
+            prefetch::<3, _>(task);
         }
-        self.front.extend(self.back.drain(..).rev());
     }
 }
 
 impl Wheel {
     fn new(tick: u64) -> Wheel {
-        let heads: Box<[Waiter]> = (0..HEADS).map(|_| Waiter::new(NodeKind::Scope)).collect();
-        let heads = Box::into_raw(heads).cast::<Waiter>();
-        for i in 0..HEADS {
-            // SAFETY: one of the heads; an empty ring is its head alone.
-            unsafe {
-                let head = heads.add(i);
-                (*head).prev = head;
-                (*head).next = head;
-            }
+        let current = Box::into_raw(Box::new(Waiter::new(NodeKind::Scope)));
+        // SAFETY: just made; an empty ring is its head alone.
+        unsafe {
+            (*current).prev = current;
+            (*current).next = current;
         }
         Wheel {
-            heads,
+            slots: (0..LEVELS * SLOTS).map(|_| Row::default()).collect(),
             occupied: [0; LEVELS],
+            current,
+            due: 0,
+            emptying: None,
+            sorted: Vec::new(),
             tick,
             count: 0,
-            moving: Ring::default(),
         }
-    }
-    fn head(&self, level: usize, slot: usize) -> *mut Waiter {
-        self.heads.wrapping_add(level * SLOTS + slot)
-    }
-    /// Head of the ring of those that are due within the current tick, in the order of their deadlines.
-    fn current(&self) -> *mut Waiter {
-        self.heads.wrapping_add(HEADS - 1)
     }
     /// Puts a timer where its deadline belongs now.
     ///
     /// # Safety
-    /// Under the lock; the timer is in no list, whatever its links say.
-    unsafe fn place(&mut self, waiter: *mut Waiter) {
-        // SAFETY: promised by the caller.
-        unsafe {
-            let deadline = (*waiter).deadline();
-            let tick = deadline >> TICK_BITS;
-            if tick <= self.tick {
-                // From the end: most come in order.
-                let head = self.current();
-                let mut at = head;
-                while (*at).prev != head && (*(*at).prev).deadline() > deadline {
-                    at = (*at).prev;
-                }
-                insert_before(at, waiter);
-                return;
-            }
+    /// Under the lock; the timer is nowhere, whatever its links say.
+    unsafe fn place(&mut self, timer: *mut Waiter, deadline: u64) {
+        let tick = deadline >> TICK_BITS;
+        if tick > self.tick {
             let (level, slot) = self.slot_of(tick);
             self.occupied[level] |= 1 << slot;
-            insert_before(self.head(level, slot), waiter);
+            let slot = level * SLOTS + slot;
+            // SAFETY: promised by the caller.
+            unsafe { (*timer).set_place(Place::new(slot, self.slots[slot].len).0) };
+            self.slots[slot].push(Entry { deadline, timer });
+            return;
         }
+        // SAFETY: promised by the caller; a ring leads to itself at least.
+        unsafe {
+            // From the end: most come in order.
+            let mut at = self.current;
+            while (*at).prev != self.current && (*(*at).prev).deadline() > deadline {
+                at = (*at).prev;
+            }
+            insert_before(at, timer);
+        }
+        self.due += 1;
     }
     /// The level is that of the highest digit in which the tick differs from the present one.
     fn slot_of(&self, tick: u64) -> (usize, usize) {
         let level = ((63 - (tick ^ self.tick).leading_zeros()) / LEVEL_BITS) as usize;
         let slot = (tick >> (level as u32 * LEVEL_BITS)) as usize & (SLOTS - 1);
         (level, slot)
+    }
+    /// Takes a timer out of its slot, or out of `current`.
+    ///
+    /// # Safety
+    /// Under the lock; the timer is in this wheel.
+    unsafe fn take_out(&mut self, timer: *mut Waiter) {
+        // SAFETY: promised by the caller; the others in the wheel are alive.
+        unsafe {
+            let place = Place((*timer).prev as usize);
+            if place.0 & 1 == 0 {
+                unlink(timer);
+                self.due -= 1;
+                return;
+            }
+            let slot = &mut self.slots[place.slot()];
+            let taken = slot.swap_remove(place.index());
+            debug_assert_eq!(taken.timer, timer);
+            if let Some(moved) = slot.get(place.index()) {
+                (*moved.timer).set_place(place.0);
+            }
+            (*timer).set_place(0);
+        }
     }
     /// The next slot that time will reach, and the tick at which it does.
     fn next_slot(&self) -> Option<(usize, usize, u64)> {
@@ -292,66 +362,118 @@ impl Wheel {
         }
         None
     }
-    /// Time has come to `tick`: moves what lies in the slots up to there.
-    fn advance(&mut self, tick: u64) {
-        while self.tick < tick {
+    /// Time has come to `tick`: moves what lies in the slots up to there, until at least `enough` are due.
+    fn advance(&mut self, tick: u64, enough: usize) {
+        loop {
+            if self.emptying.is_some() && !self.empty_some() {
+                return;
+            }
+            if self.tick >= tick || self.due >= enough {
+                return;
+            }
             let Some((level, slot, start)) = self.next_slot().filter(|next| next.2 <= tick) else {
                 self.tick = tick;
                 return;
             };
             self.tick = start;
             self.occupied[level] &= !(1 << slot);
-            self.empty_slot(level, slot);
+            match level {
+                0 => self.empty_lowest(slot),
+                _ => self.emptying = Some((level * SLOTS + slot, 0)),
+            }
         }
     }
-    fn empty_slot(&mut self, level: usize, slot: usize) {
-        let mut moving = std::mem::take(&mut self.moving);
-        // SAFETY: under the lock; timers in the wheel are alive, and each that was taken out is put elsewhere.
-        unsafe {
-            moving.take_all(self.head(level, slot));
-            if level == 0 {
-                // All are due within this tick: sorted, they follow those that are due already.
-                moving.front.sort_by_key(|timer| (**timer).deadline());
+    /// Moves all timers out of a slot of the lowest level, which time has reached. All are due within this tick: sorted, they follow those that are due already.
+    fn empty_lowest(&mut self, slot: usize) {
+        let mut row = std::mem::take(&mut self.slots[slot]);
+        let mut entries: Vec<Entry> = std::mem::take(&mut self.sorted);
+        entries.extend(row.iter());
+        entries.sort_by_key(|entry| entry.deadline);
+        for (at, entry) in entries.iter().enumerate() {
+            if let Some(later) = entries.get(at + FETCHED_AHEAD) {
+                prefetch::<1, _>(later.timer);
             }
-            for (i, &timer) in moving.front.iter().enumerate() {
-                if let Some(&later) = moving.front.get(i + FETCHED_AHEAD) {
-                    prefetch::<1, _>(later);
-                }
-                self.place(timer);
+            // SAFETY: under the lock; timers in the wheel are alive, and the entry says nothing any more.
+            unsafe {
+                self.place(entry.timer, entry.deadline);
+                prefetch_sleeper(entry.timer);
             }
-            moving.front.clear();
         }
-        if moving.front.capacity() <= MOST_KEPT {
-            self.moving = moving;
+        entries.clear();
+        entries.shrink_to(PIECE);
+        self.sorted = entries;
+        row.clear();
+        self.slots[slot] = row;
+    }
+    /// Moves timers out of the slot that time has reached; `false`: there are more. Nothing is put into that slot meanwhile: what is to come before its end belongs to lower levels.
+    fn empty_some(&mut self) -> bool {
+        let Some((slot, begin)) = self.emptying else {
+            return true;
+        };
+        let mut row = std::mem::take(&mut self.slots[slot]);
+        let end = row.len.min(begin + MOVED_AT_ONCE);
+        for at in begin..end {
+            if let Some(later) = row.get(at + FETCHED_AHEAD) {
+                prefetch::<1, _>(later.timer);
+            }
+            if let Some(Entry { deadline, timer }) = row.get(at) {
+                // SAFETY: under the lock; timers in the wheel are alive, and this entry says nothing any more.
+                unsafe { self.place(timer, deadline) };
+            }
         }
+        let is_done = end == row.len;
+        if is_done {
+            row.clear();
+        }
+        self.slots[slot] = row;
+        self.emptying = (!is_done).then_some((slot, end));
+        is_done
     }
     /// Not later than the next deadline.
     fn next(&self) -> u64 {
         if self.count == 0 {
             return u64::MAX;
         }
-        let head = self.current();
-        // SAFETY: the first of the ring is alive.
-        let first = unsafe { (*head).next };
-        if !std::ptr::eq(first, head) {
-            // SAFETY: as above.
-            return unsafe { (*first).deadline() };
-        }
-        self.next_slot()
-            .map_or(u64::MAX, |(_, _, tick)| tick << TICK_BITS)
+        // SAFETY: the first of the ring is alive, if it is not its head.
+        let due = unsafe {
+            let first = (*self.current).next;
+            (first != self.current).then(|| (*first).deadline())
+        };
+        let slot = match (self.emptying, due) {
+            (Some(_), _) => Some(self.tick),
+            // What is in slots is later.
+            (None, Some(_)) => None,
+            (None, None) => self.next_slot().map(|(_, _, tick)| tick),
+        };
+        let slot = slot.map_or(u64::MAX, |tick| tick << TICK_BITS);
+        due.map_or(slot, |due| due.min(slot))
     }
     fn clear(&mut self) {
-        for i in 0..HEADS {
-            let head = self.heads.wrapping_add(i);
-            // SAFETY: under the lock.
-            unsafe {
-                while let Some(first) = first_of(head) {
-                    unlink(first);
-                    (*first).clear_deadline();
-                    if (*first).kind() == NodeKind::Scope {
-                        drop(Scope::of_timer(first));
-                    }
-                }
+        // SAFETY: under the lock; timers in the wheel are alive.
+        let forget = |timer: *mut Waiter| unsafe {
+            (*timer).clear_deadline();
+            if (*timer).kind() == NodeKind::Scope {
+                drop(Scope::of_timer(timer));
+            }
+        };
+        let moved = self.emptying.take();
+        for (i, slot) in self.slots.iter_mut().enumerate() {
+            let begin = moved
+                .filter(|moved| moved.0 == i)
+                .map_or(0, |moved| moved.1);
+            for entry in slot.iter().skip(begin) {
+                // SAFETY: as above.
+                unsafe { (*entry.timer).set_place(0) };
+                forget(entry.timer);
+            }
+            slot.clear();
+        }
+        // SAFETY: as above; a ring leads to itself at least.
+        unsafe {
+            while !std::ptr::eq((*self.current).next, self.current) {
+                let first = (*self.current).next;
+                unlink(first);
+                forget(first);
             }
         }
     }
@@ -361,7 +483,7 @@ impl Drop for Wheel {
     fn drop(&mut self) {
         self.clear();
         // SAFETY: made by `new`.
-        drop(unsafe { Box::from_raw(std::ptr::slice_from_raw_parts_mut(self.heads, HEADS)) });
+        drop(unsafe { Box::from_raw(self.current) });
     }
 }
 
@@ -391,7 +513,7 @@ mod tests {
         /// Deadlines of what fires at `now`.
         fn fire(&mut self, now: u64) -> Vec<u64> {
             let mut fired = Fired::default();
-            self.shard.fire(now, &mut fired);
+            self.shard.fire(now, usize::MAX, &mut fired);
             let deadline_of = |scope: &Arc<Scope>| {
                 let at = self
                     .scopes

@@ -194,7 +194,7 @@ impl Place {
 /// A task's place in a list of waiting ones. Lists are rings, so a waiter that is in one has neighbours, if only itself.
 #[repr(C)]
 pub(crate) struct Waiter {
-    /// Null: it is in no list.
+    /// Null: it is in no list. Odd: it is a timer in a slot of a wheel (see `timers::Place`).
     pub(super) prev: *mut Waiter,
     /// Also the link of tasks that are ready, and of those in the inbox of their thread: these wait nowhere.
     pub(crate) next: *mut Waiter,
@@ -312,6 +312,12 @@ impl Waiter {
     pub(super) fn set_deadline(&mut self, deadline: u64) {
         self.payload_use.write();
         self.payload = deadline;
+    }
+    /// Where a timer's entry is; 0: nowhere.
+    #[inline]
+    pub(super) fn set_place(&mut self, place: usize) {
+        self.prev_use.write();
+        self.prev = std::ptr::without_provenance_mut(place);
     }
     /// A timer's waiter that is in no list any more holds no message.
     pub(super) fn clear_deadline(&mut self) {

@@ -417,7 +417,8 @@ impl Thread {
         let block = self.block;
         self.park_thread();
         block.signal.requeue();
-        self.scheduler.enqueue_spent(&self.own, block.as_ptr());
+        self.scheduler
+            .enqueue_spent(&self.own, block.as_ptr(), self.is_late);
     }
 
     /// Mounts a thread that was taken out of a queue, runs it for a slice or until it waits, unmounts it. `goes_on`: it was woken by the last one, whose slice it goes on with.
@@ -438,6 +439,7 @@ impl Thread {
             self.charge_slice();
             self.start_slice();
         }
+        self.is_late = goes_on && self.fuel * 2 < self.scheduler.settings.slice;
         self.look_for_watchdog();
         loop {
             let turn = self.run_tasks();

@@ -136,6 +136,8 @@ pub struct Thread {
     pub(crate) own: Own,
     /// How many tasks it has run.
     turn: u32,
+    /// The mounted thread had less than half of a slice in front of it when it was mounted.
+    is_late: bool,
     /// Number of the thread whose values lie in the run stack; 0: none. (Not its address, which another may have by now.)
     stack_owner: u64,
     pub(crate) site_cache: sites::SiteCache,
@@ -303,6 +305,7 @@ impl Thread {
             started: 0,
             own,
             turn: 0,
+            is_late: false,
             stack_owner: 0,
             site_cache: sites::SiteCache::new(),
             pool: TaskPool::new(),

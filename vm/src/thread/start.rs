@@ -19,6 +19,9 @@ use std::sync::Arc;
 /// There must be room for so much before a task or a thread is started; what it takes is counted then.
 pub(super) const TASK_BYTES: usize = size_of::<Task>() + 256;
 const THREAD_BYTES: usize = size_of::<ThreadBlock>() + TASK_BYTES + 512;
+/// What the start of a task and of a thread costs of a slice, in calls.
+const SPAWN_WORK: usize = 10;
+const THREAD_WORK: usize = 30;
 /// The threads are counted once in so many starts of a carrier.
 const COUNT_EVERY: u32 = 64;
 /// Slots of the stub's frame, and of the window of a call in front of its arguments.
@@ -179,6 +182,7 @@ impl Thread {
         is_wanted: bool,
     ) -> Result<Value, Trap> {
         self.check_name(name, "spawn")?;
+        self.charge_work(SPAWN_WORK);
         self.reserve_shared(TASK_BYTES)?;
         let site = self.site();
         let function = self.reg(at);
@@ -244,6 +248,7 @@ impl Thread {
         is_wanted: bool,
     ) -> Result<Value, Trap> {
         self.check_name(name, "thread")?;
+        self.charge_work(THREAD_WORK);
         if !self.scheduler.has_threads() {
             self.publish_globals();
         }

@@ -96,7 +96,7 @@ fn timer_against_cancel() {
         let due = shard.clone();
         let carrier = loom::thread::spawn(move || {
             let mut fired = Fired::default();
-            due.fire(SOON, &mut fired);
+            due.fire(SOON, usize::MAX, &mut fired);
             fired.tasks.len()
         });
         // The thread of both.
@@ -235,7 +235,7 @@ fn select_with_three_wakers() {
         let (due, winner) = (shard.clone(), winners.clone());
         let carrier = loom::thread::spawn(move || {
             let mut fired = Fired::default();
-            due.fire(SOON, &mut fired);
+            due.fire(SOON, usize::MAX, &mut fired);
             winner.fetch_add(100 * fired.tasks.len(), Ordering::Relaxed);
         });
         let sent = with(&left, |channel| channel.send(number(10)));
@@ -293,7 +293,7 @@ fn select_against_timer_and_cancel() {
         let due = shard.clone();
         let carrier = loom::thread::spawn(move || {
             let mut fired = Fired::default();
-            due.fire(SOON, &mut fired);
+            due.fire(SOON, usize::MAX, &mut fired);
             fired.tasks.len()
         });
         let there = left.clone();
