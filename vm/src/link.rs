@@ -737,7 +737,8 @@ impl Linker<'_> {
                 self.permanent(local)?
             }
             Const::Float(f) => Value::float(*f),
-            Const::Duration(ns) => int64(Kind::Duration, type_id::DURATION, *ns),
+            Const::Duration(ns) => Value::try_small_duration(*ns)
+                .unwrap_or_else(|| int64(Kind::Duration, type_id::DURATION, *ns)),
             Const::Str(s) => self.engine.permanent_str(s),
             Const::Bytes(b) => {
                 let mut scratch = scratch();

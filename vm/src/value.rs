@@ -6,10 +6,11 @@
 //! | `0xFFFA` | nil, false, true, unset |
 //! | `0xFFFC` | pointer to an object of this thread's heap (*local*) |
 //! | `0xFFFD` | pointer to a *shared* object: permanent or in a bundle; never moves |
+//! | `0xFFFE` | a duration of a 48-bit signed number of nanoseconds (39 hours) |
 //! | `0xFFFF` | a 48-bit signed int |
 //!
 //! Invariant: an int that fits 48 bits is always inline, one that fits 64 bits always an `Int64` object, so equal ints have
-//! one form. A float NaN always has a payload that reads as a float.
+//! one form. So do durations: one that fits 48 bits is always inline. A float NaN always has a payload that reads as a float.
 //!
 //! A `Value` is only a number: what it points to is alive as long as the heap it came from has not collected without it among
 //! its roots. Collections happen only at safepoints of the interpreter and inside `Ctx::call` (see `heap`), never during an
@@ -27,6 +28,7 @@ const PAYLOAD: u64 = (1 << TAG_SHIFT) - 1;
 const TAG_SPECIAL: u64 = 0xFFFA << TAG_SHIFT;
 const TAG_LOCAL: u64 = 0xFFFC << TAG_SHIFT;
 const TAG_SHARED: u64 = 0xFFFD << TAG_SHIFT;
+const TAG_DURATION: u64 = 0xFFFE << TAG_SHIFT;
 pub(crate) const TAG_INT: u64 = 0xFFFF << TAG_SHIFT;
 const MAX_FLOAT: u64 = 0xFFF8 << TAG_SHIFT;
 
@@ -63,6 +65,15 @@ impl Value {
     pub fn try_small_int(i: i64) -> Option<Value> {
         if (i << 16) >> 16 == i {
             Some(Value::small_int(i))
+        } else {
+            None
+        }
+    }
+    /// `Some` if so many nanoseconds fit 48 bits; else a duration is an object.
+    #[inline(always)]
+    pub(crate) fn try_small_duration(ns: i64) -> Option<Value> {
+        if (ns << 16) >> 16 == ns {
+            Some(Value(TAG_DURATION | (ns as u64 & PAYLOAD)))
         } else {
             None
         }
@@ -132,6 +143,16 @@ impl Value {
     pub fn is_shared(self) -> bool {
         self.0 >> TAG_SHIFT == 0xFFFD
     }
+    #[inline(always)]
+    pub(crate) fn is_small_duration(self) -> bool {
+        self.0 >> TAG_SHIFT == 0xFFFE
+    }
+    /// The nanoseconds in a value for which `is_small_duration` holds.
+    #[inline(always)]
+    pub(crate) fn as_small_duration(self) -> i64 {
+        debug_assert!(self.is_small_duration());
+        ((self.0 << 16) as i64) >> 16
+    }
     /// The int in a value for which `is_small_int` holds.
     #[inline(always)]
     pub fn as_small_int(self) -> i64 {
@@ -161,6 +182,7 @@ impl std::fmt::Debug for Value {
             Value::UNSET => f.write_str("unset"),
             v if v.is_small_int() => write!(f, "{}", v.as_small_int()),
             v if v.is_float() => write!(f, "{:?}", v.as_float()),
+            v if v.is_small_duration() => write!(f, "{}ns", v.as_small_duration()),
             v => write!(f, "object {:#x}", v.0),
         }
     }

@@ -18,7 +18,7 @@ use super::{Collect, Extent, FIRST_TRIGGER_BYTES, Heap, Inner, Roots};
 use crate::object::*;
 use std::time::{Duration, Instant};
 
-/// A small heap with more than this alive after a collection becomes one with generations.
+/// A small heap becomes one with generations if more than this is alive after a collection, with the roots that were visited.
 const SMALL_HEAP_BYTES: usize = NURSERY_BYTES / 2;
 /// The mark begins when the old space has doubled, but not below this growth.
 const MIN_GROWTH_BYTES: usize = 1024 * 1024;
@@ -308,13 +308,16 @@ impl Inner {
     /// Collects a heap without an old space.
     fn collect_small(&mut self, roots: &mut dyn Roots, bundles: &mut BundleTable, poison: bool) {
         bundles.begin_full();
+        let visited = self.stats.root_values;
         let survived = self.evacuate::<COPYING>(roots, bundles, poison);
+        let root_bytes = (self.stats.root_values - visited) as usize * size_of::<crate::value::Value>();
         bundles.end_full();
         self.stats.full += 1;
         // A thread that is busy gets more room.
         let least = FIRST_TRIGGER_BYTES << self.stats.minor.min(5);
         self.trigger = survived + (2 * survived).clamp(least, NURSERY_BYTES);
-        if survived + self.large.bytes > SMALL_HEAP_BYTES {
+        // Of many tasks, and of deep ones, only what ran since is visited then.
+        if survived + self.large.bytes + root_bytes > SMALL_HEAP_BYTES {
             self.begin_generations();
         }
     }

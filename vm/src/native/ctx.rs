@@ -186,12 +186,7 @@ impl<'c> Ctx<'c> {
         }
     }
     pub fn as_duration(&self, v: Value) -> Option<i64> {
-        if v.is_kind(Kind::Duration) {
-            // SAFETY: a duration is an `Int64`.
-            Some(unsafe { (*v.as_object().cast::<crate::object::Int64>()).value })
-        } else {
-            None
-        }
+        ops::duration::view(v)
     }
     /// The elements of a list argument. Do not change the list while holding them.
     pub fn list_arg(&mut self, i: usize) -> Result<&'c [Value], Trap> {

@@ -435,6 +435,8 @@ impl Value {
             type_id::FLOAT
         } else if self.is_nil() {
             type_id::NIL
+        } else if self.is_small_duration() {
+            type_id::DURATION
         } else {
             type_id::BOOL
         }

@@ -150,7 +150,7 @@ fn object_binary(
     a: Value,
     b: Value,
 ) -> Option<OpResult> {
-    if a.is_kind(Kind::Duration) || b.is_kind(Kind::Duration) {
+    if duration::view(a).is_some() || duration::view(b).is_some() {
         return duration::binary(heap, op, a, b);
     }
     match (op, a.kind(), b.kind()) {

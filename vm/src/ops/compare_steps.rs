@@ -481,13 +481,13 @@ pub fn order_of_simple(a: Value, b: Value) -> OpResult<Option<Ordering>> {
     if let Some(order) = compare_numbers(a, b) {
         return Ok(order);
     }
+    if let (Some(a), Some(b)) = (duration::view(a), duration::view(b)) {
+        return Ok(Some(a.cmp(&b)));
+    }
     match (a.kind(), b.kind()) {
         (Some(Kind::Str), Some(Kind::Str)) => Ok(Some(text::str_of(a).cmp(text::str_of(b)))),
         (Some(Kind::Bytes), Some(Kind::Bytes)) => {
             Ok(Some(text::bytes_of(a).cmp(text::bytes_of(b))))
-        }
-        (Some(Kind::Duration), Some(Kind::Duration)) => {
-            Ok(Some(duration::view(a).cmp(&duration::view(b))))
         }
         _ => Err(OpFail::typed(
             ErrorKind::Type,

@@ -22,7 +22,9 @@ pub const UNITS: &[(&str, i64)] = &[
 /// The nanoseconds in a value, if it is a duration.
 #[inline]
 pub fn view(value: Value) -> Option<i64> {
-    if value.is_kind(Kind::Duration) {
+    if value.is_small_duration() {
+        Some(value.as_small_duration())
+    } else if value.is_kind(Kind::Duration) {
         // SAFETY: durations have the layout of `Int64`; it is alive until the next collection.
         Some(unsafe { (*value.as_object().cast::<Int64>()).value })
     } else {
@@ -32,6 +34,9 @@ pub fn view(value: Value) -> Option<i64> {
 
 /// A duration of so many nanoseconds.
 pub fn new(heap: &mut Heap, ns: i64) -> Value {
+    if let Some(inline) = Value::try_small_duration(ns) {
+        return inline;
+    }
     let object = heap.alloc(
         Header::new(Kind::Duration, type_id::DURATION, 0),
         size_of::<Int64>(),
