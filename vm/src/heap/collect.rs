@@ -310,7 +310,8 @@ impl Inner {
         bundles.begin_full();
         let visited = self.stats.root_values;
         let survived = self.evacuate::<COPYING>(roots, bundles, poison);
-        let root_bytes = (self.stats.root_values - visited) as usize * size_of::<crate::value::Value>();
+        let root_bytes =
+            (self.stats.root_values - visited) as usize * size_of::<crate::value::Value>();
         bundles.end_full();
         self.stats.full += 1;
         // A thread that is busy gets more room.

@@ -9,12 +9,54 @@ use std::sync::Arc;
 /// One carrier's part.
 #[derive(Default)]
 pub(crate) struct Part {
-    threads: Lock<Vec<Arc<ThreadBlock>>>,
+    threads: Lock<Table>,
     /// Threads that the program waits for: how many were started on this carrier, and how many have ended (or were detached) on it. Only that carrier writes them.
     started: AtomicU64,
     ended: AtomicU64,
-    /// Length of `threads`, to be read without the lock.
+    /// How many are in `threads`, to be read without the lock.
     count: AtomicU64,
+}
+
+/// Threads at places that they keep, nearly always: who goes leaves a gap for the next one, and no other thread, which is in no cache, is told of a new place.
+#[derive(Default)]
+struct Table {
+    places: Vec<Option<Arc<ThreadBlock>>>,
+    gaps: Vec<usize>,
+}
+
+impl Table {
+    fn len(&self) -> usize {
+        self.places.len() - self.gaps.len()
+    }
+    /// `tell`: it has this place.
+    fn add(&mut self, block: Arc<ThreadBlock>, tell: impl FnOnce(&ThreadBlock, usize)) {
+        let gap = self.gaps.pop();
+        tell(&block, gap.unwrap_or(self.places.len()));
+        match gap {
+            Some(at) => self.places[at] = Some(block),
+            None => self.places.push(Some(block)),
+        }
+    }
+    /// Takes out what is there. `true`: there are many gaps.
+    fn remove(&mut self, at: usize) -> (Option<Arc<ThreadBlock>>, bool) {
+        let taken = self.places[at].take();
+        self.gaps.push(at);
+        let has_gaps = self.places.len() > MOST_KEPT && self.len() < self.places.len() / 4;
+        (taken, has_gaps)
+    }
+    /// Closes the gaps; `tell`: a thread has a new place.
+    fn close_gaps(&mut self, mut tell: impl FnMut(&ThreadBlock, usize)) {
+        self.places.retain(Option::is_some);
+        for (at, block) in self.places.iter().flatten().enumerate() {
+            tell(block, at);
+        }
+        self.gaps = Vec::new();
+        let room = 2 * self.places.len();
+        self.places.shrink_to(room);
+    }
+    fn iter(&self) -> impl Iterator<Item = &Arc<ThreadBlock>> {
+        self.places.iter().flatten()
+    }
 }
 
 /// Where in its part a thread is, and which part: `part:16 | index:48`; `NOWHERE`: in none.
@@ -29,9 +71,10 @@ impl Part {
         self.started
             .store(self.started.load(Ordering::Relaxed) + 1, Ordering::Release);
         let mut threads = self.threads.lock();
-        let place = (number as u64) << INDEX_BITS | threads.len() as u64;
-        block.registered.store(place, Ordering::Relaxed);
-        threads.push(block);
+        threads.add(block, |block, at| {
+            let place = place_of(number as u64, at);
+            block.registered.store(place, Ordering::Relaxed);
+        });
         self.count.store(threads.len() as u64, Ordering::Relaxed);
     }
     /// A thread that the program waits for has ended, or the program does not wait for it any more. For the carrier whose part this is.
@@ -50,8 +93,13 @@ impl Part {
         self.started.store(0, Ordering::Relaxed);
         self.ended.store(0, Ordering::Relaxed);
         self.count.store(0, Ordering::Relaxed);
-        std::mem::take(&mut *self.threads.lock())
+        let table = std::mem::take(&mut *self.threads.lock());
+        table.places.into_iter().flatten().collect()
     }
+}
+
+fn place_of(part: u64, at: usize) -> u64 {
+    part << INDEX_BITS | at as u64
 }
 
 /// Takes a thread out; `None`: it was in no part.
@@ -63,26 +111,27 @@ pub(super) fn remove<'a>(
     if place == NOWHERE {
         return None;
     }
-    // The part stays what it is; the index may change until the lock is held, by removals that fill a gap with this thread.
+    // The part stays what it is; the index may change until the lock is held, by removals that close gaps.
     let number = place >> INDEX_BITS;
     let part = part_of(number as usize);
     let mut threads = part.threads.lock();
     let place = block.registered.load(Ordering::Relaxed);
     block.registered.store(NOWHERE, Ordering::Relaxed);
     let at = (place & ((1 << INDEX_BITS) - 1)) as usize;
-    let taken = threads.swap_remove(at);
-    debug_assert!(std::ptr::eq(&*taken, block));
+    let (taken, has_gaps) = threads.remove(at);
+    debug_assert!(
+        taken
+            .as_deref()
+            .is_some_and(|taken| std::ptr::eq(taken, block))
+    );
     part.count.store(threads.len() as u64, Ordering::Relaxed);
-    if threads.len() < threads.capacity() / 4 && threads.capacity() > MOST_KEPT {
-        let room = 2 * threads.len();
-        threads.shrink_to(room);
+    if has_gaps {
+        threads.close_gaps(|block, at| {
+            let place = place_of(number, at);
+            block.registered.store(place, Ordering::Relaxed);
+        });
     }
-    if let Some(moved) = threads.get(at) {
-        moved
-            .registered
-            .store(number << INDEX_BITS | at as u64, Ordering::Relaxed);
-    }
-    Some(taken)
+    taken
 }
 
 /// Whether no thread is left that the program waits for.
