@@ -647,11 +647,10 @@ fn plain_step(ctx: &mut Ctx) -> NativeResult {
     let end = items.len().min(at + ops::list::COPY_STEP);
     let part = &items[at..end];
     ctx.charge(part.len() / 4);
-    if ops::list::has_object(part) {
+    let done = ops::list::extend_with_plain(ctx.heap(), out, part);
+    if !ctx.done(done)? {
         return Ok(Value::small_int(-1));
     }
-    let done = ops::list::extend(ctx.heap(), out, part);
-    ctx.done(done)?;
     Ok(if end < items.len() {
         ctx.int(end as i64)
     } else {
