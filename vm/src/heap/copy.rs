@@ -33,7 +33,7 @@ impl Heap {
             return self.take_copy(heap, copy);
         }
         let keeps_local = Cell::new(false);
-        let mut graph = Graph::new();
+        let mut graph = Graph::of_instances();
         graph.walk(value, visit_and_note(&keeps_local))?;
         self.copy_of_graph(value, graph, keeps_local.get())
     }
@@ -91,7 +91,7 @@ impl Heap {
         if let Some(flat) = self.copy_out_flat(value)? {
             return Ok(flat);
         }
-        let mut graph = Graph::new();
+        let mut graph = Graph::of_instances();
         graph.walk(value, |value, is_key| {
             if value.is_shared() {
                 visit_mutable(value, is_key)
@@ -206,7 +206,7 @@ impl Heap {
 
 /// The local objects of a graph that can be handed over to another thread.
 pub(super) fn movable_graph(value: Value) -> Result<Graph, CopyError> {
-    let mut graph = Graph::new();
+    let mut graph = Graph::of_instances();
     graph.walk(value, |value, _| {
         if value.is_shared() {
             Visit::Keep

@@ -52,6 +52,8 @@ const BYTES_PER_WORK: usize = 256;
 /// With more shared objects than this there are many tables: one that grows is moved in one go.
 const MOST_IN_ONE_TABLE: usize = 4096;
 const TABLES: usize = 1024;
+/// Instances with no more fields are looked through when they are met.
+const FEW_FIELDS: u16 = 14;
 /// So many values are looked at together for whether one of them is an object.
 pub(super) const PIECE_VALUES: usize = 64;
 
@@ -99,13 +101,17 @@ struct Few {
 #[derive(Clone, Copy)]
 struct Listed(u64);
 
-/// The object holds object values. Addresses of objects are multiples of 8.
+/// The object holds object values, or may, as long as nobody has looked. Addresses of objects are multiples of 8.
 const HAS_OBJECTS: u64 = 1;
 
 impl Listed {
     #[inline(always)]
     fn value(self) -> Value {
         Value::from_bits(self.0 & !HAS_OBJECTS)
+    }
+    #[inline(always)]
+    fn has_objects(self) -> bool {
+        self.0 & HAS_OBJECTS != 0
     }
 }
 
@@ -158,17 +164,31 @@ impl Many {
     fn get(&self, at: usize) -> Listed {
         self.pieces[at / PIECE_OBJECTS][at % PIECE_OBJECTS]
     }
-    fn set_has_objects(&mut self, at: usize) {
-        self.pieces[at / PIECE_OBJECTS][at % PIECE_OBJECTS].0 |= HAS_OBJECTS;
-    }
-    /// Takes the last one out.
-    fn pop(&mut self) -> Option<Listed> {
-        let last = self.pieces.last_mut()?.pop()?;
-        self.len -= 1;
-        if self.len.is_multiple_of(PIECE_OBJECTS) {
-            self.pieces.pop();
+    /// Those from `at` on that lie in a row.
+    #[inline(always)]
+    fn row(&self, at: usize) -> &[Listed] {
+        match self.pieces.get(at / PIECE_OBJECTS) {
+            Some(piece) => &piece[at % PIECE_OBJECTS..],
+            None => &[],
         }
-        Some(last)
+    }
+    fn set_has_no_objects(&mut self, at: usize) {
+        self.pieces[at / PIECE_OBJECTS][at % PIECE_OBJECTS].0 &= !HAS_OBJECTS;
+    }
+    /// The last ones, up to `count`, that lie in a row, and the number of the first of them; to be taken out with `drop_last`.
+    fn last(&self, count: usize) -> (&[Listed], usize) {
+        let piece = self.pieces.last().map_or(&[][..], |piece| piece);
+        let row = &piece[piece.len().saturating_sub(count)..];
+        (row, self.len - row.len())
+    }
+    fn drop_last(&mut self, count: usize) {
+        self.len -= count;
+        if let Some(piece) = self.pieces.last_mut() {
+            piece.truncate(piece.len() - count);
+            if piece.is_empty() {
+                self.pieces.pop();
+            }
+        }
     }
 }
 
@@ -223,6 +243,10 @@ pub(crate) struct Graph {
     pub(crate) bytes: usize,
     /// Of those that are no large objects.
     pub(crate) small_bytes: usize,
+    /// Local instances that have fields, and are no keys, are taken: nobody need be asked.
+    takes_instances: bool,
+    /// An object was found in the one that is looked through.
+    has_found: bool,
     /// So many of the first objects have copies.
     copied: usize,
     /// Where the present pass is: at which object, at which value of it.
@@ -244,11 +268,20 @@ impl Graph {
             shared: SharedObjects::default(),
             bytes: 0,
             small_bytes: 0,
+            takes_instances: false,
+            has_found: false,
             copied: 0,
             next: 0,
             next_value: 0,
             later: Vec::new(),
         }
+    }
+
+    /// For visitors that say `Take` of local instances with fields that are no keys.
+    pub(crate) fn of_instances() -> Graph {
+        let mut graph = Graph::new();
+        graph.takes_instances = true;
+        graph
     }
 
     /// Visits all that `start` reaches; `visit(object, is it a map's key)` decides for each object that is met. Called once.
@@ -277,15 +310,19 @@ impl Graph {
             self.meet(start, false, visit)?;
         }
         while self.next < self.len() {
+            self.pass_by_plain(work);
             if *work == 0 {
                 return Ok(false);
+            }
+            if self.next == self.len() {
+                break;
             }
             *work -= 1;
             let object = self.get(self.next).as_object();
             let from = self.next_value;
             let mut number = 0;
             let mut result = Ok(());
-            let mut has_objects = false;
+            let mut has_found = self.has_found;
             let mut stopped = None;
             // SAFETY: the objects of the graph are alive while nothing is collected.
             unsafe {
@@ -307,7 +344,7 @@ impl Graph {
                         for i in at..at + piece {
                             let value = first.add(i).read();
                             if value.is_object() && result.is_ok() {
-                                has_objects = true;
+                                has_found = true;
                                 let is_key = has_keys && (number + i) % 2 == 0;
                                 result = self.meet(value, is_key, visit);
                             }
@@ -318,22 +355,83 @@ impl Graph {
                 });
             }
             result?;
-            if has_objects && self.many.len > self.next {
-                self.many.set_has_objects(self.next);
-            }
             if let Some(at) = stopped {
                 self.next_value = at;
+                self.has_found = has_found;
                 return Ok(false);
+            }
+            if !has_found && self.many.len > self.next {
+                self.many.set_has_no_objects(self.next);
             }
             self.next += 1;
             self.next_value = 0;
+            self.has_found = false;
         }
         self.next = 0;
         Ok(true)
     }
 
+    /// Goes on to the next object that may hold objects.
+    #[inline(always)]
+    fn pass_by_plain(&mut self, work: &mut usize) {
+        let row = self.many.row(self.next);
+        let row = &row[..row.len().min(*work)];
+        let plain = row.iter().position(|listed| listed.has_objects());
+        let plain = plain.unwrap_or(row.len());
+        self.next += plain;
+        *work -= plain;
+    }
+
     #[inline(always)]
     fn meet(
+        &mut self,
+        value: Value,
+        is_key: bool,
+        visit: &impl Fn(Value, bool) -> Visit,
+    ) -> Result<(), Refused> {
+        if self.takes_instances && self.many.len > 0 && value.is_local() && !is_key {
+            let object = value.as_object();
+            // SAFETY: the object is alive, and this thread's; forwarding headers have their flags in place, and belong to listed objects.
+            unsafe {
+                if object.cast::<[u8; 8]>().read()[4] & FLAG_SHARED != 0 {
+                    return Ok(());
+                }
+                let header = object.read();
+                let is_instance = matches!(header.kind, Kind::Struct | Kind::Variant);
+                if is_instance && header.aux.wrapping_sub(1) < FEW_FIELDS {
+                    self.take_instance(object, header);
+                    return Ok(());
+                }
+            }
+        }
+        self.meet_any(value, is_key, visit)
+    }
+
+    /// Lists an instance that was not met yet.
+    ///
+    /// # Safety
+    /// It is one, local and alive, and this is its header.
+    #[inline(always)]
+    unsafe fn take_instance(&mut self, object: *mut Header, mut header: Header) {
+        // SAFETY: promised by the caller; fields stand behind the header.
+        unsafe {
+            let fields = object.cast::<Value>().add(1);
+            let mut has_objects = false;
+            for i in 0..header.aux as usize {
+                has_objects |= fields.add(i).read().is_object();
+            }
+            header.flags |= FLAG_SHARED;
+            (*object).flags = header.flags;
+            let bytes = instance_bytes(header);
+            self.bytes += bytes;
+            self.small_bytes += bytes;
+            let bit = if has_objects { HAS_OBJECTS } else { 0 };
+            self.many.push(Listed(Value::local(object).bits() | bit));
+        }
+    }
+
+    #[inline(always)]
+    fn meet_any(
         &mut self,
         value: Value,
         is_key: bool,
@@ -395,8 +493,6 @@ impl Graph {
         }
         for at in 0..self.few_count {
             self.list(self.few[at].value);
-            // Whether it holds objects was not noted.
-            self.many.set_has_objects(at);
         }
     }
 
@@ -409,7 +505,7 @@ impl Graph {
         } else {
             self.shared.insert(value.as_object(), std::ptr::null_mut());
         }
-        self.many.push(Listed(value.bits()));
+        self.many.push(Listed(value.bits() | HAS_OBJECTS));
     }
 
     /// Whether this value is one of its objects.
@@ -450,25 +546,32 @@ impl Graph {
         work: &mut usize,
         mut each: impl FnMut(*mut Header),
     ) -> bool {
-        while let Some(listed) = self.many.pop() {
-            let object = listed.value().as_object();
-            let is_copied = self.many.len < self.copied;
-            if listed.value().is_local() {
-                // SAFETY: originals and copies are alive; but for the flags, a copy has its original's header.
-                unsafe {
-                    let word = object.cast::<u64>().read();
-                    if is_copied {
-                        let mut header = forwarded(word).read();
-                        header.flags = (word >> 32) as u8;
-                        object.write(header);
-                        each(forwarded(word));
+        while self.many.len > 0 {
+            let (row, first) = self.many.last(*work);
+            let count = row.len();
+            for (i, listed) in row.iter().enumerate() {
+                let object = listed.value().as_object();
+                let is_copied = first + i < self.copied;
+                if listed.value().is_local() {
+                    // SAFETY: originals and copies are alive; but for the flags, a copy has its original's header.
+                    unsafe {
+                        let word = object.cast::<u64>().read();
+                        let flags = (word >> 32) as u8 & !FLAG_SHARED;
+                        if is_copied {
+                            let mut header = forwarded(word).read();
+                            header.flags = flags;
+                            object.write(header);
+                            each(forwarded(word));
+                        } else {
+                            (*object).flags = flags;
+                        }
                     }
-                    (*object).flags &= !FLAG_SHARED;
+                } else if is_copied && let Some(copy) = self.shared.get(object) {
+                    each(copy);
                 }
-            } else if is_copied && let Some(copy) = self.shared.get(object) {
-                each(copy);
             }
-            *work -= 1;
+            self.many.drop_last(count);
+            *work -= count;
             if *work == 0 {
                 return false;
             }
@@ -537,6 +640,10 @@ impl Graph {
                 if *work == 0 || !self.copy_later(work) {
                     return false;
                 }
+                self.copy_instances(target, work);
+                if *work == 0 || self.copied == self.many.len {
+                    continue;
+                }
                 *work = work.saturating_sub(1);
                 let value = self.many.get(self.copied).value();
                 let object = value.as_object();
@@ -550,6 +657,40 @@ impl Graph {
             }
             self.copy_later(work)
         }
+    }
+
+    /// Copies listed objects as long as they are small local instances: most of many are.
+    ///
+    /// # Safety
+    /// As of `copy`.
+    #[inline(always)]
+    unsafe fn copy_instances(&mut self, target: &mut impl Target, work: &mut usize) {
+        let row = self.many.row(self.copied);
+        for (at, listed) in row.iter().take(*work).enumerate() {
+            let value = listed.value();
+            // SAFETY: originals are alive, and have fields behind their headers; the caller's.
+            unsafe {
+                let object = value.as_object();
+                let mut header = object.read();
+                let is_instance = matches!(header.kind, Kind::Struct | Kind::Variant);
+                if !is_instance || header.aux.wrapping_sub(1) >= FEW_FIELDS || !value.is_local() {
+                    self.copied += at;
+                    *work -= at;
+                    return;
+                }
+                let (copy, flags) = target.place(instance_bytes(header));
+                header.flags = header.flags & FLAG_ASCII | flags;
+                copy.write(header);
+                let (from, to) = (object.cast::<u64>(), copy.cast::<u64>());
+                for i in 1..=header.aux as usize {
+                    to.add(i).write(from.add(i).read());
+                }
+                forward(object, copy);
+            }
+        }
+        let all = row.len().min(*work);
+        self.copied += all;
+        *work -= all;
     }
 
     /// Copies bytes that were left for later.
@@ -590,18 +731,20 @@ impl Graph {
         work: &mut usize,
     ) -> bool {
         while self.next < self.many.len {
+            self.pass_by_plain(work);
             if *work == 0 {
                 return false;
             }
+            if self.next == self.many.len {
+                break;
+            }
             *work -= 1;
             let listed = self.many.get(self.next);
-            if listed.0 & HAS_OBJECTS != 0 {
-                // SAFETY: the caller's.
-                unsafe {
-                    let copy = self.copy_of(listed.value()).expect("all are copied");
-                    if !self.replace(copy, target, replaces, keeps, work) {
-                        return false;
-                    }
+            // SAFETY: the caller's.
+            unsafe {
+                let copy = self.copy_of(listed.value()).expect("all are copied");
+                if !self.replace(copy, target, replaces, keeps, work) {
+                    return false;
                 }
             }
             self.next += 1;
@@ -686,6 +829,12 @@ pub(crate) trait Target {
     fn place_buffer(&mut self, bytes: usize) -> (*mut Header, u8);
     /// A copy as a value.
     fn value(&self, copy: *mut Header) -> Value;
+}
+
+/// Bytes of an instance with at least one field.
+#[inline(always)]
+fn instance_bytes(header: Header) -> usize {
+    size::object_room(size_of::<Instance>() + header.aux as usize * size_of::<Value>())
 }
 
 /// Copies an object and its buffers, cut to what is in use; the values in it still lead to the originals. Many bytes are left for `later`.

@@ -84,7 +84,7 @@ impl Graph {
         value: Value,
         visit: impl Fn(Value, bool) -> Visit,
     ) -> Result<Option<Graph>, GraphError> {
-        let mut graph = Graph::new();
+        let mut graph = Graph::of_instances();
         match graph.walk_some(value, &visit, &mut { FEW_WORK }) {
             Ok(is_done) => Ok((is_done && graph.bytes <= FEW_BYTES).then_some(graph)),
             Err(Refused) => {
@@ -125,7 +125,7 @@ impl Heap {
         }
         debug_assert!(!self.is_held());
         self.inner().long = Some(Box::new(LongGraph {
-            graph: Graph::new(),
+            graph: Graph::of_instances(),
             start: value,
             phase: Phase::Walk,
             outcome: Outcome::Open,

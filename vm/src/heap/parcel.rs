@@ -33,7 +33,7 @@ impl Parcel {
     /// What is left of a thread: of its heap `value`, which is local, and what that leads to. If that is bound to its thread, the heap comes back.
     pub(crate) fn of_thread(mut heap: Heap, value: Value) -> Result<Parcel, (Heap, GraphError)> {
         let bundles = std::cell::RefCell::new(BundleTable::default());
-        let mut graph = Graph::new();
+        let mut graph = Graph::of_instances();
         let walked = graph.walk(value, |value, _| {
             if value.is_shared() {
                 // SAFETY: the value is alive.
