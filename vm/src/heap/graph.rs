@@ -18,6 +18,7 @@ use crate::object::*;
 use crate::value::Value;
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
+use std::mem::MaybeUninit;
 
 /// Hashes addresses: a multiplication; the low bits of an address are always 0.
 #[derive(Default)]
@@ -150,6 +151,27 @@ impl Many {
         self.len += 1;
         let last = self.pieces.len() - 1;
         self.pieces[last].push(listed);
+    }
+    /// Room behind the last one.
+    fn room(&mut self) -> &mut [MaybeUninit<Listed>] {
+        match self.pieces.last_mut() {
+            Some(last) => {
+                let most = PIECE_OBJECTS - last.len();
+                let room = last.spare_capacity_mut();
+                let count = room.len().min(most);
+                &mut room[..count]
+            }
+            None => &mut [],
+        }
+    }
+    /// # Safety
+    /// So many were written there.
+    unsafe fn add_written(&mut self, count: usize) {
+        if let Some(last) = self.pieces.last_mut() {
+            self.len += count;
+            // SAFETY: promised by the caller.
+            unsafe { last.set_len(last.len() + count) };
+        }
     }
     #[cold]
     fn add_piece(&mut self) {
@@ -341,7 +363,11 @@ impl Graph {
                             continue;
                         }
                         *work = work.saturating_sub(piece);
-                        for i in at..at + piece {
+                        let taken = match has_keys {
+                            true => 0,
+                            false => self.take_instances(first.add(at), piece, &mut has_found),
+                        };
+                        for i in at + taken..at + piece {
                             let value = first.add(i).read();
                             if value.is_object() && result.is_ok() {
                                 has_found = true;
@@ -376,62 +402,78 @@ impl Graph {
     fn pass_by_plain(&mut self, work: &mut usize) {
         let row = self.many.row(self.next);
         let row = &row[..row.len().min(*work)];
-        let plain = row.iter().position(|listed| listed.has_objects());
-        let plain = plain.unwrap_or(row.len());
+        // Eight at a time, as there may be a million in a row.
+        let (eights, _) = row.as_chunks::<8>();
+        let all_plain = |eight: &&[Listed; 8]| {
+            let bits = eight.iter().fold(0, |bits, listed| bits | listed.0);
+            bits & HAS_OBJECTS == 0
+        };
+        let skipped = 8 * eights.iter().take_while(all_plain).count();
+        let rest = &row[skipped..];
+        let plain = rest.iter().position(|listed| listed.has_objects());
+        let plain = skipped + plain.unwrap_or(rest.len());
         self.next += plain;
         *work -= plain;
     }
 
-    #[inline(always)]
-    fn meet(
-        &mut self,
-        value: Value,
-        is_key: bool,
-        visit: &impl Fn(Value, bool) -> Visit,
-    ) -> Result<(), Refused> {
-        if self.takes_instances && self.many.len > 0 && value.is_local() && !is_key {
-            let object = value.as_object();
-            // SAFETY: the object is alive, and this thread's; forwarding headers have their flags in place, and belong to listed objects.
-            unsafe {
-                if object.cast::<[u8; 8]>().read()[4] & FLAG_SHARED != 0 {
-                    return Ok(());
-                }
-                let header = object.read();
-                let is_instance = matches!(header.kind, Kind::Struct | Kind::Variant);
-                if is_instance && header.aux.wrapping_sub(1) < FEW_FIELDS {
-                    self.take_instance(object, header);
-                    return Ok(());
-                }
-            }
-        }
-        self.meet_any(value, is_key, visit)
-    }
-
-    /// Lists an instance that was not met yet.
+    /// Meets what can be met in few steps: small local instances, of which there may be a million, and what was met before. Gives how many of the values it did; `has_found`: one
+    /// of these is an object.
     ///
     /// # Safety
-    /// It is one, local and alive, and this is its header.
+    /// So many values are there, none of them the key of a map.
     #[inline(always)]
-    unsafe fn take_instance(&mut self, object: *mut Header, mut header: Header) {
-        // SAFETY: promised by the caller; fields stand behind the header.
-        unsafe {
-            let fields = object.cast::<Value>().add(1);
-            let mut has_objects = false;
-            for i in 0..header.aux as usize {
-                has_objects |= fields.add(i).read().is_object();
-            }
-            header.flags |= FLAG_SHARED;
-            (*object).flags = header.flags;
-            let bytes = instance_bytes(header);
-            self.bytes += bytes;
-            self.small_bytes += bytes;
-            let bit = if has_objects { HAS_OBJECTS } else { 0 };
-            self.many.push(Listed(Value::local(object).bits() | bit));
+    unsafe fn take_instances(
+        &mut self,
+        first: *mut Value,
+        count: usize,
+        has_found: &mut bool,
+    ) -> usize {
+        if !self.takes_instances || self.many.len == 0 {
+            return 0;
         }
+        let (mut bytes, mut found, mut taken) = (0, false, 0);
+        let listed = self.many.room();
+        let mut listed_count = 0;
+        while taken < count {
+            // SAFETY: the caller's; objects are alive, local ones this thread's. What was met has its flags in place, whatever else its header says.
+            unsafe {
+                let value = first.add(taken).read();
+                if value.is_object() {
+                    if !value.is_local() {
+                        break;
+                    }
+                    let object = value.as_object();
+                    let flags = object.cast::<u8>().add(std::mem::offset_of!(Header, flags));
+                    if flags.read() & FLAG_SHARED == 0 {
+                        let header = object.read();
+                        if !is_small_instance(header) || listed_count == listed.len() {
+                            break;
+                        }
+                        let fields = object.cast::<Value>().add(1);
+                        let mut objects = 0;
+                        for i in 0..header.aux as usize {
+                            objects |= fields.add(i).read().is_object() as u64;
+                        }
+                        flags.write(header.flags | FLAG_SHARED);
+                        bytes += instance_bytes(header);
+                        listed[listed_count].write(Listed(value.bits() | (objects * HAS_OBJECTS)));
+                        listed_count += 1;
+                    }
+                    found = true;
+                }
+            }
+            taken += 1;
+        }
+        // SAFETY: so many were written.
+        unsafe { self.many.add_written(listed_count) };
+        self.bytes += bytes;
+        self.small_bytes += bytes;
+        *has_found |= found;
+        taken
     }
 
     #[inline(always)]
-    fn meet_any(
+    fn meet(
         &mut self,
         value: Value,
         is_key: bool,
@@ -672,8 +714,7 @@ impl Graph {
             unsafe {
                 let object = value.as_object();
                 let mut header = object.read();
-                let is_instance = matches!(header.kind, Kind::Struct | Kind::Variant);
-                if !is_instance || header.aux.wrapping_sub(1) >= FEW_FIELDS || !value.is_local() {
+                if !is_small_instance(header) || !value.is_local() {
                     self.copied += at;
                     *work -= at;
                     return;
@@ -829,6 +870,13 @@ pub(crate) trait Target {
     fn place_buffer(&mut self, bytes: usize) -> (*mut Header, u8);
     /// A copy as a value.
     fn value(&self, copy: *mut Header) -> Value;
+}
+
+/// One with a few fields.
+#[inline(always)]
+fn is_small_instance(header: Header) -> bool {
+    let is_instance = matches!(header.kind, Kind::Struct | Kind::Variant);
+    is_instance & (header.aux.wrapping_sub(1) < FEW_FIELDS)
 }
 
 /// Bytes of an instance with at least one field.
