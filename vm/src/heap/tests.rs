@@ -507,3 +507,19 @@ fn sizes_are_as_promised() {
     let used = heap.used_bytes();
     assert!(used <= 24_500_000, "a million pairs take {used} bytes");
 }
+
+/// Many tasks, or a deep one, with little in their heap: an old space lets collections leave out what has not changed.
+#[test]
+fn many_roots_make_an_old_space() {
+    let mut heap = Heap::new(usize::MAX);
+    let mut stack = Stack(vec![Value::NIL; 1000]);
+    pair(&mut heap, Value::NIL, Value::NIL);
+    heap.collect(&mut stack, Collect::Minor);
+    assert!(heap.inner().generations.is_none());
+    stack.0.resize(20_000, Value::NIL);
+    stack.0[0] = pair(&mut heap, Value::NIL, Value::NIL);
+    heap.collect(&mut stack, Collect::Minor);
+    assert!(heap.inner().generations.is_some());
+    heap.collect(&mut stack, Collect::Full);
+    assert!(field(stack.0[0], 1).is_nil());
+}
