@@ -80,6 +80,7 @@ pub(crate) fn enter(account: Option<&Arc<Account>>) {
 }
 #[cold]
 fn change(account: Option<Arc<Account>>) {
+    crate::heap::bundle::settle();
     tell();
     let address = account.as_ref().map_or(std::ptr::null(), Arc::as_ptr);
     let shrinks = account

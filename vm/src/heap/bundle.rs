@@ -23,6 +23,7 @@ use crate::object::trace::inline_values;
 use crate::object::*;
 use crate::value::Value;
 use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
+use std::cell::Cell;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering, fence};
 
@@ -216,11 +217,18 @@ pub(crate) unsafe fn retain(head: *mut BundleHead) {
 /// Takes a reference away; true: it was the last.
 #[inline]
 unsafe fn give_back(head: *mut BundleHead) -> bool {
-    // SAFETY: the reference kept the head alive.
+    // SAFETY: the caller's.
+    unsafe { give_back_some(head, 1) }
+}
+
+/// The same of so many.
+#[inline]
+unsafe fn give_back_some(head: *mut BundleHead, count: usize) -> bool {
+    // SAFETY: the references kept the head alive.
     unsafe {
-        let before = (*head).count.fetch_sub(1, Ordering::Release);
-        debug_assert!(before > 0);
-        if before != 1 {
+        let before = (*head).count.fetch_sub(count, Ordering::Release);
+        debug_assert!(before >= count);
+        if before != count {
             return false;
         }
         // All accesses of those who gave theirs back before come before what frees it.
@@ -240,14 +248,82 @@ unsafe fn give_back(head: *mut BundleHead) -> bool {
 /// The reference is the caller's.
 #[inline]
 pub(crate) unsafe fn release(head: *mut BundleHead) {
-    // SAFETY: the caller's; the last reference is gone, so nobody else knows the bundle.
+    // SAFETY: the caller's.
     unsafe {
         if give_back(head) {
-            if (*head).link.is_nothing() {
-                free_block(head);
-            } else {
-                free_all(head);
-            }
+            free(head);
+        }
+    }
+}
+
+/// References that this OS thread will give back: to one bundle, of which it receives one value after the other. So the count, which whoever sends them changes at the same time,
+/// need not go from one processor to the other for each.
+struct Owed {
+    head: Cell<*mut BundleHead>,
+    count: Cell<usize>,
+}
+
+thread_local! {
+    /// Without a destructor: an OS thread settles when it leaves its program's account.
+    static OWED: Owed = const {
+        Owed {
+            head: Cell::new(std::ptr::null_mut()),
+            count: Cell::new(0),
+        }
+    };
+}
+
+/// As `release` of a reference besides which the caller has another one; it may be given back later (see `settle`).
+///
+/// # Safety
+/// As of `release`.
+#[inline]
+pub(crate) unsafe fn release_later(head: *mut BundleHead) {
+    const MOST: usize = 256;
+    OWED.with(|owed| {
+        if owed.head.get() == head && owed.count.get() < MOST {
+            owed.count.set(owed.count.get() + 1);
+        } else {
+            settle();
+            owed.head.set(head);
+            owed.count.set(1);
+        }
+    });
+}
+
+/// Gives back what this OS thread owes. It does so at each safepoint, when a heap is collected or goes, and before it sleeps or leaves its program.
+#[inline]
+pub(crate) fn settle() {
+    OWED.with(|owed| {
+        if owed.count.get() > 0 {
+            settle_now(owed);
+        }
+    });
+}
+
+#[inline(never)]
+fn settle_now(owed: &Owed) {
+    let (head, count) = (owed.head.replace(std::ptr::null_mut()), owed.count.take());
+    // SAFETY: the references of `release_later`; they kept the bundle.
+    unsafe {
+        if give_back_some(head, count) {
+            free(head);
+        }
+    }
+}
+
+/// Frees a bundle that has no references any more.
+///
+/// # Safety
+/// As said: so nobody else knows it.
+#[inline]
+unsafe fn free(head: *mut BundleHead) {
+    // SAFETY: promised by the caller.
+    unsafe {
+        if (*head).link.is_nothing() {
+            free_block(head);
+        } else {
+            free_all(head);
         }
     }
 }
@@ -295,7 +371,7 @@ unsafe fn free_all(head: *mut BundleHead) {
         /// Bundles without references that the call of `free_all` which runs on this OS thread will free: what a handle names may hold further
         /// bundles (messages in a channel), which must not be freed by recursion. A bare pointer, since it has no destructor: the
         /// last bundles may go while the OS thread ends, with an engine that a host keeps in a thread-local variable.
-        static DEAD: std::cell::Cell<*mut Dead> = const { std::cell::Cell::new(std::ptr::null_mut()) };
+        static DEAD: Cell<*mut Dead> = const { Cell::new(std::ptr::null_mut()) };
     }
     /// Leaves no pointer to the list behind.
     struct Forget;

@@ -9,6 +9,7 @@
 //!
 //! A mark ends only directly after a minor collection, in the same call: so no store since then can hide an object from it.
 
+use super::bundle;
 use super::evacuate::{COPYING, Evacuation, GENERATIONAL, MARKING, QUIET};
 use super::mark::Marking;
 use super::nursery::{NURSERY_BYTES, Space};
@@ -80,6 +81,7 @@ impl Generations {
 impl Heap {
     /// Collects. All live values of the thread are among `roots`; they are rewritten where objects moved.
     pub fn collect(&mut self, roots: &mut dyn Roots, how: Collect) {
+        bundle::settle();
         let bump = self.bump;
         let limit = self.own_limit();
         let how = if self.is_over_limit && how == Collect::Minor {

@@ -619,6 +619,7 @@ impl Heap {
 
 impl Drop for Heap {
     fn drop(&mut self) {
+        bundle::settle();
         if self.inner.is_none() && !self.bump_end.is_null() {
             let mut young = Space::default();
             young.adopt_first_chunk(self.bump_end);

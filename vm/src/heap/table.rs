@@ -30,7 +30,7 @@
 //!
 //! Contract: heads passed in belong to live bundles.
 
-use super::bundle::{BundleHead, bundle_of, release, retain};
+use super::bundle::{BundleHead, bundle_of, release, release_later, retain};
 use crate::account;
 use crate::object::Header;
 use crate::value::Value;
@@ -262,7 +262,7 @@ impl BundleTable {
         if self.few[0].is(head) || self.few[1].is(head) {
             if is_owned {
                 // SAFETY: the caller's reference; the table has another.
-                unsafe { release(head) };
+                unsafe { release_later(head) };
             }
             return;
         }
@@ -330,7 +330,7 @@ impl BundleTable {
                 .is_some_and(|more| more.find(head).is_some())
             {
                 if is_owned {
-                    release(head);
+                    release_later(head);
                 }
                 return;
             }

@@ -14,6 +14,7 @@ use super::reactor::Found;
 use super::{Next, Own, Scheduler, ThreadBlock};
 use crate::account;
 use crate::engine::Engine;
+use crate::heap::bundle;
 use crate::sync::{
     AtomicBool, AtomicU8, AtomicUsize, Builder, Condvar, JoinHandle, Mutex, MutexGuard, Ordering,
     fence, mutation, yield_now,
@@ -328,6 +329,7 @@ impl Scheduler {
             if is_host && engine.has_interrupt() && !self.host_stays() {
                 return Next::Interrupted;
             }
+            bundle::settle();
             self.trim();
             let mut state = idle.state.lock();
             if state.is_stopping {
@@ -503,6 +505,7 @@ impl Scheduler {
         is_host: bool,
         has_come: impl Fn() -> bool,
     ) -> bool {
+        bundle::settle();
         let mut state = self.idle.state.lock();
         if state.is_stopping {
             return false;

@@ -1,7 +1,7 @@
 //! Fuel, slices and safepoints: where a task may be left.
 
 use super::{MIGRATION_FUEL, MIGRATIONS_BY_LENGTH, SLICE_FUEL, Stress, Thread};
-use crate::heap::Collect;
+use crate::heap::{Collect, bundle};
 use crate::interp::Exit;
 use crate::sched::choices::ScheduleTrace;
 use crate::stretch::Stretches;
@@ -110,6 +110,7 @@ impl Thread {
     }
     pub(super) fn act_at_safepoint(&mut self) -> Option<Exit> {
         self.charge_slice();
+        bundle::settle();
         if self.scheduler.fuel_left() == 0 {
             // SAFETY: `pc` is at the instruction's word; behind it the trace names it.
             self.pc = unsafe { self.pc.add(1) };
