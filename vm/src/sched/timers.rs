@@ -297,10 +297,8 @@ impl Wheel {
         if tick > self.tick {
             let (level, slot) = self.slot_of(tick);
             self.occupied[level] |= 1 << slot;
-            let slot = level * SLOTS + slot;
             // SAFETY: promised by the caller.
-            unsafe { (*timer).set_place(Place::new(slot, self.slots[slot].len).0) };
-            self.slots[slot].push(Entry { deadline, timer });
+            unsafe { self.push(level * SLOTS + slot, Entry { deadline, timer }) };
             return;
         }
         // SAFETY: promised by the caller; a ring leads to itself at least.
@@ -313,6 +311,15 @@ impl Wheel {
             insert_before(at, timer);
         }
         self.due += 1;
+    }
+    /// Puts a timer into a slot.
+    ///
+    /// # Safety
+    /// As of `place`.
+    unsafe fn push(&mut self, slot: usize, entry: Entry) {
+        // SAFETY: promised by the caller.
+        unsafe { (*entry.timer).set_place(Place::new(slot, self.slots[slot].len).0) };
+        self.slots[slot].push(entry);
     }
     /// The level is that of the highest digit in which the tick differs from the present one.
     fn slot_of(&self, tick: u64) -> (usize, usize) {
@@ -410,15 +417,23 @@ impl Wheel {
         let Some((slot, begin)) = self.emptying else {
             return true;
         };
+        // Those of its first tick are sorted when all are known. Their slot is empty, since time has reached it.
+        let first_slot = self.tick as usize & (SLOTS - 1);
         let mut row = std::mem::take(&mut self.slots[slot]);
         let end = row.len.min(begin + MOVED_AT_ONCE);
         for at in begin..end {
             if let Some(later) = row.get(at + FETCHED_AHEAD) {
                 prefetch::<1, _>(later.timer);
             }
-            if let Some(Entry { deadline, timer }) = row.get(at) {
+            if let Some(entry) = row.get(at) {
                 // SAFETY: under the lock; timers in the wheel are alive, and this entry says nothing any more.
-                unsafe { self.place(timer, deadline) };
+                unsafe {
+                    if entry.deadline >> TICK_BITS == self.tick {
+                        self.push(first_slot, entry);
+                    } else {
+                        self.place(entry.timer, entry.deadline);
+                    }
+                }
             }
         }
         let is_done = end == row.len;
@@ -427,6 +442,9 @@ impl Wheel {
         }
         self.slots[slot] = row;
         self.emptying = (!is_done).then_some((slot, end));
+        if is_done {
+            self.empty_lowest(first_slot);
+        }
         is_done
     }
     /// Not later than the next deadline.
@@ -595,6 +613,177 @@ mod tests {
                 1,
                 "the wheel gave its reference back"
             );
+        }
+    }
+
+    /// Numbers as in `like_a_sorted_list`.
+    fn random_numbers(mut seed: u64) -> impl FnMut() -> u64 {
+        move || {
+            seed = seed
+                .wrapping_mul(6364136223846793005)
+                .wrapping_add(1442695040888963407);
+            seed >> 33
+        }
+    }
+
+    /// As `Model`, for many timers.
+    struct Sorted {
+        shard: Shard,
+        /// By deadline, then by number.
+        set: std::collections::BTreeSet<(u64, usize)>,
+        scopes: Vec<(u64, Arc<Scope>)>,
+        numbers: std::collections::HashMap<*const Scope, usize>,
+        now: u64,
+    }
+
+    impl Sorted {
+        fn new() -> Sorted {
+            Sorted {
+                shard: Shard::default(),
+                set: Default::default(),
+                scopes: Vec::new(),
+                numbers: Default::default(),
+                now: 0,
+            }
+        }
+        fn add(&mut self, deadline: u64) {
+            let scope = Scope::for_tests();
+            // SAFETY: the scope lives as long as the model.
+            unsafe { scope.set_timer(&self.shard, deadline, self.now) };
+            let number = self.scopes.len();
+            self.numbers.insert(Arc::as_ptr(&scope), number);
+            self.set.insert((deadline, number));
+            self.scopes.push((deadline, scope));
+        }
+        fn remove(&mut self, number: usize) {
+            let (deadline, scope) = &self.scopes[number];
+            let is_there = self.set.remove(&(*deadline, number));
+            // SAFETY: set by `add`.
+            assert_eq!(unsafe { scope.remove_timer() }, is_there);
+        }
+        /// How many fired.
+        fn fire(&mut self, now: u64, most: usize) -> usize {
+            self.now = now;
+            let mut fired = Fired::default();
+            self.shard.fire(now, most, &mut fired);
+            assert!(fired.scopes.len() <= most);
+            for scope in &fired.scopes {
+                let number = self.numbers[&Arc::as_ptr(scope)];
+                let deadline = self.scopes[number].0;
+                assert!(deadline <= now, "not before its time");
+                assert_eq!(self.set.first().map(|first| first.0), Some(deadline));
+                assert!(self.set.remove(&(deadline, number)), "not twice");
+            }
+            match self.set.first() {
+                Some(first) => assert!(self.shard.next() <= first.0),
+                None => assert_eq!(self.shard.next(), u64::MAX),
+            }
+            fired.scopes.len()
+        }
+    }
+
+    /// Big slots move in pieces; meanwhile timers are set and taken out, and few fire at a time.
+    #[test]
+    fn many_in_one_slot_and_few_at_once() {
+        for seed in 0..6 {
+            let mut random = random_numbers(seed);
+            let mut model = Sorted::new();
+            // All of one slot, two levels up or three, at few or at many times; some elsewhere.
+            let (begin, width) = if seed % 2 == 0 {
+                (1 << 30, 1 << 28)
+            } else {
+                (3 << 34, 1 << 34)
+            };
+            let step = if seed % 3 == 0 { width / 64 } else { 1 << 10 };
+            let in_slot = MOVED_AT_ONCE + MOVED_AT_ONCE / 2 + random() as usize % (2 * PIECE);
+            for _ in 0..in_slot {
+                model.add(begin + random() % (width / step) * step);
+            }
+            for _ in 0..500 {
+                let distance = random() << (random() % 20);
+                model.add(distance);
+            }
+            // Down to the boundaries of pieces, and up again.
+            for _ in 0..3 * PIECE {
+                model.remove(random() as usize % model.scopes.len());
+            }
+            model.add(u64::MAX);
+            let mut without_any = 0;
+            while !model.set.is_empty() {
+                let first = model.set.first().map_or(0, |first| first.0);
+                let now = match random() % 8 {
+                    0 => model.now,
+                    1..6 => first.saturating_add(random() % (1 << 20)),
+                    6 => model.now.saturating_add(random() << (random() % 12)),
+                    // A carrier whose clock was read earlier.
+                    _ => model.now.saturating_sub(random() % (1 << 20)),
+                };
+                let is_due = first <= now;
+                let most = [1, 4, 100, 256, 1000][random() as usize % 5];
+                match model.fire(now, most) {
+                    0 if is_due => without_any += 1,
+                    _ => without_any = 0,
+                }
+                assert!(without_any < 10, "something fires");
+                for _ in 0..random() % 40 {
+                    // Among them such as have fired.
+                    let number = random() as usize % model.scopes.len();
+                    model.remove(number);
+                }
+                if model.scopes.len() < 2 * in_slot {
+                    for _ in 0..random() % 30 {
+                        let distance = random() >> (random() % 31);
+                        let past = random() % 1000;
+                        model.add(model.now.saturating_add(distance).saturating_sub(past));
+                    }
+                }
+            }
+            assert!(
+                model
+                    .scopes
+                    .iter()
+                    .all(|(_, scope)| Arc::strong_count(scope) == 1)
+            );
+        }
+    }
+
+    /// The wheel is dropped while a slot is moved.
+    #[test]
+    fn cleared_while_a_slot_is_moved() {
+        let mut model = Sorted::new();
+        for i in 0..2 * MOVED_AT_ONCE as u64 + 10 {
+            model.add((1 << 30) + i % 100 * (1 << 20));
+        }
+        assert_eq!(model.fire(1 << 30, 1), 0);
+        for number in (0..model.scopes.len()).step_by(3) {
+            model.remove(number);
+        }
+        model.shard.clear();
+        assert!(
+            model
+                .scopes
+                .iter()
+                .all(|(_, scope)| Arc::strong_count(scope) == 1)
+        );
+        // SAFETY: set by `add`.
+        assert!(
+            model
+                .scopes
+                .iter()
+                .all(|(_, scope)| unsafe { !scope.remove_timer() })
+        );
+    }
+
+    /// Where a slot of a higher level begins, those of its first tick come in no order.
+    #[test]
+    fn many_in_the_first_tick_of_a_slot() {
+        let mut model = Sorted::new();
+        let count = 30_000;
+        for i in 0..count {
+            model.add((1 << 30) + count - i);
+        }
+        while !model.set.is_empty() {
+            model.fire(1 << 31, 256);
         }
     }
 }
