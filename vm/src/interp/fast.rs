@@ -510,10 +510,12 @@ fn quick_eq(x: Value, y: Value) -> Option<bool> {
         Some(x.as_float() == y.as_float())
     } else if x.0 == y.0 {
         Some(true)
-    } else if x.is_object() && y.is_object() || x.is_float() || y.is_float() {
+    } else if x.is_nil() || y.is_nil() {
+        Some(false)
+    } else if x.is_object() || y.is_object() || x.is_float() || y.is_float() {
+        // An object may have a `==` of its own, whatever the other one is.
         None
     } else {
-        // Among them an object against nil or a bool; an inline int is never equal to an object, but a float might be.
         Some(false)
     }
 }
