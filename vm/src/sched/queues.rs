@@ -64,7 +64,7 @@ pub(super) struct Others {
     pub(super) progress: Arc<Progress>,
 }
 
-/// What a carrier takes next, and whether it goes on with the slice of who woke it.
+/// What a carrier takes next, and whether it goes on with the slice of who ran before.
 pub(crate) struct Taken {
     pub(crate) block: *const ThreadBlock,
     pub(crate) was_woken_here: bool,
@@ -142,6 +142,7 @@ impl Own {
     /// The next of its own and of the injector.
     pub(super) fn take(&mut self, injector: &Injected) -> Option<Taken> {
         self.turn = self.turn.wrapping_add(1);
+        // Those that come from elsewhere, too: if each began a slice, and did little, none would ever be over, and nobody who is busy had a turn.
         let here = |queued: Queued| Taken {
             block: queued.0,
             was_woken_here: true,
@@ -153,7 +154,7 @@ impl Own {
         if self.turn.is_multiple_of(INJECTED_EVERY)
             && let Some(queued) = self.take_injected(injector)
         {
-            return Some(fresh(queued));
+            return Some(here(queued));
         }
         if self.is_spent_due.take()
             && let Some(queued) = self.take_spent()
@@ -167,7 +168,7 @@ impl Own {
             return Some(here(queued));
         }
         if let Some(queued) = self.take_injected(injector) {
-            return Some(fresh(queued));
+            return Some(here(queued));
         }
         self.take_spent().map(fresh)
     }
