@@ -782,6 +782,9 @@ mod tests {
         for i in 0..count {
             model.add((1 << 30) + count - i);
         }
+        // One that comes while others move is not in front of them.
+        assert_eq!(model.fire(1 << 31, 256), 0);
+        model.add((1 << 30) + count / 2);
         while !model.set.is_empty() {
             model.fire(1 << 31, 256);
         }
