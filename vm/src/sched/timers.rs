@@ -765,13 +765,10 @@ mod tests {
                 .iter()
                 .all(|(_, scope)| Arc::strong_count(scope) == 1)
         );
-        // SAFETY: set by `add`.
-        assert!(
-            model
-                .scopes
-                .iter()
-                .all(|(_, scope)| unsafe { !scope.remove_timer() })
-        );
+        for (_, scope) in &model.scopes {
+            // SAFETY: set by `add`.
+            assert!(unsafe { !scope.remove_timer() });
+        }
     }
 
     /// Where a slot of a higher level begins, those of its first tick come in no order.
