@@ -11,6 +11,7 @@
 
 use super::bundle;
 use super::evacuate::{COPYING, Evacuation, GENERATIONAL, MARKING, QUIET};
+use super::long::NoRoom;
 use super::mark::Marking;
 use super::nursery::{NURSERY_BYTES, Space};
 use super::old::OldSpace;
@@ -107,6 +108,9 @@ impl Heap {
             self.verify(roots);
         }
         let start = Instant::now();
+        if how == Collect::Full && self.inner().no_room == NoRoom::Now {
+            self.inner().no_room = NoRoom::NorBefore;
+        }
         self.inner();
         let bundles = &mut self.bundles;
         let inner = self.inner.as_deref_mut().expect("made above");
@@ -131,9 +135,10 @@ impl Heap {
         self.bump = bump;
         self.bump_end = bump_end;
         self.collect_wanted = is_next_wanted;
-        // A program that has next to nothing left would only collect: it is over the limit too.
-        let margin = (self.limit / 32).clamp(1024, NURSERY_BYTES / 4);
-        self.is_over_limit = self.used_bytes().saturating_add(margin) > self.own_limit();
+        let left = self.own_limit().checked_sub(self.used_bytes());
+        // Until there is more than what the next refusal leaves.
+        self.has_met_limit &= left.is_none_or(|left| left < 4 * self.usual_margin());
+        self.is_over_limit = left.is_none_or(|left| left < self.margin());
         if is_checked {
             self.verify(roots);
         }

@@ -47,6 +47,17 @@ enum Outcome {
     Aborted,
 }
 
+/// Whether the last one found room.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+pub(super) enum NoRoom {
+    #[default]
+    No,
+    /// It did not.
+    Now,
+    /// Nor had it when a full collection came: if the next one does not either, there is none.
+    NorBefore,
+}
+
 /// See the head of the file.
 pub(crate) struct LongGraph {
     graph: Graph,
@@ -54,6 +65,8 @@ pub(crate) struct LongGraph {
     phase: Phase,
     outcome: Outcome,
     is_copy: bool,
+    /// The last one found no room, and a full collection came after it.
+    is_second: bool,
     /// The bundle in the making.
     block: Option<Block>,
     /// Bundles that its objects refer to, and how many there may be until it is worth looking for the same ones.
@@ -69,6 +82,8 @@ pub(crate) enum LongStep {
     Done(Value),
     /// It was called off; nothing of it is left.
     Aborted,
+    /// There is no room, nor was there before the last collection; nothing of it is left.
+    NoRoom,
 }
 
 fn visit(is_copy: bool) -> impl Fn(Value, bool) -> Visit {
@@ -124,12 +139,15 @@ impl Heap {
             return Err(NeedsCollection);
         }
         debug_assert!(!self.is_held());
+        let no_room = std::mem::take(&mut self.inner().no_room);
+        let is_second = no_room == NoRoom::NorBefore;
         self.inner().long = Some(Box::new(LongGraph {
             graph: Graph::of_instances(),
             start: value,
             phase: Phase::Walk,
             outcome: Outcome::Open,
             is_copy,
+            is_second,
             block: None,
             bundles: Vec::new(),
             most_bundles: MANY_BUNDLES,
@@ -154,7 +172,11 @@ impl Heap {
                 return match std::mem::replace(&mut long.outcome, Outcome::Open) {
                     Outcome::Made(value) => Ok(LongStep::Done(value)),
                     Outcome::Refused => Err(explain(long.start, &visit(long.is_copy))),
-                    Outcome::NeedsCollection => Err(GraphError::NeedsCollection),
+                    Outcome::NeedsCollection if long.is_second => Ok(LongStep::NoRoom),
+                    Outcome::NeedsCollection => {
+                        self.inner().no_room = NoRoom::Now;
+                        Err(GraphError::NeedsCollection)
+                    }
                     Outcome::Open | Outcome::Aborted => Ok(LongStep::Aborted),
                 };
             }

@@ -179,6 +179,8 @@ pub(crate) struct Inner {
     generations: Option<Box<Generations>>,
     /// A graph that is being frozen or copied in steps.
     long: Option<Box<long::LongGraph>>,
+    /// What came of the last one, if it found no room.
+    no_room: long::NoRoom,
 }
 
 /// A thread's heap; see the head of the file.
@@ -191,6 +193,8 @@ pub struct Heap {
     is_over_limit: bool,
     /// There was no room for something shared, and has not been enough since.
     has_refused: bool,
+    /// The program was told that there is no room, and has not given any back since: it may use the last of it.
+    has_met_limit: bool,
     /// Of the whole program.
     limit: usize,
     inner: Option<Box<Inner>>,
@@ -210,6 +214,7 @@ impl Heap {
             collect_wanted: false,
             is_over_limit: false,
             has_refused: false,
+            has_met_limit: false,
             limit: limit_bytes,
             inner: None,
             bundles: BundleTable::default(),
@@ -239,6 +244,7 @@ impl Heap {
                 written: 0,
                 generations: None,
                 long: None,
+                no_room: long::NoRoom::No,
             })
         })
     }
@@ -372,13 +378,27 @@ impl Heap {
         self.collect_wanted |= self.bundles.entered_bytes() > trigger;
     }
 
-    /// Would `bytes` more stay under the limit? To be asked before any side effect.
+    /// Would `bytes` more stay under the limit, and, if they are many, leave something to go on with? To be asked before any side effect.
     pub fn reserve(&mut self, bytes: usize) -> Result<(), NeedsCollection> {
-        if self.has_ample_room(bytes) || bytes.saturating_add(self.used_bytes()) <= self.own_limit()
-        {
+        let fits = |bytes: usize| bytes.saturating_add(self.used_bytes()) <= self.own_limit();
+        if self.has_ample_room(bytes) || fits(bytes.saturating_add(bytes.min(2 * self.margin()))) {
             return Ok(());
         }
         self.refuse()
+    }
+    /// A program that has no more than that left would only collect. One that was told so may use it to give something back.
+    fn margin(&self) -> usize {
+        match self.has_met_limit {
+            true => 0,
+            false => self.usual_margin(),
+        }
+    }
+    fn usual_margin(&self) -> usize {
+        (self.limit / 32).clamp(1024, NURSERY_BYTES / 4)
+    }
+    /// A `LimitError` is thrown.
+    pub(crate) fn note_limit_met(&mut self) {
+        self.has_met_limit = true;
     }
     #[cold]
     fn refuse(&mut self) -> Result<(), NeedsCollection> {
@@ -454,6 +474,10 @@ impl Heap {
         }
     }
 
+    /// The next collection is a full one, and is due.
+    pub(crate) fn want_full_collection(&mut self) {
+        (self.collect_wanted, self.is_over_limit) = (true, true);
+    }
     /// More is in use than the limit allows, even after the last collection.
     pub fn is_over_limit(&self) -> bool {
         self.is_over_limit

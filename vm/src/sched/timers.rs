@@ -110,6 +110,13 @@ impl Row {
     }
 }
 
+/// When what begins now has lasted so many nanoseconds (none if that is negative); no later than 146 years after the program's start, so that a virtual clock that is put forward
+/// to one deadline after the other does not run over.
+pub(crate) fn deadline(now: u64, nanoseconds: i64) -> u64 {
+    const LAST: u64 = 1 << 62;
+    now.saturating_add(nanoseconds.max(0) as u64).min(LAST)
+}
+
 /// So many timers in front of the one that moves are called for.
 const FETCHED_AHEAD: usize = 8;
 /// At most so many move in one go, while others wait for the lock.

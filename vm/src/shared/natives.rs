@@ -604,7 +604,7 @@ fn wait_for_all(
         // SAFETY: as above; the scheduler lives longer than its tasks.
         unsafe {
             (*waiter).set_owner(Owner::Timers(timers), 0);
-            timers.add(waiter, now.saturating_add(limit as u64), now);
+            timers.add(waiter, crate::sched::timers::deadline(now, limit), now);
         }
     }
     Ok(true)

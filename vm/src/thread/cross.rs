@@ -71,6 +71,13 @@ impl Thread {
         match step {
             Ok(LongStep::Done(value)) => Ok(Some(value)),
             Ok(LongStep::More | LongStep::Aborted) => Ok(None),
+            Ok(LongStep::NoRoom) => Err(self.throw_limit()),
+            Err(GraphError::NeedsCollection) => {
+                // Not a trap: the native would be run again at once, and begin anew without an end. A full one, at the next safepoint, which is now.
+                self.heap.want_full_collection();
+                self.end_slice();
+                Ok(None)
+            }
             Err(error) => Err(self.graph_trap(error, is_copy)),
         }
     }

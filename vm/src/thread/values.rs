@@ -121,6 +121,7 @@ impl Thread {
     }
     pub(crate) fn throw_limit(&mut self) -> Trap {
         let limit = self.memory_limit;
+        self.heap.note_limit_met();
         self.throw_new(
             ErrorKind::Limit,
             &format!("out of memory: the limit is {limit} bytes"),

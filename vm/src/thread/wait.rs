@@ -7,6 +7,7 @@ use crate::object::{Handle, Kind, TaskObject, type_id};
 use crate::sched::ThreadBlock;
 use crate::sched::block::Outcome;
 use crate::sched::scope::{self, Failure, Scope};
+use crate::sched::timers;
 use crate::sched::wait::{Claimed, Delivery, Owner, Waiter, take_delivery};
 use crate::shared::{self, Message, ObjectState};
 use crate::sync::mutation;
@@ -166,7 +167,7 @@ impl Thread {
         let timers = scheduler.timers(&self.own);
         let waiter = self.single_waiter(Owner::Timers(timers), 0);
         let now = scheduler.now();
-        let deadline = now.saturating_add(nanoseconds.max(0) as u64);
+        let deadline = timers::deadline(now, nanoseconds);
         // SAFETY: the task's waiter is in no list; the scheduler lives longer than its tasks.
         unsafe { timers.add(waiter, deadline, now) };
     }
@@ -732,7 +733,7 @@ impl Thread {
         let scope = Scope::new(parent, owner, block);
         if let Some(nanoseconds) = limit {
             let now = self.scheduler.now();
-            let deadline = now.saturating_add(nanoseconds.max(0) as u64);
+            let deadline = timers::deadline(now, nanoseconds);
             let timers = self.scheduler.timers(&self.own);
             // SAFETY: a new scope; the scheduler lives longer than its scopes.
             unsafe { scope.set_timer(timers, deadline, now) };
