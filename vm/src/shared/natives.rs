@@ -275,9 +275,16 @@ fn scope_cancel(ctx: &mut Ctx) -> NativeResult {
         task.more().cancelled_for = Some(scope.clone());
         task.set(flag::IS_OWN_CANCEL);
     }
-    scope.state.lock().is_cancelled = true;
-    ctx.thread.scheduler.cancel_scope(&ctx.thread.own, &scope);
-    ctx.thread.cancel_in_scopes();
+    let has_members = {
+        let mut state = scope.state.lock();
+        state.is_cancelled = true;
+        state.live > 0
+    };
+    // The scopes that the owner opened in it are closed; so without members, who alone could start some, nobody else is inside. To find who is takes a look at every task.
+    if has_members {
+        ctx.thread.scheduler.cancel_scope(&ctx.thread.own, &scope);
+        ctx.thread.cancel_in_scopes();
+    }
     ctx.nil()
 }
 fn scope_close(ctx: &mut Ctx) -> NativeResult {
