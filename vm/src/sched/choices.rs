@@ -469,7 +469,7 @@ impl Seeded {
         Some(Taken {
             block,
             // Slices are random anyway: it goes on with what is left of a long one.
-            was_woken_here: state.short == 0,
+            goes_on: state.short == 0,
         })
     }
 }

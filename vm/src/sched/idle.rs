@@ -324,7 +324,7 @@ impl Scheduler {
                     }
                 }
                 own.progress.begin();
-                return Next::Run(taken.block, taken.was_woken_here);
+                return Next::Run(taken.block, taken.goes_on);
             }
             if is_host && engine.has_interrupt() && !self.host_stays() {
                 return Next::Interrupted;
@@ -736,7 +736,7 @@ pub(crate) fn carrier_loop(machine: &mut Thread, scheduler: &Arc<Scheduler>) {
             continue;
         }
         match scheduler.next(machine.own(), false, scheduler.engine.as_ref()) {
-            Next::Run(block, was_woken_here) => machine.run_block(block, was_woken_here),
+            Next::Run(block, goes_on) => machine.run_block(block, goes_on),
             _ => return,
         }
     }

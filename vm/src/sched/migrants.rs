@@ -53,7 +53,7 @@ impl Migrants {
         }
         Some(Taken {
             block: migrant.queued.0,
-            was_woken_here: false,
+            goes_on: false,
         })
     }
     pub(super) fn clear(&self) {

@@ -67,7 +67,7 @@ pub(super) struct Others {
 /// What a carrier takes next, and whether it goes on with the slice of who ran before.
 pub(crate) struct Taken {
     pub(crate) block: *const ThreadBlock,
-    pub(crate) was_woken_here: bool,
+    pub(crate) goes_on: bool,
 }
 
 impl Own {
@@ -142,35 +142,35 @@ impl Own {
     /// The next of its own and of the injector.
     pub(super) fn take(&mut self, injector: &Injected) -> Option<Taken> {
         self.turn = self.turn.wrapping_add(1);
+        self.runs_spent.set(false);
         // Those that come from elsewhere, too: if each began a slice, and did little, none would ever be over, and nobody who is busy had a turn.
-        let here = |queued: Queued| Taken {
+        let next = |queued: Queued| Taken {
             block: queued.0,
-            was_woken_here: true,
+            goes_on: true,
         };
-        let fresh = |queued: Queued| Taken {
+        let spent = |queued: Queued| Taken {
             block: queued.0,
-            was_woken_here: false,
+            goes_on: false,
         };
         if self.turn.is_multiple_of(INJECTED_EVERY)
             && let Some(queued) = self.take_injected(injector)
         {
-            return Some(here(queued));
+            return Some(next(queued));
         }
         if self.is_spent_due.take()
             && let Some(queued) = self.take_spent()
         {
-            return Some(fresh(queued));
+            return Some(spent(queued));
         }
-        self.runs_spent.set(false);
         if !self.woken.is_empty()
             && let Some(queued) = self.woken.pop()
         {
-            return Some(here(queued));
+            return Some(next(queued));
         }
         if let Some(queued) = self.take_injected(injector) {
-            return Some(here(queued));
+            return Some(next(queued));
         }
-        self.take_spent().map(fresh)
+        self.take_spent().map(spent)
     }
     fn take_spent(&self) -> Option<Queued> {
         if self.spent.is_empty() {
@@ -199,7 +199,7 @@ impl Own {
                     Steal::Success(queued) => {
                         return Some(Taken {
                             block: queued.0,
-                            was_woken_here: false,
+                            goes_on: false,
                         });
                     }
                     Steal::Empty => break,

@@ -235,7 +235,7 @@ impl Thread {
             }
             let engine = self.engine();
             match scheduler.next(&mut self.own, true, engine) {
-                Next::Run(block, was_woken_here) => self.run_block(block, was_woken_here),
+                Next::Run(block, goes_on) => self.run_block(block, goes_on),
                 Next::Deadlock => {
                     deadlock = Some(self.deadlock_report());
                     scheduler.kill_all(&self.own, std::ptr::null());
@@ -421,7 +421,7 @@ impl Thread {
             .enqueue_spent(&self.own, block.as_ptr(), self.is_late);
     }
 
-    /// Mounts a thread that was taken out of a queue, runs it for a slice or until it waits, unmounts it. `goes_on`: it was woken by the last one, whose slice it goes on with.
+    /// Mounts a thread that was taken out of a queue, runs it for a slice or until it waits, unmounts it. `goes_on`: with the slice of the last one.
     pub(crate) fn run_block(&mut self, block: *const ThreadBlock, goes_on: bool) {
         // SAFETY: a thread in a queue is kept by the registry, and stays there at least until it has been run.
         let block = unsafe { BlockRef::from_ptr(block) };

@@ -61,7 +61,7 @@ impl Thread {
         let outcome = loop {
             let engine = self.engine();
             match scheduler.next(&mut self.own, true, engine) {
-                Next::Run(block, was_woken_here) => self.run_block(block, was_woken_here),
+                Next::Run(block, goes_on) => self.run_block(block, goes_on),
                 Next::Called => {
                     self.note_interrupt();
                     if scheduler.host.is_home.load(Ordering::Acquire) {
@@ -146,7 +146,7 @@ impl Thread {
         loop {
             let engine = self.engine();
             match scheduler.next(&mut self.own, true, engine) {
-                Next::Run(block, was_woken_here) => self.run_block(block, was_woken_here),
+                Next::Run(block, goes_on) => self.run_block(block, goes_on),
                 Next::Called if !is_enough(self) => {}
                 Next::Called => {
                     if scheduler.host.is_home.load(Ordering::Acquire) {
