@@ -55,6 +55,13 @@ fn pieces(text: &str) -> Vec<String> {
     pieces
 }
 
+const LEAVES: [&str; 4] = [
+    "\nreturn\n",
+    "\nthrow ValueError(\"\")\n",
+    "\nbreak\n",
+    "\nloop { }\n",
+];
+
 fn mutate(random: &mut Random, text: &str, other: &str) -> String {
     let by_line = random.below(2) == 0;
     let split = |text: &str| -> Vec<String> {
@@ -71,11 +78,13 @@ fn mutate(random: &mut Random, text: &str, other: &str) -> String {
         }
         let at = random.below(parts.len());
         let from = random.below(parts.len());
-        match random.below(5) {
+        match random.below(6) {
             0 => drop(parts.remove(at)),
             1 => parts.swap(at, from),
             2 => parts.insert(at, parts[from].clone()),
             3 => parts[at] = parts[from].clone(),
+            // What stands behind it is never reached.
+            4 => parts.insert(at, LEAVES[random.below(LEAVES.len())].into()),
             _ if !others.is_empty() => parts.insert(at, others[random.below(others.len())].clone()),
             _ => {}
         }

@@ -457,3 +457,27 @@ fn repl_names() {
     let (_, found) = compile_with("k = 1", &options);
     assert_eq!(found[0].code, "E0203");
 }
+
+#[test]
+fn no_type_is_based_on_itself() {
+    let help = "remove one of the names behind `:`";
+    for (text, place) in [
+        ("struct S: S { a }", "1:11 E0219 `S`"),
+        ("trait T: T { fn f(self) }", "1:10 E0219 `T`"),
+        ("enum E: E { A, B }", "1:9 E0219 `E`"),
+        (
+            "struct A: B { }\nstruct B: C { }\ntrait C: A { }",
+            "3:10 E0219 `A`",
+        ),
+        ("trait B { }\nstruct A: B, A { }", "2:14 E0219 `A`"),
+        (
+            "fn f() {\n trait X: Y { }\n trait Y: X { }\n 1\n}\nf()",
+            "3:11 E0219 `X`",
+        ),
+    ] {
+        check(text, &[&format!("{place} is based on itself | {help}")]);
+    }
+    accepts(
+        "trait A { }\ntrait B: A { }\ntrait C: A, B { }\nstruct D: C, B, A { }\nstruct E: B, D { }\nE()",
+    );
+}

@@ -465,7 +465,11 @@ fn thread_jumps(code: &mut [u64]) {
             (_, Some(Op::Jump)) => code[at] = word.with_imm(word.imm() + 1 + next.imm()).0,
             (Some(Op::Jump), Some(Op::Loop)) => {
                 let distance = word.imm() + 1 + next.imm();
-                code[at] = Word::new(Op::Loop, 0, 0, 0, distance).0;
+                // The head of that loop may itself lie ahead: the jump then enters it there.
+                code[at] = match distance {
+                    ..0 => Word::new(Op::Loop, 0, 0, 0, distance).0,
+                    0.. => word.with_imm(distance).0,
+                };
             }
             (Some(Op::Jump), Some(Op::Return | Op::ReturnNil | Op::GenReturn)) => code[at] = next.0,
             _ => {}

@@ -127,6 +127,10 @@ impl Generator<'_> {
                 }
                 Started::Call(call) => this.started_call(*call, base, SpawnKind::Threadlet).0,
             };
+            if !this.f.is_reachable {
+                // Nothing is called here, so there is nothing that the handler could catch.
+                return;
+            }
             // It is not under way yet: what is thrown before it is goes on.
             this.emit(span, Op::LoadBool, state, 1, 0, 0);
             let start = this.f.here();

@@ -88,6 +88,7 @@ impl<'a> Resolver<'a> {
                 }
             }
         }
+        self.check_ancestors(stmts);
         if is_root {
             return;
         }

@@ -2,7 +2,7 @@
 
 use super::walk::Resolver;
 use super::{BindingId, BindingKind};
-use crate::ast::{BindKind, ImportPath, Name, Span, StmtKind};
+use crate::ast::{BindKind, ExprId, ImportPath, Name, Span, StmtKind};
 use crate::diagnostics::Diagnostic;
 
 impl Resolver<'_> {
@@ -54,6 +54,23 @@ impl Resolver<'_> {
                     "an inner block may declare the name anew; here choose another or assign to it",
                 ),
         );
+    }
+
+    /// `base` stands in the declaration of this type, or of one that it is based on.
+    pub(super) fn report_own_ancestor(&mut self, index: u32, base: ExprId) {
+        let info = self.out.type_info(index);
+        let text = self.ast.name(info.name);
+        let mut diagnostic = Diagnostic::error(
+            "E0219",
+            format!("`{text}` is based on itself"),
+            self.ast.expr(base).span,
+        )
+        .label("leads back to it")
+        .help("remove one of the names behind `:`");
+        if let Some(binding) = info.binding {
+            diagnostic = diagnostic.related(self.out.binding(binding).span, "declared here");
+        }
+        self.error(diagnostic);
     }
 
     pub(super) fn report_not_assignable(&mut self, id: BindingId, span: Span) {

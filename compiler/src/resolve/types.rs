@@ -1,6 +1,6 @@
 //! What the compiler knows of the types that a module declares.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use super::walk::Resolver;
 use super::{BindingId, BindingKind, Target};
@@ -108,6 +108,45 @@ impl Resolver<'_> {
         }
         self.out.type_of_stmt.insert(stmt, index);
         index
+    }
+
+    /// Reports the types among these statements that are, by way of others or at once, based on themselves. Their bases are known.
+    pub(super) fn check_ancestors(&mut self, stmts: &[StmtId]) {
+        let declared = stmts
+            .iter()
+            .filter_map(|stmt| self.out.type_of_stmt.get(stmt).copied());
+        let mut circles = Vec::new();
+        // Depth first. Whether a type that was seen is on the path, that is, leads to the one that is looked at.
+        let mut seen = HashMap::new();
+        for start in declared {
+            let mut path = Vec::new();
+            if !seen.contains_key(&start) {
+                seen.insert(start, true);
+                path.push((start, 0));
+            }
+            while let Some((index, next)) = path.last_mut() {
+                let Some(&base) = self.out.type_info(*index).bases.get(*next) else {
+                    seen.insert(*index, false);
+                    path.pop();
+                    continue;
+                };
+                *next += 1;
+                let Some(ancestor) = self.out.static_type(self.ast, base) else {
+                    continue;
+                };
+                match seen.get(&ancestor) {
+                    None => {
+                        seen.insert(ancestor, true);
+                        path.push((ancestor, 0));
+                    }
+                    Some(true) => circles.push((ancestor, base)),
+                    Some(false) => {}
+                }
+            }
+        }
+        for (index, base) in circles {
+            self.report_own_ancestor(index, base);
+        }
     }
 
     fn method(&self, function: FnId) -> Method {
