@@ -441,6 +441,8 @@ fn an_interrupt_is_for_the_input() {
     terminal.wait_for(PROMPT);
     terminal.press("'never'\r");
     terminal.wait_for("'never'");
+    // While a line is read, the editor takes interrupts.
+    terminal.wait_for("\x1b[?2004l");
     terminal.interrupt();
     terminal.wait_for("interrupted\r\n");
     terminal.wait_for(PROMPT);

@@ -1,11 +1,14 @@
 //! Programs of the repository with lines and words exchanged, doubled and dropped: whatever still compiles must be code that
-//! the verifier accepts (`compile` checks it in debug builds), and nothing may panic.
+//! the verifier accepts (`compile` checks it in debug builds), can be formatted, and stays the same when that is done again. Nothing may panic,
+//! what is found wrong can be shown.
 //!
 //! `HEDDLE_MUTATIONS=100000 cargo test -p heddle-compiler --test mutations` looks longer.
 
 mod support;
 
 use heddle_bytecode::verify::verify;
+use heddle_compiler::format::{Refused, format};
+use heddle_compiler::render::render;
 use std::path::{Path, PathBuf};
 use support::{compile_with, options};
 
@@ -55,11 +58,15 @@ fn pieces(text: &str) -> Vec<String> {
     pieces
 }
 
-const LEAVES: [&str; 4] = [
+/// What changes the meaning of much around it: what stands behind the first is never reached.
+const PIECES: [&str; 7] = [
     "\nreturn\n",
     "\nthrow ValueError(\"\")\n",
     "\nbreak\n",
     "\nloop { }\n",
+    "é",
+    "'日'",
+    "# 日",
 ];
 
 fn mutate(random: &mut Random, text: &str, other: &str) -> String {
@@ -78,13 +85,13 @@ fn mutate(random: &mut Random, text: &str, other: &str) -> String {
         }
         let at = random.below(parts.len());
         let from = random.below(parts.len());
-        match random.below(6) {
+        match random.below(7) {
             0 => drop(parts.remove(at)),
             1 => parts.swap(at, from),
             2 => parts.insert(at, parts[from].clone()),
             3 => parts[at] = parts[from].clone(),
-            // What stands behind it is never reached.
-            4 => parts.insert(at, LEAVES[random.below(LEAVES.len())].into()),
+            4 => parts.insert(at, PIECES[random.below(PIECES.len())].into()),
+            5 if random.below(4) == 0 => parts.truncate(at + 1),
             _ if !others.is_empty() => parts.insert(at, others[random.below(others.len())].clone()),
             _ => {}
         }
@@ -102,7 +109,7 @@ fn mutated_programs_compile_to_valid_code_or_not_at_all() {
     let rounds = std::env::var("HEDDLE_MUTATIONS")
         .ok()
         .and_then(|text| text.parse().ok())
-        .unwrap_or(3000);
+        .unwrap_or(10_000);
     let mut random = Random(0x9e37_79b9_7f4a_7c15);
     let mut compiled = 0;
     for _ in 0..rounds {
@@ -117,11 +124,20 @@ fn mutated_programs_compile_to_valid_code_or_not_at_all() {
         let outcome = std::panic::catch_unwind(|| {
             let mut options = options();
             options.prelude_names = &words;
-            compile_with(&mutated, &options)
+            let (module, found) = compile_with(&mutated, &options);
+            for diagnostic in &found {
+                render(diagnostic, "main.hd", &mutated, false);
+            }
+            (module, format(&mutated))
         });
-        let Ok((module, _)) = outcome else {
+        let Ok((module, tidy)) = outcome else {
             panic!("the compiler panicked on:\n{mutated}");
         };
+        match tidy {
+            Ok(tidy) => assert_eq!(format(&tidy).expect("is tidy"), tidy, "{mutated}"),
+            Err(Refused::Wrong(_)) => assert!(module.is_none(), "{mutated}"),
+            Err(Refused::Changed) => panic!("formatting would change:\n{mutated}"),
+        }
         if let Some(module) = module {
             assert_eq!(verify(&module, false), Ok(()), "{mutated}");
             compiled += 1;
@@ -131,4 +147,27 @@ fn mutated_programs_compile_to_valid_code_or_not_at_all() {
         compiled > rounds / 50,
         "only {compiled} of {rounds} compiled"
     );
+}
+
+#[test]
+fn a_program_may_end_in_any_character() {
+    for text in [
+        "fn f() { 1 } # é",
+        "let _a = 1 # \u{1f600}",
+        "struct S { } #日",
+        "# é",
+        "é",
+        "f() ;\u{a0}",
+    ] {
+        for text in [
+            text.to_owned(),
+            format!("{text}\n"),
+            format!("{{ {text}\n}}"),
+        ] {
+            let (module, _) = compile_with(&text, &options());
+            if let Some(module) = module {
+                assert_eq!(verify(&module, false), Ok(()), "{text}");
+            }
+        }
+    }
 }

@@ -9,6 +9,16 @@ use heddle_bytecode::Op;
 const ITERATOR: usize = 3;
 
 impl Generator<'_> {
+    /// The closing brace of a block; of a module, its last character.
+    fn end_of(&self, block: Span) -> Span {
+        let text = &self.module.source[..block.end as usize];
+        let last = text.chars().next_back().map_or(0, char::len_utf8) as u32;
+        Span {
+            start: (block.end - last).max(block.start),
+            end: block.end,
+        }
+    }
+
     pub(super) fn block(&mut self, block: &Block, dest: Dest) {
         let mark = self.f.top;
         self.enter_block(&block.stmts);
@@ -26,7 +36,7 @@ impl Generator<'_> {
             }
             Some((last, _)) => {
                 self.stmt(last);
-                self.nil(end_of(block.span), dest);
+                self.nil(self.end_of(block.span), dest);
             }
             None => self.nil(block.span, dest),
         }
@@ -427,13 +437,5 @@ impl Generator<'_> {
         self.f.end_handler(handler);
         self.f.patch_all(&done);
         self.f.top = mark;
-    }
-}
-
-/// The closing brace.
-pub(super) fn end_of(span: Span) -> Span {
-    Span {
-        start: span.end.saturating_sub(1).max(span.start),
-        end: span.end,
     }
 }
