@@ -115,6 +115,10 @@ fn commas() {
     becomes("let x = (\n1, 2\n)\n", "let x = (\n    1, 2,\n)\n");
     becomes("[\na # one\n]\n", "[\n    a, # one\n]\n");
     becomes("xs[\n1\n]\n", "xs[\n    1\n]\n");
+    becomes(
+        "let m = {[\nk\n]: [\n1\n]}\n",
+        "let m = {[\n    k\n]: [\n    1,\n]}\n",
+    );
     becomes("{\na: 1\nb: 2\n}\n", "{\n    a: 1\n    b: 2\n}\n");
     becomes("{\na: 1,\nb: 2\n}\n", "{\n    a: 1,\n    b: 2,\n}\n");
 }

@@ -74,7 +74,7 @@ fn settle_commas(items: &mut Vec<Item>) {
     // For each open bracket, how many commas stand in it.
     let mut commas: Vec<usize> = Vec::new();
     let mut kept: Vec<Item> = Vec::with_capacity(items.len() + 16);
-    for &item in items.iter() {
+    for (index, &item) in items.iter().enumerate() {
         if item.is_opening() {
             commas.push(0);
         } else if item.tok == Tok::Comma {
@@ -84,7 +84,13 @@ fn settle_commas(items: &mut Vec<Item>) {
         } else if item.is_closing() {
             let count = commas.pop().unwrap_or(0);
             let open = items[item.partner.min(items.len() - 1)];
-            settle_last(&mut kept, item, open, count);
+            let behind = items[index + 1..].iter().find(|item| !item.is_comment());
+            // The brackets of a map's key are no list.
+            let is_key =
+                open.tok == Tok::LBracket && behind.is_some_and(|item| item.tok == Tok::Colon);
+            if !is_key {
+                settle_last(&mut kept, item, open, count);
+            }
         }
         kept.push(item);
     }

@@ -238,17 +238,20 @@ impl Message {
         debug_assert!(value.is_shared());
         Message(value)
     }
-    /// The result of a thread that has ended, and its heap. What is local in it is handed over; else the heap comes back. Refused is what leads
-    /// to something that is bound to its thread.
-    pub(crate) fn parcel(
-        heap: Heap,
-        value: Value,
-    ) -> Result<(Message, Option<Heap>), (Heap, GraphError)> {
+    /// The result of a thread that has ended. What is local in it is handed over with the heap, of which nothing is left then. Refused is what leads to something that
+    /// is bound to its thread: the heap stays as it is.
+    pub(crate) fn parcel(heap: &mut Heap, value: Value) -> Result<Message, GraphError> {
         if !value.is_local() {
-            return Ok((Message::shared(value), Some(heap)));
+            return Ok(Message::shared(value));
         }
-        let parcel = Parcel::of_thread(heap, value)?;
-        Ok((Message::of_parcel(parcel), None))
+        let whole = std::mem::replace(heap, Heap::new(0));
+        match Parcel::of_thread(whole, value) {
+            Ok(parcel) => Ok(Message::of_parcel(parcel)),
+            Err((whole, refused)) => {
+                *heap = whole;
+                Err(refused)
+            }
+        }
     }
     /// A copy that `Heap::copy_out` made.
     pub(crate) fn copied(heap: Heap, value: Value) -> Message {

@@ -105,6 +105,13 @@ impl Mounted {
         unsafe { ManuallyDrop::take(&mut self.heap) }
     }
     #[inline]
+    pub(super) fn drop_heap(&mut self) {
+        if std::mem::take(&mut self.parts.has_heap) {
+            // SAFETY: it was there, and is not from now on.
+            unsafe { ManuallyDrop::drop(&mut self.heap) };
+        }
+    }
+    #[inline]
     fn put_heap(&mut self, heap: Heap) {
         debug_assert!(!self.parts.has_heap);
         self.heap = ManuallyDrop::new(heap);
@@ -116,9 +123,7 @@ impl Drop for Mounted {
     fn drop(&mut self) {
         // First: what its tasks wait for lives in the heap's bundles.
         super::drop_tasks(&mut self.parts.tasks);
-        if self.parts.has_heap {
-            drop(self.take_heap());
-        }
+        self.drop_heap();
     }
 }
 

@@ -55,18 +55,15 @@ impl Thread {
         let mounted = unsafe { &mut *block.parts.get_mut() };
         mounted.parts.more = None;
         let mut is_refused = false;
-        let (message, rest) = match Message::parcel(mounted.take_heap(), value) {
-            Ok(done) => done,
-            Err((heap, refused)) => {
+        let message = match Message::parcel(mounted.heap(), value) {
+            Ok(message) => message,
+            Err(refused) => {
                 let fresh = Heap::new(memory_limit);
                 is_refused = !has_failed;
-                (
-                    self.for_joiner(heap, fresh, value, has_failed, &refused),
-                    None,
-                )
+                self.for_joiner(mounted.take_heap(), fresh, value, has_failed, &refused)
             }
         };
-        drop(rest);
+        mounted.drop_heap();
         let (mut woken, is_joined, is_detached, counts) = {
             let mut end = block.end.lock();
             let outcome = match has_failed {
@@ -162,8 +159,7 @@ impl Thread {
                     }
                 }
             }
-            let heap = std::mem::replace(&mut self.heap, Heap::new(0));
-            if let Ok((message, _)) = Message::parcel(heap, value) {
+            if let Ok(message) = Message::parcel(&mut self.heap, value) {
                 self.heap = outside;
                 return message;
             }
@@ -185,11 +181,8 @@ impl Thread {
             self.throw_new(ErrorKind::Share, &text);
         }
         let error = std::mem::replace(&mut self.thrown, Value::NIL);
-        let heap = std::mem::replace(&mut self.heap, outside);
-        match Message::parcel(heap, error) {
-            Ok((message, _)) => message,
-            Err(_) => Message::shared(Value::NIL),
-        }
+        let mut heap = std::mem::replace(&mut self.heap, outside);
+        Message::parcel(&mut heap, error).unwrap_or_else(|_| Message::shared(Value::NIL))
     }
     pub(super) fn is_stop_error(&self, value: Value) -> bool {
         value.is_unset() || value.type_id() == ErrorKind::Cancelled.type_id()

@@ -59,7 +59,7 @@ fn first_joiner_gets_the_result() {
             let Ok(tuple) = tuple else {
                 panic!("a small tuple");
             };
-            let Ok((message, _)) = Message::parcel(heap, tuple) else {
+            let Ok(message) = Message::parcel(&mut heap, tuple) else {
                 panic!("a small tuple crosses");
             };
             message
