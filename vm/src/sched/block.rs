@@ -1,6 +1,6 @@
 //! What carriers know of a thread of the language: its word, its end, and, while no carrier has it mounted, its parts.
 
-use super::scope::Scope;
+use super::scope::{Place, Scope};
 use super::wait::{WaitList, Waiter};
 use crate::account;
 use crate::shared::Message;
@@ -348,6 +348,7 @@ pub struct ThreadBlock {
     name: Option<Box<Box<str>>>,
     /// The scope it belongs to.
     pub(crate) scope: Option<Arc<Scope>>,
+    pub(super) scope_place: Place,
     /// Where it was started: see `sched::sites`.
     pub(crate) site: u32,
 }
@@ -386,6 +387,7 @@ impl ThreadBlock {
             (&raw mut (*place).end).write(Lock::new(End::open()));
             (&raw mut (*place).name).write(None);
             (&raw mut (*place).scope).write(None);
+            (&raw mut (*place).scope_place).write(Place::nowhere());
             (&raw mut (*place).site).write(site);
         }
     }
@@ -411,6 +413,7 @@ impl ThreadBlock {
             end: Lock::new(End::open()),
             name: name.map(Box::new),
             scope,
+            scope_place: Place::nowhere(),
             site,
         }
     }

@@ -534,12 +534,10 @@ impl Scheduler {
         }
     }
 
-    /// A scope was cancelled: tells its threads and the owner's thread.
+    /// A scope was cancelled: tells the threads in it and the owner's thread.
     pub(crate) fn cancel_scope(self: &Arc<Self>, own: &Own, scope: &Arc<scope::Scope>) {
-        for block in self.threads() {
-            if scope::is_around(scope, block.scope.as_ref()) {
-                self.request(own, &block, block::CANCEL);
-            }
+        for block in scope.threads_inside() {
+            self.request(own, &block, block::CANCEL);
         }
         if let Some(block) = scope.block.upgrade() {
             self.request(own, &block, block::SCOPES);

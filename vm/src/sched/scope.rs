@@ -3,14 +3,19 @@
 //! Members are tasks of the owner's thread and threads. A scope is cancelled by setting its flag and asking the owner's thread to look
 //! (`block::SCOPES`): only the carrier that has a thread mounted touches its tasks.
 //!
+//! **Who is inside.** A scope knows the threads that are its members, and each scope directly in it that has a thread inside. So a cancel finds the threads it concerns without a look
+//! at the others, of which there may be a million; and a scope without threads, as most time limits are, is entered and left without a word to the one around it. All these scopes
+//! are of one thread: a thread's own tasks begin without a scope. Where two scopes are locked at once it is the inner one first.
+//!
 //! The owner waits for its members without a waiter in a list: `is_awaited`, under the lock of the state, says that it does, and who sets it back has claimed the owner.
 
 use super::block::ThreadBlock;
 use super::timers::Shard;
 use super::wait::{Claimed, NodeKind, Owner, Waiter};
 use crate::shared::Message;
-use crate::sync::{Lock, mutation};
+use crate::sync::{AtomicU32, Lock, LockGuard, Ordering, mutation};
 use crate::task::Task;
+use slab::Slab;
 use std::cell::UnsafeCell;
 use std::sync::{Arc, Weak};
 
@@ -25,11 +30,49 @@ pub(crate) enum Failure {
 pub(crate) struct ScopeState {
     /// Members that have not ended.
     pub(crate) live: usize,
+    /// Made when the first thread comes.
+    inside: Option<Box<Inside>>,
     pub(crate) failure: Option<Failure>,
     pub(crate) is_cancelled: bool,
     pub(crate) is_timed_out: bool,
     /// The owner waits for `live` to become 0.
     pub(crate) is_awaited: bool,
+}
+
+/// Whom a cancel of the scope concerns, besides the owner's thread.
+#[derive(Default)]
+struct Inside {
+    /// Members that have not ended.
+    threads: Slab<Weak<ThreadBlock>>,
+    /// Scopes whose parent it is, as long as there is a thread inside.
+    scopes: Slab<Weak<Scope>>,
+}
+
+impl ScopeState {
+    fn inside(&mut self) -> &mut Inside {
+        self.inside.get_or_insert_default()
+    }
+    fn has_threads(&self) -> bool {
+        self.inside
+            .as_ref()
+            .is_some_and(|inside| !inside.threads.is_empty() || !inside.scopes.is_empty())
+    }
+}
+
+/// Where a thread, or a scope, is in the one around it. Used under the lock of that.
+pub(crate) struct Place(AtomicU32);
+
+impl Place {
+    pub(super) fn nowhere() -> Place {
+        Place(AtomicU32::new(u32::MAX))
+    }
+    fn set(&self, at: usize) {
+        debug_assert!(at < u32::MAX as usize, "each takes some hundred bytes");
+        self.0.store(at as u32, Ordering::Relaxed);
+    }
+    fn get(&self) -> usize {
+        self.0.load(Ordering::Relaxed) as usize
+    }
 }
 
 /// See the head of the file.
@@ -39,6 +82,8 @@ pub(crate) struct Scope {
     pub(crate) owner: *mut Task,
     pub(crate) block: Weak<ThreadBlock>,
     pub(crate) state: Lock<ScopeState>,
+    /// In the parent.
+    place: Place,
     /// Its place among the timers, which hold a reference while it is there. Used under their lock.
     timer: UnsafeCell<Waiter>,
 }
@@ -60,11 +105,13 @@ impl Scope {
             block,
             state: Lock::new(ScopeState {
                 live: 0,
+                inside: None,
                 failure: None,
                 is_cancelled: false,
                 is_timed_out: false,
                 is_awaited: false,
             }),
+            place: Place::nowhere(),
             timer: UnsafeCell::new(Waiter::new(NodeKind::Scope)),
         })
     }
@@ -72,13 +119,38 @@ impl Scope {
     pub(crate) fn for_tests() -> Arc<Scope> {
         Scope::new(None, std::ptr::null_mut(), Weak::new())
     }
+    /// A task is a member from now on.
     pub(crate) fn enter(&self) {
         self.state.lock().live += 1;
+    }
+    /// A thread is a member from now on.
+    pub(crate) fn enter_thread(self: &Arc<Self>, block: &Arc<ThreadBlock>) {
+        let mut state = self.state.lock();
+        state.live += 1;
+        let is_first = !state.has_threads();
+        let at = state.inside().threads.insert(Arc::downgrade(block));
+        block.scope_place.set(at);
+        if is_first {
+            self.tell_parents(state, true);
+        }
     }
     /// A member has ended well. `Some`: the owner waited for that and was claimed; the caller wakes it.
     #[must_use]
     pub(crate) fn leave(&self) -> Option<*mut Task> {
+        self.end_member(&mut self.state.lock())
+    }
+    /// The same of a thread.
+    #[must_use]
+    pub(crate) fn leave_thread(self: &Arc<Self>, block: &ThreadBlock) -> Option<*mut Task> {
         let mut state = self.state.lock();
+        let owner = self.end_member(&mut state);
+        state.inside().threads.remove(block.scope_place.get());
+        if !state.has_threads() {
+            self.tell_parents(state, false);
+        }
+        owner
+    }
+    fn end_member(&self, state: &mut ScopeState) -> Option<*mut Task> {
         state.live -= 1;
         if state.live > 0 || !std::mem::take(&mut state.is_awaited) {
             return None;
@@ -86,6 +158,41 @@ impl Scope {
         // SAFETY: the owner waits in this scope, and cannot go on before it is handed over.
         unsafe { (*self.owner).claim.set(Claimed::Arm(0)) };
         Some(self.owner)
+    }
+    /// There is a thread inside from now on, or none any more; `state` is this scope's. What a scope is said to have and what it has cannot differ, as it is locked until the
+    /// one around it was told.
+    fn tell_parents<'s>(self: &'s Arc<Self>, state: LockGuard<'s, ScopeState>, has_threads: bool) {
+        let (mut scope, mut _locked) = (self, Some(state));
+        while let Some(parent) = &scope.parent {
+            if mutation!("scope_told_unlocked", false, true) {
+                _locked = None;
+            }
+            let mut outer = parent.state.lock();
+            let had_threads = outer.has_threads();
+            let scopes = &mut outer.inside().scopes;
+            if has_threads {
+                scope.place.set(scopes.insert(Arc::downgrade(scope)));
+            } else {
+                scopes.remove(scope.place.get());
+            }
+            if had_threads == outer.has_threads() {
+                return;
+            }
+            _locked = Some(outer);
+            scope = parent;
+        }
+    }
+    /// The threads inside, at any depth.
+    pub(crate) fn threads_inside(self: &Arc<Self>) -> Vec<Arc<ThreadBlock>> {
+        let mut threads = Vec::new();
+        let mut scopes = vec![self.clone()];
+        while let Some(scope) = scopes.pop() {
+            if let Some(inside) = &scope.state.lock().inside {
+                threads.extend(inside.threads.iter().filter_map(|(_, t)| t.upgrade()));
+                scopes.extend(inside.scopes.iter().filter_map(|(_, s)| s.upgrade()));
+            }
+        }
+        threads
     }
     /// Claims the owner for something else than the end of its members, if it waits for that.
     pub(crate) fn claim_owner(&self, by: Claimed) -> bool {
@@ -159,18 +266,6 @@ impl Scope {
         // SAFETY: promised by the caller.
         Some(unsafe { Arc::from_raw(scope) })
     }
-}
-
-/// Whether `scope` is `inner` or around it.
-pub(crate) fn is_around(scope: &Arc<Scope>, inner: Option<&Arc<Scope>>) -> bool {
-    let mut at = inner;
-    while let Some(s) = at {
-        if Arc::ptr_eq(s, scope) {
-            return true;
-        }
-        at = s.parent.as_ref();
-    }
-    false
 }
 
 /// The outermost cancelled scope of a chain.

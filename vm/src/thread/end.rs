@@ -104,7 +104,7 @@ impl Thread {
                     self.scheduler.cancel_scope(&self.own, scope);
                 }
             }
-            if let Some(owner) = scope.leave() {
+            if let Some(owner) = scope.leave_thread(&block) {
                 woken.push_back(owner);
             }
         }

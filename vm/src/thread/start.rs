@@ -318,9 +318,6 @@ impl Thread {
         let starter = unsafe { &*self.identity };
         let scope = starter.scope.clone();
         let scoped = starter.more_if_any().and_then(|more| more.scoped.clone());
-        if let Some(scope) = &scope {
-            scope.enter();
-        }
         // SAFETY: just made.
         unsafe {
             (*task).set(flag::IS_FIRST);
@@ -343,6 +340,9 @@ impl Thread {
         } else {
             Value::NIL
         };
+        if let Some(scope) = &block.scope {
+            scope.enter_thread(&block);
+        }
         if self.scheduler.is_ending.load(Ordering::Relaxed) {
             let _ = block.signal.request(KILL);
         }

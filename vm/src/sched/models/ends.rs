@@ -172,3 +172,45 @@ fn last_member_against_cancel_of_the_owner() {
         },
     );
 }
+
+/// A thread leaves an inner scope while another one enters it, and somebody cancels the outer one: he finds all who are inside from beginning to end, and the scopes agree
+/// with one another afterwards.
+#[test]
+fn threads_enter_and_leave_an_inner_scope() {
+    check(
+        "threads_enter_and_leave_an_inner_scope",
+        PREEMPTIONS,
+        || {
+            let block = thread_block(2);
+            let owner = task_of(&block);
+            let outer = Scope::new(None, owner, Arc::downgrade(&block));
+            let inner = Scope::new(Some(outer.clone()), owner, Arc::downgrade(&block));
+            let (stays, leaves, enters) = (thread_block(3), thread_block(4), thread_block(5));
+            outer.enter_thread(&stays);
+            inner.enter_thread(&leaves);
+            let leaving = {
+                let (inner, leaves) = (inner.clone(), leaves.clone());
+                loom::thread::spawn(move || assert!(inner.leave_thread(&leaves).is_none()))
+            };
+            let cancelling = {
+                let (outer, stays) = (outer.clone(), stays.clone());
+                loom::thread::spawn(move || {
+                    let found = outer.threads_inside();
+                    assert!(found.iter().any(|block| Arc::ptr_eq(block, &stays)));
+                })
+            };
+            inner.enter_thread(&enters);
+            leaving.join().expect("a member");
+            cancelling.join().expect("who cancels");
+            let inside = outer.threads_inside();
+            assert_eq!(inside.len(), 2);
+            assert!(inside.iter().any(|block| Arc::ptr_eq(block, &enters)));
+            assert!(inner.leave_thread(&enters).is_none());
+            assert_eq!(outer.threads_inside().len(), 1);
+            assert!(outer.leave_thread(&stays).is_none());
+            assert!(outer.threads_inside().is_empty());
+            // SAFETY: nobody else is left.
+            unsafe { free(owner) };
+        },
+    );
+}
