@@ -119,11 +119,11 @@ impl Resolver<'_> {
         // Depth first. Whether a type that was seen is on the path, that is, leads to the one that is looked at.
         let mut seen = HashMap::new();
         for start in declared {
-            let mut path = Vec::new();
-            if !seen.contains_key(&start) {
-                seen.insert(start, true);
-                path.push((start, 0));
+            if seen.contains_key(&start) {
+                continue;
             }
+            seen.insert(start, true);
+            let mut path = vec![(start, 0)];
             while let Some((index, next)) = path.last_mut() {
                 let Some(&base) = self.out.type_info(*index).bases.get(*next) else {
                     seen.insert(*index, false);
