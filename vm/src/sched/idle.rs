@@ -711,6 +711,7 @@ impl Scheduler {
         for slot in self.slots() {
             slot.timers.clear();
         }
+        self.cancelled.clear();
         let left: Vec<Arc<ThreadBlock>> =
             self.slots().flat_map(|slot| slot.threads.clear()).collect();
         self.control.store(0, Ordering::Release);

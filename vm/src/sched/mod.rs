@@ -128,6 +128,8 @@ pub(crate) struct Scheduler {
     pub(crate) dropped: Arc<crate::hosting::Dropped>,
     /// How often a task waited while it was pinned.
     pub(crate) pins: AtomicU64,
+    /// Scopes for whose sake threads were asked to look.
+    pub(crate) cancelled: scope::Cancelled,
     /// How many threads were handed over to carriers that have not taken them yet.
     handed: AtomicUsize,
     migrants: Migrants,
@@ -202,6 +204,7 @@ impl Scheduler {
             held: capture::Held::default(),
             dropped: Arc::default(),
             pins: AtomicU64::new(0),
+            cancelled: scope::Cancelled::default(),
             handed: AtomicUsize::new(0),
             migrants: Migrants::default(),
             is_migrating,
@@ -540,6 +543,7 @@ impl Scheduler {
             self.request(own, &block, block::CANCEL);
         }
         if let Some(block) = scope.block.upgrade() {
+            self.cancelled.add(&block, scope);
             self.request(own, &block, block::SCOPES);
         }
     }

@@ -3,20 +3,21 @@
 //! Members are tasks of the owner's thread and threads. A scope is cancelled by setting its flag and asking the owner's thread to look
 //! (`block::SCOPES`): only the carrier that has a thread mounted touches its tasks.
 //!
-//! **Who is inside.** A scope knows the threads that are its members, and each scope directly in it that has a thread inside. So a cancel finds the threads it concerns without a look
-//! at the others, of which there may be a million; and a scope without threads, as most time limits are, is entered and left without a word to the one around it. All these scopes
-//! are of one thread: a thread's own tasks begin without a scope. Where two scopes are locked at once it is the inner one first.
+//! **Who is inside.** A scope knows the threads that are its members, and each scope directly in it that has members. So a cancel finds the threads it concerns without a look at
+//! the others, of which there may be a million, and tells whether it concerns any task but the owner. A scope without members, as most time limits are, is entered and left without
+//! a word to the one around it. All these scopes are of one thread: a thread's own tasks begin without a scope. Where two scopes are locked at once it is the inner one first.
 //!
 //! The owner waits for its members without a waiter in a list: `is_awaited`, under the lock of the state, says that it does, and who sets it back has claimed the owner.
 
-use super::block::ThreadBlock;
+use super::block::{Outcome, ThreadBlock};
 use super::timers::Shard;
 use super::wait::{Claimed, NodeKind, Owner, Waiter};
 use crate::shared::Message;
-use crate::sync::{AtomicU32, Lock, LockGuard, Ordering, mutation};
+use crate::sync::{AtomicBool, AtomicU32, Lock, LockGuard, Ordering, mutation};
 use crate::task::Task;
 use slab::Slab;
 use std::cell::UnsafeCell;
+use std::collections::HashMap;
 use std::sync::{Arc, Weak};
 
 /// Why a scope throws.
@@ -30,21 +31,23 @@ pub(crate) enum Failure {
 pub(crate) struct ScopeState {
     /// Members that have not ended.
     pub(crate) live: usize,
-    /// Made when the first thread comes.
+    /// Made when the first of those comes.
     inside: Option<Box<Inside>>,
     pub(crate) failure: Option<Failure>,
     pub(crate) is_cancelled: bool,
     pub(crate) is_timed_out: bool,
     /// The owner waits for `live` to become 0.
     pub(crate) is_awaited: bool,
+    /// The owner has left it, and need not exist any more.
+    pub(crate) is_closed: bool,
 }
 
-/// Whom a cancel of the scope concerns, besides the owner's thread.
+/// Whom a cancel of the scope concerns, besides the owner and members that are tasks.
 #[derive(Default)]
 struct Inside {
     /// Members that have not ended.
     threads: Slab<Weak<ThreadBlock>>,
-    /// Scopes whose parent it is, as long as there is a thread inside.
+    /// Scopes whose parent it is, as long as they have members, or there are such scopes in them.
     scopes: Slab<Weak<Scope>>,
 }
 
@@ -52,10 +55,17 @@ impl ScopeState {
     fn inside(&mut self) -> &mut Inside {
         self.inside.get_or_insert_default()
     }
-    fn has_threads(&self) -> bool {
-        self.inside
+    /// Whether anybody is in it, or in a scope in it.
+    fn has_members(&self) -> bool {
+        let has_scopes = |inside: &Inside| !inside.scopes.is_empty();
+        self.live > 0 || self.inside.as_deref().is_some_and(has_scopes)
+    }
+    fn has_tasks(&self) -> bool {
+        let threads = self
+            .inside
             .as_ref()
-            .is_some_and(|inside| !inside.threads.is_empty() || !inside.scopes.is_empty())
+            .map_or(0, |inside| inside.threads.len());
+        self.live > threads
     }
 }
 
@@ -110,6 +120,7 @@ impl Scope {
                 is_cancelled: false,
                 is_timed_out: false,
                 is_awaited: false,
+                is_closed: false,
             }),
             place: Place::nowhere(),
             timer: UnsafeCell::new(Waiter::new(NodeKind::Scope)),
@@ -120,79 +131,101 @@ impl Scope {
         Scope::new(None, std::ptr::null_mut(), Weak::new())
     }
     /// A task is a member from now on.
-    pub(crate) fn enter(&self) {
-        self.state.lock().live += 1;
+    pub(crate) fn enter(self: &Arc<Self>) {
+        self.add_member(|_| {});
     }
     /// A thread is a member from now on.
     pub(crate) fn enter_thread(self: &Arc<Self>, block: &Arc<ThreadBlock>) {
+        self.add_member(|state| {
+            let at = state.inside().threads.insert(Arc::downgrade(block));
+            block.scope_place.set(at);
+        });
+    }
+    #[inline]
+    fn add_member(self: &Arc<Self>, note: impl FnOnce(&mut ScopeState)) {
         let mut state = self.state.lock();
+        let is_first = !state.has_members();
         state.live += 1;
-        let is_first = !state.has_threads();
-        let at = state.inside().threads.insert(Arc::downgrade(block));
-        block.scope_place.set(at);
-        if is_first {
+        note(&mut state);
+        if is_first && self.parent.is_some() {
             self.tell_parents(state, true);
         }
     }
     /// A member has ended well. `Some`: the owner waited for that and was claimed; the caller wakes it.
     #[must_use]
-    pub(crate) fn leave(&self) -> Option<*mut Task> {
-        self.end_member(&mut self.state.lock())
+    pub(crate) fn leave(self: &Arc<Self>) -> Option<*mut Task> {
+        self.remove_member(|_| {})
     }
     /// The same of a thread.
     #[must_use]
     pub(crate) fn leave_thread(self: &Arc<Self>, block: &ThreadBlock) -> Option<*mut Task> {
+        self.remove_member(|state| {
+            state.inside().threads.remove(block.scope_place.get());
+        })
+    }
+    #[inline]
+    fn remove_member(self: &Arc<Self>, note: impl FnOnce(&mut ScopeState)) -> Option<*mut Task> {
         let mut state = self.state.lock();
-        let owner = self.end_member(&mut state);
-        state.inside().threads.remove(block.scope_place.get());
-        if !state.has_threads() {
+        note(&mut state);
+        state.live -= 1;
+        let is_claimed = state.live == 0 && std::mem::take(&mut state.is_awaited);
+        if is_claimed {
+            // SAFETY: the owner waits in this scope, and cannot go on before it is handed over.
+            unsafe { (*self.owner).claim.set(Claimed::Arm(0)) };
+        }
+        if self.parent.is_some() && !state.has_members() {
             self.tell_parents(state, false);
         }
-        owner
+        is_claimed.then_some(self.owner)
     }
-    fn end_member(&self, state: &mut ScopeState) -> Option<*mut Task> {
-        state.live -= 1;
-        if state.live > 0 || !std::mem::take(&mut state.is_awaited) {
-            return None;
-        }
-        // SAFETY: the owner waits in this scope, and cannot go on before it is handed over.
-        unsafe { (*self.owner).claim.set(Claimed::Arm(0)) };
-        Some(self.owner)
-    }
-    /// There is a thread inside from now on, or none any more; `state` is this scope's. What a scope is said to have and what it has cannot differ, as it is locked until the
+    /// There is somebody inside from now on, or nobody any more; `state` is this scope's. What a scope is said to have and what it has cannot differ, as it is locked until the
     /// one around it was told.
-    fn tell_parents<'s>(self: &'s Arc<Self>, state: LockGuard<'s, ScopeState>, has_threads: bool) {
+    fn tell_parents<'s>(self: &'s Arc<Self>, state: LockGuard<'s, ScopeState>, has_members: bool) {
         let (mut scope, mut _locked) = (self, Some(state));
         while let Some(parent) = &scope.parent {
             if mutation!("scope_told_unlocked", false, true) {
                 _locked = None;
             }
             let mut outer = parent.state.lock();
-            let had_threads = outer.has_threads();
+            let had_members = outer.has_members();
             let scopes = &mut outer.inside().scopes;
-            if has_threads {
+            if has_members {
                 scope.place.set(scopes.insert(Arc::downgrade(scope)));
             } else {
                 scopes.remove(scope.place.get());
             }
-            if had_threads == outer.has_threads() {
+            if had_members == outer.has_members() {
                 return;
             }
             _locked = Some(outer);
             scope = parent;
         }
     }
-    /// The threads inside, at any depth.
-    pub(crate) fn threads_inside(self: &Arc<Self>) -> Vec<Arc<ThreadBlock>> {
-        let mut threads = Vec::new();
+    /// Calls `look` with this scope and all in it that have members.
+    fn each_inside(self: &Arc<Self>, mut look: impl FnMut(&ScopeState)) {
         let mut scopes = vec![self.clone()];
         while let Some(scope) = scopes.pop() {
-            if let Some(inside) = &scope.state.lock().inside {
-                threads.extend(inside.threads.iter().filter_map(|(_, t)| t.upgrade()));
+            let state = scope.state.lock();
+            look(&state);
+            if let Some(inside) = &state.inside {
                 scopes.extend(inside.scopes.iter().filter_map(|(_, s)| s.upgrade()));
             }
         }
+    }
+    /// The threads inside, at any depth.
+    pub(crate) fn threads_inside(self: &Arc<Self>) -> Vec<Arc<ThreadBlock>> {
+        let mut threads = Vec::new();
+        self.each_inside(|state| {
+            let inside = state.inside.iter().flat_map(|inside| &inside.threads);
+            threads.extend(inside.filter_map(|(_, thread)| thread.upgrade()));
+        });
         threads
+    }
+    /// Whether there are tasks inside, at any depth, besides the owner. If not, nobody but the owner has a scope open in this one.
+    pub(crate) fn has_tasks_inside(self: &Arc<Self>) -> bool {
+        let mut has_tasks = false;
+        self.each_inside(|state| has_tasks |= state.has_tasks());
+        has_tasks
     }
     /// Claims the owner for something else than the end of its members, if it waits for that.
     pub(crate) fn claim_owner(&self, by: Claimed) -> bool {
@@ -291,4 +324,51 @@ pub(crate) fn membership(task: *mut Task, innermost: Option<&Arc<Scope>>) -> Opt
         at = scope.parent.as_ref();
     }
     None
+}
+
+/// A task has ended: it does not need the scopes any more that it has left open, which happens if its cleanups were cut short.
+pub(crate) fn leave_open(task: *mut Task, innermost: Option<&Arc<Scope>>) {
+    let mut at = innermost;
+    while let Some(scope) = at.filter(|scope| scope.owner == task) {
+        scope.state.lock().is_closed = true;
+        at = scope.parent.as_ref();
+    }
+}
+
+/// Scopes that were cancelled, of threads that are asked to look for them (`block::SCOPES`).
+#[derive(Default)]
+pub(crate) struct Cancelled {
+    /// By the numbers of the threads.
+    scopes: Lock<HashMap<u64, Vec<Arc<Scope>>>>,
+    /// There may be some: to be read without the lock.
+    has_any: AtomicBool,
+}
+
+impl Cancelled {
+    /// Of a thread that has not ended.
+    pub(super) fn add(&self, block: &ThreadBlock, scope: &Arc<Scope>) {
+        let mut scopes = self.scopes.lock();
+        // Before the look at the thread: if it has not ended, its end sees this, and takes what is added here.
+        self.has_any.store(true, Ordering::Relaxed);
+        if matches!(block.end.lock().outcome, Outcome::None) {
+            scopes.entry(block.id).or_default().push(scope.clone());
+        }
+    }
+    /// Those of one thread. When it has ended nobody adds any more.
+    pub(crate) fn take(&self, thread: u64) -> Vec<Arc<Scope>> {
+        if !self.has_any.load(Ordering::Relaxed) {
+            return Vec::new();
+        }
+        let mut scopes = self.scopes.lock();
+        let taken = scopes.remove(&thread).unwrap_or_default();
+        if scopes.is_empty() {
+            self.has_any.store(false, Ordering::Relaxed);
+        }
+        taken
+    }
+    /// Everything was stopped.
+    pub(super) fn clear(&self) {
+        let scopes = std::mem::take(&mut *self.scopes.lock());
+        drop(scopes);
+    }
 }

@@ -74,6 +74,7 @@ impl Thread {
             let woken = end.finish(outcome, stopped);
             (woken, end.is_joined, end.is_detached, !end.is_uncounted)
         };
+        drop(self.scheduler.cancelled.take(block.id));
         block.signal.end();
         let was_stopped = stopped != Stopped::No;
         let reports =

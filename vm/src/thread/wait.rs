@@ -577,6 +577,7 @@ impl Thread {
                 joiner,
             )
         };
+        scope::leave_open(task, scope.as_ref());
         // SAFETY: as above.
         if let Some(more) = unsafe { (*task).more_if_any_mut() } {
             for lock in std::mem::take(&mut more.locks) {
@@ -693,33 +694,44 @@ impl Thread {
             self.make_ready(task);
         }
     }
-    /// Cancels the tasks in cancelled scopes, each once for each scope.
+    /// Cancels the tasks in scopes of the mounted thread that were cancelled, each once for each scope.
     pub(crate) fn cancel_in_scopes(&mut self) {
+        // Members without an identity are counted only with one.
         self.make_all_identities();
-        for task in self.parts.tasks.to_vec() {
-            // SAFETY: a task of the mounted thread.
-            let (scope, is_waiting_for_scope) =
-                unsafe { ((*task).scope.clone(), (*task).wait == Wait::Scope) };
-            let Some(cancelled) = scope::cancelled_in(scope.as_ref()) else {
-                continue;
-            };
-            let awaits_this =
-                is_waiting_for_scope && scope.as_ref().is_some_and(|s| Arc::ptr_eq(s, &cancelled));
-            // SAFETY: as above.
-            let (seen, is_cancelled) = unsafe {
-                (
-                    (*task).more_if_any().and_then(|m| m.cancelled_for.as_ref()),
-                    (*task).is(flag::IS_CANCELLED),
-                )
-            };
-            if !awaits_this
-                && !is_cancelled
-                && seen.is_none_or(|seen| !Arc::ptr_eq(seen, &cancelled))
-            {
-                // SAFETY: as above.
-                unsafe { (*task).more().cancelled_for = Some(cancelled) };
-                self.deliver_cancel(task);
+        let scopes = self.scheduler.cancelled.take(self.block.id);
+        if scopes.iter().any(Scope::has_tasks_inside) {
+            for task in self.parts.tasks.to_vec() {
+                self.cancel_in_scopes_of(task);
             }
+            return;
+        }
+        for scope in scopes {
+            if !scope.state.lock().is_closed {
+                self.cancel_in_scopes_of(scope.owner);
+            }
+        }
+    }
+    /// Cancels a task of the mounted thread if a scope that it is in was cancelled, and it was not told so far.
+    fn cancel_in_scopes_of(&mut self, task: *mut Task) {
+        // SAFETY: a task of the mounted thread.
+        let (scope, is_waiting_for_scope) =
+            unsafe { ((*task).scope.clone(), (*task).wait == Wait::Scope) };
+        let Some(cancelled) = scope::cancelled_in(scope.as_ref()) else {
+            return;
+        };
+        let awaits_this =
+            is_waiting_for_scope && scope.as_ref().is_some_and(|s| Arc::ptr_eq(s, &cancelled));
+        // SAFETY: as above.
+        let (seen, is_cancelled) = unsafe {
+            (
+                (*task).more_if_any().and_then(|m| m.cancelled_for.as_ref()),
+                (*task).is(flag::IS_CANCELLED),
+            )
+        };
+        if !awaits_this && !is_cancelled && seen.is_none_or(|seen| !Arc::ptr_eq(seen, &cancelled)) {
+            // SAFETY: as above.
+            unsafe { (*task).more().cancelled_for = Some(cancelled) };
+            self.deliver_cancel(task);
         }
     }
 
@@ -763,6 +775,7 @@ impl Thread {
         unsafe { scope.remove_timer() };
         let (failure, is_timed_out) = {
             let mut state = scope.state.lock();
+            state.is_closed = true;
             (state.failure.take(), state.is_timed_out)
         };
         let task = self.task();
