@@ -86,7 +86,6 @@ pub const CODES: &[(&str, &str)] = &[
     ("E0213", "a pattern that does not fit together"),
     ("E0214", "an assignment that is not possible in this form"),
     ("E0215", "a declaration that stands only at top level"),
-    ("E0216", "a field's default that uses a local variable"),
     (
         "E0217",
         "a range pattern whose ends are no whole numbers of 64 bits",

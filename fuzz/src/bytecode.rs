@@ -133,7 +133,7 @@ fn exchange(code: &mut ModuleCode, numbers: &mut Numbers) {
         // Words of the code: mostly one field of one of them.
         0..=9 => word(proto, kind, numbers),
         10 => {
-            let constant = match numbers.byte() % 10 {
+            let constant = match numbers.byte() % 9 {
                 0 => Const::Nil,
                 1 => Const::Int(numbers.small().into()),
                 2 => Const::Float(f64::from(numbers.small())),
@@ -142,10 +142,6 @@ fn exchange(code: &mut ModuleCode, numbers: &mut Numbers) {
                 5 => Const::Proto(numbers.below(protos as usize + 1) as u32),
                 6 => Const::Type(numbers.below(types as usize + 1) as u32),
                 7 => Const::Names(vec![numbers.below(symbols as usize + 1) as u32; 2]),
-                8 => Const::Method(
-                    numbers.below(types as usize + 1) as u32,
-                    numbers.below(symbols as usize + 1) as u32,
-                ),
                 _ => {
                     Const::Prelude(["print", "Error", "len", "__int_add"][numbers.below(4)].into())
                 }

@@ -287,7 +287,7 @@ impl Engine {
         } else {
             Kind::Struct
         };
-        let template = Header::new(kind, id, info.fields.len() as u16);
+        let template = Header::new(kind, id, (info.fields.len() + usize::from(info.is_local)) as u16);
         // SAFETY: the slot of a reserved id is written once, before anybody else knows the id.
         let slot = unsafe {
             let slot = base.add(id as usize % TYPE_CHUNK);
@@ -306,6 +306,7 @@ impl Engine {
         unsafe {
             (*object).info = slot;
             (*object).template = template;
+            (*object).env = Value::NIL;
         }
         *slot.value.write() = Value::shared(object.cast());
     }
@@ -322,21 +323,16 @@ impl Engine {
         *self.type_info(id).value.read()
     }
 
-    /// Adds a method to a type. With `replaces` one of the same name, which must be the type's own, is replaced where it is, so
-    /// that caches see the new one.
+    /// Adds a method to a type.
     pub(crate) fn add_method(
         &self,
         type_id: u32,
         name: Sym,
         function: Value,
         has_self: bool,
-        replaces: bool,
     ) {
         let mut methods = self.type_info(type_id).methods.write();
-        let index = match methods.get(&name) {
-            Some(old) if replaces => old.index,
-            _ => self.method_count.fetch_add(1, Ordering::Relaxed),
-        };
+        let index = self.method_count.fetch_add(1, Ordering::Relaxed);
         assert!(
             (index as usize) < MAX_METHODS,
             "an engine holds at most {MAX_METHODS} methods"
@@ -480,6 +476,7 @@ impl TypeInfo {
             traits: Vec::new(),
             fields: Vec::new(),
             is_error: false,
+            is_local: false,
             is_mutable: false,
             variants: Vec::new(),
             is_unit: false,

@@ -137,7 +137,7 @@ impl Engine {
             .or_else(|| name.split_once("__").filter(|(t, _)| !t.is_empty()))
         {
             let id = self.type_by_name(ty).unwrap_or_else(|| self.host_type(ty));
-            self.add_method(id, self.symbol(method), value, has_self, false);
+            self.add_method(id, self.symbol(method), value, has_self);
             if name.contains("__") {
                 self.set_prelude(name, value);
             }
@@ -202,7 +202,7 @@ impl Engine {
                     values.push((name.to_string(), value))
                 }
                 Some((ty, method)) => {
-                    self.add_method(self.host_type(ty), self.symbol(method), value, true, false)
+                    self.add_method(self.host_type(ty), self.symbol(method), value, true)
                 }
                 None => values.push((def.name.to_string(), value)),
             }
@@ -435,6 +435,7 @@ impl Linker<'_> {
             .map(|v| self.type_ids[*v as usize])
             .collect();
         info.is_unit = def.is_unit;
+        info.is_local = def.is_local;
         for base in &def.bases {
             let base_id = self.base_type(base)?;
             let base = self.engine.type_info(base_id);
@@ -473,7 +474,7 @@ impl Linker<'_> {
                     && let Const::Type(ty) = proto.consts[word.imm() as usize]
                 {
                     let info = self.engine.type_info(self.type_ids[ty as usize]);
-                    if info.fields.len() != word.c() {
+                    if info.fields.len() + usize::from(info.is_local) != word.c() {
                         return Err(LinkError(format!(
                             "{} has {} fields, its constructor gives {}",
                             info.name,
@@ -638,13 +639,6 @@ impl Linker<'_> {
                     );
                     Value::UNSET
                 }
-                Const::Method(ty, name) => {
-                    links.insert(
-                        i as u32,
-                        Link::Method(self.type_ids[*ty as usize], self.sym(*name)),
-                    );
-                    Value::UNSET
-                }
                 Const::Fn(_) => Value::UNSET,
                 other => self.constant(other)?,
             };
@@ -785,26 +779,55 @@ impl Linker<'_> {
             Const::Fn(_)
             | Const::Proto(_)
             | Const::Import { .. }
-            | Const::Names(_)
-            | Const::Method(..) => Value::UNSET,
+            | Const::Names(_) => Value::UNSET,
         })
+    }
+
+    /// A function of a type, which may capture; `captured` counts those of the type that do (see `interp::slow::types`).
+    fn member(&self, proto: u32, owner: u32, captured: &mut i64) -> Value {
+        if let Some(&closure) = self.closures.get(&proto) {
+            return closure;
+        }
+        let object = self
+            .engine
+            .permanent(
+                Header::new(Kind::BoundMethod, type_id::FUNCTION, 0),
+                size_of::<object::BoundMethod>(),
+            )
+            .cast::<object::BoundMethod>();
+        // SAFETY: the arena made room.
+        unsafe {
+            (*object).receiver = self.engine.type_value(owner);
+            (*object).function = Value::small_int(*captured);
+        }
+        *captured += 1;
+        Value::shared(object.cast())
     }
 
     /// Methods, constructors, unit variants; what traits provide.
     fn type_members(&mut self) -> Result<(), LinkError> {
         for (def, &id) in self.code.types.iter().zip(&self.type_ids) {
+            let mut captured = 0;
             for (name, proto, has_self) in &def.methods {
-                if let Some(&closure) = self.closures.get(proto) {
-                    self.engine
-                        .add_method(id, self.sym(*name), closure, *has_self, false);
+                let method = self.member(*proto, id, &mut captured);
+                self.engine
+                    .add_method(id, self.sym(*name), method, *has_self);
+            }
+            if def.shape == TypeShape::Struct
+                && let Some(constructor) = def.constructor
+            {
+                let made = self.member(constructor, id, &mut captured);
+                *self.engine.type_info(id).constructor.write() = made;
+            }
+            for &variant in &def.variants {
+                let constructor = self.code.types[variant as usize].constructor;
+                if let Some(constructor) = constructor {
+                    let made = self.member(constructor, id, &mut captured);
+                    let variant = self.type_ids[variant as usize];
+                    *self.engine.type_info(variant).constructor.write() = made;
                 }
             }
-            if let Some(constructor) = def.constructor
-                && let Some(&closure) = self.closures.get(&constructor)
-            {
-                *self.engine.type_info(id).constructor.write() = closure;
-            }
-            if def.is_unit {
+            if def.is_unit && !def.is_local {
                 let mut header = Header::new(Kind::Variant, id, 0);
                 header.flags |= FLAG_FROZEN;
                 let object = self.engine.permanent(header, size_of::<object::Instance>());

@@ -137,8 +137,6 @@ pub enum Link {
     Proto(Arc<Proto>),
     /// Names of arguments.
     Names(Box<[Sym]>),
-    /// For `SetMethod`: type, name.
-    Method(u32, Sym),
 }
 
 impl std::fmt::Debug for Proto {

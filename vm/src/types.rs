@@ -50,6 +50,9 @@ pub struct TypeInfo {
     pub traits: Vec<u32>,
     pub fields: Vec<Field>,
     pub is_error: bool,
+    /// Declared in a function, and captures: each time that the declaration runs, it makes a `TypeObject` with what was captured. Instances lead to theirs in
+    /// a slot behind their fields.
+    pub is_local: bool,
     /// Some field is `var`.
     pub is_mutable: bool,
     pub variants: Vec<u32>,

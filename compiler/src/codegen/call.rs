@@ -294,6 +294,7 @@ impl Generator<'_> {
         let info = self.res.type_info(index);
         let is_plain = matches!(info.shape, TypeShape::Struct | TypeShape::Variant)
             && !info.is_unit
+            && !self.res.is_local_type(index)
             && self.res.family(self.ast, index) == Family::Plain
             && info.fields.len() <= 100;
         if !is_plain {

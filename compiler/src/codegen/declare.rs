@@ -4,7 +4,7 @@ use super::function::{Dest, Function, Place};
 use super::{Generator, code_span};
 use crate::ast::*;
 use crate::diagnostics::Diagnostic;
-use crate::resolve::{ERROR_FIELDS, Family, MODULE_BODY, Owner};
+use crate::resolve::{BindingId, ERROR_FIELDS, Family, MODULE_BODY, Owner};
 use heddle_bytecode::{CaptureSource, Const, Op, TypeDef, TypeShape};
 
 impl Generator<'_> {
@@ -220,50 +220,88 @@ impl Generator<'_> {
                 required,
                 constructor: None,
                 is_unit: info.is_unit,
+                is_local: self.res.is_local_type(index as u32),
             });
         }
     }
 
-    /// The declaration of a type is executed: its methods and constructors are made.
-    pub(super) fn type_stmt(&mut self, stmt: StmtId) {
+    /// The variable that a type is kept in, if each execution of its declaration makes one.
+    pub(super) fn local_type_binding(&self, stmt: StmtId) -> Option<BindingId> {
+        let info = self.res.type_info(*self.res.type_of_stmt.get(&stmt)?);
+        info.binding
+            .filter(|&binding| !self.res.binding(binding).is_static)
+    }
+
+    /// The declaration of a type is executed: its methods and constructors are made, and what they capture is taken.
+    pub(super) fn make_type(&mut self, stmt: StmtId) {
         let ast = self.ast;
         let res = self.res;
         let span = ast.stmt(stmt).span;
         let index = res.type_of_stmt[&stmt];
         let info = res.type_info(index);
         let type_name = ast.name(info.name);
-        let has_constructor = info.shape == TypeShape::Struct;
-        if has_constructor {
-            self.constructor(index, type_name.to_string(), span);
+        // In the order of the environment that the VM keeps them in.
+        let mut captured = Vec::new();
+        for method in info.methods.iter().filter(|method| !method.is_required) {
+            let proto = self.make_function(method.function, Some(type_name));
+            let symbol = self.symbol_of(method.name);
+            self.module.types[index as usize]
+                .methods
+                .push((symbol, proto, method.has_self));
+            if !self.captures_nothing(method.function) {
+                captured.push(proto);
+            }
+        }
+        if info.shape == TypeShape::Struct {
+            captured.extend(self.constructor(index, type_name.to_string(), span));
         }
         for &variant in &info.variants {
             let variant_info = res.type_info(variant);
             if !variant_info.is_unit {
                 let name = format!("{type_name}.{}", ast.name(variant_info.name));
-                self.constructor(variant, name, span);
+                captured.extend(self.constructor(variant, name, span));
             }
         }
-        for method in info.methods.iter().filter(|method| !method.is_required) {
-            let proto = self.make_function(method.function, Some(type_name));
-            let symbol = self.symbol_of(method.name);
-            if self.captures_nothing(method.function) {
-                self.module.types[index as usize]
-                    .methods
-                    .push((symbol, proto, method.has_self));
-            } else {
-                let mark = self.f.top;
-                let register = self.f.alloc();
-                let constant = self.f.constant(Const::Proto(proto));
-                self.emit(span, Op::Closure, register, 0, 0, constant);
-                let method = self.f.constant(Const::Method(index, symbol));
-                self.emit(span, Op::SetMethod, register, 0, 0, method);
-                self.f.top = mark;
-            }
+        let Some(binding) = self.local_type_binding(stmt) else {
+            return;
+        };
+        let local_bases: Vec<ExprId> = info
+            .bases
+            .iter()
+            .copied()
+            .filter(|&base| {
+                let base = res.static_type(ast, base);
+                base.is_some_and(|base| res.is_local_type(base))
+            })
+            .collect();
+        let mark = self.f.top;
+        let count = captured.len() + local_bases.len();
+        let run = self.f.alloc_run(count);
+        for (register, proto) in (usize::from(run)..).zip(&captured) {
+            let constant = self.f.constant(Const::Proto(*proto));
+            self.emit(span, Op::Closure, register as u8, 0, 0, constant);
         }
+        for (register, base) in (usize::from(run) + captured.len()..).zip(local_bases) {
+            self.expr(base, Dest::Fresh(register as u8));
+        }
+        let constant = self.f.constant(Const::Type(index));
+        match self.place(binding) {
+            Place::Cell(cell) => {
+                let made = self.f.alloc();
+                self.emit(span, Op::NewType, made, run, count as u8, constant);
+                self.emit(span, Op::SetCell, cell, made, 0, 0);
+            }
+            Place::Register(register) => {
+                self.emit(span, Op::NewType, register, run, count as u8, constant);
+            }
+            place => unreachable!("a local type lives in a register or cell, not {place:?}"),
+        }
+        self.f.unset.remove(&binding);
+        self.f.top = mark;
     }
 
-    /// The function that makes instances: its parameters are the fields.
-    fn constructor(&mut self, index: u32, name: String, span: Span) {
+    /// The function that makes instances: its parameters are the fields, in front of them a local type. Returns it if it captures.
+    fn constructor(&mut self, index: u32, name: String, span: Span) -> Option<u32> {
         let ast = self.ast;
         let fields = self.res.all_fields(ast, index);
         let owner = self
@@ -282,7 +320,12 @@ impl Generator<'_> {
             .into_iter()
             .filter(|name| is_error && !own.contains(name))
             .collect();
+        let is_local = self.res.is_local_type(index);
         let mut names: Vec<Box<str>> = Vec::new();
+        if is_local {
+            names.push("self".into());
+        }
+        let message = names.len() as u8;
         if is_error {
             names.push(ERROR_FIELDS[0].into());
         }
@@ -294,7 +337,12 @@ impl Generator<'_> {
                 .take_while(|field| field.default.is_none())
                 .count();
         let proto = self.new_proto();
-        self.enter(Function::new(proto, owner, false));
+        let mut function = Function::new(proto, owner, false);
+        if owner != MODULE_BODY {
+            function.captures = self.capture_sources(owner);
+        }
+        let captures = !function.captures.is_empty();
+        self.enter(function);
         self.f.alloc_run(names.len());
         for (position, field) in fields.iter().enumerate() {
             let register = first_field + position;
@@ -315,12 +363,19 @@ impl Generator<'_> {
         let count = own.len();
         let (run, total) = if is_error {
             (
-                self.error_fields(first_field, count, &extra, span),
+                self.error_fields(message, first_field, count, &extra, span),
                 ERROR_FIELDS.len() + count,
             )
         } else {
-            (0, count)
+            (message, count)
         };
+        let total = total + usize::from(is_local);
+        if is_local {
+            // Behind the fields comes the type: behind parameters lies `result`, behind other registers nothing yet.
+            self.f.alloc_run(1);
+            let behind = usize::from(run) + total - 1;
+            self.move_to(span, behind as u8, 0);
+        }
         let constant = self.f.constant(Const::Type(index));
         self.emit(
             span,
@@ -341,12 +396,20 @@ impl Generator<'_> {
             code.span = code_span(span);
         }
         self.module.types[index as usize].constructor = Some(proto);
+        captures.then_some(proto)
     }
 
     /// All fields of an error in order, in new registers: those of `Error`, then its own.
-    fn error_fields(&mut self, first_field: usize, count: usize, extra: &[&str], span: Span) -> u8 {
+    fn error_fields(
+        &mut self,
+        message: u8,
+        first_field: usize,
+        count: usize,
+        extra: &[&str],
+        span: Span,
+    ) -> u8 {
         let run = self.f.alloc_run(ERROR_FIELDS.len() + count);
-        self.move_to(span, run, 0);
+        self.move_to(span, run, message);
         for (slot, name) in (1..).zip(["kind", "data", "cause"]) {
             let target = run + slot;
             match extra.iter().position(|&given| given == name) {

@@ -65,7 +65,11 @@ impl Generator<'_> {
                 self.for_stmt(*pat, *value_pat, *iter, body, span);
             }
             StmtKind::Fn { func, .. } => self.fn_stmt(*func, span),
-            StmtKind::Struct(_) | StmtKind::Enum(_) | StmtKind::Trait(_) => self.type_stmt(id),
+            StmtKind::Struct(_) | StmtKind::Enum(_) | StmtKind::Trait(_) => {
+                if !self.res.types_made_at_entry.contains(&id) {
+                    self.make_type(id);
+                }
+            }
             StmtKind::Import(_) | StmtKind::From { .. } | StmtKind::Error => {}
             StmtKind::Defer(started) => self.defer_stmt(started, span),
             StmtKind::Assert { cond, message } => self.assert_stmt(*cond, *message, span),
@@ -121,7 +125,29 @@ impl Generator<'_> {
                         }
                     }
                 }
+                StmtKind::Struct(_) | StmtKind::Enum(_) | StmtKind::Trait(_) => {
+                    let Some(binding) = self.local_type_binding(id) else {
+                        continue;
+                    };
+                    if self.is_cell(binding) {
+                        self.early_cell(binding, stmt.span);
+                    } else {
+                        let register = self.f.alloc();
+                        self.f.places.insert(binding, Place::Register(register));
+                        if !self.res.types_made_at_entry.contains(&id) {
+                            self.f.unset.insert(binding);
+                            self.emit(stmt.span, Op::LoadUnset, register, 0, 0, 0);
+                        }
+                    }
+                }
                 _ => {}
+            }
+        }
+        if !self.res.types_made_at_entry.is_empty() {
+            let res = self.res;
+            let types = res.types_made_at_entry.iter();
+            for &id in types.filter(|id| stmts.contains(id)) {
+                self.make_type(id);
             }
         }
         for (function, binding, span) in made {

@@ -53,7 +53,7 @@ impl Generator<'_> {
                     BindingKind::Fn(function) if binding.is_static => {
                         Some(Const::Fn(self.proto_of(function)))
                     }
-                    BindingKind::Type(index) => Some(Const::Type(index)),
+                    BindingKind::Type(index) if binding.is_static => Some(Const::Type(index)),
                     BindingKind::Module(module) => Some(Const::Module(module)),
                     BindingKind::Import { module, name } => Some(Const::Import {
                         module,

@@ -4,9 +4,9 @@ use crate::ids::{IdMap, IdSet};
 
 use super::types::Method;
 use super::walk::{FunctionContext, Resolver};
-use super::{BindingId, BindingKind, Owner, OwnerInfo};
+use super::{BindingId, BindingKind, Owner, OwnerInfo, Target};
 use crate::ast::{
-    BindKind, FnBody, FnId, ImportPath, ListPat, Name, PatId, PatKind, Span, StmtId, StmtKind,
+    BindKind, ExprId, FnBody, FnId, ImportPath, ListPat, Name, PatId, PatKind, Span, StmtId, StmtKind,
 };
 use crate::diagnostics::Diagnostic;
 use heddle_bytecode::{ModuleRef, TypeShape};
@@ -84,7 +84,7 @@ impl<'a> Resolver<'a> {
         for &id in stmts {
             if let Some(&index) = self.out.type_of_stmt.get(&id) {
                 for base in self.out.type_info(index).bases.clone() {
-                    self.expr(base);
+                    self.base(base);
                 }
             }
         }
@@ -92,11 +92,94 @@ impl<'a> Resolver<'a> {
         if is_root {
             return;
         }
+        for stmt in self.types_made_at_entry(stmts, &functions) {
+            self.type_stmt(stmt);
+            self.out.types_made_at_entry.push(stmt);
+        }
         for (function, binding) in self.made_at_entry(stmts, &functions) {
             self.out.made_at_entry.insert(function);
             self.function(function, None);
             self.out.bindings[binding.0 as usize].is_set = true;
         }
+    }
+
+    /// What a type is based on. A type of the same block is not named early by that: it is made before.
+    fn base(&mut self, base: ExprId) {
+        self.expr(base);
+        if let Target::Binding(id) = self.out.target(base)
+            && let Some(scope) = self.scopes.last()
+            && scope.names.values().any(|&declared| declared == id)
+        {
+            self.out.bindings[id.0 as usize].is_early = false;
+        }
+    }
+
+    /// Walks the declaration of a type, which from then on is there.
+    pub(super) fn type_stmt(&mut self, stmt: StmtId) {
+        self.type_body(stmt);
+        let index = self.out.type_of_stmt[&stmt];
+        if let Some(binding) = self.out.type_info(index).binding {
+            self.out.bindings[binding.0 as usize].is_set = true;
+        }
+    }
+
+    /// Types that name no variable of the block itself, and no function or type that does, each after those that it is based on.
+    fn types_made_at_entry(
+        &self,
+        stmts: &[StmtId],
+        functions: &[(FnId, Name, BindingId)],
+    ) -> Vec<StmtId> {
+        let types: Vec<(StmtId, u32)> = stmts
+            .iter()
+            .filter_map(|stmt| Some((*stmt, *self.out.type_of_stmt.get(stmt)?)))
+            .collect();
+        if types.is_empty() {
+            return Vec::new();
+        }
+        let mut late = self.late_names(stmts, functions);
+        loop {
+            let before = late.len();
+            for &(stmt, index) in &types {
+                let name = self.out.type_info(index).name;
+                if !late.contains(&name) && self.mentions(self.ast.stmt(stmt).span, &late) {
+                    late.insert(name);
+                }
+            }
+            if late.len() == before {
+                break;
+            }
+        }
+        let mut pending: Vec<(StmtId, u32)> = types
+            .into_iter()
+            .filter(|(_, index)| !late.contains(&self.out.type_info(*index).name))
+            .collect();
+        let mut order = Vec::new();
+        while !pending.is_empty() {
+            let waits: Vec<bool> = pending
+                .iter()
+                .map(|&(_, index)| {
+                    let mut bases = self.out.type_info(index).bases.iter();
+                    bases.any(|&base| {
+                        let base = self.out.static_type(self.ast, base);
+                        pending.iter().any(|&(_, other)| base == Some(other))
+                    })
+                })
+                .collect();
+            if waits.iter().all(|&waits| waits) {
+                // They are based on themselves, which has been said.
+                order.extend(pending.iter().map(|&(stmt, _)| stmt));
+                break;
+            }
+            let mut waits = waits.into_iter();
+            pending.retain(|&(stmt, _)| {
+                let waits = waits.next() == Some(true);
+                if !waits {
+                    order.push(stmt);
+                }
+                waits
+            });
+        }
+        order
     }
 
     /// Functions that name no variable of the block itself, and no function that does.
@@ -108,6 +191,19 @@ impl<'a> Resolver<'a> {
         if functions.is_empty() {
             return Vec::new();
         }
+        let late = self.late_names(stmts, functions);
+        let early = functions.iter().filter(|(_, name, _)| !late.contains(name));
+        early
+            .map(|&(function, _, binding)| (function, binding))
+            .collect()
+    }
+
+    /// The variables of a block, and the functions in it that name one of these.
+    fn late_names(
+        &self,
+        stmts: &[StmtId],
+        functions: &[(FnId, Name, BindingId)],
+    ) -> IdSet<Name> {
         let mut late: IdSet<Name> = IdSet::default();
         for &stmt in stmts {
             if let StmtKind::Bind { pat, .. } = self.ast.stmt(stmt).kind {
@@ -124,13 +220,9 @@ impl<'a> Resolver<'a> {
                 }
             }
             if late.len() == before {
-                break;
+                return late;
             }
         }
-        let early = functions.iter().filter(|(_, name, _)| !late.contains(name));
-        early
-            .map(|&(function, _, binding)| (function, binding))
-            .collect()
     }
 
     /// Whether one of the names stands in the span.

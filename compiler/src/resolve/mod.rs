@@ -74,7 +74,7 @@ pub(crate) struct Binding {
     pub(crate) is_list: bool,
     /// The `self` of a method of this type.
     pub(crate) self_type: Option<u32>,
-    /// A function that captures nothing: a constant.
+    /// A function that captures nothing, a type whose methods and constructors capture nothing: a constant.
     pub(crate) is_static: bool,
     is_set: bool,
 }
@@ -130,6 +130,8 @@ pub(crate) struct Resolution {
     pub(crate) folded: IdMap<ExprId, Literal>,
     /// Local functions that are made when their block is entered, not where they stand.
     pub(crate) made_at_entry: IdSet<FnId>,
+    /// So are local types; in the order in which they are made, each after those that it is based on.
+    pub(crate) types_made_at_entry: Vec<StmtId>,
     /// Starts of all assignments, sorted.
     assignments: Vec<u32>,
 }
@@ -153,6 +155,14 @@ impl Resolution {
         free.iter()
             .copied()
             .filter(|&id| !self.binding(id).is_static)
+    }
+    /// Whether each execution of a type's declaration makes a type of its own: it captures, or is based on one that does.
+    pub(crate) fn is_local_type(&self, index: u32) -> bool {
+        let info = self.type_info(index);
+        let declared = info.parent.map_or(info, |parent| self.type_info(parent));
+        declared
+            .binding
+            .is_some_and(|binding| !self.binding(binding).is_static)
     }
     /// Whether an assignment statement stands within the span.
     pub(crate) fn may_assign(&self, span: Span) -> bool {

@@ -158,7 +158,7 @@ impl<'a> Resolver<'a> {
         BindingId(self.out.bindings.len() as u32 - 1)
     }
 
-    /// Declares a name in the innermost scope. The variable counts as set from here on, except functions.
+    /// Declares a name in the innermost scope. The variable counts as set from here on, except functions and types.
     pub(super) fn declare(&mut self, name: Name, span: Span, kind: BindingKind) -> BindingId {
         let scope = self.scopes.last().expect("a scope is open");
         let (owner, is_root) = (scope.owner, scope.is_root);
@@ -179,7 +179,7 @@ impl<'a> Resolver<'a> {
             None => self.add_binding(name, span, kind, owner, is_root),
         };
         let binding = &mut self.out.bindings[id.0 as usize];
-        binding.is_set = !matches!(kind, BindingKind::Fn(_));
+        binding.is_set = !matches!(kind, BindingKind::Fn(_) | BindingKind::Type(_));
         let scope = self.scopes.last_mut().expect("a scope is open");
         scope.names.insert(name, id);
         self.out.declared_at.insert((span.start, name), id);

@@ -11,7 +11,6 @@ use heddle_bytecode::TypeShape;
 pub(crate) struct TypeInfo {
     pub(crate) name: Name,
     pub(crate) shape: TypeShape,
-    pub(crate) stmt: StmtId,
     pub(crate) binding: Option<BindingId>,
     pub(crate) parent: Option<u32>,
     pub(crate) variants: Vec<u32>,
@@ -79,7 +78,6 @@ impl Resolver<'_> {
         self.out.types.push(TypeInfo {
             name: name.name,
             shape,
-            stmt,
             binding: None,
             parent: None,
             variants: Vec::new(),
@@ -95,7 +93,6 @@ impl Resolver<'_> {
                 self.out.types.push(TypeInfo {
                     name: variant.name.name,
                     shape: TypeShape::Variant,
-                    stmt,
                     binding: None,
                     parent: Some(index),
                     variants: Vec::new(),

@@ -139,50 +139,29 @@ impl<'a> Resolver<'a> {
     }
 
     pub(super) fn finish(mut self) -> (Resolution, Vec<Diagnostic>) {
-        self.find_static_functions();
+        self.find_static();
         for id in std::mem::take(&mut self.thread_blocks) {
             self.check_thread_block(id);
-        }
-        let mut owners: Vec<_> = self
-            .out
-            .constructor_owners
-            .iter()
-            .map(|(&index, &owner)| (index, owner))
-            .collect();
-        owners.sort_unstable();
-        for (index, owner) in owners {
-            if let Some(captured) = self.out.captures(owner).next() {
-                let name = self.ast.name(self.out.binding(captured).name);
-                let span = self.out.binding(captured).span;
-                let at = self.ast.stmt(self.out.type_info(index).stmt).span;
-                self.diagnostics.push(
-                    Diagnostic::error(
-                        "E0216",
-                        format!("the default of a field uses the local variable `{name}`"),
-                        at,
-                    )
-                    .related(span, "declared here")
-                    .help("pass it as a value for the field"),
-                );
-            }
         }
         (self.out, self.diagnostics)
     }
 
-    /// A local function that captures nothing but such functions is a constant.
-    fn find_static_functions(&mut self) {
+    /// A local function or type that captures nothing but such functions and types is a constant.
+    fn find_static(&mut self) {
         loop {
             let mut changed = false;
             for index in 0..self.out.bindings.len() {
                 let binding = &self.out.bindings[index];
-                let BindingKind::Fn(function) = binding.kind else {
-                    continue;
-                };
-                if !binding.is_static {
-                    continue;
-                }
-                let owner = self.out.fn_owners[function.0 as usize];
-                if self.out.captures(owner).any(|id| id.0 as usize != index) {
+                let captures = binding.is_static
+                    && match binding.kind {
+                        BindingKind::Fn(function) => {
+                            let owner = self.out.fn_owners[function.0 as usize];
+                            self.captures_other(owner, index)
+                        }
+                        BindingKind::Type(ty) => self.type_captures(ty, index),
+                        _ => false,
+                    };
+                if captures {
                     self.out.bindings[index].is_static = false;
                     changed = true;
                 }
@@ -191,6 +170,34 @@ impl<'a> Resolver<'a> {
                 return;
             }
         }
+    }
+
+    fn captures_other(&self, owner: Owner, binding: usize) -> bool {
+        self.out.captures(owner).any(|id| id.0 as usize != binding)
+    }
+
+    /// Whether a method or the default of a field captures, or a type that this one is based on does.
+    fn type_captures(&self, index: u32, binding: usize) -> bool {
+        let info = self.out.type_info(index);
+        let methods = info
+            .methods
+            .iter()
+            .filter(|method| !method.is_required)
+            .map(|method| self.out.fn_owners[method.function.0 as usize]);
+        let constructors = std::iter::once(&index)
+            .chain(&info.variants)
+            .filter_map(|number| self.out.constructor_owners.get(number).copied());
+        let is_on_local = || {
+            let mut bases = info.bases.iter();
+            bases.any(|&base| {
+                let base = self.out.static_type(self.ast, base);
+                base.is_some_and(|base| self.out.is_local_type(base))
+            })
+        };
+        methods
+            .chain(constructors)
+            .any(|owner| self.captures_other(owner, binding))
+            || is_on_local()
     }
 
     fn check_thread_block(&mut self, id: FnId) {
@@ -349,7 +356,11 @@ impl<'a> Resolver<'a> {
                     }
                 }
             }
-            StmtKind::Struct(_) | StmtKind::Enum(_) | StmtKind::Trait(_) => self.type_body(id),
+            StmtKind::Struct(_) | StmtKind::Enum(_) | StmtKind::Trait(_) => {
+                if !self.out.types_made_at_entry.contains(&id) {
+                    self.type_stmt(id);
+                }
+            }
             StmtKind::Import(_) | StmtKind::From { .. } | StmtKind::Error => {}
             StmtKind::Defer(started) => {
                 let owner = self.owner();

@@ -83,6 +83,9 @@ fn write_type(out: &mut String, module: &ModuleCode, index: usize) -> std::fmt::
     if !fields.is_empty() {
         write!(out, " ({})", fields.join(", "))?;
     }
+    if ty.is_local {
+        write!(out, " local")?;
+    }
     for &(name, proto, has_self) in &ty.methods {
         let dot = if has_self { "self." } else { "" };
         write!(out, " {dot}{}=#{proto}", symbol(module, name))?;
@@ -318,13 +321,6 @@ fn constant_text(module: &ModuleCode, constant: &Const) -> String {
         Const::Names(names) => {
             let names: Vec<String> = names.iter().map(|&name| symbol(module, name)).collect();
             format!("({})", names.join(", "))
-        }
-        Const::Method(ty, name) => {
-            format!(
-                "method {}.{}",
-                type_name(module, *ty),
-                symbol(module, *name)
-            )
         }
     }
 }

@@ -109,6 +109,9 @@ pub struct TypeDef {
     pub constructor: Option<u32>,
     /// `Empty` against `Empty()`: a variant that is a value by itself.
     pub is_unit: bool,
+    /// Declared in a function, with methods that capture, or based on such a type: made by `NewType`. Only its methods and constructors may
+    /// capture; the constructor takes the type in front of the fields, and `NewStruct` gets it behind them.
+    pub is_local: bool,
 }
 
 /// A constant of a prototype.
@@ -147,8 +150,6 @@ pub enum Const {
     Prelude(Box<str>),
     /// Symbols: names of arguments, for `CallNamed` and (method first) `InvokeNamed`.
     Names(Vec<u32>),
-    /// For `SetMethod`: type index, symbol.
-    Method(u32, u32),
 }
 
 /// Where a closure takes a capture from.

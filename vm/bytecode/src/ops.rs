@@ -212,7 +212,7 @@ macro_rules! for_each_op {
             GetIndex [Dst Src Src None] 0 "R[a] := R[b][R[c]]",
             SetIndex [Src Src Src None] 0 "R[a][R[b]] := R[c]",
             GetIndexI [Dst Src None Int] 0 "R[a] := R[b][imm]",
-            SetMethod [Src None None Const] 0 "R[a] (a closure with captures) becomes the method K[imm] = Method(type, name)",
+            NewType [Dst Run Num Const] 0 "R[a] := the local type K[imm] with what its declaration captures now, R[b] … (c values): closures of its methods that capture, of constructors that do, local types it is based on",
             Unpack [Src Dst Num Num] 0 "R[b] … := parts of R[a], exactly c; MatchError otherwise; imm = 1 takes only tuples, 2 only lists, 0 both",
             SliceRest [Dst Src Num Int] 0 "R[a] := list of R[b] (tuple or list) without its first c and last imm elements",
 

@@ -9,7 +9,7 @@ mod cells;
 
 use super::{
     CaptureSource, CodeSpan, Const, MAX_COPIED, MAX_REGISTERS, ModuleCode, Op, Operand, ProtoCode,
-    TypeShape, Word, start,
+    TypeDef, TypeShape, Word, start,
 };
 
 /// What is wrong with a module.
@@ -148,6 +148,14 @@ fn function_constant(module: &ModuleCode, index: u32) -> Check {
     })
 }
 
+/// A method or constructor: those of a local type may capture.
+fn member(module: &ModuleCode, ty: &TypeDef, proto: u32) -> Check {
+    if ty.is_local {
+        return in_table(proto, module.protos.len(), "prototype");
+    }
+    function_constant(module, proto)
+}
+
 fn type_def(module: &ModuleCode, index: usize) -> Check {
     let ty = &module.types[index];
     symbol(module, ty.name)?;
@@ -172,7 +180,7 @@ fn type_def(module: &ModuleCode, index: usize) -> Check {
     }
     for &(name, proto, has_self) in &ty.methods {
         symbol(module, name)?;
-        function_constant(module, proto)?;
+        member(module, ty, proto)?;
         let proto = &module.protos[proto as usize];
         ensure(
             !has_self || !proto.params.is_empty() || proto.has_rest,
@@ -180,7 +188,7 @@ fn type_def(module: &ModuleCode, index: usize) -> Check {
         )?;
     }
     if let Some(proto) = ty.constructor {
-        function_constant(module, proto)?;
+        member(module, ty, proto)?;
         ensure(
             matches!(ty.shape, TypeShape::Struct | TypeShape::Variant),
             || format!("type {index} cannot have a constructor"),
@@ -200,7 +208,9 @@ fn family(module: &ModuleCode, index: usize) -> Check {
         in_table(variant, module.types.len(), "type")?;
         let variant = &module.types[variant as usize];
         ensure(
-            variant.shape == TypeShape::Variant && variant.parent == Some(index as u32),
+            variant.shape == TypeShape::Variant
+                && variant.parent == Some(index as u32)
+                && variant.is_local == ty.is_local,
             wrong,
         )?;
     }
@@ -255,7 +265,7 @@ fn base_order(module: &ModuleCode) -> Result<Vec<usize>, String> {
     Ok(order)
 }
 
-/// How many fields `NewStruct` must give each type; `None` where only the linker knows.
+/// How many fields types have; `None` where only the linker knows.
 fn field_counts(module: &ModuleCode, order: &[usize]) -> Vec<Option<usize>> {
     let mut counts = vec![None; module.types.len()];
     for &index in order {
@@ -340,10 +350,6 @@ fn constant_def(module: &ModuleCode, constant: &Const) -> Check {
             in_table(*import, module.imports.len(), "import")
         }
         Const::Names(names) => names.iter().try_for_each(|&name| symbol(module, name)),
-        Const::Method(index, name) => {
-            in_table(*index, module.types.len(), "type")?;
-            symbol(module, *name)
-        }
     }
 }
 
@@ -603,7 +609,7 @@ impl Code<'_> {
         let fits = match op {
             Op::LoadK => !matches!(
                 constant,
-                Const::Proto(_) | Const::Import { .. } | Const::Names(_) | Const::Method(..)
+                Const::Proto(_) | Const::Import { .. } | Const::Names(_)
             ),
             Op::LoadImport | Op::GetImportVar | Op::SetImportVar => {
                 matches!(constant, Const::Import { .. })
@@ -638,7 +644,9 @@ impl Code<'_> {
                 Const::Type(index) => self.fits_type(*index as usize, count),
                 _ => false,
             },
-            Op::SetMethod => matches!(constant, Const::Method(..)),
+            Op::NewType => {
+                matches!(constant, Const::Type(index) if self.module.types[*index as usize].is_local)
+            }
             _ => false,
         };
         ensure(fits, || {
@@ -649,11 +657,16 @@ impl Code<'_> {
     fn fits_type(&self, index: usize, count: usize) -> bool {
         let ty = &self.module.types[index];
         let is_instance = matches!(ty.shape, TypeShape::Struct | TypeShape::Variant);
+        // The type itself.
+        let local = usize::from(ty.is_local);
         is_instance
             && match self.fields[index] {
-                Some(fields) => fields == count,
+                Some(fields) => fields + local == count,
                 // Perhaps an error: the linker sees its base. It has at least the fields declared here.
-                None => count == ty.fields.len() || count >= ty.fields.len() + ERROR_FIELDS,
+                None => {
+                    let own = ty.fields.len() + local;
+                    count == own || count >= own + ERROR_FIELDS
+                }
             }
     }
 

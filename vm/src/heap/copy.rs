@@ -236,7 +236,7 @@ pub(super) fn visit_mutable(value: Value, is_key: bool) -> Visit {
     match kind {
         _ if is_key => Visit::Keep,
         Kind::Generator | Kind::Iter | Kind::Task | Kind::Host => Visit::Refuse,
-        Kind::Closure | Kind::Cell => Visit::Keep,
+        Kind::Closure | Kind::Cell | Kind::Type => Visit::Keep,
         Kind::Struct | Kind::Variant if aux == 0 => Visit::Keep,
         kind if is_leaf(kind) => Visit::Keep,
         _ => Visit::Take,

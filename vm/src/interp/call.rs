@@ -4,6 +4,7 @@
 //! behind its limit, so that binding may spread arguments beyond the caller's registers without checking.
 
 use super::frame::{self, return_word};
+use super::slow::local_method;
 use super::unwind::{generator_state, resumed_by};
 use crate::account;
 use crate::engine::{Hook, sym};
@@ -53,6 +54,12 @@ impl Thread {
                     return self.call_native(def, at, argc, dest, names, arity);
                 }
                 Some(Kind::BoundMethod) => {
+                    if local_method(callee).is_some() {
+                        let receiver = if argc > 0 { self.reg(at + 2) } else { Value::NIL };
+                        let method = self.own_method(callee, receiver)?;
+                        self.set_reg(at, method);
+                        continue;
+                    }
                     // SAFETY: its layout.
                     let bound = unsafe { &*callee.as_object().cast::<BoundMethod>() };
                     self.insert_argument(at, argc, bound.receiver);
@@ -77,6 +84,12 @@ impl Thread {
                             _ => format!("type {} cannot be called", info.name),
                         };
                         return Err(self.throw_new(ErrorKind::Type, &hint));
+                    }
+                    let mut constructor = constructor;
+                    if info.is_local {
+                        constructor = self.own_method(constructor, callee)?;
+                        self.insert_argument(at, argc, callee);
+                        argc += 1;
                     }
                     self.set_reg(at, constructor);
                 }

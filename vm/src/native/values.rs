@@ -1,7 +1,7 @@
 //! What natives of the library ask of values beyond their arguments: fields, errors, frozen and deep copies.
 
 use super::{Ctx, NativeResult};
-use crate::object::{BoundMethod, Closure, FLAG_FROZEN, Kind, NativeFunction};
+use crate::object::{BoundMethod, Closure, FLAG_FROZEN, Kind, NativeFunction, TypeObject};
 use crate::ops;
 use crate::types::{ERROR_KINDS, ErrorKind};
 use crate::value::Value;
@@ -115,6 +115,10 @@ impl Ctx<'_> {
                     ops::fields_of(value)
                 }
                 Kind::Closure => ops::compare::captures_of(value),
+                // SAFETY: its kind.
+                Kind::Type => unsafe {
+                    std::slice::from_ref(&(*value.as_object().cast::<TypeObject>()).env)
+                },
                 _ => continue,
             };
             if seen.insert(value.bits()) {

@@ -272,6 +272,8 @@ pub struct NativeFunction {
     pub def: *const crate::native::NativeDef,
 }
 
+/// A method with its receiver. In the engine's table of methods: `function` is a number, and `receiver` the local type whose methods capture; the closure
+/// is found by way of the instance (`interp::slow::types`).
 #[repr(C)]
 pub struct BoundMethod {
     pub header: Header,
@@ -292,6 +294,9 @@ pub struct TypeObject {
     pub info: *const crate::types::TypeInfo,
     /// The header of the type's instances.
     pub template: Header,
+    /// One that a declaration in a function made (`TypeInfo::is_local`): the tuple of what its methods captured, and of the types it is based on
+    /// (see `interp::slow::types`); else nil.
+    pub env: Value,
 }
 
 #[repr(C)]

@@ -21,6 +21,7 @@ pub(crate) unsafe fn inline_values(object: *mut Header, mut run: impl FnMut(*mut
                 run(tuple.add(1).cast(), (*tuple).len as usize)
             }
             Kind::Cell => run(&raw mut (*object.cast::<Cell>()).value, 1),
+            Kind::Type => run(&raw mut (*object.cast::<TypeObject>()).env, 1),
             Kind::Closure => run(object.cast::<Closure>().add(1).cast(), aux),
             Kind::BoundMethod => run(&raw mut (*object.cast::<BoundMethod>()).receiver, 2),
             Kind::Range => run(&raw mut (*object.cast::<Range>()).start, 3),
@@ -48,7 +49,6 @@ pub(crate) unsafe fn inline_values(object: *mut Header, mut run: impl FnMut(*mut
             | Kind::Map
             | Kind::Set
             | Kind::Native
-            | Kind::Type
             | Kind::Module
             | Kind::Handle
             | Kind::Trace
@@ -109,7 +109,6 @@ pub(crate) fn is_leaf(kind: Kind) -> bool {
             | Kind::Str
             | Kind::Bytes
             | Kind::Native
-            | Kind::Type
             | Kind::Module
             | Kind::Handle
             | Kind::Trace

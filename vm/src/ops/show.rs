@@ -303,6 +303,9 @@ impl Writer<'_> {
             Kind::Struct => return self.next_field(frame, after),
             Kind::Variant => {
                 after.position += 1;
+                // Behind the fields a local type may stand.
+                let info = self.types.info(frame.value.type_id())?;
+                info.fields.get(frame.position)?;
                 *fields_of(frame.value).get(frame.position)?
             }
             _ => {
@@ -326,6 +329,9 @@ impl Writer<'_> {
         } else {
             frame.position
         };
+        if info.is_some_and(|info| position >= info.fields.len()) {
+            return None;
+        }
         let part = *fields.get(position)?;
         after.position = position + 1;
         if frame.has_parts {

@@ -165,11 +165,12 @@ impl Thread {
                 Step::Field(id, i) => {
                     let engine = self.engine();
                     let info = engine.type_info(*id);
-                    let name = info
-                        .fields
-                        .get(*i)
-                        .map_or("?", |f| engine.symbol_text(f.name));
-                    text.push_str(&format!(".{name}"));
+                    let Some(field) = info.fields.get(*i) else {
+                        // Behind the fields: what the methods of a local type captured.
+                        text.push_str(&format!(" (captured by methods of {})", info.name));
+                        break;
+                    };
+                    text.push_str(&format!(".{}", engine.symbol_text(field.name)));
                 }
                 Step::Capture(_) => text.push_str(" (captured)"),
                 Step::Part => {}

@@ -3,9 +3,7 @@
 use crate::module::Proto;
 use crate::sched::ThreadBlock;
 use crate::task::{ReadyQueue, TaskList, TaskPool};
-use crate::types::Sym;
 use crate::value::Value;
-use std::collections::HashMap;
 use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 
@@ -47,8 +45,6 @@ pub(crate) struct MoreParts {
     pub(crate) free_handles: Vec<usize>,
     /// Handles of tasks that failed and that nobody has joined for yet, and where these were started.
     pub(crate) failed: Vec<(Value, u32)>,
-    /// Methods of local types that capture variables.
-    pub(crate) local_methods: HashMap<(u32, Sym), usize>,
     /// Where the last error that nobody caught was thrown, if it is no error object.
     pub(crate) loose_trace: Vec<(*const Proto, u64)>,
 }

@@ -4,7 +4,7 @@ use super::Thread;
 use crate::native::Trap;
 use crate::object::{Kind, List, Tuple, TypeObject};
 use crate::ops::{self, OpFail};
-use crate::types::{ErrorKind, Shape, Sym, TypeInfo};
+use crate::types::{ErrorKind, Shape, TypeInfo};
 use crate::value::Value;
 use std::any::Any;
 
@@ -88,21 +88,6 @@ impl Thread {
                 .collect()
         }
     }
-    pub(crate) fn set_local_method(&mut self, ty: u32, name: Sym, function: Value) {
-        // The engine's table is no root: the closure is kept alive by a handle and frozen in place by promotion.
-        let function = self.freeze(function).unwrap_or(function);
-        let known = self.parts.more().local_methods.get(&(ty, name)).copied();
-        match known {
-            Some(handle) => self.parts.more().handles[handle] = function,
-            None => {
-                let handle = self.new_handle(function);
-                self.parts.more().local_methods.insert((ty, name), handle);
-            }
-        }
-        self.engine()
-            .add_method(ty, name, function, true, known.is_some());
-    }
-
     /// Turns the failure of an operation into a trap.
     pub(crate) fn trap(&mut self, fail: OpFail) -> Trap {
         match fail {

@@ -123,6 +123,7 @@ fn sample() -> ModuleCode {
             required: vec![],
             constructor: Some(4),
             is_unit: false,
+            is_local: false,
         }],
         protos: vec![
             ProtoCode {

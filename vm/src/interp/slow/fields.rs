@@ -4,8 +4,6 @@ use super::index::set_index;
 use super::{Done, before_alloc};
 use crate::bytecode::Word;
 use crate::engine::sym;
-use crate::interp::frame;
-use crate::module::{Link, Proto};
 use crate::native::{NativeDef, Trap};
 use crate::object::{BoundMethod, Header, Kind, NativeFunction, type_id};
 use crate::ops;
@@ -108,16 +106,6 @@ pub(crate) fn GetSlot(t: &mut Thread, w: Word) -> Done {
         &format!("{text} has no field at position {}", w.c()),
     ))
 }
-pub(crate) fn SetMethod(t: &mut Thread, w: Word) -> Done {
-    // SAFETY: the running prototype lives as long as the engine.
-    let proto: &'static Proto = unsafe { &*frame::proto(t.base) };
-    let Some(Link::Method(ty, name)) = proto.links.get(&(w.imm() as u32)) else {
-        unreachable!("verified: the constant names a method")
-    };
-    let function = t.reg(w.a());
-    t.set_local_method(*ty, *name, function);
-    Ok(())
-}
 
 impl Thread {
     /// Field of an object, entry of a map, export of a module, member of a type, bound method. With `call`, it is about to be called.
@@ -194,15 +182,10 @@ impl Thread {
                     .iter()
                     .find(|v| engine.symbol(&engine.type_info(**v).name) == name)
                 {
-                    let variant = engine.type_info(variant);
-                    return Ok(if variant.is_unit {
-                        *variant.unit.read()
-                    } else {
-                        *variant.value.read()
-                    });
+                    return Ok(self.variant_of(object, engine.type_info(variant)));
                 }
                 if let Some(method) = info.method(name) {
-                    return Ok(method.function);
+                    return self.own_method(method.function, object);
                 }
             }
             _ => {}
@@ -214,7 +197,8 @@ impl Thread {
             if let Some(def) = property_of(method.function) {
                 return self.call_property(def, object);
             }
-            return Ok(self.bind_method(object, method.function));
+            let function = self.own_method(method.function, object)?;
+            return Ok(self.bind_method(object, function));
         }
         Err(self.no_member(object, name, call))
     }

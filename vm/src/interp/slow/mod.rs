@@ -19,6 +19,7 @@ mod names;
 mod patterns;
 mod strings;
 mod tasks;
+mod types;
 
 pub(crate) use arithmetic::*;
 pub(crate) use calls::*;
@@ -33,6 +34,7 @@ pub(crate) use names::*;
 pub(crate) use patterns::*;
 pub(crate) use strings::*;
 pub(crate) use tasks::*;
+pub(crate) use types::*;
 
 use super::frame;
 use crate::bytecode::Word;

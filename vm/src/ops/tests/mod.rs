@@ -51,6 +51,7 @@ impl TestTypes {
                 })
                 .collect(),
             is_error: at == ERROR,
+            is_local: false,
             is_mutable: at == COUNTER,
             variants: Vec::new(),
             is_unit: at == EMPTY,
