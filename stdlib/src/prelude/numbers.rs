@@ -30,10 +30,10 @@ pub(super) static NUMBERS: &[NativeDef] = natives! {
     plain "duration.ns" (self) => |ctx| in_unit(ctx, 5);
 
     /// How many numbers it has.
-    plain "range.len" (self) => |ctx| { let n = count(ctx)?; Ok(ctx.int(n as i64)) };
+    plain "range.len" (self) => count;
     /// Whether it has none.
-    plain "range.is_empty" (self) => |ctx| Ok(Value::bool(count(ctx)? == 0));
-    /// Every nth of its numbers; for a negative n it goes down, from a start above its end.
+    plain "range.is_empty" (self) => |ctx| Ok(Value::bool(count(ctx)? == Value::small_int(0)));
+    /// Every nth of its numbers; for a negative n a range without a step goes down, from a start above its end.
     plain "range.step" (self, n) => step;
     /// The same numbers, last first.
     plain "range.rev" (self) => reversed;
@@ -141,9 +141,10 @@ fn in_unit(ctx: &mut Ctx, unit: usize) -> NativeResult {
     })
 }
 
-fn count(ctx: &mut Ctx) -> Result<u64, Trap> {
-    let bounds = ops::range::bounds(ctx.arg(0));
-    ctx.done(bounds).map(|(_, _, count)| count)
+fn count(ctx: &mut Ctx) -> NativeResult {
+    let range = ctx.arg(0);
+    let count = ops::range::len(ctx.heap(), range);
+    ctx.done(count)
 }
 
 fn range_contains(ctx: &mut Ctx) -> NativeResult {
@@ -159,8 +160,10 @@ fn reversed(ctx: &mut Ctx) -> NativeResult {
 }
 
 fn step(ctx: &mut Ctx) -> NativeResult {
-    ctx.int_arg(1)?;
     let (range, step) = (ctx.arg(0), ctx.arg(1));
-    let stepped = ops::range::with_step(ctx.heap(), range, step);
+    if !ops::int::is_int(step) {
+        return Err(ctx.wrong_type(1, "an int"));
+    }
+    let stepped = ops::range::every(ctx.heap(), range, step);
     ctx.done(stepped)
 }

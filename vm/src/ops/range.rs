@@ -52,17 +52,67 @@ pub(crate) fn range_of<'a>(value: Value) -> &'a Range {
 /// First int, step, and number of elements, if all fit 64 bits and the end is not open.
 pub fn bounds(value: Value) -> OpResult<(i64, i64, u64)> {
     let range = range_of(value);
-    let part = |part: Value| match int::view(part) {
-        Some(Int::Small(i)) => Ok(i as i128),
-        Some(Int::Big { .. }) => Err(OpFail::error(
-            ErrorKind::Limit,
-            "a range this large cannot be counted",
-        )),
-        None => Err(OpFail::error(
-            ErrorKind::Value,
-            "an open range has no elements to count",
-        )),
+    if [range.start, range.end].iter().any(|end| !int::is_int(*end)) {
+        return Err(open_range());
+    }
+    small_bounds(range)
+        .and_then(|(start, step, count)| {
+            Some((
+                i64::try_from(start).ok()?,
+                i64::try_from(step).ok()?,
+                u64::try_from(count).ok()?,
+            ))
+        })
+        .ok_or_else(|| {
+            OpFail::error(
+                ErrorKind::Limit,
+                "a range this large cannot be counted",
+            )
+        })
+}
+
+/// The number of elements: any int, if neither end is open.
+pub fn len(heap: &mut Heap, value: Value) -> OpResult {
+    let range = range_of(value);
+    if is_closed(value)
+        && let Some((_, _, count)) = small_bounds(range)
+    {
+        return Ok(int::from_i128(heap, count));
+    }
+    let (Some(start), Some(end), Some(step)) = (
+        int::view(range.start),
+        int::view(range.end),
+        int::view(range.step),
+    ) else {
+        return Err(open_range());
     };
+    if !is_before_end(value, range.start) {
+        return Ok(Value::small_int(0));
+    }
+    // How far the last number that may be an element is from the first; by what the step divides that, so often it is taken.
+    let distance = int::sub(heap, end, start)?;
+    let back = i64::from(!is_inclusive(range)) * if step.is_negative() { -1 } else { 1 };
+    let distance = int::view(distance).map(|distance| int::sub(heap, distance, Int::Small(back)));
+    let steps = match distance.transpose()?.and_then(int::view) {
+        Some(distance) => int::floor_div(heap, distance, step)?,
+        None => return Err(open_range()),
+    };
+    match int::view(steps) {
+        Some(steps) => int::add(heap, steps, Int::Small(1)),
+        None => Err(open_range()),
+    }
+}
+
+fn open_range() -> OpFail {
+    OpFail::error(
+        ErrorKind::Value,
+        "an open range has no elements to count",
+    )
+}
+
+/// First int, step and number of elements, if the ends and the step fit 64 bits.
+fn small_bounds(range: &Range) -> Option<(i128, i128, i128)> {
+    let part = |part: Value| int::to_i64(part).map(i128::from);
     let (start, end, step) = (part(range.start)?, part(range.end)?, part(range.step)?);
     let end = if is_inclusive(range) {
         end + step.signum()
@@ -74,9 +124,7 @@ pub fn bounds(value: Value) -> OpResult<(i64, i64, u64)> {
         step if step > 0 => (end - start + step - 1).max(0) / step,
         step => (start - end - step - 1).max(0) / -step,
     };
-    let count = u64::try_from(count)
-        .map_err(|_| OpFail::error(ErrorKind::Limit, "a range this large cannot be counted"))?;
-    Ok((start as i64, step as i64, count))
+    Some((start, step, count))
 }
 
 /// Has both ends, so that it can be iterated.
@@ -217,21 +265,35 @@ pub(crate) fn get(heap: &mut Heap, value: Value, index: Value) -> OpResult {
     Ok(int::from_i128(heap, start + at * step))
 }
 
-/// `r.step(n)`
+/// `start..end` in steps of `step`: down, if that is negative.
 pub fn with_step(heap: &mut Heap, value: Value, step: Value) -> OpResult {
-    match int::view(step) {
-        Some(Int::Small(0)) => return Err(OpFail::error(ErrorKind::Value, "a step of 0")),
-        Some(_) => {}
-        None => return Err(OpFail::wrong_type("a step must be an int, not {0}", step)),
-    }
+    check_step(step)?;
     let range = range_of(value);
-    Ok(make(
-        heap,
-        range.start,
-        range.end,
-        step,
-        range.header.aux | range_form::STEP,
-    ))
+    let form = range.header.aux | range_form::STEP;
+    Ok(make(heap, range.start, range.end, step, form))
+}
+
+fn check_step(step: Value) -> OpResult<()> {
+    match int::view(step) {
+        Some(Int::Small(0)) => Err(OpFail::error(ErrorKind::Value, "a step of 0")),
+        Some(_) => Ok(()),
+        None => Err(OpFail::wrong_type("a step must be an int, not {0}", step)),
+    }
+}
+
+/// `r.step(n)`: every nth of its elements. Of a range that has no step yet, a negative one goes down, from a start above its end; of any other, it goes the
+/// other way from the start, and so gives at most that.
+pub fn every(heap: &mut Heap, value: Value, step: Value) -> OpResult {
+    check_step(step)?;
+    let range = range_of(value);
+    if range.header.aux & range_form::STEP == 0 {
+        return with_step(heap, value, step);
+    }
+    let (Some(own), Some(by)) = (int::view(range.step), int::view(step)) else {
+        return Err(OpFail::wrong_type("a step must be an int, not {0}", step));
+    };
+    let step = int::mul(heap, own, by)?;
+    with_step(heap, value, step)
 }
 
 /// `r.rev()`: the same elements, last first.
