@@ -214,7 +214,7 @@ impl Engine {
     /// The fields in front of those of every error.
     pub(crate) fn error_fields() -> Vec<Field> {
         [sym::MESSAGE, sym::KIND, sym::DATA, sym::CAUSE, sym::TRACE]
-            .map(|name| Field { name, is_var: true })
+            .map(|name| Field { name, is_var: false })
             .to_vec()
     }
 

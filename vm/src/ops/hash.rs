@@ -137,6 +137,10 @@ pub(crate) fn parts<'a>(types: &dyn TypeLookup, value: Value) -> OpResult<Parts<
         Some(Kind::List) if is_frozen => Ok(Parts::InOrder(list::items_of(value))),
         Some(Kind::Map | Kind::Set) if is_frozen => Ok(Parts::Entries(map::entries_of(value))),
         Some(Kind::Struct | Kind::Variant) => {
+            let info = types.info(value.type_id());
+            if info.is_none_or(|info| info.is_mutable) && !is_frozen {
+                return Err(mutable(value));
+            }
             let names = types.operators();
             if method(types, value, names.hash).is_some() {
                 return Ok(Parts::Script);
@@ -147,10 +151,7 @@ pub(crate) fn parts<'a>(types: &dyn TypeLookup, value: Value) -> OpResult<Parts<
                     value,
                 ));
             }
-            let is_mutable = types
-                .info(value.type_id())
-                .is_none_or(|info| info.is_mutable || info.is_error);
-            if is_mutable && !is_frozen {
+            if info.is_some_and(|info| info.is_error) && !is_frozen {
                 return Err(mutable(value));
             }
             Ok(Parts::InOrder(fields_of(value)))
