@@ -364,7 +364,7 @@ impl Session {
             unreachable!("inputs are texts")
         };
         for name in self.engine.thread.export_names(&linked) {
-            if self.engine.thread.exported(&linked, &name).is_none() {
+            if !self.engine.thread.is_exported(&linked, &name) {
                 continue;
             }
             let symbol = self.engine.loader.engine.symbol(&name);

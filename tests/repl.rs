@@ -33,6 +33,15 @@ fn inputs_may_have_several_lines() {
 }
 
 #[test]
+fn a_local_var_is_there_in_later_inputs() {
+    let outcome = piped("local var n = 5\nn\nn += 1\nfn f() { n += 10; n }\nf()\nn\n");
+    assert_eq!(
+        (outcome.stdout.as_str(), outcome.stderr.as_str()),
+        ("5\n16\n16\n", "")
+    );
+}
+
+#[test]
 fn errors_do_not_end_the_session() {
     let outcome = piped("let a = 1\nthrow KeyError('gone')\nnope\n1 +* 2\na\n");
     assert_eq!((outcome.stdout.as_str(), outcome.code()), ("1\n", Some(0)));

@@ -191,6 +191,14 @@ impl Pass<'_> {
         None
     }
 
+    /// The first index at or behind `index` without a newline.
+    fn behind_newlines(&self, mut index: usize) -> usize {
+        while self.raw_tok(index) == Some(Tok::Newline) {
+            index += 1;
+        }
+        index
+    }
+
     fn prev(&self) -> Option<Tok> {
         self.out.tokens.last().map(|token| token.tok)
     }
@@ -366,13 +374,18 @@ impl Pass<'_> {
                 self.in_import = true;
                 self.emit(tok, start, end);
             }
-            Tok::Op(Op::Is) if self.raw_tok(index + 1) == Some(Tok::Not) => {
-                self.emit(Tok::Op(Op::IsNot), start, self.raw[index + 1].end);
-                return index + 2;
+            Tok::Op(Op::Is) if self.raw_tok(self.behind_newlines(index + 1)) == Some(Tok::Not) => {
+                let second = self.behind_newlines(index + 1);
+                self.emit(Tok::Op(Op::IsNot), start, self.raw[second].end);
+                return second + 1;
             }
-            Tok::Not if can_end(prev) && self.raw_tok(index + 1) == Some(Tok::In) => {
-                self.emit(Tok::Op(Op::NotIn), start, self.raw[index + 1].end);
-                return index + 2;
+            Tok::Not
+                if can_end(prev)
+                    && self.raw_tok(self.behind_newlines(index + 1)) == Some(Tok::In) =>
+            {
+                let second = self.behind_newlines(index + 1);
+                self.emit(Tok::Op(Op::NotIn), start, self.raw[second].end);
+                return second + 1;
             }
             Tok::Op(
                 Op::Add | Op::Mul | Op::Div | Op::FloorDiv | Op::Mod | Op::Pow | Op::Eq | Op::Lt,

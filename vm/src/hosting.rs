@@ -129,6 +129,11 @@ impl Thread {
         };
         (!value.is_unset()).then_some(value)
     }
+    /// Whether a module's `pub` name has a value, or gets one when it is read, as a `local var` does.
+    pub fn is_exported(&mut self, module: &Module, name: &str) -> bool {
+        let symbol = self.engine().symbol(name);
+        self.exported(module, name).is_some() || self.export_initialiser(module, symbol).is_some()
+    }
     /// Sets a `pub var` of a module that this thread has run.
     ///
     /// # Panics

@@ -4,7 +4,7 @@ use crate::ids::{IdMap, IdSet};
 
 use super::types::Method;
 use super::walk::{FunctionContext, Resolver};
-use super::{BindingId, BindingKind, Owner, OwnerInfo, Target};
+use super::{BindingId, BindingKind, ERROR_FIELDS, Family, Owner, OwnerInfo, Target};
 use crate::ast::{
     BindKind, ExprId, FnBody, FnId, ImportPath, ListPat, Name, PatId, PatKind, Span, StmtId, StmtKind,
 };
@@ -332,6 +332,7 @@ impl<'a> Resolver<'a> {
         let index = self.out.type_of_stmt[&stmt];
         let info = self.out.type_info(index).clone();
         self.check_methods(&info.methods);
+        self.check_inherited_fields(index);
         let with_fields = std::iter::once(index).chain(info.variants.iter().copied());
         let mut variant_names: IdMap<Name, Span> = IdMap::default();
         for number in with_fields {
@@ -383,6 +384,37 @@ impl<'a> Resolver<'a> {
                 last.map_or(self.ast.stmt(stmt).span, |variant| variant.name.span)
             }
             _ => self.ast.stmt(stmt).span,
+        }
+    }
+
+    /// A field that an error has from the kind it is based on cannot be declared again.
+    fn check_inherited_fields(&mut self, index: u32) {
+        let own = self.out.type_info(index).fields.clone();
+        if own.is_empty() || self.out.family(self.ast, index) != Family::Error {
+            return;
+        }
+        let all = self.out.all_fields(self.ast, index);
+        let inherited = &all[..all.len() - own.len()];
+        for field in own {
+            let text = self.ast.name(field.name.name);
+            let twice = |label: &str| {
+                Diagnostic::error(
+                    "E0202",
+                    format!("`{text}` is declared twice"),
+                    field.name.span,
+                )
+                .label(label)
+            };
+            let first = inherited
+                .iter()
+                .find(|first| first.name.name == field.name.name);
+            if ERROR_FIELDS.contains(&text) {
+                self.error(twice("every error has this field"));
+            } else if let Some(first) = first {
+                self.error(
+                    twice("declared again").related(first.name.span, "first declared here"),
+                );
+            }
         }
     }
 

@@ -109,6 +109,22 @@ impl Thread {
         Some(self.closure_of(&proto))
     }
 
+    /// The function that gives an exported `local var` of a module its first value in this thread, if it has none yet.
+    pub(crate) fn export_initialiser(
+        &mut self,
+        module: &crate::module::Module,
+        name: Sym,
+    ) -> Option<Value> {
+        let Some(&(Slot::Var(index), true)) = module.names.get(&name) else {
+            return None;
+        };
+        if !self.var(module.var_base + index).is_unset() {
+            return None;
+        }
+        let proto = module.initialisers.get()?.get(&index)?.clone();
+        Some(self.closure_of(&proto))
+    }
+
     /// A closure without captures.
     pub(crate) fn closure_of(&mut self, proto: &Arc<Proto>) -> Value {
         let object = self

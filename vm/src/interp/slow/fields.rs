@@ -5,7 +5,7 @@ use super::{Done, before_alloc};
 use crate::bytecode::Word;
 use crate::engine::sym;
 use crate::native::{NativeDef, Trap};
-use crate::object::{BoundMethod, Header, Kind, NativeFunction, type_id};
+use crate::object::{BoundMethod, Header, Kind, ModuleObject, NativeFunction, type_id};
 use crate::ops;
 use crate::ops::map::Lookup;
 use crate::thread::Thread;
@@ -36,6 +36,13 @@ pub(crate) fn GetField(t: &mut Thread, w: Word) -> Done {
     }
     before_alloc(t);
     let object = t.reg(w.b());
+    if object.is_kind(Kind::Module) {
+        // SAFETY: modules live as long as the engine.
+        let module = unsafe { &*(*object.as_object().cast::<ModuleObject>()).module };
+        if let Some(closure) = t.export_initialiser(module, name) {
+            return t.call_into(w.a(), closure, &[]);
+        }
+    }
     let value = t.get_field(object, name, false)?;
     t.set_reg(w.a(), value);
     Ok(())
@@ -154,7 +161,7 @@ impl Thread {
             Some(Kind::Module) => {
                 // SAFETY: modules live as long as the engine.
                 let module =
-                    unsafe { &*(*object.as_object().cast::<crate::object::ModuleObject>()).module };
+                    unsafe { &*(*object.as_object().cast::<ModuleObject>()).module };
                 return self.export(module, name);
             }
             Some(Kind::Handle) if object.type_id() == crate::object::type_id::THREAD => {

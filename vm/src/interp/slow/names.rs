@@ -20,6 +20,16 @@ pub(crate) fn LoadSlot(t: &mut Thread, w: Word) -> Done {
 }
 
 pub(crate) fn LoadImport(t: &mut Thread, w: Word) -> Done {
+    // SAFETY: the running frame's prototype lives as long as the engine.
+    let proto: &'static Proto = unsafe { &*frame::proto(t.base) };
+    // SAFETY: verified: the constant exists.
+    let known = unsafe { link_constant(proto.constant(w.imm() as usize)) };
+    if known.is_unset()
+        && let Some(Link::Import(module, name)) = proto.links.get(&(w.imm() as u32))
+        && let Some(closure) = t.export_initialiser(module, *name)
+    {
+        return t.call_into(w.a(), closure, &[]);
+    }
     let value = import(t, w)?;
     t.set_reg(w.a(), value);
     Ok(())
