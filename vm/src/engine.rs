@@ -214,7 +214,10 @@ impl Engine {
     /// The fields in front of those of every error.
     pub(crate) fn error_fields() -> Vec<Field> {
         [sym::MESSAGE, sym::KIND, sym::DATA, sym::CAUSE, sym::TRACE]
-            .map(|name| Field { name, is_var: false })
+            .map(|name| Field {
+                name,
+                is_var: false,
+            })
             .to_vec()
     }
 
@@ -287,7 +290,11 @@ impl Engine {
         } else {
             Kind::Struct
         };
-        let template = Header::new(kind, id, (info.fields.len() + usize::from(info.is_local)) as u16);
+        let template = Header::new(
+            kind,
+            id,
+            (info.fields.len() + usize::from(info.is_local)) as u16,
+        );
         // SAFETY: the slot of a reserved id is written once, before anybody else knows the id.
         let slot = unsafe {
             let slot = base.add(id as usize % TYPE_CHUNK);
@@ -324,13 +331,7 @@ impl Engine {
     }
 
     /// Adds a method to a type.
-    pub(crate) fn add_method(
-        &self,
-        type_id: u32,
-        name: Sym,
-        function: Value,
-        has_self: bool,
-    ) {
+    pub(crate) fn add_method(&self, type_id: u32, name: Sym, function: Value, has_self: bool) {
         let mut methods = self.type_info(type_id).methods.write();
         let index = self.method_count.fetch_add(1, Ordering::Relaxed);
         assert!(

@@ -776,10 +776,7 @@ impl Linker<'_> {
                 Some(value) => value,
                 None => return Err(LinkError(format!("the prelude has no '{name}'"))),
             },
-            Const::Fn(_)
-            | Const::Proto(_)
-            | Const::Import { .. }
-            | Const::Names(_) => Value::UNSET,
+            Const::Fn(_) | Const::Proto(_) | Const::Import { .. } | Const::Names(_) => Value::UNSET,
         })
     }
 

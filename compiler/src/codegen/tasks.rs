@@ -5,7 +5,7 @@
 
 use super::Generator;
 use super::call::WINDOW_HEAD;
-use super::function::{Dest, Place, Scope};
+use super::function::{Dest, Function, Place, Scope};
 use crate::ast::*;
 use crate::resolve::Target;
 use heddle_bytecode::{Const, MAX_COPIED, Op, start};
@@ -13,6 +13,8 @@ use heddle_bytecode::{Const, MAX_COPIED, Op, start};
 /// What `__select` gives instead of an arm's index.
 const AFTER: i16 = -1;
 const ELSE: i16 = -2;
+/// So many arguments can be put into another order: they take twice the registers.
+const MAX_ARRANGED: usize = 110;
 /// Registers that a threadlet's call keeps its state in; the last is its name.
 const THREADLET_STATE: usize = 3;
 
@@ -160,6 +162,16 @@ impl Generator<'_> {
         let copied = self.copied_arguments(args);
         // `spawn x.send(copy(y))`: the method must see that it is a copy.
         let is_method = matches!(ast.expr(*callee).kind, ExprKind::Field { .. });
+        if kind == SpawnKind::Thread {
+            // A receiver is an argument, too.
+            let first = args.len().min(MAX_COPIED - 1);
+            if args[first..]
+                .iter()
+                .any(|arg| self.copied(arg.value).is_some())
+            {
+                return self.started_with_copies_first(*callee, args, base, span);
+            }
+        }
         let is_kept = args.iter().any(|arg| arg.name.is_some())
             || self.res.static_type(ast, *callee).is_some()
             || is_method && copied != 0;
@@ -188,6 +200,64 @@ impl Generator<'_> {
             _ => 0,
         };
         (count as u8, copied)
+    }
+
+    /// As `started_call`, of a thread with a `copy(x)` so far behind that there is no bit for it: those come first, and a function in between puts all arguments
+    /// in their order.
+    fn started_with_copies_first(
+        &mut self,
+        callee: ExprId,
+        args: &[Arg],
+        base: u8,
+        span: Span,
+    ) -> (u8, u32) {
+        let known = self.kept_callee(callee);
+        let before = self.kept_object(callee, &known);
+        let count = before + args.len();
+        if count > MAX_ARRANGED {
+            self.f.has_overflown = true;
+            return (0, 0);
+        }
+        // Where each argument goes: what is copied first, as far as there are bits.
+        let copied = |this: &Self, index: usize| this.copied(args[index].value);
+        let is_copied = |this: &Self, index: &usize| copied(this, *index).is_some();
+        let (mut order, others): (Vec<usize>, Vec<usize>) =
+            (0..args.len()).partition(|index| is_copied(self, index));
+        let with_bit = order.len().min(MAX_COPIED - before);
+        order.extend(others);
+        let first = usize::from(self.f.alloc_run(args.len()));
+        for (index, arg) in args.iter().enumerate() {
+            let at = order.iter().position(|&other| other == index);
+            let at = at.expect("all are in the order");
+            let value = match copied(self, index) {
+                Some(value) if at < with_bit => value,
+                _ => arg.value,
+            };
+            self.expr(value, Dest::Fresh((first + at) as u8));
+        }
+        let inner = self.kept_function(&known, args, count, Vec::new(), span);
+        let proto = self.new_proto();
+        self.enter(Function::new(proto, self.f.owner, false));
+        self.f.alloc_run(count);
+        let window = self.f.alloc_run(WINDOW_HEAD + count);
+        self.load_const(span, window, Const::Fn(inner));
+        let arguments = window + WINDOW_HEAD as u8;
+        for at in 0..before {
+            self.move_to(span, arguments + at as u8, at as u8);
+        }
+        for (at, index) in order.into_iter().enumerate() {
+            let to = arguments + (before + index) as u8;
+            self.move_to(span, to, (before + at) as u8);
+        }
+        self.emit(span, Op::Call, window, window, count as u8, 0);
+        self.emit(span, Op::Return, window, 0, 0, 0);
+        self.leave("<deferred call>".into(), span);
+        if let Some(code) = &mut self.protos[proto as usize] {
+            code.params = vec!["".into(); count];
+            code.required = count as u32;
+        }
+        self.load_const(span, base, Const::Fn(proto));
+        (count as u8, ((1 << with_bit) - 1) << before)
     }
 
     // --- calls of the prelude

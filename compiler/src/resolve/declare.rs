@@ -6,7 +6,8 @@ use super::types::Method;
 use super::walk::{FunctionContext, Resolver};
 use super::{BindingId, BindingKind, ERROR_FIELDS, Family, Owner, OwnerInfo, Target};
 use crate::ast::{
-    BindKind, ExprId, FnBody, FnId, ImportPath, ListPat, Name, PatId, PatKind, Span, StmtId, StmtKind,
+    BindKind, ExprId, FnBody, FnId, ImportPath, ListPat, Name, PatId, PatKind, Span, StmtId,
+    StmtKind,
 };
 use crate::diagnostics::Diagnostic;
 use heddle_bytecode::{ModuleRef, TypeShape};
@@ -199,11 +200,7 @@ impl<'a> Resolver<'a> {
     }
 
     /// The variables of a block, and the functions in it that name one of these.
-    fn late_names(
-        &self,
-        stmts: &[StmtId],
-        functions: &[(FnId, Name, BindingId)],
-    ) -> IdSet<Name> {
+    fn late_names(&self, stmts: &[StmtId], functions: &[(FnId, Name, BindingId)]) -> IdSet<Name> {
         let mut late: IdSet<Name> = IdSet::default();
         for &stmt in stmts {
             if let StmtKind::Bind { pat, .. } = self.ast.stmt(stmt).kind {
@@ -411,9 +408,7 @@ impl<'a> Resolver<'a> {
             if ERROR_FIELDS.contains(&text) {
                 self.error(twice("every error has this field"));
             } else if let Some(first) = first {
-                self.error(
-                    twice("declared again").related(first.name.span, "first declared here"),
-                );
+                self.error(twice("declared again").related(first.name.span, "first declared here"));
             }
         }
     }

@@ -55,7 +55,11 @@ impl Thread {
                 }
                 Some(Kind::BoundMethod) => {
                     if local_method(callee).is_some() {
-                        let receiver = if argc > 0 { self.reg(at + 2) } else { Value::NIL };
+                        let receiver = if argc > 0 {
+                            self.reg(at + 2)
+                        } else {
+                            Value::NIL
+                        };
                         let method = self.own_method(callee, receiver)?;
                         self.set_reg(at, method);
                         continue;

@@ -52,7 +52,10 @@ pub(crate) fn range_of<'a>(value: Value) -> &'a Range {
 /// First int, step, and number of elements, if all fit 64 bits and the end is not open.
 pub fn bounds(value: Value) -> OpResult<(i64, i64, u64)> {
     let range = range_of(value);
-    if [range.start, range.end].iter().any(|end| !int::is_int(*end)) {
+    if [range.start, range.end]
+        .iter()
+        .any(|end| !int::is_int(*end))
+    {
         return Err(open_range());
     }
     small_bounds(range)
@@ -63,12 +66,7 @@ pub fn bounds(value: Value) -> OpResult<(i64, i64, u64)> {
                 u64::try_from(count).ok()?,
             ))
         })
-        .ok_or_else(|| {
-            OpFail::error(
-                ErrorKind::Limit,
-                "a range this large cannot be counted",
-            )
-        })
+        .ok_or_else(|| OpFail::error(ErrorKind::Limit, "a range this large cannot be counted"))
 }
 
 /// The number of elements: any int, if neither end is open.
@@ -104,10 +102,7 @@ pub fn len(heap: &mut Heap, value: Value) -> OpResult {
 }
 
 fn open_range() -> OpFail {
-    OpFail::error(
-        ErrorKind::Value,
-        "an open range has no elements to count",
-    )
+    OpFail::error(ErrorKind::Value, "an open range has no elements to count")
 }
 
 /// First int, step and number of elements, if the ends and the step fit 64 bits.

@@ -266,7 +266,10 @@ impl Thread {
         let window = unsafe { (*task).start.add(STUB_SLOTS + WINDOW_SLOTS) };
         for i in 0..argc {
             let arg = self.reg(at + WINDOW_SLOTS + i);
-            let message = if copy_mask >> i & 1 == 1 {
+            let message = if copy_mask
+                .checked_shr(i as u32)
+                .is_some_and(|mask| mask & 1 == 1)
+            {
                 self.share_copy(arg, &format!("argument {}", i + 1))
             } else if arg.is_local() {
                 self.share(arg, &format!("argument {}", i + 1))

@@ -160,8 +160,7 @@ impl Thread {
             }
             Some(Kind::Module) => {
                 // SAFETY: modules live as long as the engine.
-                let module =
-                    unsafe { &*(*object.as_object().cast::<ModuleObject>()).module };
+                let module = unsafe { &*(*object.as_object().cast::<ModuleObject>()).module };
                 return self.export(module, name);
             }
             Some(Kind::Handle) if object.type_id() == crate::object::type_id::THREAD => {
