@@ -137,6 +137,7 @@ impl Scope {
     }
     /// The same of a thread.
     #[must_use]
+    #[inline(never)]
     pub(crate) fn enter_thread(self: &Arc<Self>, block: &Arc<ThreadBlock>) -> bool {
         self.add_member(|state| {
             let at = state.inside().threads.insert(Arc::downgrade(block));
@@ -153,10 +154,9 @@ impl Scope {
         let Some(parent) = &self.parent else {
             return is_cancelled;
         };
-        if is_first {
-            self.tell_parents(state, true);
-        } else {
-            drop(state);
+        match is_first {
+            true => self.tell_parents(state, true),
+            false => drop(state),
         }
         is_cancelled || cancelled_in(Some(parent)).is_some()
     }
@@ -355,10 +355,15 @@ impl Cancelled {
         }
     }
     /// Those of one thread. When it has ended nobody adds any more.
+    #[inline]
     pub(crate) fn take(&self, thread: u64) -> Vec<Arc<Scope>> {
-        if !self.has_any.load(Ordering::Relaxed) {
-            return Vec::new();
+        match self.has_any.load(Ordering::Relaxed) {
+            true => self.take_some(thread),
+            false => Vec::new(),
         }
+    }
+    #[cold]
+    fn take_some(&self, thread: u64) -> Vec<Arc<Scope>> {
         let mut scopes = self.scopes.lock();
         let taken = scopes.remove(&thread).unwrap_or_default();
         if scopes.is_empty() {

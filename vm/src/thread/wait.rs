@@ -729,6 +729,7 @@ impl Thread {
         }
     }
     /// Cancels a task of the mounted thread if a scope that it is in was cancelled, and it was not told so far.
+    #[inline(never)]
     pub(super) fn cancel_in_scopes_of(&mut self, task: *mut Task) {
         // SAFETY: a task of the mounted thread.
         let (scope, is_waiting_for_scope) =
