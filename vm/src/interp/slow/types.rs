@@ -49,8 +49,8 @@ pub(crate) fn local_method(function: Value) -> Option<(u32, usize)> {
     }
 }
 
-/// What a value's type captured: of a type itself, of an instance its type's. `None`: nothing.
-fn type_of<'a>(info: &TypeInfo, value: Value) -> Option<Value> {
+/// The type object that an instance of a local type leads to; a type itself.
+fn type_of(info: &TypeInfo, value: Value) -> Option<Value> {
     let ty = match value.kind()? {
         Kind::Type => value,
         Kind::Struct | Kind::Variant if info.is_local => {
