@@ -631,6 +631,7 @@ impl Code<'_> {
                 _ => false,
             },
             Op::CallNamed => matches!(constant, Const::Names(names) if names.len() <= count),
+            Op::UnpackFields => matches!(constant, Const::Names(_)),
             Op::InvokeNamed => {
                 matches!(constant, Const::Names(names) if (1..=count).contains(&names.len()))
             }
@@ -667,6 +668,8 @@ impl Code<'_> {
                     .registers(b, c)
                     .and(ensure((0..=2).contains(&imm), || "no kind of parts".into()));
             }
+            // The type lies in the first, even if no field is asked for.
+            Op::UnpackFields | Op::UnpackAllFields => return self.registers(b, c.max(1)),
             Op::Yield => c <= self.proto.registers as usize,
             Op::LoadBool => b <= 1,
             Op::JNotKind => b <= 2 && c == 0,
