@@ -13,6 +13,9 @@ use heddle_bytecode::{CaptureSource, Const, Op, TypeShape};
 /// Registers of a window in front of the arguments.
 pub(super) const WINDOW_HEAD: usize = 2;
 
+/// From this register on the calls of a chain share a window: half of a frame is left for arguments.
+const FAR: u8 = 120;
+
 /// What is called, as far as it is known.
 pub(super) enum Callee {
     /// A function of this module that takes exactly these arguments.
@@ -199,9 +202,18 @@ impl Generator<'_> {
                 }
             }
             Callee::Method { object, name, safe } => {
-                let receiver = self.f.alloc();
-                self.chain_into(object, receiver);
-                self.safe_exit(safe, receiver, self.ast.expr(object).span);
+                let place = self.ast.expr(object).span;
+                let receiver = if self.is_far_chain(object, base) {
+                    self.chain_in_window(object, base);
+                    let receiver = self.f.alloc();
+                    self.move_to(place, receiver, base);
+                    receiver
+                } else {
+                    let receiver = self.f.alloc();
+                    self.chain_into(object, receiver);
+                    receiver
+                };
+                self.safe_exit(safe, receiver, place);
                 if args.iter().all(|arg| arg.name.is_none()) {
                     self.arguments_for_copying(args);
                 } else {
@@ -210,10 +222,31 @@ impl Generator<'_> {
                 self.invoke(name.name, args, base, result, span);
             }
             Callee::Value(callee) => {
-                self.chain_into(callee, base);
+                if self.is_far_chain(callee, base) {
+                    self.chain_in_window(callee, base);
+                } else {
+                    self.chain_into(callee, base);
+                }
                 self.call_value(args, base, result, span);
             }
         }
+    }
+
+    /// Whether the chain before a call lies so far in the frame that its calls must share a window. Elsewhere each has its own, so that its
+    /// result need not be moved.
+    fn is_far_chain(&self, object: ExprId, base: u8) -> bool {
+        let is_step = matches!(
+            self.ast.expr(object).kind,
+            ExprKind::Call { .. } | ExprKind::Field { .. } | ExprKind::Index { .. }
+        );
+        is_step && base >= FAR && usize::from(base) + WINDOW_HEAD == self.f.top
+    }
+
+    /// Evaluates a chain in the first register of a window that is not filled yet.
+    fn chain_in_window(&mut self, object: ExprId, base: u8) {
+        self.f.top = usize::from(base) + 1;
+        self.chain_into(object, base);
+        self.f.top = usize::from(base) + WINDOW_HEAD;
     }
 
     fn invoke(&mut self, name: Name, args: &[Arg], base: u8, result: u8, span: Span) {
