@@ -4,7 +4,7 @@
 //! no moves: the arguments of the outer call are the results of the inner ones.
 
 use super::Generator;
-use super::function::{Dest, Function};
+use super::function::{Dest, Function, Jumps};
 use crate::ast::*;
 use crate::compile::Role;
 use crate::resolve::{BindingKind, Family, Target};
@@ -482,11 +482,46 @@ impl Generator<'_> {
     /// Evaluates what a kept call needs of its callee into a new register, if anything; how many.
     pub(super) fn kept_object(&mut self, callee: ExprId, known: &Callee) -> usize {
         match known {
-            Callee::Method { object, .. } => self.run(&[*object]),
-            Callee::Value(_) | Callee::Global(_) => self.run(&[callee]),
+            Callee::Method { object, safe, .. } => {
+                let register = self.f.alloc();
+                self.chain_into(*object, register);
+                self.safe_exit(*safe, register, self.ast.expr(*object).span);
+            }
+            Callee::Value(_) | Callee::Global(_) => {
+                let register = self.f.alloc();
+                self.chain_into(callee, register);
+            }
             Callee::Const(_) | Callee::Exact { .. } => return 0,
-        };
+        }
         1
+    }
+
+    /// Keeps a call by `keep`. If it is a chain with `?.`, also gives the jumps taken where that finds nil; where they lead,
+    /// what was loaded since then must be forgotten.
+    pub(super) fn kept_chain<T>(
+        &mut self,
+        call: ExprId,
+        keep: impl FnOnce(&mut Self) -> T,
+    ) -> (T, Jumps) {
+        let exits = self.has_safe_step(call).then(Vec::new);
+        let around = std::mem::replace(&mut self.nil_exits, exits);
+        let kept = keep(self);
+        let exits = std::mem::replace(&mut self.nil_exits, around);
+        (kept, exits.unwrap_or_default())
+    }
+
+    /// A function of so many parameters that does nothing.
+    pub(super) fn idle_function(&mut self, params: usize, span: Span) -> u32 {
+        let proto = self.new_proto();
+        self.enter(Function::new(proto, self.f.owner, false));
+        self.f.alloc_run(params);
+        self.emit_return(span, None);
+        self.leave("<nil>".into(), span);
+        if let Some(code) = &mut self.protos[proto as usize] {
+            code.params = vec!["".into(); params];
+            code.required = params as u32;
+        }
+        proto
     }
 
     /// The function that makes a kept call: of what it is given as parameters, or else of its captures.
