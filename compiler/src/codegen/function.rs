@@ -48,6 +48,10 @@ pub(super) struct Loop {
     pub(super) continues: Jumps,
     /// The state of a generic `for`, which must be closed on leaving early.
     pub(super) iterator: Option<u8>,
+    /// Where the code begins that closes it after an error.
+    pub(super) start: usize,
+    /// Where the code began that leaves the loop, as long as that is being made.
+    pub(super) left_at: Option<usize>,
 }
 
 /// A `scope` around the place.
@@ -62,8 +66,8 @@ pub(super) struct Scope {
     pub(super) left_at: Option<usize>,
 }
 
-/// Code that leaves a scope early: what throws there is thrown around the scope, so no handler in it (one whose code begins at
-/// `inner` or later) protects it.
+/// Code that leaves a scope or a loop early: what throws there is thrown around it, so no handler in it (one whose code begins
+/// at `inner` or later) protects it.
 struct Gap {
     start: usize,
     end: usize,
@@ -292,23 +296,23 @@ impl Function {
         })
     }
 
-    /// Behind the jump that leaves scopes: the code that follows lies in them again.
+    /// Behind the jump that leaves scopes and loops: the code that follows lies in them again.
     pub(super) fn resume_scopes(&mut self) {
         let end = self.code.len();
-        for scope in &mut self.scopes {
-            if let Some(start) = scope.left_at.take()
+        let scopes = self.scopes.iter_mut();
+        let scopes = scopes.map(|scope| (&mut scope.left_at, scope.start));
+        let loops = self.loops.iter_mut();
+        let loops = loops.map(|inner| (&mut inner.left_at, inner.start));
+        for (left_at, inner) in scopes.chain(loops) {
+            if let Some(start) = left_at.take()
                 && start < end
             {
-                self.gaps.push(Gap {
-                    start,
-                    end,
-                    inner: scope.start,
-                });
+                self.gaps.push(Gap { start, end, inner });
             }
         }
     }
 
-    /// Protects the code from `start` to `end`, except what leaves scopes around it.
+    /// Protects the code from `start` to `end`, except what leaves scopes and loops around it.
     pub(super) fn protect(
         &mut self,
         start: usize,
@@ -317,7 +321,26 @@ impl Function {
         reg: u8,
         is_cleanup: bool,
     ) {
-        // In the order of the code; where several scopes are left at once, the gaps of the inner ones begin earlier and all end together.
+        self.protect_from(start, end, target, reg, is_cleanup, 0);
+    }
+
+    /// Protects the body of a loop by what closes its iterator. That also protects the instruction that closes it where the loop is
+    /// left: an error may come before anything was closed, and closing twice does nothing.
+    pub(super) fn protect_loop(&mut self, start: usize, end: usize, target: usize, reg: u8) {
+        self.protect_from(start, end, target, reg, true, 1);
+    }
+
+    /// `own`: how many words of what leaves this very scope or loop are protected.
+    fn protect_from(
+        &mut self,
+        start: usize,
+        end: usize,
+        target: usize,
+        reg: u8,
+        is_cleanup: bool,
+        own: usize,
+    ) {
+        // In the order of the code; where several are left at once, the gaps of the inner ones begin earlier and all end together.
         let mut next = start;
         let mut pieces = Vec::new();
         let mut gaps: Vec<&Gap> = self
@@ -327,7 +350,8 @@ impl Function {
             .collect();
         gaps.sort_unstable_by_key(|gap| gap.start);
         for gap in gaps.into_iter().filter(|gap| gap.start < end) {
-            pieces.push((next, gap.start));
+            let own = if gap.inner == start { own } else { 0 };
+            pieces.push((next, gap.start + own));
             next = next.max(gap.end);
         }
         pieces.push((next, end));
