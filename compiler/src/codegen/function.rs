@@ -84,6 +84,10 @@ pub(super) struct Defers {
     pub(super) start: usize,
 }
 
+/// From here on to the last that 16 bits can name, constants are kept for instructions that have no more room: a list of
+/// tens of thousands of words must not take all of them.
+const FIRST_KEPT: u32 = 0xe000;
+
 /// A constant as a key: floats by their bits.
 #[derive(PartialEq, Eq, Hash)]
 enum ConstKey {
@@ -147,8 +151,12 @@ pub(super) struct Function {
     pub(super) is_reachable: bool,
     /// The line that the code before this place counts; 0: that may be another.
     pub(super) counted_line: u32,
-    /// More registers or constants than the format can name.
+    /// More registers than a frame can have.
     pub(super) has_overflown: bool,
+    /// More constants than certain instructions can name.
+    pub(super) has_too_many_constants: bool,
+    /// Places that are kept for these, and taken from the front.
+    kept_constants: std::ops::Range<u32>,
 }
 
 impl Function {
@@ -177,6 +185,8 @@ impl Function {
             is_reachable: true,
             counted_line: 0,
             has_overflown: false,
+            has_too_many_constants: false,
+            kept_constants: 0..0,
         }
     }
 
@@ -279,6 +289,7 @@ impl Function {
         {
             return index as i32;
         }
+        self.keep_constants();
         let index = self.consts.len() as u32;
         self.consts.push(constant);
         if let Some(key) = key {
@@ -287,13 +298,34 @@ impl Function {
         index as i32
     }
 
+    /// If the next constant would take the first of the places that are kept, they are made.
+    fn keep_constants(&mut self) {
+        if self.consts.len() == FIRST_KEPT as usize {
+            self.kept_constants = FIRST_KEPT..u32::from(u16::MAX) + 1;
+            let end = self.kept_constants.end as usize;
+            self.consts.resize(end, Const::Nil);
+        }
+    }
+
     /// A constant whose index must fit 16 bits.
     pub(super) fn constant16(&mut self, constant: Const) -> u16 {
-        let index = self.constant(constant);
-        u16::try_from(index).unwrap_or_else(|_| {
-            self.has_overflown = true;
-            0
-        })
+        if self.consts.len() < FIRST_KEPT as usize {
+            return self.constant(constant) as u16;
+        }
+        let known = key_of(&constant).and_then(|key| self.known_consts.get(&key).copied());
+        if let Some(known) = known.and_then(|index| u16::try_from(index).ok()) {
+            return known;
+        }
+        self.keep_constants();
+        let Some(index) = self.kept_constants.next() else {
+            self.has_too_many_constants = true;
+            return 0;
+        };
+        if let Some(key) = key_of(&constant) {
+            self.known_consts.insert(key, index);
+        }
+        self.consts[index as usize] = constant;
+        index as u16
     }
 
     /// Behind the jump that leaves scopes and loops: the code that follows lies in them again.
