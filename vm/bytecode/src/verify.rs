@@ -39,8 +39,8 @@ impl std::error::Error for VerifyError {}
 
 type Check = Result<(), String>;
 
-/// The largest number of fields: they must fit a frame together with a window.
-const MAX_FIELDS: usize = 200;
+/// The largest number of fields: the constructor's frame holds them and the instance. Larger ones can never be made.
+const MAX_FIELDS: usize = MAX_REGISTERS - 1;
 /// Room that a map may ask for at once.
 const MAX_MAP_ROOM: i32 = 1 << 20;
 /// The fields that every error has in front of its own.
