@@ -4,7 +4,10 @@ use super::Generator;
 use super::function::{Dest, Jumps, Place};
 use crate::ast::*;
 use crate::resolve::{BindingId, BindingKind, Family, Target};
-use heddle_bytecode::{Const, Op};
+use heddle_bytecode::{Const, ERROR_FIELDS, ERROR_KINDS, Op};
+
+/// So many of the fields that every error has the constructors of built-in kinds take: not the trace.
+const BUILT_IN_FIELDS: usize = ERROR_FIELDS.len() - 1;
 
 /// `JNotKind`: what it asks for.
 const TUPLE: u8 = 0;
@@ -396,6 +399,12 @@ impl Generator<'_> {
         if let Some(fields) = local.and_then(|index| self.field_order(index)) {
             return self.known_fields(&fields, parts, value, span, fails);
         }
+        if let Some(Const::Prelude(kind)) = &constant
+            && ERROR_KINDS.contains(&&**kind)
+            && parts.len() <= BUILT_IN_FIELDS
+        {
+            return self.built_in_fields(parts, value, span, fails);
+        }
         let positional = parts.iter().filter(|(name, _)| name.is_none()).count();
         if positional > 255 {
             self.f.has_overflown = true;
@@ -425,6 +434,39 @@ impl Generator<'_> {
                     self.pattern(*part, register, fails);
                 }
             }
+        }
+    }
+
+    /// The parts of an error of a built-in kind, at most so many as its constructor takes.
+    fn built_in_fields(
+        &mut self,
+        parts: &[(Option<Ident>, PatId)],
+        value: u8,
+        span: Span,
+        fails: &mut Jumps,
+    ) {
+        let ast = self.ast;
+        let named: Vec<&str> = parts
+            .iter()
+            .filter_map(|(name, _)| name.map(|name| ast.name(name.name)))
+            .collect();
+        let mut unnamed = (0..BUILT_IN_FIELDS).filter(|&slot| !named.contains(&ERROR_FIELDS[slot]));
+        for (name, part) in parts {
+            // The kind is made when it is looked at.
+            let slot = match name {
+                Some(_) => None,
+                None => unnamed.next().filter(|&slot| ERROR_FIELDS[slot] != "kind"),
+            };
+            let text = name.map_or("kind", |name| ast.name(name.name));
+            self.part(*part, fails, |this, dst| match slot {
+                Some(slot) => {
+                    this.emit(span, Op::GetSlot, dst, value, slot as u8, 0);
+                }
+                None => {
+                    let symbol = this.symbol(text);
+                    this.emit(span, Op::GetField, dst, value, 0, symbol as i32);
+                }
+            });
         }
     }
 
@@ -498,7 +540,7 @@ impl Generator<'_> {
             Family::Plain => Some(own.enumerate().map(|(slot, field)| (field, slot)).collect()),
             Family::Error => {
                 let message = std::iter::once((self.ast.names.get("message"), 0));
-                let first = crate::resolve::ERROR_FIELDS.len();
+                let first = ERROR_FIELDS.len();
                 let own = own.enumerate().map(|(slot, field)| (field, first + slot));
                 Some(message.chain(own).collect())
             }

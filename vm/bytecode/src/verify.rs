@@ -43,8 +43,8 @@ type Check = Result<(), String>;
 const MAX_FIELDS: usize = MAX_REGISTERS - 1;
 /// Room that a map may ask for at once.
 const MAX_MAP_ROOM: i32 = 1 << 20;
-/// The fields that every error has in front of its own.
-const ERROR_FIELDS: usize = 5;
+/// So many fields every error has in front of its own.
+const ERROR_FIELDS: usize = super::ERROR_FIELDS.len();
 
 /// Checks a module. `is_trusted`: the library's own prelude, which may return into fused instructions.
 pub fn verify(module: &ModuleCode, is_trusted: bool) -> Result<(), VerifyError> {
@@ -186,6 +186,22 @@ fn type_def(module: &ModuleCode, index: usize) -> Check {
             || format!("type {index} cannot have a constructor"),
         )?;
     }
+    if let Some(parts) = &ty.as_error {
+        let is_struct = ty.shape == TypeShape::Struct && ty.constructor.is_some();
+        ensure(is_struct, || format!("type {index} cannot be an error"))?;
+        for (position, &(name, default)) in parts.fields.iter().enumerate() {
+            symbol(module, name)?;
+            if let Some(proto) = default {
+                function_constant(module, proto)?;
+                let proto = &module.protos[proto as usize];
+                let takes_fields =
+                    proto.params.len() == position && !proto.has_rest && !proto.is_generator;
+                ensure(takes_fields, || {
+                    format!("{} is no default of field {position}", proto.name)
+                })?;
+            }
+        }
+    }
     family(module, index)
 }
 
@@ -255,18 +271,33 @@ fn base_order(module: &ModuleCode) -> Result<Vec<usize>, String> {
     Ok(order)
 }
 
-/// How many fields `NewStruct` must give each type; `None` where only the linker knows.
-fn field_counts(module: &ModuleCode, order: &[usize]) -> Vec<Option<usize>> {
-    let mut counts = vec![None; module.types.len()];
+/// How many fields of an instance are declared in this module, and whether that is all of them: what bases of other
+/// modules add only the linker knows.
+#[derive(Clone, Copy, Default)]
+struct FieldCount {
+    declared: usize,
+    is_all: bool,
+}
+
+fn field_counts(module: &ModuleCode, order: &[usize]) -> Vec<FieldCount> {
+    let mut counts = vec![FieldCount::default(); module.types.len()];
     for &index in order {
         let ty = &module.types[index];
-        counts[index] = ty
-            .bases
-            .iter()
-            .try_fold(ty.fields.len(), |count, base| match base {
-                Const::Type(base) => Some(count.saturating_add(counts[*base as usize]?)),
-                _ => None,
-            });
+        let mut count = FieldCount {
+            declared: ty.fields.len(),
+            is_all: true,
+        };
+        for base in &ty.bases {
+            match base {
+                Const::Type(base) => {
+                    let base = counts[*base as usize];
+                    count.declared = count.declared.saturating_add(base.declared);
+                    count.is_all &= base.is_all;
+                }
+                _ => count.is_all = false,
+            }
+        }
+        counts[index] = count;
     }
     counts
 }
@@ -352,8 +383,8 @@ fn constant_def(module: &ModuleCode, constant: &Const) -> Check {
 struct Code<'m> {
     module: &'m ModuleCode,
     proto: &'m ProtoCode,
-    /// By type: how many fields an instance has, if that is known here.
-    fields: &'m [Option<usize>],
+    /// By type.
+    fields: &'m [FieldCount],
     is_trusted: bool,
     /// Which words are instructions.
     starts: Vec<bool>,
@@ -652,9 +683,14 @@ impl Code<'_> {
         let is_instance = matches!(ty.shape, TypeShape::Struct | TypeShape::Variant);
         is_instance
             && match self.fields[index] {
-                Some(fields) => fields == count,
-                // Perhaps an error: the linker sees its base. It has at least the fields declared here.
-                None => count == ty.fields.len() || count >= ty.fields.len() + ERROR_FIELDS,
+                FieldCount {
+                    declared,
+                    is_all: true,
+                } => count == declared,
+                // Perhaps an error: the linker sees its base.
+                FieldCount { declared, .. } => {
+                    count == declared || count >= declared.saturating_add(ERROR_FIELDS)
+                }
             }
     }
 

@@ -122,6 +122,7 @@ fn sample() -> ModuleCode {
             methods: vec![(0, 2, true)],
             required: vec![],
             constructor: Some(4),
+            as_error: None,
             is_unit: false,
         }],
         protos: vec![
