@@ -73,6 +73,8 @@ pub struct Engine {
     /// Tables in which every variable is unset, for threads that have set none; the last is long enough for all. None is freed while the
     /// engine lives, since threads read them.
     no_vars: RwLock<Vec<Box<[Value]>>>,
+    /// Some function has more registers than a stack limit leaves room for: see `Thread::slots_beyond_limit`.
+    has_wide_frames: AtomicBool,
     /// Definitions of the host's functions; function objects point to them.
     pub(crate) host_functions: Mutex<Vec<crate::hosting::HostFunction>>,
 }
@@ -186,6 +188,7 @@ impl Engine {
             stub: std::sync::OnceLock::new(),
             next_var: AtomicU32::new(0),
             no_vars: RwLock::default(),
+            has_wide_frames: AtomicBool::new(false),
             host_functions: Mutex::default(),
         };
         for text in KNOWN_SYMBOLS {
@@ -401,6 +404,16 @@ impl Engine {
     /// How many variables all modules have together.
     pub(crate) fn var_count(&self) -> u32 {
         self.next_var.load(Ordering::Acquire)
+    }
+    #[inline]
+    pub(crate) fn has_wide_frames(&self) -> bool {
+        self.has_wide_frames.load(Ordering::Relaxed)
+    }
+    /// A function with so many registers is linked. It can run only when that is done, and seen to be.
+    pub(crate) fn note_registers(&self, registers: usize) {
+        if registers > crate::thread::FIRST_SLOTS {
+            self.has_wide_frames.store(true, Ordering::Relaxed);
+        }
     }
     /// A table with every variable there is, all unset. Only read.
     pub(crate) fn no_vars(&self) -> *mut Value {

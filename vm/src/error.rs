@@ -220,6 +220,7 @@ pub fn report(thread: &mut Thread, error: Value) -> String {
     let others = std::mem::take(&mut thread.also_failed);
     let lost = std::mem::take(&mut *thread.scheduler.lost_errors.lock());
     let left_out = (others.len() + lost.len()).saturating_sub(MOST_REPORTED);
+    let reported = others.len();
     if !others.is_empty() {
         thread.loose_trace.clear();
     }
@@ -230,7 +231,10 @@ pub fn report(thread: &mut Thread, error: Value) -> String {
         }
         thread.free_handle(handle);
     }
-    for text in lost.into_iter().take(MOST_REPORTED) {
+    for text in lost
+        .into_iter()
+        .take(MOST_REPORTED.saturating_sub(reported))
+    {
         let _ = write!(out, "\n{text}");
     }
     if left_out > 0 {

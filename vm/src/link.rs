@@ -669,6 +669,7 @@ impl Linker<'_> {
         let consts = Head::before(consts);
         let words = self.relocate(code);
         let registers = code.registers + code.is_generator as u32;
+        self.engine.note_registers(registers as usize);
         let plain = !code.has_rest && code.required as usize <= code.params.len();
         Ok(Proto {
             exact_arity: if plain {

@@ -332,6 +332,16 @@ impl Scheduler {
         // The host's own thread may be among those: from now on the program may be over.
         self.note_host(true);
     }
+    /// The program waits for all from now on, detached or not: before they are killed, so that their defers run. All carriers sleep, but for the caller's.
+    pub(crate) fn count_all(&self, own: &Own) {
+        for block in self.threads() {
+            let mut end = block.end.lock();
+            if matches!(end.outcome, block::Outcome::None) && std::mem::take(&mut end.is_uncounted)
+            {
+                self.slot(own.number).threads.note_start();
+            }
+        }
+    }
     pub(crate) fn note_host(&self, has_ended: bool) {
         self.has_host_ended.store(has_ended, Ordering::Relaxed);
         let is_interrupted =

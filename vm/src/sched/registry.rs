@@ -66,10 +66,14 @@ const MOST_KEPT: usize = 1024;
 pub(super) const NOWHERE: u64 = u64::MAX;
 
 impl Part {
-    /// A thread begins.
-    pub(super) fn add(&self, number: usize, block: Arc<ThreadBlock>) {
+    /// A thread begins that the program waits for, or the program waits for one again. For the carrier whose part this is.
+    pub(super) fn note_start(&self) {
         self.started
             .store(self.started.load(Ordering::Relaxed) + 1, Ordering::Release);
+    }
+    /// A thread begins.
+    pub(super) fn add(&self, number: usize, block: Arc<ThreadBlock>) {
+        self.note_start();
         let mut threads = self.threads.lock();
         threads.add(block, |block, at| {
             let place = place_of(number as u64, at);

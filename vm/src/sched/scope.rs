@@ -130,26 +130,35 @@ impl Scope {
     pub(crate) fn for_tests() -> Arc<Scope> {
         Scope::new(None, std::ptr::null_mut(), Weak::new())
     }
-    /// A task is a member from now on.
-    pub(crate) fn enter(self: &Arc<Self>) {
-        self.add_member(|_| {});
+    /// A task is a member from now on. `true`: the scope, or one around it, was cancelled, so the task is to be cancelled from the beginning.
+    #[must_use]
+    pub(crate) fn enter(self: &Arc<Self>) -> bool {
+        self.add_member(|_| {})
     }
-    /// A thread is a member from now on.
-    pub(crate) fn enter_thread(self: &Arc<Self>, block: &Arc<ThreadBlock>) {
+    /// The same of a thread.
+    #[must_use]
+    #[inline(never)]
+    pub(crate) fn enter_thread(self: &Arc<Self>, block: &Arc<ThreadBlock>) -> bool {
         self.add_member(|state| {
             let at = state.inside().threads.insert(Arc::downgrade(block));
             block.scope_place.set(at);
-        });
+        })
     }
     #[inline]
-    fn add_member(self: &Arc<Self>, note: impl FnOnce(&mut ScopeState)) {
+    fn add_member(self: &Arc<Self>, note: impl FnOnce(&mut ScopeState)) -> bool {
         let mut state = self.state.lock();
         let is_first = !state.has_members();
         state.live += 1;
         note(&mut state);
-        if is_first && self.parent.is_some() {
-            self.tell_parents(state, true);
+        let is_cancelled = state.is_cancelled;
+        let Some(parent) = &self.parent else {
+            return is_cancelled;
+        };
+        match is_first {
+            true => self.tell_parents(state, true),
+            false => drop(state),
         }
+        is_cancelled || cancelled_in(Some(parent)).is_some()
     }
     /// A member has ended well. `Some`: the owner waited for that and was claimed; the caller wakes it.
     #[must_use]
@@ -326,15 +335,6 @@ pub(crate) fn membership(task: *mut Task, innermost: Option<&Arc<Scope>>) -> Opt
     None
 }
 
-/// A task has ended: it does not need the scopes any more that it has left open, which happens if its cleanups were cut short.
-pub(crate) fn leave_open(task: *mut Task, innermost: Option<&Arc<Scope>>) {
-    let mut at = innermost;
-    while let Some(scope) = at.filter(|scope| scope.owner == task) {
-        scope.state.lock().is_closed = true;
-        at = scope.parent.as_ref();
-    }
-}
-
 /// Scopes that were cancelled, of threads that are asked to look for them (`block::SCOPES`).
 #[derive(Default)]
 pub(crate) struct Cancelled {
@@ -355,10 +355,15 @@ impl Cancelled {
         }
     }
     /// Those of one thread. When it has ended nobody adds any more.
+    #[inline]
     pub(crate) fn take(&self, thread: u64) -> Vec<Arc<Scope>> {
-        if !self.has_any.load(Ordering::Relaxed) {
-            return Vec::new();
+        match self.has_any.load(Ordering::Relaxed) {
+            true => self.take_some(thread),
+            false => Vec::new(),
         }
+    }
+    #[cold]
+    fn take_some(&self, thread: u64) -> Vec<Arc<Scope>> {
         let mut scopes = self.scopes.lock();
         let taken = scopes.remove(&thread).unwrap_or_default();
         if scopes.is_empty() {

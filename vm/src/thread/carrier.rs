@@ -243,6 +243,7 @@ impl Thread {
                 Next::Run(block, goes_on) => self.run_block(block, goes_on),
                 Next::Deadlock => {
                     deadlock = Some(self.deadlock_report());
+                    scheduler.count_all(&self.own);
                     scheduler.kill_all(&self.own, std::ptr::null());
                 }
                 Next::Interrupted => self.interrupt_program(true),

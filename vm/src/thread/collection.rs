@@ -41,7 +41,8 @@ impl Roots for ThreadRoots<'_> {
                     // What lies above its registers in a run stack that it took along is clear.
                     visit_stack(base, (*task).live as usize, extent, visit);
                 }
-                if extent != Extent::Look && !(*task).is_mounted() {
+                // One with a threadlet's frames on the stack of the current task, too: it is touched when it gets registers of its own.
+                if extent != Extent::Look && task != current {
                     (*task).flags &= !flag::TOUCHED;
                 }
             }
@@ -189,7 +190,11 @@ impl Thread {
         }
         // No higher than before: what lies between is cleared again and again.
         let before = self.stack_limit;
+        self.has_low_limit = false;
         self.set_soft_limit();
-        self.stack_limit = self.stack_limit.min(before);
+        if self.stack_limit > before {
+            self.stack_limit = before;
+            self.has_low_limit = true;
+        }
     }
 }

@@ -35,6 +35,7 @@ pub use runtime::RUNTIME;
 pub(crate) use wait::thread_of;
 
 pub use crate::sched::host::{TaskInfo, Waker};
+pub(crate) use mount::FIRST_SLOTS;
 pub use options::{BlockingWarn, Failure, Options, Stress};
 pub(crate) use parts::{BlockRef, Parts, PartsRef, Stopped, drop_tasks};
 pub use pin::TracePinned;
@@ -140,6 +141,8 @@ pub struct Thread {
     is_late: bool,
     /// Number of the thread whose values lie in the run stack; 0: none. (Not its address, which another may have by now.)
     stack_owner: u64,
+    /// See `slots_beyond_limit`.
+    has_low_limit: bool,
     pub(crate) site_cache: sites::SiteCache,
     pub(crate) pool: TaskPool,
     /// The task that runs; null: none.
@@ -307,6 +310,7 @@ impl Thread {
             turn: 0,
             is_late: false,
             stack_owner: 0,
+            has_low_limit: false,
             site_cache: sites::SiteCache::new(),
             pool: TaskPool::new(),
             current: std::ptr::null_mut(),

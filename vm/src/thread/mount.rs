@@ -17,8 +17,8 @@ pub(super) const RUN_STACK_SLOTS: usize = 2048;
 /// A run stack that has grown beyond this is given back when its task ends.
 pub(super) const MOST_KEPT_SLOTS: usize = 64 * 1024;
 /// Frames of a task that was just mounted may use so many slots before they must ask.
-pub(super) const FIRST_SLOTS: usize = 64;
-/// Beyond the stack limit frames use no more than these slots (arguments that are put in front of others).
+pub(crate) const FIRST_SLOTS: usize = 64;
+/// Beyond the stack limit calls use no more than these slots (arguments that are put in front of others); frames: see `slots_beyond_limit`.
 pub(super) const TAIL_SLOTS: usize = 16;
 /// What mounting a task costs of a slice.
 pub(super) const SWITCH_FUEL: i64 = 10;
@@ -89,7 +89,11 @@ impl Thread {
         task.note_mounted();
         let room = match is_usual {
             true => used + FIRST_SLOTS,
-            false => (used + FIRST_SLOTS).min(self.stack.capacity - SLACK),
+            false => {
+                let room = (used + FIRST_SLOTS).min(self.stack.capacity - SLACK);
+                self.has_low_limit |= room < used + FIRST_SLOTS;
+                room
+            }
         };
         let least = self.stack.start.wrapping_add(room);
         if self.stack_limit < least {
@@ -148,7 +152,7 @@ impl Thread {
     pub(super) fn exchange_run_stack(&mut self, stack: Stack) {
         self.clear_run_stack();
         let old = std::mem::replace(&mut self.stack, stack);
-        self.stack_limit = self.stack.start;
+        self.forget_stack_limit();
         if self.spare_stack.is_none() && old.capacity <= MOST_KEPT_SLOTS {
             self.spare_stack = Some(old);
         }
@@ -156,11 +160,11 @@ impl Thread {
     /// Clears what frames may have left in the run stack; nothing is mounted.
     pub(super) fn clear_run_stack(&mut self) {
         self.clear_run_stack_from(0);
-        self.stack_limit = self.stack.start;
+        self.forget_stack_limit();
     }
     pub(super) fn clear_run_stack_from(&mut self, slot: usize) {
         let limit = self.stack_index(self.stack_limit);
-        let end = (limit + TAIL_SLOTS).min(self.stack.capacity);
+        let end = (limit + self.slots_beyond_limit()).min(self.stack.capacity);
         if slot < end {
             // SAFETY: the range lies in the stack.
             unsafe { std::ptr::write_bytes(self.stack.start.add(slot), 0, end - slot) };
@@ -432,7 +436,7 @@ impl Thread {
     pub(super) fn shrink_run_stack(&mut self) {
         let fresh = self.fresh_run_stack();
         self.stack = fresh;
-        self.stack_limit = self.stack.start;
+        self.forget_stack_limit();
     }
     pub(super) fn fresh_run_stack(&mut self) -> Stack {
         match self.spare_stack.take() {
@@ -481,7 +485,7 @@ impl Thread {
             let counted = std::mem::take(&mut self.stack.counted);
             let (start, capacity) = std::mem::replace(&mut self.stack, fresh).into_parts();
             self.stack.counted = counted;
-            self.stack_limit = self.stack.start;
+            self.forget_stack_limit();
             (*task).start = start;
             (*task).capacity =
                 u32::try_from(capacity).expect("stacks are bounded by the memory limit");

@@ -1,10 +1,12 @@
 //! The register stack that the mounted task runs on: its limit, its growth, its depth.
 
+use super::mount::{FIRST_SLOTS, TAIL_SLOTS};
 use super::{SLACK, SOFT_SLOTS, Thread};
 use crate::interp::frame::{self, Frames};
 use crate::native::Trap;
 use crate::types::ErrorKind;
 use crate::value::Value;
+use heddle_bytecode::MAX_REGISTERS;
 
 impl Thread {
     /// Makes sure that `slots` slots above the running frame's base may be used by a frame.
@@ -103,18 +105,36 @@ impl Thread {
         // The smallest frame takes two slots.
         let by_depth = at.saturating_add(self.depth_left().saturating_mul(2));
         // Twice as far each time: what is below the limit has to be cleared when another thread uses the stack.
-        let limit = (used + used.clamp(super::mount::FIRST_SLOTS, SOFT_SLOTS))
+        let limit = (used + used.clamp(FIRST_SLOTS, SOFT_SLOTS))
             .min(by_depth)
             .min(self.stack.capacity - SLACK);
-        let limit = self.stack.start.wrapping_add(limit.max(used));
-        if limit < self.stack_limit {
+        let limit = limit.max(used);
+        let before = self.stack_index(self.stack_limit);
+        if limit < before {
             // What lies beyond the limit, but for a few slots, is clear.
-            let from = limit.wrapping_add(super::mount::TAIL_SLOTS);
-            let count = self.stack_index(self.stack_limit) - self.stack_index(limit);
-            // SAFETY: the old limit, and so many slots behind it, lie in the stack.
-            unsafe { std::ptr::write_bytes(from, 0, count) };
+            let end = (before + self.slots_beyond_limit()).min(self.stack.capacity);
+            let from = (limit + TAIL_SLOTS).min(end);
+            // SAFETY: the range lies in the stack.
+            unsafe { std::ptr::write_bytes(self.stack.start.add(from), 0, end - from) };
         }
-        self.stack_limit = limit;
+        self.has_low_limit |= limit < used + FIRST_SLOTS;
+        self.stack_limit = self.stack.start.wrapping_add(limit);
+    }
+    /// So many slots beyond the limit may have been written since what lies there was clear.
+    ///
+    /// Arguments that are put in front of others take a few. And a frame writes all its registers without asking again when it goes on behind a call, though the limit may have come
+    /// down meanwhile, or be that of another run stack. It is no lower than `FIRST_SLOTS` above the top frame, unless `has_low_limit` says so, and the registers of a caller end no
+    /// further beyond the base of its callee than it has registers: so this matters to wide frames only, or under a low limit.
+    pub(super) fn slots_beyond_limit(&self) -> usize {
+        match self.has_low_limit || self.engine.has_wide_frames() {
+            true => TAIL_SLOTS + MAX_REGISTERS,
+            false => TAIL_SLOTS,
+        }
+    }
+    /// From now on the limit is where the stack begins, which is clear.
+    pub(super) fn forget_stack_limit(&mut self) {
+        self.stack_limit = self.stack.start;
+        self.has_low_limit = false;
     }
     /// Moves the registers to a larger block; return words are relative, so only `base` and the limit change.
     pub(super) fn grow_stack(&mut self, capacity: usize) {

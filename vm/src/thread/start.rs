@@ -7,7 +7,7 @@ use crate::native::Trap;
 use crate::object::{Closure, Header, Kind, TaskObject, type_id};
 use crate::ops;
 use crate::sched::ThreadBlock;
-use crate::sched::block::KILL;
+use crate::sched::block::{CANCEL, KILL};
 use crate::sched::sites::NO_SITE;
 use crate::shared::Message;
 use crate::sync::Ordering;
@@ -217,8 +217,11 @@ impl Thread {
             }
             let starter = &*self.identity;
             if let Some(scope) = &starter.scope {
-                scope.enter();
+                let is_cancelled = scope.enter();
                 (*task).scope = Some(scope.clone());
+                if is_cancelled {
+                    self.cancel_in_scopes_of(task);
+                }
             }
             if let Some(scoped) = starter.more_if_any().and_then(|more| more.scoped.clone()) {
                 (*task).more().scoped = Some(scoped);
@@ -340,8 +343,10 @@ impl Thread {
         } else {
             Value::NIL
         };
-        if let Some(scope) = &block.scope {
-            scope.enter_thread(&block);
+        if let Some(scope) = &block.scope
+            && scope.enter_thread(&block)
+        {
+            let _ = block.signal.request(CANCEL);
         }
         if self.scheduler.is_ending.load(Ordering::Relaxed) {
             let _ = block.signal.request(KILL);

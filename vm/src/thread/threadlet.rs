@@ -258,8 +258,11 @@ impl Thread {
                 (*task).more().name = Some(name.into());
             }
             if let Some(scope) = &(*around).scope {
-                scope.enter();
+                let is_cancelled = scope.enter();
                 (*task).scope = Some(scope.clone());
+                if is_cancelled {
+                    self.cancel_in_scopes_of(task);
+                }
             }
             if let Some(scoped) = (*around).more_if_any().and_then(|more| more.scoped.clone()) {
                 (*task).more().scoped = Some(scoped);

@@ -577,7 +577,9 @@ impl Thread {
                 joiner,
             )
         };
-        scope::leave_open(task, scope.as_ref());
+        if let Some(scope) = scope.as_ref().filter(|scope| scope.owner == task) {
+            self.abandon_scopes(task, scope);
+        }
         // SAFETY: as above.
         if let Some(more) = unsafe { (*task).more_if_any_mut() } {
             for lock in std::mem::take(&mut more.locks) {
@@ -626,6 +628,21 @@ impl Thread {
         }
         // SAFETY: made by a pool; nothing leads to it any more.
         unsafe { self.pool.give(task) };
+    }
+    /// A task has ended and left scopes open, since it was killed where it waited for their members, or its cleanups were cut short: nobody awaits these members, so they are cancelled.
+    #[cold]
+    fn abandon_scopes(&mut self, task: *mut Task, innermost: &Arc<Scope>) {
+        let mut at = Some(innermost);
+        while let Some(scope) = at.filter(|scope| scope.owner == task) {
+            // SAFETY: the scheduler is alive.
+            unsafe { scope.remove_timer() };
+            {
+                let mut state = scope.state.lock();
+                (state.is_cancelled, state.is_closed) = (true, true);
+            }
+            self.scheduler.cancel_scope(&self.own, scope);
+            at = scope.parent.as_ref();
+        }
     }
     /// Wakes those who wait for a task that has ended: `first`, claimed already, and the others.
     #[inline]
@@ -712,7 +729,8 @@ impl Thread {
         }
     }
     /// Cancels a task of the mounted thread if a scope that it is in was cancelled, and it was not told so far.
-    fn cancel_in_scopes_of(&mut self, task: *mut Task) {
+    #[inline(never)]
+    pub(super) fn cancel_in_scopes_of(&mut self, task: *mut Task) {
         // SAFETY: a task of the mounted thread.
         let (scope, is_waiting_for_scope) =
             unsafe { ((*task).scope.clone(), (*task).wait == Wait::Scope) };
@@ -743,7 +761,12 @@ impl Thread {
         let owner = self.task_pointer();
         let parent = self.task().scope.clone();
         let scope = Scope::new(parent, owner, block);
-        if let Some(nanoseconds) = limit {
+        // One that is over already is noticed at the first blocking point, not only when somebody looks at the timers.
+        let is_over = limit.is_some_and(|nanoseconds| nanoseconds <= 0);
+        if is_over {
+            let mut state = scope.state.lock();
+            (state.is_cancelled, state.is_timed_out) = (true, true);
+        } else if let Some(nanoseconds) = limit {
             let now = self.scheduler.now();
             let deadline = timers::deadline(now, nanoseconds);
             let timers = self.scheduler.timers(&self.own);
@@ -751,6 +774,9 @@ impl Thread {
             unsafe { scope.set_timer(timers, deadline, now) };
         }
         self.task().scope = Some(scope.clone());
+        if is_over {
+            self.cancel_in_scopes_of(owner);
+        }
         scope
     }
     /// Waits for the members of a scope; `false`: the task is parked, and the native is run again.

@@ -127,8 +127,7 @@ fn last_member_against_cancel_of_the_owner() {
             let _ = block.signal.begin();
             let owner = task_of(&block);
             let scope = Scope::new(None, owner, Arc::downgrade(&block));
-            scope.enter();
-            scope.enter();
+            assert!(!scope.enter() && !scope.enter());
             let woken = Arc::new(AtomicUsize::new(0));
             let members: Vec<_> = (0..2)
                 .map(|_| {
@@ -199,7 +198,7 @@ fn threads_enter_and_leave_an_inner_scope() {
                     assert!(found.iter().any(|block| Arc::ptr_eq(block, &stays)));
                 })
             };
-            inner.enter_thread(&enters);
+            assert!(!inner.enter_thread(&enters));
             leaving.join().expect("a member");
             cancelling.join().expect("who cancels");
             let inside = outer.threads_inside();
