@@ -135,8 +135,8 @@ impl Thread {
             {
                 self.get_field(object, field.name, false)
             }
-            // SAFETY: instances have the fields of their type.
             (Some(Kind::Struct | Kind::Variant), Some(_)) => {
+                // SAFETY: instances have the fields of their type.
                 Ok(unsafe { *object.as_object().cast::<Value>().add(1 + slot) })
             }
             _ => {
