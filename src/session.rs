@@ -602,6 +602,32 @@ mod tests {
         );
     }
     #[test]
+    fn types_of_earlier_inputs() {
+        let inputs = [
+            "struct Thing { name, size = 42 }",
+            "match Thing('m', 8) { Thing(size: s, n) => [n, s] }",
+            "match Thing('m', 8) { Thing(x) => x }",
+            "struct Failure: Error { code = 3 }",
+            "match Failure('boom', 7) { Failure(m, c) => [m, c] }",
+            "struct Deeper: Failure { line = 1 }",
+            "let d = Deeper('boom', line: 5)",
+            "[d.code, d.line, d is Failure]",
+            "struct Wrong: Thing { a }",
+        ];
+        let expected = [
+            "-",
+            "[\"m\", 8]",
+            "TypeError",
+            "-",
+            "[\"boom\", 7]",
+            "-",
+            "-",
+            "[3, 5, true]",
+            "LinkError",
+        ];
+        assert_eq!(shown(&inputs), expected);
+    }
+    #[test]
     fn imports_stay() {
         let inputs = [
             "import math",

@@ -87,6 +87,10 @@ pub const CODES: &[(&str, &str)] = &[
     ("E0214", "an assignment that is not possible in this form"),
     ("E0215", "a declaration that stands only at top level"),
     (
+        "E0216",
+        "a field's default that uses a local variable, in a type based on one of another module",
+    ),
+    (
         "E0217",
         "a range pattern whose ends are no whole numbers of 64 bits",
     ),

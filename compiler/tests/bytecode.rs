@@ -121,3 +121,32 @@ fn too_many_variables_in_a_function_are_an_error() {
     assert!(module.is_none());
     assert_eq!(diagnostics[0].code, "E0211");
 }
+
+/// Some instructions name constants in 16 bits: they find room behind any number of others.
+#[test]
+fn tests_of_types_and_ranges_behind_many_constants() {
+    let words = |count: u32| {
+        let words = (0..count).map(|n| format!("\"w{n}\", "));
+        words.collect::<String>()
+    };
+    let tests =
+        "print(x is int, x is S)\nmatch x { 1..5 => 1, S(y) => y, Error(_) => 3, _ => 2 }\n";
+    // Around the place where what is kept begins, around 16 bits, and behind both.
+    for count in [
+        0xdffd, 0xdffe, 0xdfff, 0xe000, 0xe001, 0xfffe, 0x10000, 70_000,
+    ] {
+        let words = words(count);
+        let source = format!("let x = [{words}]\nlet s = S\n{tests}{tests}struct S {{ a }}\n");
+        let (module, diagnostics) = compile_with(&source, &options());
+        let module = module.unwrap_or_else(|| panic!("{count}: {diagnostics:?}"));
+        assert_eq!(verify(&module, false), Ok(()), "{count}");
+    }
+    let ranges = (0..9000).map(|n| format!("{n}..{} => 1\n", n + 2));
+    let ranges = ranges.collect::<String>();
+    let source = format!("let x = [{}]\nmatch x {{ {ranges} _ => 2 }}", words(70_000));
+    let (module, diagnostics) = compile_with(&source, &options());
+    assert!(module.is_none());
+    assert_eq!(diagnostics[0].code, "E0211");
+    let label = diagnostics[0].label.as_deref();
+    assert!(label.is_some_and(|label| label.contains("ranges")));
+}

@@ -478,6 +478,6 @@ fn no_type_is_based_on_itself() {
         check(text, &[&format!("{place} is based on itself | {help}")]);
     }
     accepts(
-        "trait A { }\ntrait B: A { }\ntrait C: A, B { }\nstruct D: C, B, A { }\nstruct E: B, D { }\nE()",
+        "trait A { }\ntrait B: A { }\ntrait C: A, B { }\ntrait D: C, B, A { }\nstruct E: B, D { }\nE()",
     );
 }

@@ -17,6 +17,8 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+mod kinds;
+
 /// Why a module could not be linked.
 #[derive(Debug)]
 pub struct LinkError(pub String);
@@ -327,6 +329,7 @@ impl Engine {
         self.publish(&module);
         let type_ids: Vec<u32> = code.types.iter().map(|_| self.new_type_id()).collect();
         let natives: HashMap<&str, Value> = natives.iter().map(|(n, v)| (n.as_str(), *v)).collect();
+        let whole;
         let mut linker = Linker {
             engine: self,
             code,
@@ -338,6 +341,11 @@ impl Engine {
             natives,
         };
         linker.types()?;
+        if let Some(code) = linker.with_constructors()? {
+            bytecode::verify::verify(&code, trusted).map_err(|e| LinkError(e.to_string()))?;
+            whole = code;
+            linker.code = &whole;
+        }
         linker.field_counts()?;
         linker.functions()?;
         linker.type_members()?;
@@ -437,7 +445,10 @@ impl Linker<'_> {
         info.is_unit = def.is_unit;
         info.is_local = def.is_local;
         for base in &def.bases {
-            let base_id = self.base_type(base)?;
+            let base_id = self.base_type(base).map_err(|found| {
+                let what = format!("cannot be based on {}", found.0);
+                self.wrong_base(index, &what)
+            })?;
             let base = self.engine.type_info(base_id);
             if base.is_error {
                 info.is_error = true;
@@ -447,10 +458,11 @@ impl Linker<'_> {
                 info.traits.push(base_id);
                 info.traits.extend(base.traits.iter().copied());
             } else {
-                return Err(LinkError(format!(
-                    "{} is neither a trait nor an error and cannot stand behind '{}:'",
-                    base.name, info.name
-                )));
+                let what = format!(
+                    "cannot be based on {}, which is neither a trait nor a kind of error",
+                    base.name
+                );
+                return Err(self.wrong_base(index, &what));
             }
         }
         info.fields
@@ -503,7 +515,11 @@ impl Linker<'_> {
             _ => Value::UNSET,
         };
         if !value.is_kind(Kind::Type) {
-            return Err(LinkError(format!("{base:?} behind ':' is no type")));
+            let name = match base {
+                Const::Import { name, .. } | Const::Prelude(name) => name,
+                _ => "",
+            };
+            return Err(LinkError(format!("'{name}', which is no type")));
         }
         // SAFETY: its kind was tested.
         Ok(unsafe { (*(*value.as_object().cast::<object::TypeObject>()).info).id })

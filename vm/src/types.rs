@@ -82,31 +82,8 @@ impl TypeInfo {
     }
 }
 
-/// The built-in kinds of error, in the order of their type ids from `type_id::ERROR` on.
-pub const ERROR_KINDS: &[&str] = &[
-    "Error",
-    "TypeError",
-    "ValueError",
-    "ArithmeticError",
-    "IndexError",
-    "KeyError",
-    "MatchError",
-    "NameError",
-    "AssertError",
-    "StackOverflow",
-    "FrozenError",
-    "ShareError",
-    "TroopError",
-    "LimitError",
-    "BlockingError",
-    "PermissionError",
-    "Cancelled",
-    "Timeout",
-    "ChannelClosed",
-    "Deadlock",
-    "IoError",
-    "StopIteration",
-];
+/// In the order of their type ids from `type_id::ERROR` on.
+pub use crate::bytecode::ERROR_KINDS;
 
 /// A built-in kind of error (an index of `ERROR_KINDS`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

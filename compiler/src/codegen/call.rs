@@ -4,7 +4,7 @@
 //! no moves: the arguments of the outer call are the results of the inner ones.
 
 use super::Generator;
-use super::function::{Dest, Function};
+use super::function::{Dest, Function, Jumps};
 use crate::ast::*;
 use crate::compile::Role;
 use crate::resolve::{BindingKind, Family, Target};
@@ -12,6 +12,9 @@ use heddle_bytecode::{CaptureSource, Const, Op, TypeShape};
 
 /// Registers of a window in front of the arguments.
 pub(super) const WINDOW_HEAD: usize = 2;
+
+/// From this register on the calls of a chain share a window: half of a frame is left for arguments.
+const FAR: u8 = 120;
 
 /// What is called, as far as it is known.
 pub(super) enum Callee {
@@ -199,9 +202,18 @@ impl Generator<'_> {
                 }
             }
             Callee::Method { object, name, safe } => {
-                let receiver = self.f.alloc();
-                self.chain_into(object, receiver);
-                self.safe_exit(safe, receiver, self.ast.expr(object).span);
+                let place = self.ast.expr(object).span;
+                let receiver = if self.is_far_chain(object, base) {
+                    self.chain_in_window(object, base);
+                    let receiver = self.f.alloc();
+                    self.move_to(place, receiver, base);
+                    receiver
+                } else {
+                    let receiver = self.f.alloc();
+                    self.chain_into(object, receiver);
+                    receiver
+                };
+                self.safe_exit(safe, receiver, place);
                 if args.iter().all(|arg| arg.name.is_none()) {
                     self.arguments_for_copying(args);
                 } else {
@@ -210,10 +222,31 @@ impl Generator<'_> {
                 self.invoke(name.name, args, base, result, span);
             }
             Callee::Value(callee) => {
-                self.chain_into(callee, base);
+                if self.is_far_chain(callee, base) {
+                    self.chain_in_window(callee, base);
+                } else {
+                    self.chain_into(callee, base);
+                }
                 self.call_value(args, base, result, span);
             }
         }
+    }
+
+    /// Whether the chain before a call lies so far in the frame that its calls must share a window. Elsewhere each has its own, so that its
+    /// result need not be moved.
+    fn is_far_chain(&self, object: ExprId, base: u8) -> bool {
+        let is_step = matches!(
+            self.ast.expr(object).kind,
+            ExprKind::Call { .. } | ExprKind::Field { .. } | ExprKind::Index { .. }
+        );
+        is_step && base >= FAR && usize::from(base) + WINDOW_HEAD == self.f.top
+    }
+
+    /// Evaluates a chain in the first register of a window that is not filled yet.
+    fn chain_in_window(&mut self, object: ExprId, base: u8) {
+        self.f.top = usize::from(base) + 1;
+        self.chain_into(object, base);
+        self.f.top = usize::from(base) + WINDOW_HEAD;
     }
 
     fn invoke(&mut self, name: Name, args: &[Arg], base: u8, result: u8, span: Span) {
@@ -450,11 +483,46 @@ impl Generator<'_> {
     /// Evaluates what a kept call needs of its callee into a new register, if anything; how many.
     pub(super) fn kept_object(&mut self, callee: ExprId, known: &Callee) -> usize {
         match known {
-            Callee::Method { object, .. } => self.run(&[*object]),
-            Callee::Value(_) | Callee::Global(_) => self.run(&[callee]),
+            Callee::Method { object, safe, .. } => {
+                let register = self.f.alloc();
+                self.chain_into(*object, register);
+                self.safe_exit(*safe, register, self.ast.expr(*object).span);
+            }
+            Callee::Value(_) | Callee::Global(_) => {
+                let register = self.f.alloc();
+                self.chain_into(callee, register);
+            }
             Callee::Const(_) | Callee::Exact { .. } => return 0,
-        };
+        }
         1
+    }
+
+    /// Keeps a call by `keep`. If it is a chain with `?.`, also gives the jumps taken where that finds nil; where they lead,
+    /// what was loaded since then must be forgotten.
+    pub(super) fn kept_chain<T>(
+        &mut self,
+        call: ExprId,
+        keep: impl FnOnce(&mut Self) -> T,
+    ) -> (T, Jumps) {
+        let exits = self.has_safe_step(call).then(Vec::new);
+        let around = std::mem::replace(&mut self.nil_exits, exits);
+        let kept = keep(self);
+        let exits = std::mem::replace(&mut self.nil_exits, around);
+        (kept, exits.unwrap_or_default())
+    }
+
+    /// A function of so many parameters that does nothing.
+    pub(super) fn idle_function(&mut self, params: usize, span: Span) -> u32 {
+        let proto = self.new_proto();
+        self.enter(Function::new(proto, self.f.owner, false));
+        self.f.alloc_run(params);
+        self.emit_return(span, None);
+        self.leave("<nil>".into(), span);
+        if let Some(code) = &mut self.protos[proto as usize] {
+            code.params = vec!["".into(); params];
+            code.required = params as u32;
+        }
+        proto
     }
 
     /// The function that makes a kept call: of what it is given as parameters, or else of its captures.

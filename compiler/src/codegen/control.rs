@@ -105,12 +105,24 @@ impl Generator<'_> {
         true
     }
 
+    /// Closes what a loop iterates over, since it is left early. An error of that is thrown around the loop.
+    fn close_loop(&mut self, span: Span, index: usize) {
+        let here = self.f.here();
+        let inner = &mut self.f.loops[index];
+        if let Some(state) = inner.iterator {
+            inner.left_at = Some(here);
+            self.emit(span, Op::IterClose, state, 0, 0, 0);
+        }
+    }
+
     fn push_loop(&mut self, dest: Dest, iterator: Option<u8>) {
         self.f.loops.push(Loop {
             dest,
             breaks: Vec::new(),
             continues: Vec::new(),
             iterator,
+            start: self.f.here(),
+            left_at: None,
         });
     }
 
@@ -239,6 +251,9 @@ impl Generator<'_> {
         };
         let end = self.emit(place, op, state, item, 0, 0);
         let start = self.f.here();
+        if let Some(inner) = self.f.loops.last_mut() {
+            inner.start = start;
+        }
         self.bind_in_place(pat, item);
         if let (Some(pat), Some(value)) = (value_pat, value) {
             self.bind_in_place(pat, value);
@@ -250,7 +265,7 @@ impl Generator<'_> {
         let stop = self.f.here();
         if start < stop {
             // An error leaves the loop early: the generator's own defers run first.
-            self.f.protect(start, stop, stop, item, true);
+            self.f.protect_loop(start, stop, stop, item);
             self.f.is_reachable = true;
             self.emit(span, Op::IterClose, state, 0, 0, 0);
             self.emit(span, Op::Rethrow, item, 0, 0, 0);
@@ -261,12 +276,7 @@ impl Generator<'_> {
     }
 
     pub(super) fn break_expr(&mut self, value: Option<ExprId>, span: Span) {
-        let Some((dest, iterator)) = self
-            .f
-            .loops
-            .last()
-            .map(|inner| (inner.dest, inner.iterator))
-        else {
+        let Some(dest) = self.f.loops.last().map(|inner| inner.dest) else {
             return;
         };
         match value {
@@ -274,9 +284,7 @@ impl Generator<'_> {
             None => self.nil(span, dest),
         }
         self.leave_scopes_in_loop(span);
-        if let Some(state) = iterator {
-            self.emit(span, Op::IterClose, state, 0, 0, 0);
-        }
+        self.close_loop(span, self.f.loops.len() - 1);
         let jump = self.f.jump(span);
         self.f.resume_scopes();
         let inner = self.f.loops.last_mut().expect("looked at above");
@@ -330,9 +338,7 @@ impl Generator<'_> {
         let mut scopes = self.f.scopes.len();
         for index in (0..self.f.loops.len()).rev() {
             scopes = self.leave_scopes(span, scopes, index + 1);
-            if let Some(state) = self.f.loops[index].iterator {
-                self.emit(span, Op::IterClose, state, 0, 0, 0);
-            }
+            self.close_loop(span, index);
         }
         self.leave_scopes(span, scopes, 0);
         self.f.top = mark;

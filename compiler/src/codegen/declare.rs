@@ -4,8 +4,10 @@ use super::function::{Dest, Function, Place};
 use super::{Generator, code_span};
 use crate::ast::*;
 use crate::diagnostics::Diagnostic;
-use crate::resolve::{BindingId, ERROR_FIELDS, Family, MODULE_BODY, Owner};
-use heddle_bytecode::{CaptureSource, Const, Op, TypeDef, TypeShape};
+use crate::resolve::{BindingId, Family, MODULE_BODY, Owner};
+use heddle_bytecode::{
+    CaptureSource, Const, ERROR_FIELDS, ErrorConstructor, Op, TypeDef, TypeShape,
+};
 
 impl Generator<'_> {
     /// A closure of a function in a register; a constant if it captures nothing.
@@ -198,14 +200,19 @@ impl Generator<'_> {
             let mut bases = Vec::new();
             for &base in &info.bases {
                 let constant = match self.res.static_type(ast, base) {
-                    Some(base) => Some(Const::Type(base)),
+                    Some(base) if self.may_be_base(base) => Some(Const::Type(base)),
+                    Some(_) => None,
                     None => self.foreign_type(base),
                 };
                 match constant {
                     Some(constant) => bases.push(constant),
                     None => self.diagnostics.push(
-                        Diagnostic::error("E0218", "this names no type", ast.expr(base).span)
-                            .label("a trait or a kind of error is expected here"),
+                        Diagnostic::error(
+                            "E0218",
+                            "this names no trait and no kind of error",
+                            ast.expr(base).span,
+                        )
+                        .label("a trait or a kind of error is expected here"),
                     ),
                 }
             }
@@ -219,9 +226,19 @@ impl Generator<'_> {
                 methods: Vec::new(),
                 required,
                 constructor: None,
+                as_error: None,
                 is_unit: info.is_unit,
                 is_local: self.res.is_local_type(index as u32),
             });
+        }
+    }
+
+    /// Whether other types may be based on this one of the module.
+    fn may_be_base(&self, index: u32) -> bool {
+        match self.res.type_info(index).shape {
+            TypeShape::Trait => true,
+            TypeShape::Struct => self.res.family(self.ast, index) != Family::Plain,
+            TypeShape::Enum | TypeShape::Variant => false,
         }
     }
 
@@ -254,6 +271,9 @@ impl Generator<'_> {
         }
         if info.shape == TypeShape::Struct {
             captured.extend(self.constructor(index, type_name.to_string(), span));
+            if res.family(ast, index) == Family::Unknown {
+                self.module.types[index as usize].as_error = Some(self.error_constructor(index));
+            }
         }
         for &variant in &info.variants {
             let variant_info = res.type_info(variant);
@@ -397,6 +417,39 @@ impl Generator<'_> {
         }
         self.module.types[index as usize].constructor = Some(proto);
         captures.then_some(proto)
+    }
+
+    /// What the linker makes the constructor of, should a base of another module be a kind of error.
+    fn error_constructor(&mut self, index: u32) -> ErrorConstructor {
+        let ast = self.ast;
+        let fields = self.res.all_fields(ast, index);
+        let type_name = ast.name(self.res.type_info(index).name);
+        let owner = self.res.constructor_owners.get(&index).copied();
+        let mut made = Vec::with_capacity(fields.len());
+        for (position, field) in fields.iter().enumerate() {
+            let name = ast.name(field.name.name);
+            let default = field.default.map(|default| {
+                let proto = self.new_proto();
+                self.enter(Function::new(proto, owner.unwrap_or(MODULE_BODY), false));
+                self.f.alloc_run(position);
+                for (register, before) in fields[..position].iter().enumerate() {
+                    let declared = (before.name.span.start, before.name.name);
+                    if let Some(&binding) = self.res.declared_at.get(&declared) {
+                        let place = Place::Register(register as u8);
+                        self.f.places.insert(binding, place);
+                    }
+                }
+                self.expr(default, Dest::Return);
+                self.leave(format!("{type_name}.{name}"), ast.expr(default).span);
+                if let Some(code) = &mut self.protos[proto as usize] {
+                    code.params = vec!["".into(); position];
+                    code.required = position as u32;
+                }
+                proto
+            });
+            made.push((self.symbol(name), default));
+        }
+        ErrorConstructor { fields: made }
     }
 
     /// All fields of an error in order, in new registers: those of `Error`, then its own.

@@ -575,7 +575,7 @@ impl Generator<'_> {
         });
     }
 
-    fn has_safe_step(&self, mut id: ExprId) -> bool {
+    pub(super) fn has_safe_step(&self, mut id: ExprId) -> bool {
         loop {
             id = match self.ast.expr(id).kind {
                 ExprKind::Field { safe: true, .. } => return true,

@@ -48,6 +48,10 @@ pub(super) struct Loop {
     pub(super) continues: Jumps,
     /// The state of a generic `for`, which must be closed on leaving early.
     pub(super) iterator: Option<u8>,
+    /// Where the code begins that closes it after an error.
+    pub(super) start: usize,
+    /// Where the code began that leaves the loop, as long as that is being made.
+    pub(super) left_at: Option<usize>,
 }
 
 /// A `scope` around the place.
@@ -62,8 +66,8 @@ pub(super) struct Scope {
     pub(super) left_at: Option<usize>,
 }
 
-/// Code that leaves a scope early: what throws there is thrown around the scope, so no handler in it (one whose code begins at
-/// `inner` or later) protects it.
+/// Code that leaves a scope or a loop early: what throws there is thrown around it, so no handler in it (one whose code begins
+/// at `inner` or later) protects it.
 struct Gap {
     start: usize,
     end: usize,
@@ -79,6 +83,10 @@ pub(super) struct Defers {
     pub(super) exits: Jumps,
     pub(super) start: usize,
 }
+
+/// From here on to the last that 16 bits can name, constants are kept for instructions that have no more room: a list of
+/// tens of thousands of words must not take all of them.
+const FIRST_KEPT: u32 = 0xe000;
 
 /// A constant as a key: floats by their bits.
 #[derive(PartialEq, Eq, Hash)]
@@ -143,8 +151,12 @@ pub(super) struct Function {
     pub(super) is_reachable: bool,
     /// The line that the code before this place counts; 0: that may be another.
     pub(super) counted_line: u32,
-    /// More registers or constants than the format can name.
+    /// More registers than a frame can have.
     pub(super) has_overflown: bool,
+    /// More constants than certain instructions can name.
+    pub(super) has_too_many_constants: bool,
+    /// Places that are kept for these, and taken from the front.
+    kept_constants: std::ops::Range<u32>,
 }
 
 impl Function {
@@ -173,6 +185,8 @@ impl Function {
             is_reachable: true,
             counted_line: 0,
             has_overflown: false,
+            has_too_many_constants: false,
+            kept_constants: 0..0,
         }
     }
 
@@ -275,6 +289,7 @@ impl Function {
         {
             return index as i32;
         }
+        self.keep_constants();
         let index = self.consts.len() as u32;
         self.consts.push(constant);
         if let Some(key) = key {
@@ -283,32 +298,53 @@ impl Function {
         index as i32
     }
 
-    /// A constant whose index must fit 16 bits.
-    pub(super) fn constant16(&mut self, constant: Const) -> u16 {
-        let index = self.constant(constant);
-        u16::try_from(index).unwrap_or_else(|_| {
-            self.has_overflown = true;
-            0
-        })
+    /// If the next constant would take the first of the places that are kept, they are made.
+    fn keep_constants(&mut self) {
+        if self.consts.len() == FIRST_KEPT as usize {
+            self.kept_constants = FIRST_KEPT..u32::from(u16::MAX) + 1;
+            let end = self.kept_constants.end as usize;
+            self.consts.resize(end, Const::Nil);
+        }
     }
 
-    /// Behind the jump that leaves scopes: the code that follows lies in them again.
+    /// A constant whose index must fit 16 bits.
+    pub(super) fn constant16(&mut self, constant: Const) -> u16 {
+        if self.consts.len() < FIRST_KEPT as usize {
+            return self.constant(constant) as u16;
+        }
+        let known = key_of(&constant).and_then(|key| self.known_consts.get(&key).copied());
+        if let Some(known) = known.and_then(|index| u16::try_from(index).ok()) {
+            return known;
+        }
+        self.keep_constants();
+        let Some(index) = self.kept_constants.next() else {
+            self.has_too_many_constants = true;
+            return 0;
+        };
+        if let Some(key) = key_of(&constant) {
+            self.known_consts.insert(key, index);
+        }
+        self.consts[index as usize] = constant;
+        index as u16
+    }
+
+    /// Behind the jump that leaves scopes and loops: the code that follows lies in them again.
     pub(super) fn resume_scopes(&mut self) {
         let end = self.code.len();
-        for scope in &mut self.scopes {
-            if let Some(start) = scope.left_at.take()
+        let scopes = self.scopes.iter_mut();
+        let scopes = scopes.map(|scope| (&mut scope.left_at, scope.start));
+        let loops = self.loops.iter_mut();
+        let loops = loops.map(|inner| (&mut inner.left_at, inner.start));
+        for (left_at, inner) in scopes.chain(loops) {
+            if let Some(start) = left_at.take()
                 && start < end
             {
-                self.gaps.push(Gap {
-                    start,
-                    end,
-                    inner: scope.start,
-                });
+                self.gaps.push(Gap { start, end, inner });
             }
         }
     }
 
-    /// Protects the code from `start` to `end`, except what leaves scopes around it.
+    /// Protects the code from `start` to `end`, except what leaves scopes and loops around it.
     pub(super) fn protect(
         &mut self,
         start: usize,
@@ -317,7 +353,26 @@ impl Function {
         reg: u8,
         is_cleanup: bool,
     ) {
-        // In the order of the code; where several scopes are left at once, the gaps of the inner ones begin earlier and all end together.
+        self.protect_from(start, end, target, reg, is_cleanup, 0);
+    }
+
+    /// Protects the body of a loop by what closes its iterator. That also protects the instruction that closes it where the loop is
+    /// left: an error may come before anything was closed, and closing twice does nothing.
+    pub(super) fn protect_loop(&mut self, start: usize, end: usize, target: usize, reg: u8) {
+        self.protect_from(start, end, target, reg, true, 1);
+    }
+
+    /// `own`: how many words of what leaves this very scope or loop are protected.
+    fn protect_from(
+        &mut self,
+        start: usize,
+        end: usize,
+        target: usize,
+        reg: u8,
+        is_cleanup: bool,
+        own: usize,
+    ) {
+        // In the order of the code; where several are left at once, the gaps of the inner ones begin earlier and all end together.
         let mut next = start;
         let mut pieces = Vec::new();
         let mut gaps: Vec<&Gap> = self
@@ -327,7 +382,8 @@ impl Function {
             .collect();
         gaps.sort_unstable_by_key(|gap| gap.start);
         for gap in gaps.into_iter().filter(|gap| gap.start < end) {
-            pieces.push((next, gap.start));
+            let own = if gap.inner == start { own } else { 0 };
+            pieces.push((next, gap.start + own));
             next = next.max(gap.end);
         }
         pieces.push((next, end));

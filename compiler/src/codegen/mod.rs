@@ -219,6 +219,13 @@ impl Generator<'_> {
                     .help("split it into several functions"),
             );
         }
+        if function.has_too_many_constants {
+            self.diagnostics.push(
+                Diagnostic::error("E0211", format!("`{name}` is too large"), span)
+                    .label("more types and ranges to match among its constants than a function can name")
+                    .help("split it into several functions"),
+            );
+        }
         let proto = function.proto;
         let mut code = function.finish();
         code.name = match self.options.role {

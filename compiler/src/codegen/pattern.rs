@@ -4,7 +4,10 @@ use super::Generator;
 use super::function::{Dest, Jumps, Place};
 use crate::ast::*;
 use crate::resolve::{BindingId, BindingKind, Family, Target};
-use heddle_bytecode::{Const, Op};
+use heddle_bytecode::{Const, ERROR_FIELDS, ERROR_KINDS, Op};
+
+/// So many of the fields that every error has the constructors of built-in kinds take: not the trace.
+const BUILT_IN_FIELDS: usize = ERROR_FIELDS.len() - 1;
 
 /// `JNotKind`: what it asks for.
 const TUPLE: u8 = 0;
@@ -237,8 +240,12 @@ impl Generator<'_> {
                     self.map_entry(key, *part, value, fails);
                 }
             }
-            PatKind::Struct { path, parts, .. } => {
-                self.struct_pattern(*path, parts, value, span, fails)
+            PatKind::Struct {
+                path,
+                parts,
+                has_rest,
+            } => {
+                self.struct_pattern(*path, parts, *has_rest, value, span, fails);
             }
             PatKind::Or(alternatives) => self.alternatives(alternatives, value, span, fails),
         }
@@ -363,39 +370,145 @@ impl Generator<'_> {
         &mut self,
         path: ExprId,
         parts: &[(Option<Ident>, PatId)],
+        has_rest: bool,
+        value: u8,
+        span: Span,
+        fails: &mut Jumps,
+    ) {
+        let local = self.instance_type(path);
+        let constant = match local {
+            Some(index) => Some(Const::Type(index)),
+            None => self.foreign_type(path),
+        };
+        let type_register = match &constant {
+            Some(constant) => {
+                let constant = self.f.constant16(constant.clone());
+                fails.push(self.f.emit_pair(span, Op::JNotType, value, constant, 0));
+                None
+            }
+            None => {
+                let ty = self.operand(path);
+                let mark = self.f.top;
+                let is = self.f.alloc();
+                self.emit(span, Op::Is, is, value, ty, 0);
+                fails.push(self.emit(span, Op::JumpIfNot, is, 0, 0, 0));
+                self.f.top = mark;
+                Some(ty)
+            }
+        };
+        if let Some(fields) = local.and_then(|index| self.field_order(index)) {
+            return self.known_fields(&fields, parts, value, span, fails);
+        }
+        if let Some(Const::Prelude(kind)) = &constant
+            && ERROR_KINDS.contains(&&**kind)
+            && parts.len() <= BUILT_IN_FIELDS
+        {
+            return self.built_in_fields(parts, value, span, fails);
+        }
+        let positional = parts.iter().filter(|(name, _)| name.is_none()).count();
+        if positional > 255 {
+            self.f.has_overflown = true;
+            return;
+        }
+        let is_whole = !has_rest && positional == parts.len();
+        let mut next = 0;
+        if positional > 0 || is_whole {
+            next = self.f.alloc_run(positional.max(1));
+            match (constant, type_register) {
+                (Some(constant @ Const::Import { .. }), _) => {
+                    let constant = self.f.constant(constant);
+                    self.emit(span, Op::LoadImport, next, 0, 0, constant);
+                }
+                (Some(constant), _) => self.load_const(span, next, constant),
+                (None, Some(register)) => self.move_to(span, next, register),
+                (None, None) => {}
+            }
+            self.unpack_fields(parts, is_whole, value, next, span);
+        }
+        for (name, part) in parts {
+            match name {
+                Some(name) => self.field_part(name.name, *part, value, span, fails),
+                None => {
+                    let register = next;
+                    next = next.saturating_add(1);
+                    self.pattern(*part, register, fails);
+                }
+            }
+        }
+    }
+
+    /// The parts of an error of a built-in kind, at most so many as its constructor takes.
+    fn built_in_fields(
+        &mut self,
+        parts: &[(Option<Ident>, PatId)],
         value: u8,
         span: Span,
         fails: &mut Jumps,
     ) {
         let ast = self.ast;
-        let local = self.instance_type(path);
-        let constant = match (local, &ast.expr(path).kind) {
-            (Some(index), _) => Some(Const::Type(index)),
-            (None, ExprKind::Name(name)) => {
-                match self.constant_of(self.res.target(path), ast.name(*name)) {
-                    Some(constant @ (Const::Import { .. } | Const::Prelude(_))) => Some(constant),
-                    _ => None,
+        let named: Vec<&str> = parts
+            .iter()
+            .filter_map(|(name, _)| name.map(|name| ast.name(name.name)))
+            .collect();
+        let mut unnamed = (0..BUILT_IN_FIELDS).filter(|&slot| !named.contains(&ERROR_FIELDS[slot]));
+        for (name, part) in parts {
+            // The kind is made when it is looked at.
+            let slot = match name {
+                Some(_) => None,
+                None => unnamed.next().filter(|&slot| ERROR_FIELDS[slot] != "kind"),
+            };
+            let text = name.map_or("kind", |name| ast.name(name.name));
+            self.part(*part, fails, |this, dst| match slot {
+                Some(slot) => {
+                    this.emit(span, Op::GetSlot, dst, value, slot as u8, 0);
                 }
-            }
-            (None, _) => self.import_member(path),
-        };
-        match constant {
-            Some(constant) => {
-                let constant = self.f.constant16(constant);
-                fails.push(self.f.emit_pair(span, Op::JNotType, value, constant, 0));
-            }
-            None => {
-                let mark = self.f.top;
-                let ty = self.operand(path);
-                let is = self.f.alloc();
-                self.emit(span, Op::Is, is, value, ty, 0);
-                fails.push(self.emit(span, Op::JumpIfNot, is, 0, 0, 0));
-                self.f.top = mark;
-            }
+                None => {
+                    let symbol = this.symbol(text);
+                    this.emit(span, Op::GetField, dst, value, 0, symbol as i32);
+                }
+            });
         }
-        let fields = local
-            .map(|index| self.field_order(index))
-            .unwrap_or_default();
+    }
+
+    /// Where the type lies in the first of the registers, takes the fields for the positional parts. Which ones they are is
+    /// seen only when the type is there.
+    fn unpack_fields(
+        &mut self,
+        parts: &[(Option<Ident>, PatId)],
+        is_whole: bool,
+        value: u8,
+        first: u8,
+        span: Span,
+    ) {
+        let named: Vec<Name> = parts
+            .iter()
+            .filter_map(|(name, _)| name.map(|name| name.name))
+            .collect();
+        let positional = (parts.len() - named.len()) as u8;
+        if is_whole {
+            self.emit(span, Op::UnpackAllFields, value, first, positional, 0);
+            return;
+        }
+        let named = named.into_iter().map(|name| self.symbol_of(name)).collect();
+        let named = self.f.constant(Const::Names(named));
+        self.emit(span, Op::UnpackFields, value, first, positional, named);
+    }
+
+    fn field_part(&mut self, name: Name, part: PatId, value: u8, span: Span, fails: &mut Jumps) {
+        self.part(part, fails, |this, dst| {
+            let symbol = this.symbol_of(name);
+            this.emit(span, Op::GetField, dst, value, 0, symbol as i32);
+        });
+    }
+
+    fn known_fields(
+        &mut self,
+        fields: &[(Option<Name>, usize)],
+        parts: &[(Option<Ident>, PatId)],
+        value: u8,
+        span: Span,
+        fails: &mut Jumps,
+    ) {
         let named: Vec<Name> = parts
             .iter()
             .filter_map(|(name, _)| name.map(|name| name.name))
@@ -403,42 +516,35 @@ impl Generator<'_> {
         let mut unnamed = fields
             .iter()
             .filter(|(field, _)| !field.is_some_and(|field| named.contains(&field)));
-        for (index, (name, part)) in parts.iter().enumerate() {
-            let slot = match name {
-                Some(name) => fields
-                    .iter()
-                    .find(|(field, _)| *field == Some(name.name))
-                    .map(|&(_, slot)| slot),
-                None => Some(unnamed.next().map_or(index, |&(_, slot)| slot)),
+        for (name, part) in parts {
+            let field = match name {
+                Some(name) => fields.iter().find(|(field, _)| *field == Some(name.name)),
+                None => unnamed.next(),
             };
-            self.part(*part, fails, |this, dst| match (slot, name) {
-                (None, Some(name)) => {
-                    let symbol = this.symbol_of(name.name);
-                    this.emit(span, Op::GetField, dst, value, 0, symbol as i32);
-                }
-                (slot, _) => {
-                    let slot = slot.unwrap_or(index).min(255) as u8;
-                    this.emit(span, Op::GetSlot, dst, value, slot, 0);
-                }
-            });
+            match (field, name) {
+                (Some(&(_, slot)), _) => self.part(*part, fails, |this, dst| {
+                    this.emit(span, Op::GetSlot, dst, value, slot.min(255) as u8, 0);
+                }),
+                (None, Some(name)) => self.field_part(name.name, *part, value, span, fails),
+                (None, None) => unreachable!("more parts than fields are an error"),
+            }
         }
     }
 
-    /// The fields of a type declared here in the order of positional patterns, with their slots. `None`: an error's message.
-    fn field_order(&self, index: u32) -> Vec<(Option<Name>, usize)> {
+    /// The fields of a type declared here in the order of positional patterns, with their slots. The first of an error is its
+    /// message. `None`: only the linker knows them.
+    fn field_order(&self, index: u32) -> Option<Vec<(Option<Name>, usize)>> {
         let fields = self.res.all_fields(self.ast, index);
         let own = fields.iter().map(|field| Some(field.name.name));
         match self.res.family(self.ast, index) {
-            Family::Plain => own.enumerate().map(|(slot, field)| (field, slot)).collect(),
+            Family::Plain => Some(own.enumerate().map(|(slot, field)| (field, slot)).collect()),
             Family::Error => {
                 let message = std::iter::once((self.ast.names.get("message"), 0));
-                let first = crate::resolve::ERROR_FIELDS.len();
-                message
-                    .chain(own.enumerate().map(|(slot, field)| (field, first + slot)))
-                    .collect()
+                let first = ERROR_FIELDS.len();
+                let own = own.enumerate().map(|(slot, field)| (field, first + slot));
+                Some(message.chain(own).collect())
             }
-            // Whether it is an error is seen only when the import is there: go by name.
-            Family::Unknown => Vec::new(),
+            Family::Unknown => None,
         }
     }
 

@@ -413,14 +413,25 @@ impl Generator<'_> {
 
     fn defer_stmt(&mut self, started: &Started, span: Span) {
         let closure = self.f.alloc();
-        match started {
-            Started::Call(call) => self.kept_call(*call, closure),
-            Started::Block(block) => self.closure(*block, span, closure),
-        }
-        let Some(list) = self.f.defers.as_ref().map(|defers| defers.list) else {
-            return;
+        let loaded = self.loaded_mark();
+        let exits = match started {
+            Started::Call(call) => {
+                let keep = |this: &mut Self| this.kept_call(*call, closure);
+                self.kept_chain(*call, keep).1
+            }
+            Started::Block(block) => {
+                self.closure(*block, span, closure);
+                Vec::new()
+            }
         };
-        self.emit(span, Op::DeferPush, list, closure, 0, 0);
+        if let Some(list) = self.f.defers.as_ref().map(|defers| defers.list) {
+            self.emit(span, Op::DeferPush, list, closure, 0, 0);
+        }
+        // `defer x?.f()` with nil defers nothing.
+        if !exits.is_empty() {
+            self.f.patch_all(&exits);
+            self.forget_since(loaded);
+        }
     }
 
     fn assert_stmt(&mut self, cond: ExprId, message: Option<ExprId>, span: Span) {

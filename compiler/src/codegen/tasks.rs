@@ -151,8 +151,29 @@ impl Generator<'_> {
     }
 
     /// Puts the function and the arguments of a call into a window whose head is taken; the number of arguments, and
-    /// which of them a new thread is to get copies of.
+    /// which of them a new thread is to get copies of. Where a `?.` finds nil, what is started gives nil.
     fn started_call(&mut self, call: ExprId, base: u8, kind: SpawnKind) -> (u8, u32) {
+        let loaded = self.loaded_mark();
+        let start = |this: &mut Self| this.started_call_inner(call, base, kind);
+        let (given, exits) = self.kept_chain(call, start);
+        if !exits.is_empty() {
+            let span = self.ast.expr(call).span;
+            let done = self.f.jump(span);
+            self.f.patch_all(&exits);
+            let count = given.0;
+            let proto = self.idle_function(count.into(), span);
+            self.load_const(span, base, Const::Fn(proto));
+            if let Some(rest) = count.checked_sub(1) {
+                let first = base + WINDOW_HEAD as u8;
+                self.emit(span, Op::LoadNil, first, rest, 0, 0);
+            }
+            self.f.patch(done);
+            self.forget_since(loaded);
+        }
+        given
+    }
+
+    fn started_call_inner(&mut self, call: ExprId, base: u8, kind: SpawnKind) -> (u8, u32) {
         let ast = self.ast;
         let ExprKind::Call { callee, args } = &ast.expr(call).kind else {
             self.expr(call, Dest::Fresh(base));
@@ -181,7 +202,7 @@ impl Generator<'_> {
             before = self.kept_object(*callee, &known);
             Some(known)
         } else {
-            self.expr(*callee, Dest::Fresh(base));
+            self.chain_into(*callee, base);
             None
         };
         if kind == SpawnKind::Thread {

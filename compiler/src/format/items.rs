@@ -66,6 +66,9 @@ pub(super) fn items(source: &str) -> Vec<Item<'_>> {
     let mut next = 0;
     let mut newlines = 0;
     let mut before: Option<Tok> = None;
+    // The brackets that are open, and whether the last that was closed held options: another expression begins behind it.
+    let mut open: Vec<Tok> = Vec::new();
+    let mut is_behind_options = false;
     let mut index = 0;
     while index < raw.len() {
         let token = raw[index];
@@ -121,8 +124,16 @@ pub(super) fn items(source: &str) -> Vec<Item<'_>> {
             item.tok = meaning.tok;
             item.text = written(source, *meaning);
             item.is_sign = meaning.tok == Tok::Minus && !can_end(before);
+            // A bracket that begins a statement or an entry belongs to nothing, whatever the one before ends in.
             item.is_attached = matches!(meaning.tok, Tok::LParen | Tok::LBracket)
+                && !item.is_start
+                && !(is_behind_options && before == Some(Tok::RParen))
                 && (can_end(before) || matches!(before, Some(Tok::FnAnonymous | Tok::OpName)));
+            if item.is_opening() {
+                open.push(meaning.tok);
+            } else if item.is_closing() {
+                is_behind_options = open.pop() == Some(Tok::OptionsOpen);
+            }
             out.push(item);
             item.newlines = 0;
             item.is_start = false;

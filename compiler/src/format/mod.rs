@@ -3,7 +3,8 @@
 //! The formatter works on tokens, not on the tree: where the author breaks lines is kept, what stands between the tokens
 //! of a line and in front of it is decided here. So comments stay where they are, and nothing that has a meaning can
 //! change: the tokens of the result are those of the source, apart from `;` at the end of a line and the comma behind a
-//! last element. That is checked before a result is given out.
+//! last element, and so is its tree (`(x,)` and `(x)` differ by no more than such a comma). That is checked before a
+//! result is given out.
 //!
 //! 1. [`items`]: the tokens of the lexer with what the layout pass knows of each (a block's brace or a map's, a call's
 //!    parenthesis or a tuple's, a sign or a subtraction), and how many newlines stand before it.
@@ -15,6 +16,7 @@ mod tidy;
 mod write;
 
 use crate::diagnostics::Diagnostic;
+use crate::dump::dump;
 use crate::layout::layout;
 use crate::lexer::{Tok, lex};
 
@@ -39,14 +41,18 @@ pub enum Refused {
 /// assert_eq!(tidy, "if x { print(1, 2) } else { }\n");
 /// ```
 pub fn format(source: &str) -> Result<String, Refused> {
-    let (_, diagnostics) = crate::parse(source);
+    let (ast, diagnostics) = crate::parse(source);
     if diagnostics.iter().any(Diagnostic::is_error) {
         return Err(Refused::Wrong(diagnostics));
     }
     let mut items = items::items(source);
     tidy::tidy(&mut items);
     let text = write::write(&items);
-    match is_same_program(source, &text) {
+    let (again, diagnostics) = crate::parse(&text);
+    let is_same = !diagnostics.iter().any(Diagnostic::is_error)
+        && has_same_tokens(source, &text)
+        && dump(&ast) == dump(&again);
+    match is_same {
         true => Ok(text),
         false => Err(Refused::Changed),
     }
@@ -91,7 +97,7 @@ impl Essence<'_> {
     }
 }
 
-fn is_same_program(one: &str, other: &str) -> bool {
+fn has_same_tokens(one: &str, other: &str) -> bool {
     let essence = Essence::of(one);
     essence.is_some() && essence == Essence::of(other)
 }

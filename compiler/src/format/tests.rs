@@ -123,6 +123,36 @@ fn commas() {
     becomes("{\na: 1,\nb: 2\n}\n", "{\n    a: 1,\n    b: 2,\n}\n");
 }
 
+/// A bracket that begins a statement is not that of a call, whatever stands before it.
+#[test]
+fn brackets_that_begin_statements() {
+    becomes("let x = 5\n(x,)\n", "let x = 5\n(x,)\n");
+    becomes("f();(x,)\n", "f(); (x,)\n");
+    becomes("fn f() { g() ;( x, ) }\n", "fn f() { g(); (x,) }\n");
+    becomes(
+        "let x = 5\n(\na + b\n+ x\n)\n",
+        "let x = 5\n(\n    a + b\n        + x\n)\n",
+    );
+    becomes(
+        "let x = 5\n(\nxs\n)\n.each(f)\n",
+        "let x = 5\n(\n    xs\n)\n    .each(f)\n",
+    );
+    becomes("x;[1,\n2\n]\n", "x; [1,\n    2,\n]\n");
+    // In brackets newlines do not count: it is a call.
+    becomes(
+        "(f\n(\nx\n))\n",
+        "(f\n        (\n            x,\n        ))\n",
+    );
+    becomes(
+        "match v {\n1 => a\n(x,) => b\n}\n",
+        "match v {\n    1 => a\n    (x,) => b\n}\n",
+    );
+    becomes(
+        "spawn(name: \"x\") (\nf\n)(a)\n",
+        "spawn(name: \"x\") (\n    f\n)(a)\n",
+    );
+}
+
 #[test]
 fn comments() {
     becomes(

@@ -103,14 +103,7 @@ fn has_space(items: &[Item], before: &Item, item: &Item) -> bool {
         Tok::DotDot | Tok::DotDotEq if can_end(Some(before.tok)) => return false,
         Tok::RBrace => return items[item.partner].tok == Tok::LBrace,
         Tok::LBrace => return true,
-        Tok::LParen | Tok::LBracket if item.is_attached => {
-            // Behind the options of `spawn` another expression begins.
-            let is_behind_options = before.tok == Tok::RParen
-                && items
-                    .get(before.partner)
-                    .is_some_and(|open| open.tok == Tok::OptionsOpen);
-            return is_behind_options;
-        }
+        Tok::LParen | Tok::LBracket if item.is_attached => return false,
         _ => {}
     }
     match before.tok {

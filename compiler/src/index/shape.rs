@@ -245,7 +245,9 @@ impl Builder<'_> {
                 }
                 let is_type = name.starts_with(char::is_uppercase);
                 match is_type {
-                    true if is_error_kind(&name) => Shape::Builtin("Error".into()),
+                    true if heddle_bytecode::ERROR_KINDS.contains(&&*name) => {
+                        Shape::Builtin("Error".into())
+                    }
                     true => Shape::Builtin(name),
                     false => Shape::Unknown,
                 }
@@ -326,20 +328,7 @@ impl Builder<'_> {
         let bases = &self.sources[id.0 as usize].bases;
         bases.iter().any(|&base| {
             matches!(self.ast.expr(base).kind, ExprKind::Name(name)
-                if self.resolution.target(base) == Target::Prelude && is_error_kind(self.ast.name(name)))
+                if self.resolution.target(base) == Target::Prelude && heddle_bytecode::ERROR_KINDS.contains(&self.ast.name(name)))
         })
     }
-}
-
-fn is_error_kind(name: &str) -> bool {
-    name.ends_with("Error")
-        || matches!(
-            name,
-            "StackOverflow"
-                | "Cancelled"
-                | "Timeout"
-                | "ChannelClosed"
-                | "Deadlock"
-                | "StopIteration"
-        )
 }

@@ -4,13 +4,13 @@ use crate::ids::{IdMap, IdSet};
 
 use super::types::Method;
 use super::walk::{FunctionContext, Resolver};
-use super::{BindingId, BindingKind, ERROR_FIELDS, Family, Owner, OwnerInfo, Target};
+use super::{BindingId, BindingKind, Family, Owner, OwnerInfo, Target};
 use crate::ast::{
     BindKind, ExprId, FnBody, FnId, ImportPath, ListPat, Name, PatId, PatKind, Span, StmtId,
     StmtKind,
 };
 use crate::diagnostics::Diagnostic;
-use heddle_bytecode::{ModuleRef, TypeShape};
+use heddle_bytecode::{ERROR_FIELDS, ModuleRef, TypeShape};
 
 /// What a pattern's names become, and which rules hold for them.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -644,13 +644,20 @@ impl<'a> Resolver<'a> {
         let type_name = self.ast.name(info.name);
         let fields = self.out.all_fields(self.ast, index);
         let own: Vec<Name> = fields.iter().map(|field| field.name.name).collect();
-        let mut unnamed = own.len() + usize::from(family == super::types::Family::Error);
+        let named: Vec<Name> = parts
+            .iter()
+            .filter_map(|(ident, _)| ident.map(|ident| ident.name))
+            .collect();
+        let is_unnamed = |name: &Name| !named.contains(name);
+        let mut unnamed = own.iter().copied().filter(is_unnamed).count();
+        if family == super::types::Family::Error {
+            let message = self.ast.names.get("message");
+            unnamed += usize::from(message.is_none_or(|name| is_unnamed(&name)));
+        }
         for (ident, _) in parts {
             let Some(ident) = ident else { continue };
             let text = self.ast.name(ident.name);
-            if own.contains(&ident.name) {
-                unnamed -= 1;
-            } else if family == super::types::Family::Plain {
+            if !own.contains(&ident.name) && family == super::types::Family::Plain {
                 let near = self.nearest_of(text, own.iter().map(|&name| self.ast.name(name)));
                 let diagnostic = Diagnostic::warning(
                     "W0205",
@@ -658,7 +665,6 @@ impl<'a> Resolver<'a> {
                     ident.span,
                 );
                 self.error(diagnostic.did_you_mean(ident.span, near));
-                return;
             }
         }
         if family == super::types::Family::Unknown {

@@ -13,7 +13,7 @@ mod walk;
 use crate::ids::{IdMap, IdSet};
 
 pub(crate) use fold::Literal;
-pub(crate) use types::{ERROR_FIELDS, Family, TypeInfo};
+pub(crate) use types::{Family, TypeInfo};
 
 use crate::ast::{Ast, ExprId, FnId, Name, PatId, Span, StmtId};
 use crate::compile::Options;

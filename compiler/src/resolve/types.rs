@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use super::walk::Resolver;
 use super::{BindingId, BindingKind, Target};
 use crate::ast::{Ast, ExprId, ExprKind, FieldDecl, FnBody, FnId, Name, PatKind, StmtId, StmtKind};
-use heddle_bytecode::TypeShape;
+use heddle_bytecode::{ERROR_KINDS, TypeShape};
 
 #[derive(Clone, Debug)]
 pub(crate) struct TypeInfo {
@@ -34,14 +34,11 @@ pub(crate) struct Method {
 pub(crate) enum Family {
     /// All bases are traits of this module: the fields are exactly those declared.
     Plain,
-    /// An error: the fields of `Error` come first.
+    /// An error, based on built-in kinds: the fields of `Error` come first.
     Error,
-    /// A base is an import: not known.
+    /// A base is of another module: only the linker sees whether it is a trait or a kind of error, and what fields that has.
     Unknown,
 }
-
-/// The fields that every error has in front of its own.
-pub(crate) const ERROR_FIELDS: [&str; 5] = ["message", "kind", "data", "cause", "trace"];
 
 impl Resolver<'_> {
     /// Enters a `struct`, `enum` or `trait` statement (and the enum's variants) into the table of types.
@@ -218,22 +215,20 @@ impl super::Resolution {
     /// What the bases of a type make of it.
     pub(crate) fn family(&self, ast: &Ast, index: u32) -> Family {
         let (_, foreign) = self.ancestors(ast, index);
-        if foreign.iter().any(|&base| self.is_error_name(ast, base)) {
-            Family::Error
-        } else if foreign.is_empty() {
+        if foreign.is_empty() {
             Family::Plain
+        } else if foreign.iter().all(|&base| self.is_built_in_kind(ast, base)) {
+            Family::Error
         } else {
             Family::Unknown
         }
     }
 
-    /// Whether a base that is not declared here is an error kind: those of the prelude are; an import is taken by its name.
-    fn is_error_name(&self, ast: &Ast, base: ExprId) -> bool {
+    fn is_built_in_kind(&self, ast: &Ast, base: ExprId) -> bool {
         match &ast.expr(base).kind {
             ExprKind::Name(name) => {
-                self.target(base) == Target::Prelude || ast.name(*name).ends_with("Error")
+                self.target(base) == Target::Prelude && ERROR_KINDS.contains(&ast.name(*name))
             }
-            ExprKind::Field { name, .. } => ast.name(name.name).ends_with("Error"),
             _ => false,
         }
     }

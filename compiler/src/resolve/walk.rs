@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use super::declare::{PatternUse, count};
 use super::fold::{Literal, fold_binary, fold_unary};
 use super::scope::{Found, Scope};
-use super::{BindingId, BindingKind, MODULE_BODY, Owner, OwnerInfo, Resolution, Target};
+use super::{BindingId, BindingKind, Family, MODULE_BODY, Owner, OwnerInfo, Resolution, Target};
 use crate::ast::*;
 use crate::compile::{Options, Role};
 use crate::diagnostics::Diagnostic;
@@ -143,7 +143,41 @@ impl<'a> Resolver<'a> {
         for id in std::mem::take(&mut self.thread_blocks) {
             self.check_thread_block(id);
         }
+        self.check_defaults();
         (self.out, self.diagnostics)
+    }
+
+    /// Should a base of another module be a kind of error, the linker makes the constructor: from defaults that capture nothing.
+    fn check_defaults(&mut self) {
+        for index in 0..self.out.types.len() as u32 {
+            let Some(&owner) = self.out.constructor_owners.get(&index) else {
+                continue;
+            };
+            if self.out.family(self.ast, index) != Family::Unknown {
+                continue;
+            }
+            let Some(captured) = self.out.captures(owner).next() else {
+                continue;
+            };
+            let info = self.out.type_info(index);
+            let defaults = info.fields.iter().filter_map(|field| field.default);
+            let spans: Vec<Span> = defaults.map(|value| self.ast.expr(value).span).collect();
+            let binding = self.out.binding(captured);
+            let (name, declared) = (binding.name, binding.span);
+            let uses = spans.iter().find_map(|&span| self.use_within(name, span));
+            let text = self.ast.name(name);
+            let at = uses.or(spans.first().copied()).unwrap_or(declared);
+            self.diagnostics.push(
+                Diagnostic::error(
+                    "E0216",
+                    format!("the default of a field uses the local variable `{text}`"),
+                    at,
+                )
+                .label("not in a type that is based on one of another module")
+                .related(declared, "declared here")
+                .help("pass it as a value for the field"),
+            );
+        }
     }
 
     /// A local function or type that captures nothing but such functions and types is a constant.

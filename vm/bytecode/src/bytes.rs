@@ -3,7 +3,7 @@
 use crate::ModuleCode;
 
 /// First of the bytes; to be raised when the meaning of what follows changes.
-const FORMAT: u8 = 3;
+const FORMAT: u8 = 4;
 
 /// Bytes that are no module of this version.
 #[derive(Debug, PartialEq, Eq)]

@@ -96,6 +96,17 @@ fn write_type(out: &mut String, module: &ModuleCode, index: usize) -> std::fmt::
     if let Some(proto) = ty.constructor {
         write!(out, " new=#{proto}")?;
     }
+    if let Some(parts) = &ty.as_error {
+        write!(out, " error=(")?;
+        for (position, &(name, default)) in parts.fields.iter().enumerate() {
+            let comma = if position > 0 { ", " } else { "" };
+            write!(out, "{comma}{}", symbol(module, name))?;
+            if let Some(proto) = default {
+                write!(out, "=#{proto}")?;
+            }
+        }
+        write!(out, ")")?;
+    }
     writeln!(out)
 }
 

@@ -13,7 +13,7 @@ pub mod verify;
 
 pub use bytes::NotAModule;
 pub use module::{
-    CaptureSource, CodeSpan, Const, Counter, GlobalDef, HandlerRange, ModuleCode, ModuleRef,
-    ProtoCode, TypeDef, TypeShape, VarDef,
+    CaptureSource, CodeSpan, Const, Counter, ERROR_FIELDS, ERROR_KINDS, ErrorConstructor,
+    GlobalDef, HandlerRange, ModuleCode, ModuleRef, ProtoCode, TypeDef, TypeShape, VarDef,
 };
 pub use ops::{MAX_COPIED, MAX_REGISTERS, Op, Operand, Word, start};

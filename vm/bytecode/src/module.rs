@@ -107,12 +107,52 @@ pub struct TypeDef {
     pub required: Vec<u32>,
     /// Called when the type is called: takes the fields, ends in `NewStruct`. `None` for traits, enums, variants without parentheses.
     pub constructor: Option<u32>,
+    /// A struct with bases of other modules: what its constructor is made of if one of them turns out to be a kind of error when
+    /// the module is linked. The one above is that of a struct whose bases are traits.
+    pub as_error: Option<ErrorConstructor>,
     /// `Empty` against `Empty()`: a variant that is a value by itself.
     pub is_unit: bool,
     /// Declared in a function, with methods that capture, or based on such a type: made by `NewType`. Only its methods and constructors may
     /// capture; the constructor takes the type in front of the fields, and `NewStruct` gets it behind them.
     pub is_local: bool,
 }
+
+/// What the constructor of a kind of error is made of, whose base is not known before linking.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct ErrorConstructor {
+    /// The fields that this module declares, those of bases in it first: name (a symbol), and the prototype of the default, which takes
+    /// the fields in front of it.
+    pub fields: Vec<(u32, Option<u32>)>,
+}
+
+/// The built-in kinds of error, in the order of their type ids.
+pub const ERROR_KINDS: &[&str] = &[
+    "Error",
+    "TypeError",
+    "ValueError",
+    "ArithmeticError",
+    "IndexError",
+    "KeyError",
+    "MatchError",
+    "NameError",
+    "AssertError",
+    "StackOverflow",
+    "FrozenError",
+    "ShareError",
+    "TroopError",
+    "LimitError",
+    "BlockingError",
+    "PermissionError",
+    "Cancelled",
+    "Timeout",
+    "ChannelClosed",
+    "Deadlock",
+    "IoError",
+    "StopIteration",
+];
+
+/// The fields that every error has in front of its own.
+pub const ERROR_FIELDS: [&str; 5] = ["message", "kind", "data", "cause", "trace"];
 
 /// A constant of a prototype.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -214,6 +214,8 @@ macro_rules! for_each_op {
             GetIndexI [Dst Src None Int] 0 "R[a] := R[b][imm]",
             NewType [Dst Run Num Const] 0 "R[a] := the local type K[imm] with what its declaration captures now, R[b] … (c values): closures of its methods that capture, of constructors that do, local types it is based on",
             Unpack [Src Dst Num Num] 0 "R[b] … := parts of R[a], exactly c; MatchError otherwise; imm = 1 takes only tuples, 2 only lists, 0 both",
+            UnpackFields [Src Upd Num Const] 0 "R[b] … := the first c fields of R[a] in the order of the type R[b], without those that K[imm] (Names) names; TypeError if it has fewer",
+            UnpackAllFields [Src Upd Num None] 0 "R[b] … := the fields of R[a] in the order of the type R[b], exactly c (of an error: at most); TypeError otherwise",
             SliceRest [Dst Src Num Int] 0 "R[a] := list of R[b] (tuple or list) without its first c and last imm elements",
 
             // --- errors and defer

@@ -39,12 +39,12 @@ impl std::error::Error for VerifyError {}
 
 type Check = Result<(), String>;
 
-/// The largest number of fields: they must fit a frame together with a window.
-const MAX_FIELDS: usize = 200;
+/// The largest number of fields: the constructor's frame holds them and the instance. Larger ones can never be made.
+const MAX_FIELDS: usize = MAX_REGISTERS - 1;
 /// Room that a map may ask for at once.
 const MAX_MAP_ROOM: i32 = 1 << 20;
-/// The fields that every error has in front of its own.
-const ERROR_FIELDS: usize = 5;
+/// So many fields every error has in front of its own.
+const ERROR_FIELDS: usize = super::ERROR_FIELDS.len();
 
 /// Checks a module. `is_trusted`: the library's own prelude, which may return into fused instructions.
 pub fn verify(module: &ModuleCode, is_trusted: bool) -> Result<(), VerifyError> {
@@ -194,6 +194,22 @@ fn type_def(module: &ModuleCode, index: usize) -> Check {
             || format!("type {index} cannot have a constructor"),
         )?;
     }
+    if let Some(parts) = &ty.as_error {
+        let is_struct = ty.shape == TypeShape::Struct && ty.constructor.is_some();
+        ensure(is_struct, || format!("type {index} cannot be an error"))?;
+        for (position, &(name, default)) in parts.fields.iter().enumerate() {
+            symbol(module, name)?;
+            if let Some(proto) = default {
+                function_constant(module, proto)?;
+                let proto = &module.protos[proto as usize];
+                let takes_fields =
+                    proto.params.len() == position && !proto.has_rest && !proto.is_generator;
+                ensure(takes_fields, || {
+                    format!("{} is no default of field {position}", proto.name)
+                })?;
+            }
+        }
+    }
     family(module, index)
 }
 
@@ -265,18 +281,33 @@ fn base_order(module: &ModuleCode) -> Result<Vec<usize>, String> {
     Ok(order)
 }
 
-/// How many fields types have; `None` where only the linker knows.
-fn field_counts(module: &ModuleCode, order: &[usize]) -> Vec<Option<usize>> {
-    let mut counts = vec![None; module.types.len()];
+/// How many fields of an instance are declared in this module, and whether that is all of them: what bases of other
+/// modules add only the linker knows.
+#[derive(Clone, Copy, Default)]
+struct FieldCount {
+    declared: usize,
+    is_all: bool,
+}
+
+fn field_counts(module: &ModuleCode, order: &[usize]) -> Vec<FieldCount> {
+    let mut counts = vec![FieldCount::default(); module.types.len()];
     for &index in order {
         let ty = &module.types[index];
-        counts[index] = ty
-            .bases
-            .iter()
-            .try_fold(ty.fields.len(), |count, base| match base {
-                Const::Type(base) => Some(count.saturating_add(counts[*base as usize]?)),
-                _ => None,
-            });
+        let mut count = FieldCount {
+            declared: ty.fields.len(),
+            is_all: true,
+        };
+        for base in &ty.bases {
+            match base {
+                Const::Type(base) => {
+                    let base = counts[*base as usize];
+                    count.declared = count.declared.saturating_add(base.declared);
+                    count.is_all &= base.is_all;
+                }
+                _ => count.is_all = false,
+            }
+        }
+        counts[index] = count;
     }
     counts
 }
@@ -358,8 +389,8 @@ fn constant_def(module: &ModuleCode, constant: &Const) -> Check {
 struct Code<'m> {
     module: &'m ModuleCode,
     proto: &'m ProtoCode,
-    /// By type: how many fields an instance has, if that is known here.
-    fields: &'m [Option<usize>],
+    /// By type.
+    fields: &'m [FieldCount],
     is_trusted: bool,
     /// Which words are instructions.
     starts: Vec<bool>,
@@ -637,6 +668,7 @@ impl Code<'_> {
                 _ => false,
             },
             Op::CallNamed => matches!(constant, Const::Names(names) if names.len() <= count),
+            Op::UnpackFields => matches!(constant, Const::Names(_)),
             Op::InvokeNamed => {
                 matches!(constant, Const::Names(names) if (1..=count).contains(&names.len()))
             }
@@ -661,11 +693,14 @@ impl Code<'_> {
         let local = usize::from(ty.is_local);
         is_instance
             && match self.fields[index] {
-                Some(fields) => fields + local == count,
-                // Perhaps an error: the linker sees its base. It has at least the fields declared here.
-                None => {
-                    let own = ty.fields.len() + local;
-                    count == own || count >= own + ERROR_FIELDS
+                FieldCount {
+                    declared,
+                    is_all: true,
+                } => count == declared.saturating_add(local),
+                // Perhaps an error: the linker sees its base.
+                FieldCount { declared, .. } => {
+                    let own = declared.saturating_add(local);
+                    count == own || count >= own.saturating_add(ERROR_FIELDS)
                 }
             }
     }
@@ -680,6 +715,8 @@ impl Code<'_> {
                     .registers(b, c)
                     .and(ensure((0..=2).contains(&imm), || "no kind of parts".into()));
             }
+            // The type lies in the first, even if no field is asked for.
+            Op::UnpackFields | Op::UnpackAllFields => return self.registers(b, c.max(1)),
             Op::Yield => c <= self.proto.registers as usize,
             Op::LoadBool => b <= 1,
             Op::JNotKind => b <= 2 && c == 0,

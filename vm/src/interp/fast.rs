@@ -169,7 +169,7 @@ slow_only! {
     Pow Shl Shr BitNot ToStr Format Concat In Is
     JNotIn JNoKey CallNative InvokeNative CallNamed InvokeCopy InvokeNamed ReturnJump ReturnEnd CheckArg
     GenBegin Yield GenReturn IterNew ForNext2 IterClose ForPrep
-    NewList ListToTuple NewTuple NewMap MapInsert NewRange NewType Unpack SliceRest
+    NewList ListToTuple NewTuple NewMap MapInsert NewRange NewType Unpack UnpackFields UnpackAllFields SliceRest
     Throw Rethrow MatchFail AssertFail DeferPush DeferPop Spawn TaskYield Exit ThreadletFail
     Count
 }

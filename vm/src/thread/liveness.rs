@@ -70,6 +70,9 @@ pub(super) fn written(proto: &Proto) -> Registers {
             match operand {
                 // These write a run.
                 Operand::Dst if op == Op::LoadNil => written.add_run(register, 1 + word.b()),
+                Operand::Upd if matches!(op, Op::UnpackFields | Op::UnpackAllFields) => {
+                    written.add_run(register, word.c().max(1));
+                }
                 Operand::Dst if op == Op::Unpack => written.add_run(register, word.c()),
                 Operand::Dst | Operand::Upd => written.add(register),
                 Operand::Dst2 | Operand::Loop2 => written.add_run(register, 2),

@@ -357,6 +357,10 @@ impl Thread {
             self.boundary = (*state.add(OUTER)).as_small_int() as usize;
             *state.add(IDENTITY) = Value::TRUE;
             self.identity = address_in(*state.add(NAME));
+            // In a cancelled scope it was cancelled when it got its task, which may have been for this very wait, behind the look at its beginning.
+            if (*task).is(flag::CANCEL_PENDING) {
+                self.deliver_cancel(task);
+            }
         }
     }
     /// A native that may wait is about to be called in a threadlet that is to be split off at such a call: it parks at once, and the native is called when it goes on.

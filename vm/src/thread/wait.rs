@@ -679,7 +679,7 @@ impl Thread {
     }
     /// It is thrown where the task waits, or at its next blocking point. While the task tidies up after an earlier one, nothing happens; nor while it waits for the members of a
     /// scope that is cancelled itself.
-    fn deliver_cancel(&mut self, task: *mut Task) {
+    pub(super) fn deliver_cancel(&mut self, task: *mut Task) {
         // SAFETY: as above.
         let is_tidying = unsafe {
             let awaits_cancelled = (*task).wait == Wait::Scope

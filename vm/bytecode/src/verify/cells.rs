@@ -227,7 +227,7 @@ fn step(op: Op, word: Word, before: Registers) -> Registers {
         Op::LoadNil => {
             (word.a()..=word.a() + word.b()).for_each(|register| cells.set(register, false));
         }
-        Op::Unpack => {
+        Op::Unpack | Op::UnpackFields | Op::UnpackAllFields => {
             (word.b()..word.b() + word.c()).for_each(|register| cells.set(register, false));
         }
         Op::Yield => cells.clear_from(word.c()),

@@ -1,7 +1,7 @@
 //! A module that uses most of the format, and what becomes of it under mutation.
 
 use super::*;
-use crate::{GlobalDef, HandlerRange, ModuleRef, TypeDef, VarDef};
+use crate::{ErrorConstructor, GlobalDef, HandlerRange, ModuleRef, TypeDef, VarDef};
 
 fn word(op: Op, a: u8, b: u8, c: u8, imm: i32) -> u64 {
     Word::new(op, a, b, c, imm).0
@@ -122,6 +122,7 @@ fn sample() -> ModuleCode {
             methods: vec![(0, 2, true)],
             required: vec![],
             constructor: Some(4),
+            as_error: None,
             is_unit: false,
             is_local: false,
         }],
@@ -178,7 +179,37 @@ fn registers() {
     refuses_word("registers 7 … 9 of 8", 10, word(Op::NewStruct, 2, 7, 2, 2));
     refuses_word("registers 6 … 9 of 8", 6, word(Op::Unpack, 0, 6, 3, 0));
     refuses_word("registers 6 … 9 of 8", 6, word(Op::IterNew, 6, 0, 0, 0));
+    refuses_word(
+        "registers 6 … 9 of 8",
+        6,
+        word(Op::UnpackAllFields, 0, 6, 3, 0),
+    );
+    // The type lies there even if nothing is unpacked.
+    refuses_word("register 8 of 8", 6, word(Op::UnpackAllFields, 0, 8, 0, 0));
+    refuses_word("does not fit", 6, word(Op::UnpackFields, 0, 6, 1, 0));
     refuses_word("unused field", 15, word(Op::Return, 3, 1, 0, 0));
+}
+
+#[test]
+fn what_constructors_of_errors_are_made_of() {
+    let with = |fields: Vec<(u32, Option<u32>)>| {
+        move |module: &mut ModuleCode| {
+            module.types[0].as_error = Some(ErrorConstructor { fields });
+        }
+    };
+    let mut module = sample();
+    with(vec![(0, None), (1, Some(2))])(&mut module);
+    assert_eq!(verify(&module, false), Ok(()));
+    refuses("symbol 9 of 2", with(vec![(9, None)]));
+    refuses("prototype 99", with(vec![(0, Some(99))]));
+    // It takes the fields in front of it: here none.
+    refuses("no default of field 0", with(vec![(0, Some(2))]));
+    refuses("has captures", with(vec![(0, None), (1, Some(1))]));
+    refuses("no default of field 1", with(vec![(0, None), (1, Some(3))]));
+    refuses("cannot be an error", |module| {
+        with(vec![])(module);
+        module.types[0].constructor = None;
+    });
 }
 
 #[test]

@@ -115,6 +115,33 @@ pub(crate) fn GetSlot(t: &mut Thread, w: Word) -> Done {
 }
 
 impl Thread {
+    /// The field of a struct or variant at this position of its type; a `TypeError` if there is none.
+    pub(crate) fn field_at(&mut self, object: Value, slot: usize) -> Result<Value, Trap> {
+        // SAFETY: a live engine.
+        let engine = unsafe { &*std::ptr::from_ref(self.engine()) };
+        let field = object
+            .is_object()
+            .then(|| engine.type_info(object.type_id()).fields.get(slot))
+            .flatten();
+        match (object.kind(), field) {
+            // What `Error` has is reached by name: the kind and the trace are made when they are looked at.
+            (Some(Kind::Struct | Kind::Variant), Some(field))
+                if slot < engine.type_info(type_id::ERROR).fields.len() =>
+            {
+                self.get_field(object, field.name, false)
+            }
+            (Some(Kind::Struct | Kind::Variant), Some(_)) => {
+                // SAFETY: instances have the fields of their type.
+                Ok(unsafe { *object.as_object().cast::<Value>().add(1 + slot) })
+            }
+            _ => {
+                let text = self.repr_short(object);
+                let message = format!("{text} has no field at position {slot}");
+                Err(self.throw_new(ErrorKind::Type, &message))
+            }
+        }
+    }
+
     /// Field of an object, entry of a map, export of a module, member of a type, bound method. With `call`, it is about to be called.
     pub(crate) fn get_field(
         &mut self,

@@ -1,15 +1,17 @@
 //! `in`, `is`, and the tests of patterns.
 
 use super::names::import;
-use super::{Done, take_jump};
+use super::{Done, before_alloc, take_jump};
 use crate::bytecode::{Op, Word};
-use crate::engine::Hook;
+use crate::engine::{Engine, Hook};
+use crate::interp::frame;
+use crate::module::{Link, Proto};
 use crate::native::Trap;
-use crate::object::Kind;
+use crate::object::{FIRST_USER_TYPE, Kind, type_id};
 use crate::ops::map::Lookup;
 use crate::ops::{self, OpFail};
 use crate::thread::Thread;
-use crate::types::ErrorKind;
+use crate::types::{ErrorKind, Shape, Sym, TypeInfo};
 use crate::value::Value;
 
 pub(crate) fn In(t: &mut Thread, w: Word) -> Done {
@@ -79,6 +81,79 @@ pub(crate) fn JNotType(t: &mut Thread, w: Word) -> Done {
 pub(crate) fn JNotLen(t: &mut Thread, w: Word) -> Done {
     take_jump(t, w);
     Ok(())
+}
+/// Fields by position, of a type that the compiler did not know.
+pub(crate) fn UnpackFields(t: &mut Thread, w: Word) -> Done {
+    // SAFETY: the running frame's prototype lives as long as the engine.
+    let proto: &'static Proto = unsafe { &*frame::proto(t.base) };
+    let Some(Link::Names(named)) = proto.links.get(&(w.imm() as u32)) else {
+        unreachable!("verified: the constant is a list of names")
+    };
+    unpack_fields(t, w, named, false)
+}
+pub(crate) fn UnpackAllFields(t: &mut Thread, w: Word) -> Done {
+    unpack_fields(t, w, &[], true)
+}
+fn unpack_fields(t: &mut Thread, w: Word, named: &[Sym], is_whole: bool) -> Done {
+    before_alloc(t);
+    let (object, ty) = (t.reg(w.a()), t.reg(w.b()));
+    // SAFETY: a live engine.
+    let engine = unsafe { &*std::ptr::from_ref(t.engine()) };
+    let declared = if ty.is_kind(Kind::Type) {
+        // SAFETY: types live as long as the engine.
+        engine.type_info(unsafe { (*t.type_info_of(ty)).id })
+    } else {
+        // A unit variant.
+        engine.type_info(ty.type_id())
+    };
+    // A trait or an enum says nothing of fields: those of the value count.
+    let is_open = matches!(declared.shape, Shape::Trait | Shape::Enum);
+    let info = match is_open && object.is_object() {
+        true => engine.type_info(object.type_id()),
+        false => declared,
+    };
+    let slots = positional_slots(engine, info)
+        .filter(|&slot| !named.contains(&info.fields[slot].name))
+        .collect::<Vec<_>>();
+    // Of an error, the last fields are mostly of no interest.
+    let is_short = is_whole && !is_open && !info.is_error && w.c() < slots.len();
+    if is_short || w.c() > slots.len() {
+        let fields = slots
+            .iter()
+            .map(|&slot| engine.symbol_text(info.fields[slot].name));
+        let fields = fields.collect::<Vec<_>>().join(", ");
+        let message = format!(
+            "{} has {} field{} to match{}{fields}, the pattern has {}{}",
+            info.name,
+            slots.len(),
+            if slots.len() == 1 { "" } else { "s" },
+            if slots.is_empty() { "" } else { ": " },
+            w.c(),
+            if is_short {
+                "; end it in `..` to skip the rest"
+            } else {
+                ""
+            },
+        );
+        return Err(t.throw_new(ErrorKind::Type, &message));
+    }
+    for (index, &slot) in slots.iter().take(w.c()).enumerate() {
+        let value = t.field_at(object, slot)?;
+        t.set_reg(w.b() + index, value);
+    }
+    Ok(())
+}
+/// The fields in the order of positional patterns: of an error the message, then what its kind has of its own, which for
+/// built-in kinds is what their constructor takes.
+fn positional_slots(engine: &Engine, info: &TypeInfo) -> impl Iterator<Item = usize> {
+    let all = info.fields.len();
+    let (first, rest) = match info.is_error {
+        false => (0, 0..all),
+        // The trace is no argument.
+        true if info.id < FIRST_USER_TYPE => (1, 1..all.saturating_sub(1)),
+        true => (1, engine.type_info(type_id::ERROR).fields.len()..all),
+    };
+    (0..first).chain(rest)
 }
 pub(crate) fn JNotIn(t: &mut Thread, w: Word) -> Done {
     let x = t.reg(w.a());
