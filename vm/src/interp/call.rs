@@ -16,7 +16,7 @@ use crate::object::{
 use crate::ops;
 use crate::sched::wait::Claimed;
 use crate::task::{Wait, WaitingNative};
-use crate::thread::Thread;
+use crate::thread::{SLACK, Thread};
 use crate::types::{ErrorKind, Shape, Sym};
 use crate::value::Value;
 
@@ -165,12 +165,11 @@ impl Thread {
         // SAFETY: prototypes live as long as the engine.
         let proto: &Proto = unsafe { &*(*callee.as_object().cast::<Closure>()).proto() };
         self.ensure_stack(at + 2 + argc.max(proto.registers as usize) + 1)?;
-        let mut callee = callee;
         if proto.exact_arity as usize != argc || !names.is_empty() {
             self.bind(proto, at, argc, names)?;
-            // It may have been moved.
-            callee = self.reg(at);
         }
+        // It may have been moved, by a collection for the sake of the stack's room, too.
+        let callee = self.reg(at);
         // SAFETY: room was ensured; the window is inside the frame.
         unsafe {
             let base = self.base.add(at + 2);
@@ -692,10 +691,19 @@ impl Thread {
         self.fuel -= 1;
         // SAFETY: `base` is a frame's base.
         let at = unsafe { (*frame::proto(self.base)).registers as usize };
-        self.ensure_stack(at + 2 + args.len() + 1)?;
+        // First into the window, which lies behind the limit at most by what binding may use without asking: if the stack has to grow, the heap may be collected, and what is in
+        // the window are roots then.
+        debug_assert!(args.len() + 3 <= SLACK / 2);
         self.set_reg(at, function);
         for (i, arg) in args.iter().enumerate() {
             self.set_reg(at + 2 + i, *arg);
+        }
+        if let Err(trap) = self.ensure_stack(at + 2 + args.len() + 1) {
+            // What lies behind the limit is clear.
+            for i in 0..args.len() + 2 {
+                self.set_reg(at + i, Value::from_bits(0));
+            }
+            return Err(trap);
         }
         self.call_window(at, args.len(), dest, &[])
     }
@@ -909,7 +917,7 @@ impl Thread {
         thrown: Option<Value>,
         reason: u64,
     ) -> Result<(), Trap> {
-        let generator = object.as_object().cast::<Generator>();
+        let mut generator = object.as_object().cast::<Generator>();
         // SAFETY: the layout of a generator; its registers fit the frame that `ensure_stack` makes room for.
         unsafe {
             match (*generator).state {
@@ -925,13 +933,22 @@ impl Thread {
                 }
                 _ => {}
             }
-            let closure = (*generator).closure;
-            let proto: &Proto = &*(*closure.as_object().cast::<Closure>()).proto();
-            // The generator takes the place of the window's callee, its frame comes behind it.
-            self.ensure_stack(at + 3 + proto.registers as usize)?;
+            let proto: &Proto = &*(*(*generator).closure.as_object().cast::<Closure>()).proto();
+            // The generator takes the place of the window's callee, its frame comes behind it. If the stack has to grow for that, the heap may be collected, and it may be moved.
+            self.set_reg(at, object);
+            let kept = thrown.map(|thrown| self.new_handle(thrown));
+            let room = self.ensure_stack(at + 3 + proto.registers as usize);
+            let thrown = kept.map(|kept| {
+                let thrown = self.handle(kept);
+                self.free_handle(kept);
+                thrown
+            });
+            room?;
+            let object = self.reg(at);
+            generator = object.as_object().cast::<Generator>();
             let base = self.base.add(at + 3);
-            *base.sub(frame::GENERATOR_BELOW) = object;
-            *base.sub(2) = closure;
+            debug_assert!(base.sub(frame::GENERATOR_BELOW) == self.base.add(at));
+            *base.sub(2) = (*generator).closure;
             *base.sub(1) = Value(return_word(self.pc, at + 1, dest));
             let saved = generator.add(1).cast::<Value>();
             for i in 0..(*generator).header.aux as usize {

@@ -366,7 +366,8 @@ impl Thread {
     /// A native that may wait is about to be called in a threadlet that is to be split off at such a call: it parks at once, and the native is called when it goes on.
     #[cold]
     pub(crate) fn splits_early(&mut self) -> bool {
-        if self.has_bare_threadlet() || !self.can_split() {
+        // A call with `copy(x)` among its arguments is made at once: what parks does not keep which these are.
+        if self.has_bare_threadlet() || !self.can_split() || self.copy_mask != 0 {
             return false;
         }
         // SAFETY: the identity is a task of the mounted thread.

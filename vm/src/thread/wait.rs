@@ -373,11 +373,27 @@ impl Thread {
         }
     }
     pub(crate) fn pair(&mut self, arm: i64, value: Value) -> Result<Value, Trap> {
-        let pair = crate::ops::list::new_tuple(&mut self.heap, &[Value::small_int(arm), value]);
-        match pair {
-            Ok(pair) => Ok(pair),
-            Err(fail) => Err(self.trap(fail)),
+        let arm = Value::small_int(arm);
+        if let Ok(pair) = crate::ops::list::new_tuple(&mut self.heap, &[arm, value]) {
+            return Ok(pair);
         }
+        // What was taken cannot be taken again: so the instruction is not to run another time.
+        let kept = self.new_handle(value);
+        self.collect_for_delivery();
+        let value = self.handle(kept);
+        self.free_handle(kept);
+        crate::ops::list::new_tuple(&mut self.heap, &[arm, value]).map_err(|_| self.throw_limit())
+    }
+    /// Makes room for what has come to a native that waited for it, or runs. The arguments of that native are roots, though they may lie above the registers of the frame.
+    #[cold]
+    fn collect_for_delivery(&mut self) {
+        const MOST_ARGUMENTS: usize = 8;
+        let before = self.scan_extra;
+        // SAFETY: the top frame's prototype.
+        let registers = unsafe { (*crate::interp::frame::proto(self.base)).registers as usize };
+        self.scan_extra = before.max(registers + 2 + MOST_ARGUMENTS);
+        self.collect_full();
+        self.scan_extra = before;
     }
     pub(crate) fn throw_closed(&mut self) -> Trap {
         self.throw_new(ErrorKind::ChannelClosed, "the channel is closed")
@@ -404,7 +420,7 @@ impl Thread {
         match message.deliver(&mut self.heap) {
             Ok(value) => Ok(value),
             Err(message) => {
-                self.collect_full();
+                self.collect_for_delivery();
                 match message.deliver(&mut self.heap) {
                     Ok(value) => Ok(value),
                     Err(message) => {

@@ -24,12 +24,11 @@ pub(crate) fn ListAppend(t: &mut Thread, w: Word) -> Done {
     if !list.is_kind(Kind::List) {
         return Err(t.throw_new(ErrorKind::Type, "only a list can be appended to"));
     }
-    for i in 0..w.c() {
-        let value = t.reg(w.b() + i);
-        let done = ops::list::push(&mut t.heap, list, value);
-        t.checked(done)?;
-    }
-    Ok(())
+    // All or none: if there is no room the instruction is run again.
+    // SAFETY: verified: the run lies in the frame.
+    let items = unsafe { std::slice::from_raw_parts(t.base.add(w.b()), w.c()) };
+    let done = ops::list::extend(&mut t.heap, list, items);
+    t.checked(done)
 }
 pub(crate) fn ListToTuple(t: &mut Thread, w: Word) -> Done {
     before_alloc(t);

@@ -43,9 +43,19 @@ pub(crate) fn GetField(t: &mut Thread, w: Word) -> Done {
             return t.call_into(w.a(), closure, &[]);
         }
     }
-    let value = t.get_field(object, name, false)?;
-    t.set_reg(w.a(), value);
-    Ok(())
+    match t.get_field(object, name, false) {
+        Ok(value) => {
+            t.set_reg(w.a(), value);
+            Ok(())
+        }
+        Err(trap) => {
+            if trap == Trap::Collect {
+                // A property's native asks for room: the instruction is run again, which begins in front of its cache word.
+                t.pc = cache;
+            }
+            Err(trap)
+        }
+    }
 }
 pub(crate) fn SetFieldT(t: &mut Thread, w: Word) -> Done {
     SetField(t, w)
