@@ -429,3 +429,34 @@ fn an_idle_session_is_woken_from_pinned_tasks() {
     assert_eq!(session.run("1 + 1").unwrap().as_deref(), Some("2"));
     session.finish(true).unwrap();
 }
+
+/// Where a callback makes the stack grow and there is no room, the heap is collected: the function that is called may move.
+#[test]
+fn a_callback_that_makes_the_stack_grow_near_the_memory_limit() {
+    let mut engine = builder().memory_limit(4 << 20).build();
+    engine
+        .run_str(
+            "pinned",
+            r#"
+            fn deep(n, k) {
+                if n == 0 {
+                    let mine = [k]
+                    return attempt(|| { assert mine[0] == k; mine[0] })
+                }
+                deep(n - 1, k)
+            }
+            fn ballast(n) { let xs = []; for i in 0..n { xs.push("item {i}") }; xs }
+            fn run(depth, n) {
+                var b = ballast(n)
+                b = nil
+                deep(depth, n)
+            }
+            for n in 1..200 {
+                sleep(1us)
+                let r = try { run(40 * n, n * 150) } catch e { e.kind }
+                assert r == str(n * 150) or r == "LimitError" or r == "StackOverflow", r
+            }
+            "#,
+        )
+        .expect("the callbacks find what they captured");
+}
