@@ -470,7 +470,7 @@ impl Thread {
         let kept: Vec<usize>;
         let moved: Vec<Value>;
         let slots = at + 2 + 16 + args.len();
-        let (function, args) = if self.has_room(slots) {
+        let (function, args) = if self.has_room(slots) && !self.is_stressed() {
             (function, args)
         } else {
             let values = std::iter::once(&function).chain(args);

@@ -13,27 +13,26 @@ impl Thread {
     ///
     /// The heap may be collected for that: values that are not roots may move.
     pub(crate) fn ensure_stack(&mut self, slots: usize) -> Result<(), Trap> {
-        if self.has_room(slots) {
-            Ok(())
-        } else {
-            self.move_stack_limit(slots)
+        if !self.has_room(slots) {
+            return self.move_stack_limit(slots);
         }
-    }
-    /// Whether `ensure_stack` has nothing to do.
-    pub(super) fn has_room(&self, slots: usize) -> bool {
-        let end = self.base.wrapping_add(slots);
-        // Without fuel the depth may be used up: frames that no call instruction pushes (operators, hooks) are found here.
-        end <= self.stack_limit && self.fuel >= 0 && !self.is_stressed()
-    }
-
-    pub(super) fn move_stack_limit(&mut self, slots: usize) -> Result<(), Trap> {
         if self.collects_always() {
-            // As below where there is no room.
+            // As where there is no room.
             let before = self.scan_extra;
             self.scan_extra = before.max(slots);
             self.collect_stress();
             self.scan_extra = before;
         }
+        Ok(())
+    }
+    /// Whether `ensure_stack` has nothing to do.
+    pub(super) fn has_room(&self, slots: usize) -> bool {
+        let end = self.base.wrapping_add(slots);
+        // Without fuel the depth may be used up: frames that no call instruction pushes (operators, hooks) are found here.
+        end <= self.stack_limit && self.fuel >= 0
+    }
+
+    pub(super) fn move_stack_limit(&mut self, slots: usize) -> Result<(), Trap> {
         if self.depth_left() == 0 {
             let limit = self.depth_limit;
             return Err(self.throw_overflow(&format!("calls nest more than {limit} deep")));
