@@ -4,6 +4,7 @@ use super::model::*;
 use super::support::{self, Program};
 use super::values::*;
 use std::fmt::Write as _;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// A place in the program: what stands there.
 pub(crate) struct Site {
@@ -222,7 +223,11 @@ pub(crate) fn check(
     flags: &[&str],
     expected: impl Fn(&Site, usize, usize) -> Result<String, &'static str>,
 ) {
-    let folder = std::env::temp_dir().join(format!("heddle-operands-{}", std::process::id()));
+    // The tests of this program run at once, each in all modes.
+    static FOLDERS: AtomicUsize = AtomicUsize::new(0);
+    let number = FOLDERS.fetch_add(1, Ordering::Relaxed);
+    let name = format!("heddle-operands-{}-{number}", std::process::id());
+    let folder = std::env::temp_dir().join(name);
     std::fs::create_dir_all(&folder).expect("a folder can be made");
     let file = folder.join(format!("{}.hd", flags.concat().replace(['-', '='], "")));
     std::fs::write(&file, writer.program(samples)).expect("a file can be written");
