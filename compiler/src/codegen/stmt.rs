@@ -66,7 +66,7 @@ impl Generator<'_> {
             }
             StmtKind::Fn { func, .. } => self.fn_stmt(*func, span),
             StmtKind::Struct(_) | StmtKind::Enum(_) | StmtKind::Trait(_) => {
-                if !self.res.types_made_at_entry.contains(&id) {
+                if !self.res.types_made_at_entry.contains_key(&id) {
                     self.make_type(id);
                 }
             }
@@ -134,7 +134,7 @@ impl Generator<'_> {
                     } else {
                         let register = self.f.alloc();
                         self.f.places.insert(binding, Place::Register(register));
-                        if !self.res.types_made_at_entry.contains(&id) {
+                        if !self.res.types_made_at_entry.contains_key(&id) {
                             self.f.unset.insert(binding);
                             self.emit(stmt.span, Op::LoadUnset, register, 0, 0, 0);
                         }
@@ -143,12 +143,11 @@ impl Generator<'_> {
                 _ => {}
             }
         }
-        if !self.res.types_made_at_entry.is_empty() {
-            let res = self.res;
-            let types = res.types_made_at_entry.iter();
-            for &id in types.filter(|id| stmts.contains(id)) {
-                self.make_type(id);
-            }
+        let place = |id: &StmtId| Some((*self.res.types_made_at_entry.get(id)?, *id));
+        let mut types: Vec<(usize, StmtId)> = stmts.iter().filter_map(place).collect();
+        types.sort_unstable();
+        for (_, id) in types {
+            self.make_type(id);
         }
         for (function, binding, span) in made {
             self.make_local(function, binding, span);

@@ -89,13 +89,14 @@ impl<'a> Resolver<'a> {
                 }
             }
         }
-        self.check_ancestors(stmts);
+        let types = self.check_ancestors(stmts);
         if is_root {
             return;
         }
-        for stmt in self.types_made_at_entry(stmts, &functions) {
+        for stmt in self.types_made_at_entry(stmts, &functions, &types) {
             self.type_stmt(stmt);
-            self.out.types_made_at_entry.push(stmt);
+            let order = self.out.types_made_at_entry.len();
+            self.out.types_made_at_entry.insert(stmt, order);
         }
         for (function, binding) in self.made_at_entry(stmts, &functions) {
             self.out.made_at_entry.insert(function);
@@ -124,23 +125,28 @@ impl<'a> Resolver<'a> {
         }
     }
 
-    /// Types that name no variable of the block itself, and no function or type that does, each after those that it is based on.
+    /// Types that name no variable of the block itself, and no function or type that does, in the given order.
     fn types_made_at_entry(
         &self,
         stmts: &[StmtId],
         functions: &[(FnId, Name, BindingId)],
+        order: &[u32],
     ) -> Vec<StmtId> {
-        let types: Vec<(StmtId, u32)> = stmts
+        let types: IdMap<u32, StmtId> = stmts
             .iter()
-            .filter_map(|stmt| Some((*stmt, *self.out.type_of_stmt.get(stmt)?)))
+            .filter_map(|&stmt| Some((*self.out.type_of_stmt.get(&stmt)?, stmt)))
             .collect();
         if types.is_empty() {
             return Vec::new();
         }
+        let types: Vec<(u32, StmtId)> = order
+            .iter()
+            .filter_map(|&index| Some((index, *types.get(&index)?)))
+            .collect();
         let mut late = self.late_names(stmts, functions);
         loop {
             let before = late.len();
-            for &(stmt, index) in &types {
+            for &(index, stmt) in &types {
                 let name = self.out.type_info(index).name;
                 if !late.contains(&name) && self.mentions(self.ast.stmt(stmt).span, &late) {
                     late.insert(name);
@@ -150,37 +156,12 @@ impl<'a> Resolver<'a> {
                 break;
             }
         }
-        let mut pending: Vec<(StmtId, u32)> = types
+        let is_early = |index| !late.contains(&self.out.type_info(index).name);
+        types
             .into_iter()
-            .filter(|(_, index)| !late.contains(&self.out.type_info(*index).name))
-            .collect();
-        let mut order = Vec::new();
-        while !pending.is_empty() {
-            let waits: Vec<bool> = pending
-                .iter()
-                .map(|&(_, index)| {
-                    let mut bases = self.out.type_info(index).bases.iter();
-                    bases.any(|&base| {
-                        let base = self.out.static_type(self.ast, base);
-                        pending.iter().any(|&(_, other)| base == Some(other))
-                    })
-                })
-                .collect();
-            if waits.iter().all(|&waits| waits) {
-                // They are based on themselves, which has been said.
-                order.extend(pending.iter().map(|&(stmt, _)| stmt));
-                break;
-            }
-            let mut waits = waits.into_iter();
-            pending.retain(|&(stmt, _)| {
-                let waits = waits.next() == Some(true);
-                if !waits {
-                    order.push(stmt);
-                }
-                waits
-            });
-        }
-        order
+            .filter(|&(index, _)| is_early(index))
+            .map(|(_, stmt)| stmt)
+            .collect()
     }
 
     /// Functions that name no variable of the block itself, and no function that does.

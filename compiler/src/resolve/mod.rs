@@ -130,8 +130,8 @@ pub(crate) struct Resolution {
     pub(crate) folded: IdMap<ExprId, Literal>,
     /// Local functions that are made when their block is entered, not where they stand.
     pub(crate) made_at_entry: IdSet<FnId>,
-    /// So are local types; in the order in which they are made, each after those that it is based on.
-    pub(crate) types_made_at_entry: Vec<StmtId>,
+    /// So are local types; with their places in the order in which they are made, each behind those that it is based on.
+    pub(crate) types_made_at_entry: IdMap<StmtId, usize>,
     /// Starts of all assignments, sorted.
     assignments: Vec<u32>,
 }

@@ -104,12 +104,13 @@ impl Resolver<'_> {
         index
     }
 
-    /// Reports the types among these statements that are, by way of others or at once, based on themselves. Their bases are known.
-    pub(super) fn check_ancestors(&mut self, stmts: &[StmtId]) {
+    /// Reports the types among these statements that are, by way of others or at once, based on themselves; their bases are known. Gives all that were met, each
+    /// behind those that it is based on.
+    pub(super) fn check_ancestors(&mut self, stmts: &[StmtId]) -> Vec<u32> {
         let declared = stmts
             .iter()
             .filter_map(|stmt| self.out.type_of_stmt.get(stmt).copied());
-        let mut circles = Vec::new();
+        let (mut circles, mut order) = (Vec::new(), Vec::new());
         // Depth first. Whether a type that was seen is on the path, that is, leads to the one that is looked at.
         let mut seen = HashMap::new();
         for start in declared {
@@ -121,6 +122,7 @@ impl Resolver<'_> {
             while let Some((index, next)) = path.last_mut() {
                 let Some(&base) = self.out.type_info(*index).bases.get(*next) else {
                     seen.insert(*index, false);
+                    order.push(*index);
                     path.pop();
                     continue;
                 };
@@ -141,6 +143,7 @@ impl Resolver<'_> {
         for (index, base) in circles {
             self.report_own_ancestor(index, base);
         }
+        order
     }
 
     fn method(&self, function: FnId) -> Method {

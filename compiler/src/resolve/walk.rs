@@ -391,7 +391,7 @@ impl<'a> Resolver<'a> {
                 }
             }
             StmtKind::Struct(_) | StmtKind::Enum(_) | StmtKind::Trait(_) => {
-                if !self.out.types_made_at_entry.contains(&id) {
+                if !self.out.types_made_at_entry.contains_key(&id) {
                     self.type_stmt(id);
                 }
             }

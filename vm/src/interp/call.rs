@@ -16,7 +16,7 @@ use crate::object::{
 use crate::ops;
 use crate::sched::wait::Claimed;
 use crate::task::{Wait, WaitingNative};
-use crate::thread::{SLACK, Thread};
+use crate::thread::Thread;
 use crate::types::{ErrorKind, Shape, Sym};
 use crate::value::Value;
 
@@ -691,19 +691,12 @@ impl Thread {
         self.fuel -= 1;
         // SAFETY: `base` is a frame's base.
         let at = unsafe { (*frame::proto(self.base)).registers as usize };
-        // First into the window, which lies behind the limit at most by what binding may use without asking: if the stack has to grow, the heap may be collected, and what is in
-        // the window are roots then.
-        debug_assert!(args.len() + 3 <= SLACK / 2);
+        let mut moved = Vec::new();
+        let slots = at + 2 + args.len() + 1;
+        let (function, args) = self.ensure_stack_for(slots, function, args, &mut moved)?;
         self.set_reg(at, function);
         for (i, arg) in args.iter().enumerate() {
             self.set_reg(at + 2 + i, *arg);
-        }
-        if let Err(trap) = self.ensure_stack(at + 2 + args.len() + 1) {
-            // What lies behind the limit is clear.
-            for i in 0..args.len() + 2 {
-                self.set_reg(at + i, Value::from_bits(0));
-            }
-            return Err(trap);
         }
         self.call_window(at, args.len(), dest, &[])
     }

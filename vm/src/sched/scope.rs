@@ -253,7 +253,7 @@ impl Scope {
     /// The first failure cancels the scope; gives whether this was it, else the failure back.
     pub(crate) fn fail(&self, failure: Failure) -> Result<(), Failure> {
         let mut state = self.state.lock();
-        if state.failure.is_some() || state.is_timed_out {
+        if state.failure.is_some() || state.is_timed_out || state.is_closed {
             return Err(failure);
         }
         state.failure = Some(failure);

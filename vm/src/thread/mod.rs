@@ -466,21 +466,9 @@ impl Thread {
         let at = unsafe { (*frame::proto(self.base)).registers as usize }
             .max(saved_extra)
             .min(SLACK / 2);
-        // If the stack has to grow, the heap may be collected: what is called, and with what, may move.
-        let kept: Vec<usize>;
-        let moved: Vec<Value>;
-        let slots = at + 2 + 16 + args.len();
-        let (function, args) = if self.has_room(slots) && !self.is_stressed() {
-            (function, args)
-        } else {
-            let values = std::iter::once(&function).chain(args);
-            kept = values.map(|&value| self.new_handle(value)).collect();
-            let room = self.ensure_stack(slots);
-            moved = kept.iter().map(|&kept| self.handle(kept)).collect();
-            kept.into_iter().for_each(|kept| self.free_handle(kept));
-            room?;
-            (moved[0], &moved[1..])
-        };
+        let mut moved = Vec::new();
+        let (function, args) =
+            self.ensure_stack_for(at + 2 + 16 + args.len(), function, args, &mut moved)?;
         // A stub frame whose window holds the call: its `Exit` ends the nested loop.
         let stub = self.engine().stub();
         self.set_reg(at, stub);

@@ -25,8 +25,27 @@ impl Thread {
         }
         Ok(())
     }
+    /// As `ensure_stack`, for a call of what no register holds: the function and its arguments as they are then, in `moved` if they may have moved.
+    pub(crate) fn ensure_stack_for<'v>(
+        &mut self,
+        slots: usize,
+        function: Value,
+        args: &'v [Value],
+        moved: &'v mut Vec<Value>,
+    ) -> Result<(Value, &'v [Value]), Trap> {
+        if self.has_room(slots) && !self.is_stressed() {
+            return Ok((function, args));
+        }
+        let values = std::iter::once(&function).chain(args);
+        let kept: Vec<usize> = values.map(|&value| self.new_handle(value)).collect();
+        let room = self.ensure_stack(slots);
+        moved.extend(kept.iter().map(|&kept| self.handle(kept)));
+        kept.into_iter().for_each(|kept| self.free_handle(kept));
+        room?;
+        Ok((moved[0], &moved[1..]))
+    }
     /// Whether `ensure_stack` has nothing to do.
-    pub(super) fn has_room(&self, slots: usize) -> bool {
+    fn has_room(&self, slots: usize) -> bool {
         let end = self.base.wrapping_add(slots);
         // Without fuel the depth may be used up: frames that no call instruction pushes (operators, hooks) are found here.
         end <= self.stack_limit && self.fuel >= 0

@@ -388,6 +388,10 @@ impl Thread {
     #[cold]
     fn collect_for_delivery(&mut self) {
         const MOST_ARGUMENTS: usize = 8;
+        if self.base.is_null() {
+            // Between two runs: the host takes what a thread has left.
+            return self.collect_full();
+        }
         let before = self.scan_extra;
         // SAFETY: the top frame's prototype.
         let registers = unsafe { (*crate::interp::frame::proto(self.base)).registers as usize };
@@ -652,9 +656,13 @@ impl Thread {
         while let Some(scope) = at.filter(|scope| scope.owner == task) {
             // SAFETY: the scheduler is alive.
             unsafe { scope.remove_timer() };
-            {
+            let failure = {
                 let mut state = scope.state.lock();
                 (state.is_cancelled, state.is_closed) = (true, true);
+                state.failure.take()
+            };
+            if let Some(Failure::Task(kept)) = failure {
+                self.free_handle(kept);
             }
             self.scheduler.cancel_scope(&self.own, scope);
             at = scope.parent.as_ref();

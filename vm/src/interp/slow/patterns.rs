@@ -112,22 +112,20 @@ fn unpack_fields(t: &mut Thread, w: Word, named: &[Sym], is_whole: bool) -> Done
         true => engine.type_info(object.type_id()),
         false => declared,
     };
-    let slots = positional_slots(engine, info)
-        .filter(|&slot| !named.contains(&info.fields[slot].name))
-        .collect::<Vec<_>>();
+    let slots =
+        || positional_slots(engine, info).filter(|&slot| !named.contains(&info.fields[slot].name));
+    let count = slots().count();
     // Of an error, the last fields are mostly of no interest.
-    let is_short = is_whole && !is_open && !info.is_error && w.c() < slots.len();
-    if is_short || w.c() > slots.len() {
-        let fields = slots
-            .iter()
-            .map(|&slot| engine.symbol_text(info.fields[slot].name));
+    let is_short = is_whole && !is_open && !info.is_error && w.c() < count;
+    if is_short || w.c() > count {
+        let fields = slots().map(|slot| engine.symbol_text(info.fields[slot].name));
         let fields = fields.collect::<Vec<_>>().join(", ");
         let message = format!(
             "{} has {} field{} to match{}{fields}, the pattern has {}{}",
             info.name,
-            slots.len(),
-            if slots.len() == 1 { "" } else { "s" },
-            if slots.is_empty() { "" } else { ": " },
+            count,
+            if count == 1 { "" } else { "s" },
+            if count == 0 { "" } else { ": " },
             w.c(),
             if is_short {
                 "; end it in `..` to skip the rest"
@@ -137,7 +135,7 @@ fn unpack_fields(t: &mut Thread, w: Word, named: &[Sym], is_whole: bool) -> Done
         );
         return Err(t.throw_new(ErrorKind::Type, &message));
     }
-    for (index, &slot) in slots.iter().take(w.c()).enumerate() {
+    for (index, slot) in slots().take(w.c()).enumerate() {
         let value = t.field_at(object, slot)?;
         t.set_reg(w.b() + index, value);
     }

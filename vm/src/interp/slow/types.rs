@@ -63,18 +63,17 @@ fn type_of(info: &TypeInfo, value: Value) -> Option<Value> {
 
 /// Number `number` of what the type `owner` captured, of which `ty` is one, or a variant, or which it is based on.
 fn captured(ty: Value, owner: u32, number: usize) -> Option<Value> {
-    let mut pending = vec![ty];
-    let mut next = 0;
-    while let Some(&ty) = pending.get(next) {
-        next += 1;
-        // SAFETY: only types get into the list; they live as long as the first.
-        let ty = unsafe { &*ty.as_object().cast::<TypeObject>() };
-        if !ty.env.is_kind(Kind::Tuple) {
-            continue;
-        }
-        let parts = ops::list::tuple_items(ty.env);
+    let mut pending = Vec::new();
+    let (mut ty, mut next) = (ty, 0);
+    loop {
+        // SAFETY: only types get here; they live as long as the first.
+        let object = unsafe { &*ty.as_object().cast::<TypeObject>() };
+        let parts = match object.env.is_kind(Kind::Tuple) {
+            true => ops::list::tuple_items(object.env),
+            false => &[],
+        };
         // SAFETY: types live as long as the engine.
-        let info = unsafe { &*ty.info };
+        let info = unsafe { &*object.info };
         if info.id == owner || info.shape == Shape::Variant && info.parent == Some(owner) {
             return parts.get(number).copied();
         }
@@ -83,8 +82,9 @@ fn captured(ty: Value, owner: u32, number: usize) -> Option<Value> {
                 pending.push(part);
             }
         }
+        ty = *pending.get(next)?;
+        next += 1;
     }
-    None
 }
 
 impl Thread {
