@@ -243,6 +243,15 @@ impl Scheduler {
             self.reactor.wake();
         }
     }
+    /// A carrier that does not wait there has taken the waker out of the system: whoever waits there, or is about to, was meant.
+    #[cold]
+    pub(super) fn pass_on_waker(&self) {
+        // The lock orders this after the poller has said that it is one: who set the waker had seen that under the lock.
+        drop(self.idle.state.lock());
+        if mutation!("waker_kept", !self.is_polled_by(Poller::Nobody), false) {
+            self.reactor.wake();
+        }
+    }
     fn is_polled_by(&self, poller: Poller) -> bool {
         self.idle.poller.load(Ordering::Relaxed) == poller as u8
     }

@@ -8,7 +8,8 @@
 //! which the number grows; else it tries again. So whatever came after its call is seen either by the next try, or by the waiter.
 //!
 //! **None is lost between carriers.** Who wakes sleepers looks, under the lock of `idle`, whether one is in the poll, and if so uses the system's waker; the poller says that it is
-//! one under that lock, before it waits. The system's waker stays set until a poll has seen it.
+//! one under that lock, before it waits. The system's waker stays set until a poll has seen it. That can be the poll of a busy carrier, which only looks, while the other one is still on its
+//! way: it sets the waker again.
 //!
 //! What a poll found is acted upon only after the carrier has left the sleepers, and not while the world is stopped: see `Scheduler::next`.
 
@@ -314,6 +315,9 @@ impl Scheduler {
     #[cold]
     fn poll_now(self: &Arc<Self>, own: &mut Own) {
         self.reactor.poll(Some(Duration::ZERO), &mut own.found);
+        if own.found.iter().any(|found| found.token == WAKER) {
+            self.pass_on_waker();
+        }
         if !own.found.is_empty() {
             self.take_found(own);
         }
@@ -385,7 +389,11 @@ mod stand_in {
         pub(in crate::sched) fn take_found(self: &Arc<Self>, own: &mut Own) {
             own.found.clear();
         }
-        pub(crate) fn look_at_system(self: &Arc<Self>, _: &mut Own) {}
+        pub(crate) fn look_at_system(self: &Arc<Self>, _: &mut Own) {
+            if self.reactor.is_open() && std::mem::take(&mut *self.reactor.is_woken.lock()) {
+                self.pass_on_waker();
+            }
+        }
     }
     impl Sources {
         pub(crate) fn for_models() -> Arc<Sources> {
