@@ -76,7 +76,7 @@ pub const CODES: &[(&str, &str)] = &[
         "E0205",
         "a bare name in a pattern that hides a constant, type or variant",
     ),
-    ("E0206", "a `thread` block that captures a local `var`"),
+    ("E0206", "a `thread` block that captures a `var`"),
     ("E0207", "`break` or `continue` where no loop takes it"),
     ("E0208", "`return` outside a function"),
     ("E0209", "`yield` with a value outside a `gen fn`"),

@@ -100,6 +100,8 @@ impl Engine {
                 span: Default::default(),
                 module: std::ptr::null(),
                 links: Default::default(),
+                named: Box::default(),
+                is_settled: AtomicBool::new(true),
             }
             .settled(std::ptr::null());
             let value = self.permanent_closure(&proto);
@@ -352,6 +354,25 @@ impl Engine {
         linker.finish();
         Ok(module)
     }
+}
+
+/// The module's own names in a function's code.
+fn named(code: &ProtoCode) -> Box<[Slot]> {
+    let mut named = Vec::new();
+    let mut at = 0;
+    while let Some(&word) = code.code.get(at) {
+        let word = Word(word);
+        let op = word.op().expect("verified");
+        match op.operands()[3] {
+            Operand::Global => named.push(Slot::Global(word.imm() as u32)),
+            Operand::Var => named.push(Slot::Var(word.imm() as u32)),
+            _ => {}
+        }
+        at += 1 + op.cache_words();
+    }
+    named.sort_unstable();
+    named.dedup();
+    named.into()
 }
 
 /// A heap for making constants that are then frozen into the engine's arena.
@@ -692,6 +713,8 @@ impl Linker<'_> {
             span: code.span,
             module: Arc::as_ptr(self.module),
             links,
+            named: named(code),
+            is_settled: AtomicBool::new(false),
         })
     }
 

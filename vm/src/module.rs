@@ -7,7 +7,7 @@ use crate::value::Value;
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicBool, AtomicU64};
 
 /// Links of a function by the index of their constant.
 pub type Links = HashMap<u32, Link, BuildHasherDefault<IndexHasher>>;
@@ -59,6 +59,10 @@ pub struct Proto {
     pub module: *const Module,
     /// What constants stand for that are resolved or used by slow paths only, by index of the constant.
     pub links: Links,
+    /// The module's own names in its code, each once. Its instructions do not tell for ever: they change as they run.
+    pub(crate) named: Box<[Slot]>,
+    /// Whatever it names, directly or by other functions, can cross to other threads, and stays so: see `thread::named`.
+    pub(crate) is_settled: AtomicBool,
 }
 
 /// What a call of a known function needs, in front of its code: the caller knows where the code is from its own instruction, without
@@ -204,11 +208,11 @@ impl Proto {
 }
 
 /// What a module's name stands for, seen from outside.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Slot {
     /// Index into `globals`.
     Global(u32),
-    /// Index into the variables of the owning thread.
+    /// Index into the module's variables, of which the owning thread has the values.
     Var(u32),
 }
 

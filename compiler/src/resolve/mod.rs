@@ -100,6 +100,8 @@ pub(crate) struct OwnerInfo {
     pub(crate) parent: Option<Owner>,
     /// Variables of functions around it that it, or a function in it, names.
     pub(crate) free: Vec<BindingId>,
+    /// Variables of the module, likewise.
+    pub(crate) module_vars: Vec<BindingId>,
     /// Those that it names inside a loop: worth a register.
     pub(crate) in_loop: IdSet<BindingId>,
     pub(crate) has_defer: bool,

@@ -199,19 +199,25 @@ impl<'a> Resolver<'a> {
             return;
         }
         binding.is_captured = true;
-        if binding.is_root {
+        let (owner, is_root) = (binding.owner, binding.is_root);
+        if is_root && binding.kind != BindingKind::Var {
             return;
         }
-        binding.is_early |= !binding.is_set;
-        let owner = binding.owner;
-        if in_loop {
-            self.out.owners[here.0 as usize].in_loop.insert(id);
+        if !is_root {
+            binding.is_early |= !binding.is_set;
+            if in_loop {
+                self.out.owners[here.0 as usize].in_loop.insert(id);
+            }
         }
         let mut function = Some(here);
         while let Some(current) = function.filter(|&current| current != owner) {
             let info = &mut self.out.owners[current.0 as usize];
-            if !info.free.contains(&id) {
-                info.free.push(id);
+            let list = match is_root {
+                true => &mut info.module_vars,
+                false => &mut info.free,
+            };
+            if !list.contains(&id) {
+                list.push(id);
             }
             function = info.parent;
         }

@@ -236,7 +236,10 @@ impl<'a> Resolver<'a> {
 
     fn check_thread_block(&mut self, id: FnId) {
         let owner = self.out.fn_owners[id.0 as usize];
-        let captured: Vec<BindingId> = self.out.captures(owner).collect();
+        // Variables of the module belong to the thread that ran it, which is never one that is started by a block.
+        let captured = self.out.captures(owner);
+        let of_module = self.out.owner(owner).module_vars.iter().copied();
+        let captured: Vec<BindingId> = captured.chain(of_module).collect();
         for id in captured {
             let binding = self.out.binding(id);
             if binding.kind != BindingKind::Var {

@@ -537,7 +537,7 @@ impl Heap {
         if !value.is_local() {
             return Ok(value);
         }
-        match self.flat_bundle(value, |_| false) {
+        match self.flat_bundle(value, |_| false, |_| true) {
             Some(shared) => Ok(self.enter_made(shared)),
             None => self.freeze_as(value, visit_frozen),
         }
@@ -547,7 +547,7 @@ impl Heap {
         if !value.is_local() {
             return Ok(Some(value));
         }
-        if let Some(shared) = self.flat_bundle(value, |_| false) {
+        if let Some(shared) = self.flat_bundle(value, |_| false, |_| true) {
             return Ok(Some(self.enter_made(shared)));
         }
         let Some(graph) = Graph::of_few(value, visit_frozen)? else {
@@ -566,35 +566,48 @@ impl Heap {
         if !value.is_local() {
             return Ok(value);
         }
-        match self.flat_bundle(value, &is_mutable) {
+        match self.flat_bundle(value, &is_mutable, |_| true) {
             Some(shared) => Ok(self.enter_made(shared)),
             None => self.freeze_as(value, |value, _| visit_immutable(value, &is_mutable)),
         }
     }
-    /// As `promote`, for someone else: the one reference is the caller's, and this heap does not hold the bundle.
+    /// As `promote`, for someone else: the one reference is the caller's, and this heap does not hold the bundle. Each function that is part of it and not yet settled is
+    /// `met`.
     pub(crate) fn promote_out(
         &mut self,
         value: Value,
         is_mutable: impl Fn(u32) -> bool,
+        met: impl Fn(Value),
     ) -> Result<Value, FreezeError> {
         debug_assert!(value.is_local());
-        if let Some(shared) = self.flat_bundle(value, &is_mutable) {
+        if let Some(shared) = self.flat_bundle(value, &is_mutable, is_settled) {
             return Ok(shared);
         }
-        let (_, shared) = self.new_bundle(value, |value, _| visit_immutable(value, &is_mutable))?;
+        let (_, shared) = self.new_bundle(value, |value, _| {
+            if !is_settled(value) {
+                met(value);
+            }
+            visit_immutable(value, &is_mutable)
+        })?;
         Ok(shared)
     }
 
     /// The bundle of one small object that leads to no other local one, as most messages and the functions of most threads are. `None`: it is none, or
     /// something stands in the way, which the long way finds out.
-    fn flat_bundle(&mut self, value: Value, is_mutable: impl Fn(u32) -> bool) -> Option<Value> {
+    fn flat_bundle(
+        &mut self,
+        value: Value,
+        is_mutable: impl Fn(u32) -> bool,
+        is_fit_part: impl Fn(Value) -> bool,
+    ) -> Option<Value> {
         const MOST_BYTES: usize = 256;
         const MOST_BUNDLES: usize = 4;
         let object = value.as_object();
         // SAFETY: a live object of this heap; its values are alive.
         unsafe {
             let is_fit = match (*object).kind {
-                Kind::Closure | Kind::Tuple | Kind::Variant | Kind::Range => true,
+                Kind::Closure => is_fit_part(value),
+                Kind::Tuple | Kind::Variant | Kind::Range => true,
                 Kind::Str | Kind::Bytes | Kind::Int64 | Kind::Duration => true,
                 Kind::Struct => !is_mutable((*object).type_id),
                 _ => false,
@@ -614,8 +627,10 @@ impl Heap {
                     let part = *first.add(i);
                     if part.is_local() {
                         is_flat = false;
-                    } else if part.is_shared()
-                        && let Some(bundle) = bundle_of(part.as_object())
+                    } else if !part.is_shared() {
+                    } else if !is_fit_part(part) {
+                        is_flat = false;
+                    } else if let Some(bundle) = bundle_of(part.as_object())
                         && !bundles[..count].contains(&bundle)
                     {
                         if count == MOST_BUNDLES {
@@ -735,6 +750,18 @@ pub(super) fn visit_frozen(value: Value, _is_key: bool) -> Visit {
     match value.kind() {
         Some(Kind::Generator | Kind::Iter | Kind::Task | Kind::Host | Kind::Cell) => Visit::Refuse,
         _ => Visit::Take,
+    }
+}
+
+/// Not a function, or one of which is known that whatever it names can cross.
+#[inline(always)]
+pub(crate) fn is_settled(value: Value) -> bool {
+    // SAFETY: values that can be met are alive; the kind says what it is, and prototypes live as long as the engine.
+    unsafe {
+        !value.is_kind(Kind::Closure)
+            || (*(*value.as_object().cast::<Closure>()).proto())
+                .is_settled
+                .load(Ordering::Relaxed)
     }
 }
 

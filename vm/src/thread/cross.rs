@@ -2,7 +2,7 @@
 
 use super::Thread;
 use crate::heap::long::LongStep;
-use crate::heap::{GraphError, Step};
+use crate::heap::{GraphError, Step, bundle};
 use crate::interp::Exit;
 use crate::native::Trap;
 use crate::object::Kind;
@@ -11,23 +11,35 @@ use crate::sync::Ordering;
 use crate::task::flag;
 use crate::types::ErrorKind;
 use crate::value::Value;
+use std::cell::RefCell;
 
 impl Thread {
     /// A value that is about to cross; `what` names it in the message of a `ShareError`.
     #[inline]
     pub(crate) fn share(&mut self, value: Value, what: &str) -> Result<Message, Trap> {
-        if !value.is_local() {
-            return Ok(Message::shared(value));
+        if value.is_local() {
+            return self.share_local(value, what);
         }
-        self.share_local(value, what)
+        if value.is_shared() && !bundle::is_settled(value) {
+            self.check_module_names(value)?;
+        }
+        Ok(Message::shared(value))
     }
     fn share_local(&mut self, value: Value, what: &str) -> Result<Message, Trap> {
         let engine = self.engine();
-        match self
-            .heap
-            .promote_out(value, |id| engine.type_info(id).is_mutable)
-        {
-            Ok(shared) => Ok(Message::owned(shared)),
+        let functions = RefCell::new(Vec::new());
+        match self.heap.promote_out(
+            value,
+            |id| engine.type_info(id).is_mutable,
+            |function| functions.borrow_mut().push(function),
+        ) {
+            Ok(shared) => {
+                let message = Message::owned(shared);
+                for function in functions.into_inner() {
+                    self.check_module_names(function)?;
+                }
+                Ok(message)
+            }
             Err(GraphError::NeedsCollection) => Err(Trap::Collect),
             Err(GraphError::Refused { path, value: part }) => {
                 Err(self.share_error(what, value, &path, part))
@@ -148,7 +160,7 @@ impl Thread {
     }
 
     /// `config.servers[3]`.
-    fn path_text(&mut self, what: &str, path: &[Step]) -> String {
+    pub(super) fn path_text(&mut self, what: &str, path: &[Step]) -> String {
         let mut text = what.to_string();
         for step in path {
             match step {
@@ -226,8 +238,7 @@ impl Thread {
 
     /// Before the first thread starts: what was too large to be published for nothing.
     pub(crate) fn publish_globals(&mut self) {
-        let engine = self.engine();
-        let modules = engine.all_modules.lock().clone();
+        let modules = self.engine().all_modules.lock().clone();
         for module in modules {
             if module.owner.load(std::sync::atomic::Ordering::Relaxed) != self.block.id {
                 continue;
@@ -237,14 +248,23 @@ impl Thread {
                 if value.is_unset() || !module.global(index).is_unset() {
                     continue;
                 }
-                if let Ok(shared) = engine
-                    .arena
-                    .promote(value, |id| engine.type_info(id).is_mutable)
-                {
-                    module.set_global(index, shared);
-                }
+                let _ = self.publish(&module, index, value);
             }
         }
+    }
+    /// Lets other threads see what a module-level name of this one stands for, if it is immutable.
+    pub(super) fn publish(
+        &self,
+        module: &crate::module::Module,
+        index: u32,
+        value: Value,
+    ) -> Result<Value, GraphError> {
+        let engine = self.engine();
+        let shared = engine
+            .arena
+            .promote(value, |id| engine.type_info(id).is_mutable)?;
+        module.set_global(index, shared);
+        Ok(shared)
     }
 
     /// The value of a module-level name, wherever it is kept; unset if it has none yet.

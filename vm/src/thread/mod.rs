@@ -13,6 +13,7 @@ mod expression;
 mod leaks;
 mod liveness;
 mod mount;
+mod named;
 mod names;
 mod operand;
 mod options;

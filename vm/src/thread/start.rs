@@ -274,7 +274,7 @@ impl Thread {
                 .is_some_and(|mask| mask & 1 == 1)
             {
                 self.share_copy(arg, &format!("argument {}", i + 1))
-            } else if arg.is_local() {
+            } else if arg.is_local() || arg.is_shared() && !bundle::is_settled(arg) {
                 self.share(arg, &format!("argument {}", i + 1))
             } else {
                 Ok(Message::shared(arg))
