@@ -571,6 +571,16 @@ impl Heap {
             None => self.freeze_as(value, |value, _| visit_immutable(value, &is_mutable)),
         }
     }
+    /// `promote_out` of most of what crosses, in few steps; `None`: it takes the other way.
+    #[inline]
+    pub(crate) fn promote_small(
+        &mut self,
+        value: Value,
+        is_mutable: impl Fn(u32) -> bool,
+    ) -> Option<Value> {
+        debug_assert!(value.is_local());
+        self.flat_bundle(value, is_mutable, is_settled)
+    }
     /// As `promote`, for someone else: the one reference is the caller's, and this heap does not hold the bundle. Each function that is part of it and not yet settled is
     /// `met`.
     pub(crate) fn promote_out(
@@ -579,10 +589,6 @@ impl Heap {
         is_mutable: impl Fn(u32) -> bool,
         met: impl Fn(Value),
     ) -> Result<Value, FreezeError> {
-        debug_assert!(value.is_local());
-        if let Some(shared) = self.flat_bundle(value, &is_mutable, is_settled) {
-            return Ok(shared);
-        }
         let (_, shared) = self.new_bundle(value, |value, _| {
             if !is_settled(value) {
                 met(value);
@@ -625,12 +631,10 @@ impl Heap {
             inline_values(object, &mut |first: *mut Value, values: usize| {
                 for i in 0..values {
                     let part = *first.add(i);
-                    if part.is_local() {
+                    if part.is_local() || part.is_shared() && !is_fit_part(part) {
                         is_flat = false;
-                    } else if !part.is_shared() {
-                    } else if !is_fit_part(part) {
-                        is_flat = false;
-                    } else if let Some(bundle) = bundle_of(part.as_object())
+                    } else if part.is_shared()
+                        && let Some(bundle) = bundle_of(part.as_object())
                         && !bundles[..count].contains(&bundle)
                     {
                         if count == MOST_BUNDLES {

@@ -27,6 +27,15 @@ impl Thread {
     }
     fn share_local(&mut self, value: Value, what: &str) -> Result<Message, Trap> {
         let engine = self.engine();
+        let is_mutable = |id| engine.type_info(id).is_mutable;
+        match self.heap.promote_small(value, is_mutable) {
+            Some(shared) => Ok(Message::owned(shared)),
+            None => self.share_graph(value, what),
+        }
+    }
+    #[inline(never)]
+    fn share_graph(&mut self, value: Value, what: &str) -> Result<Message, Trap> {
+        let engine = self.engine();
         let functions = RefCell::new(Vec::new());
         match self.heap.promote_out(
             value,
