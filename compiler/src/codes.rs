@@ -99,6 +99,7 @@ pub const CODES: &[(&str, &str)] = &[
         "something other than a trait or error kind behind `:`",
     ),
     ("E0219", "a type that is based on itself"),
+    ("E0220", "a type that is based on two kinds of error"),
     ("W0201", "a variable that is never used"),
     ("W0202", "an import that is never used"),
     ("W0203", "code that is never reached"),

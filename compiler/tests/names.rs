@@ -291,7 +291,13 @@ fn threads_do_not_capture_variables() {
         ],
     );
     accepts("fn f() {\n  let n = 0\n  thread { print(n) }\n}");
-    accepts("var n = 0\nthread { print(n) }\nspawn { n += 1 }");
+    check(
+        "var n = 0\nthread { [1].map(|x| x + n) }\nspawn { n += 1 }",
+        &[
+            "2:26 E0206 a `thread` block cannot capture the variable `n` | copy its value into a `let` first, or share an `Atomic(n)`",
+        ],
+    );
+    accepts("local var n = 0\nthread { print(n) }\nspawn { n += 1 }");
 }
 
 #[test]

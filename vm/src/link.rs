@@ -472,6 +472,14 @@ impl Linker<'_> {
             })?;
             let base = self.engine.type_info(base_id);
             if base.is_error {
+                if let Some(first) = info.parent.filter(|_| info.is_error) {
+                    let first = &self.engine.type_info(first).name;
+                    let what = format!(
+                        "is based on two kinds of error, {first} and {}; what they have in common can be a trait",
+                        base.name
+                    );
+                    return Err(self.wrong_base(index, &what));
+                }
                 info.is_error = true;
                 info.parent = Some(base_id);
                 info.fields = base.fields.clone();

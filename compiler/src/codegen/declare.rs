@@ -198,8 +198,26 @@ impl Generator<'_> {
                 .map(|name| self.symbol_of(name))
                 .collect();
             let mut bases = Vec::new();
+            let mut kind = None;
             for &base in &info.bases {
-                let constant = match self.res.static_type(ast, base) {
+                let of_module = self.res.static_type(ast, base);
+                let is_kind = match of_module {
+                    Some(base) => self.res.type_info(base).shape == TypeShape::Struct,
+                    None => self.res.is_built_in_kind(ast, base),
+                };
+                if is_kind && let Some(first) = kind.replace(base) {
+                    self.diagnostics.push(
+                        Diagnostic::error(
+                            "E0220",
+                            "a type is based on one kind of error at most",
+                            ast.expr(base).span,
+                        )
+                        .label("a second one")
+                        .related(ast.expr(first).span, "the first one")
+                        .help("what several kinds have in common can be a trait"),
+                    );
+                }
+                let constant = match of_module {
                     Some(base) if self.may_be_base(base) => Some(Const::Type(base)),
                     Some(_) => None,
                     None => self.foreign_type(base),

@@ -227,7 +227,7 @@ impl super::Resolution {
         }
     }
 
-    fn is_built_in_kind(&self, ast: &Ast, base: ExprId) -> bool {
+    pub(crate) fn is_built_in_kind(&self, ast: &Ast, base: ExprId) -> bool {
         match &ast.expr(base).kind {
             ExprKind::Name(name) => {
                 self.target(base) == Target::Prelude && ERROR_KINDS.contains(&ast.name(*name))

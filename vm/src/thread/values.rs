@@ -156,6 +156,10 @@ impl Thread {
         }
     }
     pub(super) fn cannot_be_frozen(&mut self, value: Value) -> Trap {
+        if value.is_kind(Kind::Cell) {
+            let text = "a variable that a function captures cannot be frozen; let it capture a `let`, or use an Atomic";
+            return self.throw_new(ErrorKind::Type, text);
+        }
         let text = format!(
             "{} cannot be frozen: {}",
             crate::native::with_article(&self.type_name(value)),
