@@ -1,15 +1,15 @@
 //! Calls and method calls, and the forms they are exchanged for once the callee is known.
 
-use super::Done;
 use super::names::{GetGlobal, import};
+use super::{Done, before_alloc};
 use crate::bytecode::{Op, Word};
 use crate::interp::{acquire_word, fast, frame, link_constant, set_link_constant};
-use crate::module::{NearHead, near_call};
+use crate::module::{Link, NearHead, Proto, Slot, near_call};
 use crate::native::{FastPath, NativeDef, Trap};
 use crate::object::{Closure as ClosureObject, Kind, NativeFunction};
 use crate::ops;
 use crate::thread::Thread;
-use crate::types::ErrorKind;
+use crate::types::{ErrorKind, Sym};
 use crate::value::Value;
 
 pub(crate) fn Call(t: &mut Thread, w: Word) -> Done {
@@ -17,10 +17,28 @@ pub(crate) fn Call(t: &mut Thread, w: Word) -> Done {
     t.call_window(w.a(), w.c(), w.b(), &[])
 }
 pub(crate) fn CallK(t: &mut Thread, w: Word) -> Done {
+    // SAFETY: the running frame's prototype lives as long as the engine.
+    let proto: &'static Proto = unsafe { &*frame::proto(t.base) };
+    let variable = match proto.links.get(&(w.imm() as u32)) {
+        Some(Link::Import(module, name)) => match module.names.get(name) {
+            Some((Slot::Var(_), _)) => Some((module, *name)),
+            _ => None,
+        },
+        _ => None,
+    };
+    if let Some((module, name)) = variable
+        && let Some(initialiser) = t.export_initialiser(module, name)
+    {
+        // Then the instruction again.
+        t.pc = t.pc.wrapping_sub(1);
+        return t.call_into(w.a(), initialiser, &[]);
+    }
     t.charge_call()?;
     let callee = import(t, w)?;
     t.set_reg(w.a(), callee);
-    quicken_call(t, w, callee);
+    if variable.is_none() {
+        quicken_call(t, w, callee);
+    }
     t.call_window(w.a(), w.c(), w.b(), &[])
 }
 /// A `CallK` of a permanent closure that takes exactly these arguments becomes a `CallNear` or `CallFn`, one of a native a `CallNative`.
@@ -143,7 +161,30 @@ pub(crate) fn Invoke(t: &mut Thread, w: Word) -> Done {
         }
     }
     let name = t.engine_symbol(w.imm());
+    if let Some(done) = set_export(t, w, name, cache.wrapping_sub(1)) {
+        return done;
+    }
     t.invoke(w.a(), w.c(), w.b(), name, &[], Some(cache))
+}
+/// The function that is called is an exported `local var` of a module, which has no value in this thread yet: its initialiser is called, and then the instruction, which
+/// stands at `place`, again.
+fn set_export(t: &mut Thread, w: Word, name: Sym, place: *const u64) -> Option<Done> {
+    let receiver = t.reg(w.a() + 2);
+    if !receiver.is_kind(Kind::Module) {
+        return None;
+    }
+    before_alloc(t);
+    // SAFETY: its kind was tested; modules live as long as the engine.
+    let module = unsafe {
+        &*(*t
+            .reg(w.a() + 2)
+            .as_object()
+            .cast::<crate::object::ModuleObject>())
+        .module
+    };
+    let initialiser = t.export_initialiser(module, name)?;
+    t.pc = place;
+    Some(t.call_into(w.a(), initialiser, &[]))
 }
 #[inline(always)]
 pub(crate) fn InvokeNative(t: &mut Thread, w: Word) -> Done {
@@ -199,11 +240,19 @@ pub(crate) fn InvokeCopy(t: &mut Thread, w: Word) -> Done {
     // SAFETY: verified: a word with the mask follows.
     let mask = unsafe { *t.pc } as u32;
     let name = t.engine_symbol(w.imm());
+    let place = t.pc.wrapping_sub(1);
+    if let Some(done) = set_export(t, w, name, place) {
+        return done;
+    }
     t.invoke_copying(w.a(), w.c(), w.b(), name, mask)
 }
 pub(crate) fn InvokeNamed(t: &mut Thread, w: Word) -> Done {
     t.charge_call()?;
     let names = t.names_of(w.imm());
+    let place = t.pc.wrapping_sub(1);
+    if let Some(done) = set_export(t, w, names[0], place) {
+        return done;
+    }
     t.invoke(w.a(), w.c(), w.b(), names[0], &names[1..], None)
 }
 pub(crate) fn CheckArg(t: &mut Thread, w: Word) -> Done {
