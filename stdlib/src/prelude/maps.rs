@@ -237,7 +237,10 @@ fn set_at(ctx: &mut Ctx) -> NativeResult {
     let (map, value) = (ctx.arg(0), ctx.arg(2));
     let done = ops::list::check_not_frozen(map);
     ctx.done(done)?;
-    ops::map::set_at(ctx.heap(), map, position, value);
+    // It is there, unless script code that compared keys has changed the map so often that its stamp was the same again.
+    if ops::map::entry_at(map, position).is_some() {
+        ops::map::set_at(ctx.heap(), map, position, value);
+    }
     Ok(Value::NIL)
 }
 
@@ -256,5 +259,5 @@ fn remove_at(ctx: &mut Ctx) -> NativeResult {
     let map = ctx.arg(0);
     let done = ops::list::check_not_frozen(map);
     ctx.done(done)?;
-    Ok(ops::map::remove_at(map, position, hash))
+    Ok(ops::map::remove_at(map, position, hash).unwrap_or(Value::NIL))
 }

@@ -366,7 +366,8 @@ impl Machine<'_> {
             at += 1;
         }
         *work += at - position;
-        if at == both {
+        // A method that was called may have made them shorter.
+        if at >= both {
             self.pop()?;
             if left.len() == right.len() {
                 return Ok(None);

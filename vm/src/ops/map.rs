@@ -317,17 +317,19 @@ fn index_remove(index: &mut [u64], hash_or_slot: usize, mut moved: impl FnMut(u6
     index[gap] = 0;
 }
 
-/// The slot in which a position stands.
-fn slot_of_position(value: Value, hash: u32, position: usize) -> usize {
+/// The slot in which a position stands that has this hash.
+fn slot_of_position(value: Value, hash: u32, position: usize) -> Option<usize> {
     let index = index_of(value);
     let mask = index.len() - 1;
     let wanted = hash as u64 | (position as u64 + 1) << 32;
     let mut at = home(hash, index.len());
     while index[at] != wanted {
-        debug_assert_ne!(index[at], 0, "every live entry is in the index");
+        if index[at] == 0 {
+            return None;
+        }
         at = (at + 1) & mask;
     }
-    at
+    Some(at)
 }
 
 // --- searching
@@ -715,14 +717,18 @@ pub fn remove(types: &dyn TypeLookup, value: Value, key: Value) -> OpResult<Look
     } else {
         hash::quick(types, key)?
     };
-    Ok(Lookup::Found(remove_at(value, position, hash.unwrap_or(0))))
+    let removed = remove_at(value, position, hash.unwrap_or(0));
+    debug_assert!(removed.is_some(), "every live entry is in the index");
+    Ok(removed.map_or(Lookup::Missing, Lookup::Found))
 }
 
-/// Takes the live entry at a position away, whose key has this hash (any, if the map has no index); gives its value.
-pub fn remove_at(value: Value, position: usize, hash: u32) -> Value {
+/// Takes the live entry at a position away, whose key has this hash (any, if the map has no index); gives its value. `None`: there is no such entry, since script code
+/// that compared keys has changed the map so often that `stamp` was the same again.
+pub fn remove_at(value: Value, position: usize, hash: u32) -> Option<Value> {
     let object = map(value);
+    entry_at(value, position)?;
     if !index_of(value).is_empty() {
-        let slot = slot_of_position(value, hash, position);
+        let slot = slot_of_position(value, hash, position)?;
         // SAFETY: the map is live; no other reference to its index is in use.
         unsafe { remove_slot(object, slot) };
     }
@@ -742,7 +748,7 @@ pub fn remove_at(value: Value, position: usize, hash: u32) -> Value {
         {
             (*object).used -= 1;
         }
-        element
+        Some(element)
     }
 }
 

@@ -113,13 +113,20 @@ impl Writer<'_> {
             return None;
         };
         if info.is_error && !is_repr {
-            // For people, an error is its message.
-            let message = fields_of(value).first().copied().unwrap_or(Value::NIL);
-            if is_inside(&self.stack, value) || message == value {
-                self.out.push_str("[...]");
-                return None;
+            // For people, an error is its message, which may be an error.
+            let mut message = value;
+            for _ in 0..MAX_DEPTH {
+                if is_inside(&self.stack, message) {
+                    self.out.push_str("[...]");
+                    return None;
+                }
+                message = fields_of(message).first().copied().unwrap_or(Value::NIL);
+                if !self.is_plain_error(message) {
+                    return self.begin(message, false);
+                }
             }
-            return self.begin(message, false);
+            self.out.push('…');
+            return None;
         }
         if info.is_unit {
             let name = qualified_name(self.types, info);
@@ -130,6 +137,16 @@ impl Writer<'_> {
         name.push('(');
         self.open(value, &name);
         None
+    }
+
+    /// Whether it is an error whose text is that of its message.
+    fn is_plain_error(&self, value: Value) -> bool {
+        value.is_kind(Kind::Struct)
+            && self
+                .types
+                .info(value.type_id())
+                .is_some_and(|info| info.is_error)
+            && method(self.types, value, self.types.operators().str).is_none()
     }
 
     fn open(&mut self, value: Value, opening: &str) {

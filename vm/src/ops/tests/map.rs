@@ -289,7 +289,8 @@ fn script_hashes_go_by_candidates() {
     assert_eq!(positions(77), (0..20).collect::<Vec<_>>());
     assert_eq!(positions(78), Vec::<usize>::new());
     let stamp = map::stamp(m);
-    assert_eq!(map::remove_at(m, 7, 77), small(7));
+    assert_eq!(map::remove_at(m, 7, 77), Some(small(7)));
+    assert_eq!(map::remove_at(m, 7, 77), None);
     assert_ne!(map::stamp(m), stamp);
     assert_eq!(map::entry_at(m, 7).map(|entry| entry.key), None);
     assert_eq!(positions(77).len(), 19);
