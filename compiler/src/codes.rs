@@ -76,7 +76,7 @@ pub const CODES: &[(&str, &str)] = &[
         "E0205",
         "a bare name in a pattern that hides a constant, type or variant",
     ),
-    ("E0206", "a `thread` block that captures a `var`"),
+    ("E0206", "a `thread` block that captures a local `var`"),
     ("E0207", "`break` or `continue` where no loop takes it"),
     ("E0208", "`return` outside a function"),
     ("E0209", "`yield` with a value outside a `gen fn`"),
@@ -106,6 +106,7 @@ pub const CODES: &[(&str, &str)] = &[
     ("W0204", "an arm or `catch` that is never reached"),
     ("W0205", "a field or method that the type does not have"),
     ("W0206", "an assignment to a field that is not `var`"),
+    ("W0207", "a `thread` block that names a `var` of the module"),
 ];
 
 /// What a code means, if there is such a code.

@@ -294,7 +294,7 @@ fn threads_do_not_capture_variables() {
     check(
         "var n = 0\nthread { [1].map(|x| x + n) }\nspawn { n += 1 }",
         &[
-            "2:26 E0206 a `thread` block cannot capture the variable `n` | copy its value into a `let` first, or share an `Atomic(n)`",
+            "2:26 W0207 a `thread` block cannot capture the variable `n` | copy its value into a `let` first, or share an `Atomic(n)`",
         ],
     );
     accepts("local var n = 0\nthread { print(n) }\nspawn { n += 1 }");

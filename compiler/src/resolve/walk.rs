@@ -236,30 +236,31 @@ impl<'a> Resolver<'a> {
 
     fn check_thread_block(&mut self, id: FnId) {
         let owner = self.out.fn_owners[id.0 as usize];
-        // Variables of the module belong to the thread that ran it, which is never one that is started by a block.
-        let captured = self.out.captures(owner);
-        let of_module = self.out.owner(owner).module_vars.iter().copied();
-        let captured: Vec<BindingId> = captured.chain(of_module).collect();
-        for id in captured {
+        let captured: Vec<BindingId> = self.out.captures(owner).collect();
+        let of_module = self.out.owner(owner).module_vars.clone();
+        for id in captured.into_iter().chain(of_module) {
             let binding = self.out.binding(id);
             if binding.kind != BindingKind::Var {
                 continue;
             }
             let (name, declared) = (binding.name, binding.span);
+            let is_local = !binding.is_root;
             let span = self.ast.func(self.fn_of_owner(owner)).span;
             let use_span = self.use_within(name, span).unwrap_or(span);
             let text = self.ast.name(name);
+            let what = format!("a `thread` block cannot capture the variable `{text}`");
+            // That of the module is a `ShareError` when the thread is started.
+            let found = match is_local {
+                true => Diagnostic::error("E0206", what, use_span),
+                false => Diagnostic::warning("W0207", what, use_span),
+            };
             self.diagnostics.push(
-                Diagnostic::error(
-                    "E0206",
-                    format!("a `thread` block cannot capture the variable `{text}`"),
-                    use_span,
-                )
-                .label("belongs to the thread that started this one")
-                .related(declared, "declared here")
-                .help(format!(
-                    "copy its value into a `let` first, or share an `Atomic({text})`"
-                )),
+                found
+                    .label("belongs to the thread that started this one")
+                    .related(declared, "declared here")
+                    .help(format!(
+                        "copy its value into a `let` first, or share an `Atomic({text})`"
+                    )),
             );
         }
     }
