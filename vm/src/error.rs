@@ -219,8 +219,7 @@ pub fn report(thread: &mut Thread, error: Value) -> String {
     report_one(thread, error, sites, &mut out);
     let others = std::mem::take(&mut thread.also_failed);
     let lost = std::mem::take(&mut *thread.scheduler.lost_errors.lock());
-    let left_out = (others.len() + lost.len()).saturating_sub(MOST_REPORTED);
-    let reported = others.len();
+    let left_out = others.len().saturating_sub(MOST_REPORTED) + lost.list.len() + lost.left_out;
     if !others.is_empty() {
         thread.loose_trace.clear();
     }
@@ -230,12 +229,6 @@ pub fn report(thread: &mut Thread, error: Value) -> String {
             report_one(thread, thread.handle(handle), sites, &mut out);
         }
         thread.free_handle(handle);
-    }
-    for text in lost
-        .into_iter()
-        .take(MOST_REPORTED.saturating_sub(reported))
-    {
-        let _ = write!(out, "\n{text}");
     }
     if left_out > 0 {
         let _ = writeln!(out, "\nand {left_out} more errors that nobody joined for");

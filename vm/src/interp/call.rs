@@ -521,7 +521,12 @@ impl Thread {
             self.scan_extra = at + 2 + argc;
             self.collect_stress();
         }
-        if self.boundary != 0 && def.class != Class::Plain && self.splits_early() {
+        // What a host's closure does is not done by the function that is called when the task goes on.
+        if self.boundary != 0
+            && def.class != Class::Plain
+            && def.host.is_none()
+            && self.splits_early()
+        {
             return self.park_before(def, at, argc, dest);
         }
         let mut retried = false;

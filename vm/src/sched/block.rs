@@ -256,7 +256,7 @@ pub(crate) enum Outcome {
 pub(crate) struct End {
     pub(crate) outcome: Outcome,
     pub(crate) joiners: WaitList,
-    /// Somebody got, or will get, its outcome.
+    /// Somebody got its outcome, or was claimed for it.
     pub(crate) is_joined: bool,
     /// The program does not ask how it ended.
     pub(crate) is_detached: bool,
@@ -278,6 +278,10 @@ impl End {
             is_uncounted: false,
             stopped: Stopped::No,
         }
+    }
+    /// Whether nobody needs to be told how it ended.
+    pub(crate) fn is_known(&self) -> bool {
+        self.is_joined || self.is_detached
     }
     /// The thread has ended: how. Gives its joiners, claimed.
     pub(crate) fn finish(&mut self, outcome: Outcome, stopped: Stopped) -> ReadyQueue {
@@ -301,7 +305,7 @@ impl End {
         if mutation!("join_without_look", is_there, false) {
             return false;
         }
-        self.is_joined = true;
+        // It may give up: whether it gets the outcome shows at the end.
         // SAFETY: promised by the caller.
         unsafe { self.joiners.push(joiner) };
         true

@@ -120,7 +120,11 @@ impl Scheduler {
         self.call_host();
     }
     pub(crate) fn has_failed(&self) -> bool {
-        !self.failed.lock().is_empty()
+        !self.failed.lock().is_empty() || !self.lost_errors.lock().list.is_empty()
+    }
+    pub(crate) fn take_lost(&self) -> Option<(crate::shared::Message, u32)> {
+        let list = &mut self.lost_errors.lock().list;
+        (!list.is_empty()).then(|| list.remove(0))
     }
     pub(crate) fn take_failed(&self) -> Option<Arc<ThreadBlock>> {
         let mut failed = self.failed.lock();

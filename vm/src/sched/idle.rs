@@ -724,7 +724,7 @@ impl Scheduler {
         let left: Vec<Arc<ThreadBlock>> =
             self.slots().flat_map(|slot| slot.threads.clear()).collect();
         self.control.store(0, Ordering::Release);
-        self.is_ending.store(false, Ordering::Relaxed);
+        self.ending.store(0, Ordering::Relaxed);
         drop(left);
         std::mem::take(&mut *self.failed.lock())
     }

@@ -49,7 +49,8 @@ pub use workers::DEFAULT_MAX as DEFAULT_MAX_WORKERS;
 use crate::account::Account;
 use crate::engine::Engine;
 use crate::shared::SharedObject;
-use crate::sync::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering, fence, mutation};
+use crate::shared::Message;
+use crate::sync::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering, fence, mutation};
 use crate::task::Task;
 use crate::thread::{Settings, Stress};
 use choices::Choices;
@@ -101,6 +102,25 @@ struct CarrierSlot {
     threads: Part,
     /// Threads whose first ready task is pinned to this one.
     handed: Mutex<Vec<Queued>>,
+}
+
+/// Errors of tasks of threads that failed in another way, or were joined for.
+#[derive(Default)]
+pub(crate) struct LostErrors {
+    /// The first, each with the site of its task.
+    pub(crate) list: Vec<(Message, u32)>,
+    /// How many more there were.
+    pub(crate) left_out: usize,
+}
+
+impl LostErrors {
+    const MOST: usize = 1000;
+
+    pub(crate) fn is_full(&mut self) -> bool {
+        let is_full = self.list.len() >= Self::MOST;
+        self.left_out += usize::from(is_full);
+        is_full
+    }
 }
 
 /// What the carriers of a host's thread share.
@@ -158,8 +178,8 @@ pub(crate) struct Scheduler {
     control: AtomicU8,
     /// So many threads have a heap whose objects nobody may read; see `heap::long`.
     pub(crate) held_heaps: AtomicUsize,
-    /// All threads were killed.
-    pub(crate) is_ending: AtomicBool,
+    /// What all threads were asked for, and those that are started after them are: `CANCEL`, `KILL`.
+    pub(crate) ending: AtomicU32,
     /// Something was detached.
     pub(crate) has_detached: AtomicBool,
     /// The function of the program's first task; null: it is none of a script.
@@ -167,7 +187,7 @@ pub(crate) struct Scheduler {
     /// Detached tasks that nothing can wake, found when the program's first task returned.
     pub(crate) leaks_at_exit: Mutex<Vec<String>>,
     /// Reports of errors that went with the heap of their thread.
-    pub(crate) lost_errors: Mutex<Vec<String>>,
+    pub(crate) lost_errors: Mutex<LostErrors>,
 }
 
 impl Scheduler {
@@ -217,7 +237,7 @@ impl Scheduler {
             has_many: AtomicBool::new(false),
             control: AtomicU8::new(0),
             held_heaps: AtomicUsize::new(0),
-            is_ending: AtomicBool::new(false),
+            ending: AtomicU32::new(0),
             has_detached: AtomicBool::new(false),
             main_function: AtomicPtr::default(),
             leaks_at_exit: Mutex::default(),
@@ -308,7 +328,15 @@ impl Scheduler {
     ) -> Option<Arc<ThreadBlock>> {
         let block = registry::remove(block, |number| &self.slot(number).threads)?;
         if has_failed {
-            self.failed.lock().push(block.clone());
+            let mut failed = self.failed.lock();
+            if failed.len() == failed.capacity() {
+                // Those that somebody has asked for since are not kept.
+                failed.retain(|block| !block.end.lock().is_known());
+                let len = failed.len();
+                failed.reserve(len.max(16));
+            }
+            failed.push(block.clone());
+            drop(failed);
             self.call_host();
         }
         if counts {
@@ -449,12 +477,16 @@ impl Scheduler {
             self.enqueue_woken(own, block);
         }
     }
-    /// Ends all threads but `except`. None of them goes on before all have been told: what the end of one gives back wakes nobody. What they
-    /// start meanwhile ends at once.
+    /// Ends all threads but `except`.
     pub(crate) fn kill_all(self: &Arc<Self>, own: &Own, except: *const ThreadBlock) {
-        self.is_ending.store(true, Ordering::Relaxed);
+        self.end_all(own, except, block::KILL);
+    }
+    /// Cancels or kills (`how`) all threads but `except`. None of them goes on before all have been told: what the end of one gives back wakes nobody. What they
+    /// start meanwhile is cancelled or killed from the beginning.
+    pub(crate) fn end_all(self: &Arc<Self>, own: &Own, except: *const ThreadBlock, how: u32) {
+        self.ending.fetch_or(how, Ordering::Relaxed);
         let mut threads = self.threads();
-        threads.retain(|block| Arc::as_ptr(block) != except && block.signal.request(block::KILL));
+        threads.retain(|block| Arc::as_ptr(block) != except && block.signal.request(how));
         for block in threads {
             self.enqueue_woken(own, Arc::as_ptr(&block));
         }
@@ -540,6 +572,7 @@ impl Scheduler {
                         continue;
                     }
                     state.is_timed_out = true;
+                    state.has_cut_members = state.has_members();
                     state.is_cancelled = true;
                 }
                 self.cancel_scope(own, &scope);

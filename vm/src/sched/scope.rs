@@ -36,6 +36,8 @@ pub(crate) struct ScopeState {
     pub(crate) failure: Option<Failure>,
     pub(crate) is_cancelled: bool,
     pub(crate) is_timed_out: bool,
+    /// Members were told to end since the time was over.
+    pub(crate) has_cut_members: bool,
     /// The owner waits for `live` to become 0.
     pub(crate) is_awaited: bool,
     /// The owner has left it, and need not exist any more.
@@ -56,7 +58,7 @@ impl ScopeState {
         self.inside.get_or_insert_default()
     }
     /// Whether anybody is in it, or in a scope in it.
-    fn has_members(&self) -> bool {
+    pub(crate) fn has_members(&self) -> bool {
         let has_scopes = |inside: &Inside| !inside.scopes.is_empty();
         self.live > 0 || self.inside.as_deref().is_some_and(has_scopes)
     }
@@ -119,6 +121,7 @@ impl Scope {
                 failure: None,
                 is_cancelled: false,
                 is_timed_out: false,
+                has_cut_members: false,
                 is_awaited: false,
                 is_closed: false,
             }),
@@ -151,6 +154,7 @@ impl Scope {
         state.live += 1;
         note(&mut state);
         let is_cancelled = state.is_cancelled;
+        state.has_cut_members |= is_cancelled;
         let Some(parent) = &self.parent else {
             return is_cancelled;
         };
@@ -312,11 +316,22 @@ impl Scope {
 
 /// The outermost cancelled scope of a chain.
 pub(crate) fn cancelled_in(chain: Option<&Arc<Scope>>) -> Option<Arc<Scope>> {
+    cancelled_within(chain, None)
+}
+
+/// The outermost cancelled scope of a chain, up to the one given, if one is.
+pub(crate) fn cancelled_within(
+    chain: Option<&Arc<Scope>>,
+    outermost: Option<&Arc<Scope>>,
+) -> Option<Arc<Scope>> {
     let mut at = chain;
     let mut found = None;
     while let Some(scope) = at {
         if scope.state.lock().is_cancelled {
             found = Some(scope.clone());
+        }
+        if outermost.is_some_and(|last| Arc::ptr_eq(last, scope)) {
+            break;
         }
         at = scope.parent.as_ref();
     }

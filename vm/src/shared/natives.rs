@@ -172,6 +172,9 @@ fn task_detach(ctx: &mut Ctx) -> NativeResult {
                 has_detached.store(true, Ordering::Relaxed);
             }
         }
+    } else {
+        // It has ended, as a threadlet may at once: nobody asks how.
+        ctx.thread.forget_failure(ctx.arg(0));
     }
     ctx.nil()
 }
@@ -224,8 +227,10 @@ fn thread_request(ctx: &mut Ctx, what: u32) -> NativeResult {
     let has_ended = !matches!(block.end.lock().outcome, Outcome::None);
     if !has_ended {
         ctx.thread.scheduler.request(&ctx.thread.own, block, what);
-        // If it is this thread, the next safepoint is now.
-        ctx.thread.end_slice();
+        if std::ptr::eq(block, ctx.thread.block.as_ptr()) {
+            // The next safepoint is now.
+            ctx.thread.end_slice();
+        }
     }
     ctx.nil()
 }

@@ -179,6 +179,8 @@ pub(crate) struct More {
     pub(crate) counted: Vec<(usize, usize)>,
     /// The handler or cleanup that it is in since it was cancelled or killed.
     pub(crate) handler: Option<InHandler>,
+    /// Scopes that it has opened while it tidied up, the innermost first.
+    pub(crate) tidying: Option<Box<Tidying>>,
     /// Fuel that it has used since it was killed.
     pub(crate) kill_fuel: u64,
     /// The native that waits for a source or for work.
@@ -214,6 +216,7 @@ impl Default for More {
             locks: Vec::new(),
             counted: Vec::new(),
             handler: None,
+            tidying: None,
             kill_fuel: 0,
             native: None,
             boundary: 0,
@@ -231,6 +234,28 @@ pub(crate) struct InHandler {
     pub(crate) proto: *const crate::module::Proto,
     pub(crate) start: u32,
     pub(crate) end: u32,
+}
+
+/// A cancelled task tidies up, and has opened a scope in doing so. In there it is as one that was not cancelled, so that a time limit holds; this is what it was outside.
+pub(crate) struct Tidying {
+    pub(crate) scope: Arc<Scope>,
+    pub(crate) cancelled_for: Option<Arc<Scope>>,
+    pub(crate) handler: Option<InHandler>,
+    pub(crate) outer: Option<Box<Tidying>>,
+}
+
+impl More {
+    /// The places of handlers on the task's stack.
+    pub(crate) fn handlers(&mut self) -> impl Iterator<Item = &mut InHandler> {
+        let outer = self.tidying.as_deref_mut();
+        let mut next = outer;
+        let of_outer = std::iter::from_fn(move || {
+            let tidying = next.take()?;
+            next = tidying.outer.as_deref_mut();
+            Some(&mut tidying.handler)
+        });
+        self.handler.iter_mut().chain(of_outer.flatten())
+    }
 }
 
 impl InHandler {

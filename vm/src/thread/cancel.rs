@@ -142,7 +142,7 @@ impl Thread {
     }
 
     /// Whether the running task still tidies up: stands in the handler that was noted.
-    fn is_in_handler(&mut self) -> bool {
+    pub(super) fn is_in_handler(&mut self) -> bool {
         let Some(noted) = self.handler_noted() else {
             return false;
         };

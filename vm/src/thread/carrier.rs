@@ -59,6 +59,9 @@ const TURNS_BETWEEN_CLOCKS: u32 = 16;
 /// The same for the system, which costs more: a multiple of that.
 const TURNS_BETWEEN_POLLS: u32 = 64;
 
+/// Fuel that a thread may use after the program has failed, before it is killed: about a second.
+const FUEL_AFTER_FAILURE: u64 = 200_000_000;
+
 /// The id of the thread that a host calls.
 pub(crate) const HOST_THREAD: u64 = 1;
 
@@ -167,7 +170,8 @@ impl Thread {
         self.free_handle(handle);
         let more = self.parts.more();
         let loose_trace = std::mem::take(&mut more.loose_trace);
-        let unjoined = std::mem::take(&mut more.failed);
+        let unjoined = more.failed.to_vec();
+        more.failed = Default::default();
         self.loose_trace = loose_trace;
         self.failed_sites.clear();
         // SAFETY: a task's handle.
@@ -194,7 +198,7 @@ impl Thread {
         }
         for block in failed {
             let mut end = block.end.lock();
-            if end.is_joined || end.is_detached {
+            if end.is_known() {
                 continue;
             }
             if let Outcome::Failed(message) = std::mem::replace(&mut end.outcome, Outcome::Taken) {
@@ -202,6 +206,11 @@ impl Thread {
                 let error = self.deliver(message).unwrap_or(Value::NIL);
                 errors.push((self.new_handle(error), scheduler.sites.chain(block.site)));
             }
+        }
+        let lost = std::mem::take(&mut scheduler.lost_errors.lock().list);
+        for (message, site) in lost {
+            let error = self.deliver(message).unwrap_or(Value::NIL);
+            errors.push((self.new_handle(error), scheduler.sites.chain(site)));
         }
         if errors.is_empty() {
             return Ok(result);
@@ -222,7 +231,7 @@ impl Thread {
         for (handle, _) in std::mem::take(&mut self.also_failed) {
             self.free_handle(handle);
         }
-        self.scheduler.lost_errors.lock().clear();
+        *self.scheduler.lost_errors.lock() = Default::default();
         self.scheduler.leaks_at_exit.lock().clear();
     }
 
@@ -598,13 +607,22 @@ impl Thread {
                 && self.scheduler.is_host_called(&self.engine)
     }
 
-    /// The program's first task has failed: the program is a scope, so everything else ends.
-    pub(super) fn end_others(&mut self) {
-        let scheduler = self.scheduler.clone();
-        self.parts.stopped = Stopped::Killed;
-        for task in self.parts.tasks.to_vec() {
-            self.kill_task(task);
+    /// The program has failed, and this thread goes on: a cancel acts at blocking points only, and nobody is there to kill what has none.
+    #[cold]
+    pub(super) fn count_after_failure(&mut self, spent: u64) {
+        let used = &mut self.parts.more().fuel_after_failure;
+        let before = *used;
+        *used += spent;
+        if before < FUEL_AFTER_FAILURE && *used >= FUEL_AFTER_FAILURE {
+            let _ = self.block.signal.request(KILL);
         }
-        scheduler.kill_all(&self.own, self.block.as_ptr());
+    }
+    /// The program's first task has failed: the program is a scope, so everything else is cancelled.
+    pub(super) fn cancel_others(&mut self) {
+        let scheduler = self.scheduler.clone();
+        for task in self.parts.tasks.to_vec() {
+            self.cancel_task(task);
+        }
+        scheduler.end_all(&self.own, self.block.as_ptr(), CANCEL);
     }
 }

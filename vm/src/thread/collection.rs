@@ -58,8 +58,8 @@ impl Roots for ThreadRoots<'_> {
             visit(&raw mut parts.main_result, 1);
             if let Some(more) = parts.more.as_deref_mut() {
                 visit(more.handles.as_mut_ptr(), more.handles.len());
-                for failed in &mut more.failed {
-                    visit(&raw mut failed.0, 1);
+                for handle in more.failed.handles() {
+                    visit(handle, 1);
                 }
                 visit(more.vars.as_mut_ptr(), more.vars.len());
             }

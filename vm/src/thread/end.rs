@@ -18,7 +18,7 @@ impl Thread {
         let mut has_failed = main_ended != task::Ended::Returned;
         let mut value = result;
         let mut others = match self.parts.more_if_any() {
-            Some(more) => more.failed.clone(),
+            Some(more) => more.failed.to_vec(),
             None => Vec::new(),
         };
         if !has_failed && !others.is_empty() {
@@ -80,7 +80,7 @@ impl Thread {
         let reports =
             has_failed && !is_joined && !is_detached && !was_stopped && block.scope.is_none();
         if let Some(scope) = &block.scope {
-            if has_failed && !is_joined && !was_stopped {
+            if has_failed && !is_joined && !is_detached && !was_stopped {
                 let mut end = block.end.lock();
                 let again = match &end.outcome {
                     Outcome::Failed(message) => message.again(),
@@ -118,20 +118,33 @@ impl Thread {
                 .unregister(&self.own, &block, counts, reports),
         );
     }
-    /// Errors of tasks of a thread that ends, besides the one that is the thread's, as text: their values go with the heap.
+    /// Keeps errors of tasks of a thread that ends, besides the one that is the thread's: its heap goes.
     #[cold]
     pub(super) fn report_lost(&mut self, failed: &[(Value, u32)]) {
         let block = self.block;
         if block.scope.is_some() || block.end.lock().is_detached {
             return;
         }
+        let scheduler = self.scheduler.clone();
         for &(handle, site) in failed {
+            if scheduler.lost_errors.lock().is_full() {
+                continue;
+            }
             // SAFETY: a task's handle.
             let error = unsafe { (*handle.as_object().cast::<TaskObject>()).result };
-            let mut lost = String::new();
-            crate::error::report_one(self, error, self.scheduler.sites.chain(site), &mut lost);
-            self.scheduler.lost_errors.lock().push(lost);
+            let copy = self.heap.copy_out(error).or_else(|_| {
+                // It leads to what is bound to the thread.
+                let text = self.show_short(error);
+                let text = self.text_value(&text);
+                let plain = self.new_error(ErrorKind::Error, text);
+                self.heap.copy_out(plain)
+            });
+            if let Ok((heap, copy)) = copy {
+                let message = Message::copied(heap, copy);
+                scheduler.lost_errors.lock().list.push((message, site));
+            }
         }
+        scheduler.call_host();
     }
     /// What joiners of a thread get whose result, or error, leads to something that is bound to it, in `fresh`: a `ShareError`; the error, without those of its parts
     /// that cannot cross.

@@ -414,7 +414,7 @@ impl Thread {
                 let is_first = unsafe { (*task).is(flag::IS_FIRST) };
                 self.end_task(task, thrown, how);
                 if is_first && self.block.id == HOST_THREAD && !self.scheduler.host_stays() {
-                    self.end_others();
+                    self.cancel_others();
                 }
             }
             Exit::Ended => {

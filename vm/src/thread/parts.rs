@@ -43,10 +43,61 @@ pub(crate) struct MoreParts {
     /// Values that hosts and scopes hold.
     pub(crate) handles: Vec<Value>,
     pub(crate) free_handles: Vec<usize>,
-    /// Handles of tasks that failed and that nobody has joined for yet, and where these were started.
-    pub(crate) failed: Vec<(Value, u32)>,
+    pub(crate) failed: Failures,
     /// Where the last error that nobody caught was thrown, if it is no error object.
     pub(crate) loose_trace: Vec<(*const Proto, u64)>,
+    /// Used since the program failed.
+    pub(crate) fuel_after_failure: u64,
+}
+
+/// Handles of tasks that failed and that nobody has joined for yet, and where these were started, in the order of their ends.
+#[derive(Default)]
+pub(crate) struct Failures {
+    /// Those that were taken out are unset.
+    list: Vec<(Value, u32)>,
+    /// The first that was not taken out, or one in front of it.
+    first: usize,
+}
+
+impl Failures {
+    pub(crate) fn push(&mut self, handle: Value, site: u32) {
+        self.list.push((handle, site));
+    }
+    /// Few steps if they are taken out in the order in which they came, or the other way around.
+    pub(crate) fn remove(&mut self, handle: Value) {
+        let is_gone = |entry: Option<&(Value, u32)>| entry.is_some_and(|entry| entry.0.is_unset());
+        let rest = &self.list[self.first..];
+        let at = match rest.last() {
+            Some(last) if last.0 == handle => Some(rest.len() - 1),
+            _ => rest.iter().position(|entry| entry.0 == handle),
+        };
+        let Some(at) = at else { return };
+        self.list[self.first + at].0 = Value::UNSET;
+        while is_gone(self.list.get(self.first)) {
+            self.first += 1;
+        }
+        while is_gone(self.list.last()) {
+            self.list.pop();
+        }
+        self.first = self.first.min(self.list.len());
+    }
+    pub(crate) fn to_vec(&self) -> Vec<(Value, u32)> {
+        let live = self.list[self.first..].iter();
+        live.copied()
+            .filter(|entry| !entry.0.is_unset())
+            .collect()
+    }
+    /// Takes the first out.
+    pub(crate) fn take_first(&mut self) -> Option<(Value, u32)> {
+        let first = self.list.get(self.first).copied()?;
+        self.remove(first.0);
+        Some(first)
+    }
+    /// The handles, for the collector.
+    pub(crate) fn handles(&mut self) -> impl Iterator<Item = &mut Value> {
+        let live = self.list.iter_mut().map(|entry| &mut entry.0);
+        live.filter(|handle| !handle.is_unset())
+    }
 }
 
 impl Default for Parts {
@@ -78,6 +129,9 @@ impl Parts {
     }
     pub(crate) fn more_if_any(&self) -> Option<&MoreParts> {
         self.more.as_deref()
+    }
+    pub(crate) fn more_if_any_mut(&mut self) -> Option<&mut MoreParts> {
+        self.more.as_deref_mut()
     }
 }
 

@@ -28,9 +28,14 @@ pub enum TracePinned {
 impl Thread {
     /// The running task waits (or yields) below a native frame: returns when it can go on, or why it must leave.
     pub(super) fn wait_pinned(&mut self, exit: Exit) -> Option<Exit> {
-        let others = !self.parts.ready.is_empty() || self.block.signal.has_news();
-        if exit == Exit::Yielded && !others {
-            return None;
+        if exit == Exit::Yielded {
+            // Those who were woken stand in front of the one that yields.
+            if self.block.signal.has_news() || self.block.signal.has_requests() {
+                self.take_news();
+            }
+            if self.parts.ready.is_empty() && !self.goes_home {
+                return None;
+            }
         }
         // From here on there may be one carrier more.
         if !self.is_replaced && !self.scheduler.begin_pinned() {

@@ -3,8 +3,10 @@
 use super::{MIGRATION_FUEL, MIGRATIONS_BY_LENGTH, SLICE_FUEL, Stress, Thread};
 use crate::heap::{Collect, bundle};
 use crate::interp::Exit;
+use crate::sched::block::CANCEL;
 use crate::sched::choices::ScheduleTrace;
 use crate::stretch::Stretches;
+use crate::sync::Ordering;
 use crate::task::flag;
 use crate::types::ErrorKind;
 
@@ -144,6 +146,9 @@ impl Thread {
         }
         if self.scheduler.is_stopping() {
             return Some(Exit::Ended);
+        }
+        if self.scheduler.ending.load(Ordering::Relaxed) & CANCEL != 0 {
+            self.count_after_failure(spent);
         }
         if self.block.signal.has_requests() {
             self.take_requests();

@@ -7,7 +7,7 @@ use crate::native::Trap;
 use crate::object::{Closure, Header, Kind, TaskObject, type_id};
 use crate::ops;
 use crate::sched::ThreadBlock;
-use crate::sched::block::{CANCEL, KILL};
+use crate::sched::block::CANCEL;
 use crate::sched::sites::NO_SITE;
 use crate::shared::Message;
 use crate::sync::Ordering;
@@ -195,6 +195,9 @@ impl Thread {
         if self.parts.stopped == Stopped::Killed {
             // SAFETY: just made.
             unsafe { (*task).set(flag::IS_KILLED) };
+        } else if self.scheduler.ending.load(Ordering::Relaxed) != 0 {
+            // SAFETY: as above.
+            unsafe { (*task).set(flag::IS_CANCELLED | flag::CANCEL_PENDING) };
         }
         self.add_task(task);
         if self.parts.tasks.count == MANY_TASKS {
@@ -351,8 +354,9 @@ impl Thread {
         {
             let _ = block.signal.request(CANCEL);
         }
-        if self.scheduler.is_ending.load(Ordering::Relaxed) {
-            let _ = block.signal.request(KILL);
+        let ending = self.scheduler.ending.load(Ordering::Relaxed);
+        if ending != 0 {
+            let _ = block.signal.request(ending);
         }
         let queued = Arc::as_ptr(&block);
         self.scheduler.register(&self.own, block);

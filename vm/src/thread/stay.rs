@@ -216,9 +216,7 @@ impl Thread {
     pub fn take_unjoined(&mut self) -> bool {
         let host = &self.scheduler.host;
         host.has_failed_task.store(false, Ordering::Release);
-        let failed = &mut self.parts.more().failed;
-        if !failed.is_empty() {
-            let (task, site) = failed.remove(0);
+        if let Some((task, site)) = self.parts.more().failed.take_first() {
             // SAFETY: a task's handle.
             self.thrown = unsafe { (*task.as_object().cast::<TaskObject>()).result };
             self.failed_sites = self.scheduler.sites.chain(site);
@@ -226,7 +224,7 @@ impl Thread {
         }
         while let Some(block) = self.scheduler.take_failed() {
             let mut end = block.end.lock();
-            if end.is_joined || end.is_detached {
+            if end.is_known() {
                 continue;
             }
             // Who joins later still gets it, if it is immutable.
@@ -247,6 +245,12 @@ impl Thread {
             drop(end);
             self.thrown = self.deliver(message).unwrap_or(Value::NIL);
             self.failed_sites = self.scheduler.sites.chain(block.site);
+            return true;
+        }
+        let lost = self.scheduler.take_lost();
+        if let Some((message, site)) = lost {
+            self.thrown = self.deliver(message).unwrap_or(Value::NIL);
+            self.failed_sites = self.scheduler.sites.chain(site);
             return true;
         }
         false

@@ -25,7 +25,7 @@ use crate::bytecode::Word;
 use crate::interp::frame::{self, COUNTED, Frames};
 use crate::native::Trap;
 use crate::object::{Header, Kind, TaskObject, type_id};
-use crate::task::{Ended, Task, flag};
+use crate::task::{Ended, More, Task, flag};
 use crate::value::{TAG_INT, TAG_SHIFT, Value};
 
 /// When threadlets become tasks of their own.
@@ -338,12 +338,11 @@ impl Thread {
                 }
             }
             let from_slot = self.stack_index(from);
-            if let Some(more) = (*task).more_if_any_mut()
-                && let Some(handler) = &mut more.handler
-                && handler.slot != usize::MAX
-                && handler.slot >= from_slot
-            {
-                handler.slot = handler.slot - from_slot + WINDOW_SLOT;
+            let handlers = (*task).more_if_any_mut().into_iter();
+            for handler in handlers.flat_map(More::handlers) {
+                if handler.slot != usize::MAX && handler.slot >= from_slot {
+                    handler.slot = handler.slot - from_slot + WINDOW_SLOT;
+                }
             }
             self.parts.tasks.touch(task);
             let counted = &mut self.stack.counted;

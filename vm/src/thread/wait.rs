@@ -11,7 +11,7 @@ use crate::sched::timers;
 use crate::sched::wait::{Claimed, Delivery, Owner, Waiter, take_delivery};
 use crate::shared::{self, Message, ObjectState};
 use crate::sync::mutation;
-use crate::task::{Ended, Task, Wait, flag};
+use crate::task::{Ended, Task, Tidying, Wait, flag};
 use crate::types::ErrorKind;
 use crate::value::Value;
 use std::sync::Arc;
@@ -302,6 +302,10 @@ impl Thread {
                 if let Some(native) = native {
                     self.give_up_native(native);
                 }
+                if wait == Wait::Lock {
+                    // The one that it waited for came last.
+                    self.task().more().locks.pop();
+                }
                 Err(self.throw_cancelled())
             }
             Claimed::Arm(_) | Claimed::TimedOut if let Some(native) = native => {
@@ -445,15 +449,18 @@ impl Thread {
         let object = handle.as_object().cast::<TaskObject>();
         // SAFETY: a task's handle.
         let (result, how) = unsafe { ((*object).result, (*object).ended()) };
-        if how != Ended::Returned as u16 {
-            let failed = &mut self.parts.more().failed;
-            failed.retain(|(failed, _)| *failed != handle);
-        }
         if how == Ended::Returned as u16 {
             return Ok(result);
         }
+        self.forget_failure(handle);
         self.thrown = result;
         Err(Trap::Throw)
+    }
+    /// Somebody knows how a task has ended, or nobody wants to.
+    pub(crate) fn forget_failure(&mut self, handle: Value) {
+        if let Some(more) = self.parts.more_if_any_mut() {
+            more.failed.remove(handle);
+        }
     }
     /// The outcome of a thread that has ended; a mutable result goes to the first who asks.
     pub(crate) fn thread_outcome(&mut self, handle: Value) -> Result<Value, Trap> {
@@ -622,7 +629,7 @@ impl Thread {
             if has_failed && !is_joined && flags & flag::IS_DETACHED == 0 {
                 match &scope {
                     None => {
-                        self.parts.more().failed.push((handle, site));
+                        self.parts.more().failed.push(handle, site);
                         if self.block.id == super::carrier::HOST_THREAD {
                             self.scheduler.note_failed_task();
                         }
@@ -698,8 +705,15 @@ impl Thread {
     /// `cancel` of a task of the mounted thread.
     pub(crate) fn cancel_task(&mut self, task: *mut Task) {
         // SAFETY: a task of the mounted thread; its flags are its thread's.
-        unsafe { (*task).flags |= flag::IS_CANCELLED };
-        self.deliver_cancel(task);
+        let is_tidying = unsafe {
+            (*task).flags |= flag::IS_CANCELLED;
+            (*task)
+                .more_if_any()
+                .is_some_and(|more| more.tidying.is_some())
+        };
+        if !is_tidying {
+            self.deliver_cancel(task);
+        }
     }
     /// It is thrown where the task waits, or at its next blocking point. While the task tidies up after an earlier one, nothing happens; nor while it waits for the members of a
     /// scope that is cancelled itself.
@@ -758,7 +772,12 @@ impl Thread {
         // SAFETY: a task of the mounted thread.
         let (scope, is_waiting_for_scope) =
             unsafe { ((*task).scope.clone(), (*task).wait == Wait::Scope) };
-        let Some(cancelled) = scope::cancelled_in(scope.as_ref()) else {
+        // What it has opened while it tidies up: only that concerns it then.
+        // SAFETY: as above.
+        let tidying = unsafe { (*task).more_if_any().and_then(|m| m.tidying.as_ref()) };
+        let outermost = tidying.map(|tidying| tidying.scope.clone());
+        let is_tidying = outermost.is_some();
+        let Some(cancelled) = scope::cancelled_within(scope.as_ref(), outermost.as_ref()) else {
             return;
         };
         let awaits_this =
@@ -770,7 +789,9 @@ impl Thread {
                 (*task).is(flag::IS_CANCELLED),
             )
         };
-        if !awaits_this && !is_cancelled && seen.is_none_or(|seen| !Arc::ptr_eq(seen, &cancelled)) {
+        if !awaits_this
+            && (is_tidying || !is_cancelled)
+            && seen.is_none_or(|seen| !Arc::ptr_eq(seen, &cancelled)) {
             // SAFETY: as above.
             unsafe { (*task).more().cancelled_for = Some(cancelled) };
             self.deliver_cancel(task);
@@ -797,7 +818,19 @@ impl Thread {
             // SAFETY: a new scope; the scheduler lives longer than its scopes.
             unsafe { scope.set_timer(timers, deadline, now) };
         }
-        self.task().scope = Some(scope.clone());
+        let is_tidying = self.task().is(flag::WAS_CANCELLED) && self.is_in_handler();
+        let task = self.task();
+        task.scope = Some(scope.clone());
+        if is_tidying {
+            task.clear(flag::WAS_CANCELLED);
+            let more = task.more();
+            more.tidying = Some(Box::new(Tidying {
+                scope: scope.clone(),
+                cancelled_for: more.cancelled_for.take(),
+                handler: more.handler.take(),
+                outer: more.tidying.take(),
+            }));
+        }
         if is_over {
             self.cancel_in_scopes_of(owner);
         }
@@ -815,6 +848,21 @@ impl Thread {
         }
         Ok(false)
     }
+    /// A scope is over: if the task opened it while it tidied up, it is again what it was before.
+    fn go_on_tidying(&mut self, scope: &Arc<Scope>) {
+        let task = self.task();
+        let Some(more) = task.more_if_any_mut() else {
+            return;
+        };
+        let of_scope = |tidying: &mut Box<Tidying>| Arc::ptr_eq(&tidying.scope, scope);
+        if let Some(tidying) = more.tidying.take_if(of_scope) {
+            more.cancelled_for = tidying.cancelled_for;
+            more.handler = tidying.handler;
+            more.tidying = tidying.outer;
+            task.clear(flag::CANCEL_PENDING);
+            task.set(flag::WAS_CANCELLED);
+        }
+    }
     /// The scope is over: what it throws, if it does. `error`: what left it.
     pub(crate) fn close_scope(
         &mut self,
@@ -823,10 +871,11 @@ impl Thread {
     ) -> Result<Value, Trap> {
         // SAFETY: the scheduler is alive.
         unsafe { scope.remove_timer() };
-        let (failure, is_timed_out) = {
+        let (failure, is_timed_out, has_cut_members) = {
             let mut state = scope.state.lock();
             state.is_closed = true;
-            (state.failure.take(), state.is_timed_out)
+            let failure = state.failure.take();
+            (failure, state.is_timed_out, state.has_cut_members)
         };
         let task = self.task();
         task.scope = scope.parent.clone();
@@ -840,6 +889,7 @@ impl Thread {
             _ => false,
         };
         let was_cancelled_here = was_marked && !is_own;
+        let was_interrupted = was_cancelled_here && task.is(flag::WAS_CANCELLED);
         if was_cancelled_here {
             task.clear(flag::CANCEL_PENDING | flag::WAS_CANCELLED);
             if task.is(flag::IS_CANCELLED) {
@@ -848,6 +898,7 @@ impl Thread {
             }
             self.forget_handler();
         }
+        self.go_on_tidying(scope);
         let is_cancel = error.is_some_and(|e| e.type_id() == ErrorKind::Cancelled.type_id());
         if let Some(error) = error
             && !(is_cancel && was_cancelled_here)
@@ -869,7 +920,8 @@ impl Thread {
                 self.thrown = value;
                 Err(Trap::Throw)
             }
-            None if is_timed_out => {
+            // Who came to the end without being interrupted has what it wanted: a message that was received is not lost.
+            None if is_timed_out && (error.is_some() || was_interrupted || has_cut_members) => {
                 Err(self.throw_new(ErrorKind::Timeout, "the time limit was reached"))
             }
             None => match error {
