@@ -540,6 +540,7 @@ fn interrupt_runs_defers_while_others_are_busy() {
             "loop { a.send(1); b.recv() }",
         ),
         ("fn f() { 1 }", "loop { (thread f()).join() }"),
+        ("(thread sleep(1h)).detach()", "sleep(1000s)"),
     ] {
         let program = format!(
             "import io\n{others}\ndefer print('deferred')\nprint('ready')\nio.flush()\n{wait}"

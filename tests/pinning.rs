@@ -1,6 +1,6 @@
 //! Functions of a host that call back into script: they pin the task that called them, which may wait nevertheless.
 
-use heddle::{Context, Engine, EngineBuilder, Error, Handle, Stress};
+use heddle::{Context, Engine, EngineBuilder, Error, Handle, Stress, Threadlets};
 
 fn builder() -> EngineBuilder {
     Engine::builder()
@@ -459,4 +459,77 @@ fn a_callback_that_makes_the_stack_grow_near_the_memory_limit() {
             "#,
         )
         .expect("the callbacks find what they captured");
+}
+
+/// A pinned task that yields again and again is told what comes from outside, and those that were woken have their turn.
+#[test]
+fn a_pinned_task_that_yields_is_killed() {
+    check(
+        r#"
+let started = Latch(1)
+let t = thread run(|| { started.count_down(); loop { yield } })
+started.wait()
+t.kill()
+assert try { t.join() } catch e { e.kind } == "Cancelled"
+"#,
+    );
+}
+#[test]
+fn a_pinned_task_that_yields_is_cancelled() {
+    check(
+        r#"
+let started = Latch(1)
+let t = thread run(|| { started.count_down(); loop { yield } })
+started.wait()
+t.cancel()
+assert try { t.join() } catch e { e.kind } == "Cancelled"
+"#,
+    );
+}
+#[test]
+fn a_pinned_task_that_yields_lets_those_run_that_were_woken() {
+    check(
+        r#"
+let (go, done) = (Channel(), Atomic(false))
+let t = thread {
+    spawn { go.recv(); done.set(true) }
+    run(|| { while not done.get() { yield } })
+    "both"
+}
+sleep(1ms)
+go.send(1)
+assert t.join() == "both"
+let woken = Atomic(false)
+spawn { sleep(1ms); woken.set(true) }
+run(|| { while not woken.get() { yield } })
+"#,
+    );
+}
+#[test]
+fn a_time_limit_ends_a_pinned_task_that_yields() {
+    check(
+        r#"assert try { run(|| timeout(5ms, || { loop { yield } })) } catch e { e.kind } == "Timeout""#,
+    );
+}
+/// Threadlets that split off by chance: functions of the host are called all the same.
+#[test]
+fn functions_are_called_from_threadlets_that_split_by_chance() {
+    for seed in 0..12 {
+        let mut engine = builder()
+            .function("add", |a: i64, b: i64| a + b)
+            .blocking_function("slow", |n: i64| n + 1)
+            .threadlets(Threadlets::Random(seed))
+            .build();
+        let script = r#"
+for i in 0..6 {
+    assert (threadlet add(3, i)).join() == 3 + i
+    assert (threadlet (|| { let x = add(1, i); x })()).join() == 1 + i
+    assert (threadlet run(|| { yield; [i] })).join() == [i]
+    assert (threadlet slow(i)).join() == i + 1
+}
+"#;
+        if let Err(error) = engine.run_str("threadlets", script) {
+            panic!("seed {seed}: {error:?}");
+        }
+    }
 }

@@ -16,6 +16,6 @@ pub(crate) use faults::FaultState;
 pub use faults::{Call, FaultLevel, Faults};
 pub(crate) use policy::Blocking;
 pub use policy::{Policy, SiteReport};
-pub use source::{Direction, Resource};
+pub use source::{Direction, Resource, Seen};
 pub(crate) use source::{Source, SourceState, Told};
 pub(crate) use work::{Job, Outcome, take_outcome};

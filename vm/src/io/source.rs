@@ -28,6 +28,13 @@ pub enum Direction {
     Write,
 }
 
+/// What was known of a source before a native looked at what it had read already: see `Ctx::seen`.
+#[derive(Clone, Copy)]
+pub struct Seen {
+    told: u32,
+    is_drained: bool,
+}
+
 /// What the system tells of a source.
 #[derive(Clone, Copy)]
 pub(crate) struct Told {
@@ -61,14 +68,23 @@ impl SourceState {
             sources,
         }
     }
-    /// What to remember before a call is tried; `None`: it would wait, as the last one has found.
-    fn before_call(&mut self, direction: Direction) -> Option<u32> {
+    fn seen(&self, direction: Direction) -> Seen {
         let told = self.told[direction as usize];
-        if self.drained[direction as usize] == Some(told) {
+        Seen {
+            told,
+            is_drained: self.drained[direction as usize] == Some(told),
+        }
+    }
+    /// What to remember before a call is tried; `None`: it would wait, as the last one has found. `seen`: before the caller looked at what was read already: another reader may have
+    /// drained the source since, and what it left is there only for a call.
+    fn before_call(&mut self, direction: Direction, seen: Option<Seen>) -> Option<u32> {
+        let now = self.seen(direction);
+        let is_as_seen = seen.is_none_or(|seen| seen.is_drained && seen.told == now.told);
+        if now.is_drained && is_as_seen {
             return None;
         }
         self.drained[direction as usize] = None;
-        Some(told)
+        Some(now.told)
     }
     /// A call has found nothing.
     fn after_call(&mut self, direction: Direction, told: u32) {
@@ -229,12 +245,31 @@ impl<'c> Ctx<'c> {
         i: usize,
         expected: &str,
         direction: Direction,
+        call: impl FnMut(&R, &mut bool) -> io::Result<T>,
+    ) -> Result<io::Result<T>, Trap> {
+        self.try_io_since(i, expected, direction, None, call)
+    }
+    /// What is known of the source that is argument `i`. A native that reads ahead, for itself or for others who read the same source, asks for this before it looks at what was read
+    /// already; its call looks at that, too, before it asks the system.
+    pub fn seen(&self, i: usize, direction: Direction) -> Option<Seen> {
+        match &*self.source(i)?.object.state.lock() {
+            ObjectState::Source(state) => Some(state.seen(direction)),
+            _ => unreachable!("a source's state"),
+        }
+    }
+    /// `try_io` of a native that has looked at what was read already: see `seen`.
+    pub fn try_io_since<R: Resource, T>(
+        &mut self,
+        i: usize,
+        expected: &str,
+        direction: Direction,
+        seen: Option<Seen>,
         mut call: impl FnMut(&R, &mut bool) -> io::Result<T>,
     ) -> Result<io::Result<T>, Trap> {
         let resource = self.resource_arg::<R>(i, expected)?;
         let source = self.source(i).expect("it has a resource");
         self.thread.blocking_point()?;
-        let done = self.try_source(source, direction, |has_all| call(resource, has_all))?;
+        let done = self.try_source(source, direction, seen, |has_all| call(resource, has_all))?;
         if done.is_err() {
             self.thread.blocking_point_that_failed()?;
         }
@@ -271,12 +306,13 @@ impl<'c> Ctx<'c> {
                 }
             }
         };
-        self.try_source(source, Direction::Read, |_| call())
+        self.try_source(source, Direction::Read, None, |_| call())
     }
     fn try_source<T>(
         &mut self,
         source: &Source,
         direction: Direction,
+        mut seen: Option<Seen>,
         mut call: impl FnMut(&mut bool) -> io::Result<T>,
     ) -> Result<io::Result<T>, Trap> {
         loop {
@@ -285,8 +321,9 @@ impl<'c> Ctx<'c> {
                 let ObjectState::Source(state) = &mut *state else {
                     unreachable!("a source's state")
                 };
-                state.before_call(direction)
+                state.before_call(direction, seen)
             };
+            let known = told.or(seen.map(|seen| seen.told));
             if let Some(told) = told {
                 let mut has_all = false;
                 match call(&mut has_all) {
@@ -310,9 +347,14 @@ impl<'c> Ctx<'c> {
                 };
                 state.after_call(direction, told);
             }
-            if self.await_source(source, direction)? {
+            if self.await_source(source, direction, known)? {
                 return Err(Trap::Suspend);
             }
+            // Whatever came meanwhile, only a call finds it.
+            seen = seen.map(|seen| Seen {
+                is_drained: false,
+                ..seen
+            });
         }
     }
     /// Parks the task for so long; then **the native is run again from its beginning**.
@@ -337,13 +379,19 @@ impl<'c> Ctx<'c> {
         super::Faults::new(unsafe { &(*scheduler).choices })
     }
     /// The task waits for the source, unless something was told meanwhile (`false`).
-    fn await_source(&mut self, source: &Source, direction: Direction) -> Result<bool, Trap> {
+    fn await_source(
+        &mut self,
+        source: &Source,
+        direction: Direction,
+        known: Option<u32>,
+    ) -> Result<bool, Trap> {
         let thread = &mut *self.thread;
         let mut state = source.object.state.lock();
         let ObjectState::Source(state) = &mut *state else {
             unreachable!("a source's state")
         };
-        if !state.must_wait(direction) {
+        let is_as_known = known.is_none_or(|told| state.told[direction as usize] == told);
+        if !is_as_known || !state.must_wait(direction) {
             return Ok(false);
         }
         thread.begin_wait(Wait::Io)?;
@@ -438,7 +486,7 @@ pub(crate) mod model {
         waits: impl Fn(&mut WaitList),
     ) -> bool {
         loop {
-            if let Some(told) = with_state(object, |s| s.before_call(Direction::Read)) {
+            if let Some(told) = with_state(object, |s| s.before_call(Direction::Read, None)) {
                 if std::mem::take(&mut *data.lock()) {
                     return true;
                 }

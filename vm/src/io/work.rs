@@ -96,6 +96,7 @@ impl<'c> Ctx<'c> {
         };
         match way {
             Way::Inline => {
+                self.thread.hold_nested();
                 let outcome = self.work_here(|| {
                     let result = timed();
                     Outcome::new(move |ctx| finish(ctx, result))

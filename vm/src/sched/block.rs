@@ -159,8 +159,20 @@ impl Signal {
         // Acquire: what the last carrier and the wakers wrote.
         let acquire = mutation!("begin_relaxed", Ordering::AcqRel, Ordering::Relaxed);
         let before = self.word.swap(RUNNING, acquire);
-        debug_assert_eq!(before & STATE, QUEUED, "only queued threads are mounted");
+        debug_assert!(
+            cfg!(loom) || before & STATE == QUEUED,
+            "only queued threads are mounted"
+        );
         reversed((before & INBOX) as *mut Task)
+    }
+    /// The same for one that was taken out of a queue; `None`: the program ends, and the carrier to which a task of it is pinned was faster (`seize`).
+    pub(crate) fn try_begin(&self) -> Option<*mut Task> {
+        let begin = |word: usize| (word & STATE == QUEUED).then_some(RUNNING);
+        let before = self
+            .word
+            .fetch_update(Ordering::AcqRel, Ordering::Relaxed, begin)
+            .ok()?;
+        Some(reversed((before & INBOX) as *mut Task))
     }
     /// The carrier has unmounted the thread, which has nothing to run: `true` if that is so; else something came meanwhile, and the thread is still the caller's.
     #[must_use]

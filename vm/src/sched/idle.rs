@@ -82,6 +82,8 @@ pub(super) struct Idle {
     is_searching: AtomicBool,
     /// A `Poller`. Written under the lock.
     poller: AtomicU8,
+    /// All sleep, and only what comes from outside keeps that from being a deadlock: the last job that ends tells them.
+    awaits_jobs: AtomicBool,
 }
 
 impl Idle {
@@ -108,6 +110,7 @@ impl Idle {
             carriers: AtomicUsize::new(1),
             is_searching: AtomicBool::new(false),
             poller: AtomicU8::new(Poller::Nobody as u8),
+            awaits_jobs: AtomicBool::new(false),
         }
     }
 }
@@ -150,7 +153,8 @@ impl Scheduler {
             let state = self.idle.state.lock();
             (state.carriers, state.sleeping, state.pinned)
         };
-        if held + sleeping + pinned < carriers {
+        // Those that run may be busy with what they have, and a thread that a held one has woken lie in its queues.
+        if held + sleeping + pinned < carriers && !self.has_any_queued() {
             return;
         }
         if sleeping == 0 {
@@ -174,10 +178,26 @@ impl Scheduler {
         if idle.sleeping.load(Ordering::Relaxed) > 0 {
             if !idle.is_searching.swap(true, Ordering::AcqRel) {
                 // The lock orders this after the sleeper's last look, or before it.
-                let is_at_condition = !mutation!("called_unlocked", true, false) || {
-                    let state = idle.state.lock();
-                    state.sleeping > usize::from(self.is_polled_by(Poller::Sleeper))
+                let (is_anybody, is_at_condition) = match mutation!("called_unlocked", true, false)
+                {
+                    true => {
+                        let state = idle.state.lock();
+                        let is_polling = usize::from(self.is_polled_by(Poller::Sleeper));
+                        (state.sleeping > 0, state.sleeping > is_polling)
+                    }
+                    false => (true, true),
                 };
+                if !is_anybody {
+                    // It woke by itself, and may have looked before: it is not on its way, so nobody may rely on it.
+                    idle.is_searching.store(false, Ordering::Relaxed);
+                    fence(Ordering::SeqCst);
+                    if self.has_any_queued()
+                        && self.may_start(idle.carriers.load(Ordering::Relaxed))
+                    {
+                        self.start_carrier();
+                    }
+                    return;
+                }
                 if mutation!("poller_not_woken", is_at_condition, true) {
                     idle.changed.notify_one();
                 } else {
@@ -356,8 +376,11 @@ impl Scheduler {
             let is_awaiting = self.is_awaiting_outside();
             // A call is taken only by a host that does not sleep.
             let is_called = self.host_stays() && self.is_host_called(engine);
+            // The one who was in the poll may have seen the signal, and told before this one held the lock.
+            let is_interrupted = is_host && engine.has_interrupt() && !self.host_stays();
             let has_work = self.has_any_queued()
                 || self.migrants.has_for(own.number, state.carriers)
+                || is_interrupted
                 || is_host && is_called;
             let is_everybody_asleep = state.sleeping + state.pinned_sleeping == state.carriers;
             if !has_work && is_everybody_asleep && self.has_printed() {
@@ -373,23 +396,28 @@ impl Scheduler {
                 // A host that stays is not done before it says so.
                 let is_done = !self.host_stays() && self.is_done();
                 // If nobody runs and nothing will come: done, or a deadlock. Done, too, if all that goes on are threads that the program does not wait for.
-                let is_last = state.sleeping + state.pinned_sleeping == state.carriers
+                let is_last_here = state.sleeping + state.pinned_sleeping == state.carriers
                     && deadline == u64::MAX
                     && self.migrants.is_empty()
                     && state.sources == 0
                     && !self.is_handing_over()
-                    && !is_awaiting
                     && !is_called;
+                if is_last_here && is_awaiting && !self.goes_on_awaiting() {
+                    state.sleeping -= 1;
+                    idle.sleeping.store(state.sleeping, Ordering::Relaxed);
+                    continue;
+                }
+                let is_last = is_last_here && !is_awaiting;
                 state.is_deadlocked |= is_last && !is_done;
                 if is_host && self.host_stays() {
                     // What another one found may be out of date: the host was called since, and did something.
                     state.is_deadlocked = is_last;
                 }
-                let is_end = is_last || mutation!("end_not_told", is_done, false);
+                let is_end = is_last || is_done;
                 let must_tell = !is_host && is_end && !state.is_host_told;
                 if must_tell && mutation!("deadlock_not_told", true, false) {
                     // All, since it is not said whom one call wakes; once, so that those who only sleep again do not wake each other for ever.
-                    state.is_host_told = mutation!("told_again_and_again", true, false);
+                    state.is_host_told = true;
                     self.notify_all();
                 }
                 if state.is_deadlocked && is_host {
@@ -399,7 +427,7 @@ impl Scheduler {
                     return Next::Deadlock;
                 }
                 // What has ended between the host's look and the lock told nobody: it had not been waiting yet.
-                let is_over = is_host && mutation!("done_not_looked_for", is_done, false);
+                let is_over = is_host && is_done;
                 if !is_over && (is_awaiting || !self.choices.jump(deadline)) {
                     self.sleep(own, &mut state, deadline, is_host);
                 }
@@ -535,12 +563,16 @@ impl Scheduler {
             return false;
         }
         if !has_come() {
-            let is_last = state.sleeping + state.pinned_sleeping == state.carriers
+            let is_last_here = state.sleeping + state.pinned_sleeping == state.carriers
                 && deadline == u64::MAX
                 && state.sources == 0
                 && !self.is_handing_over()
-                && !is_awaiting
                 && !self.has_any_queued();
+            if is_last_here && is_awaiting && !self.goes_on_awaiting() {
+                state.pinned_sleeping -= 1;
+                return false;
+            }
+            let is_last = is_last_here && !is_awaiting;
             state.is_deadlocked |= is_last;
             if is_host && self.host_stays() {
                 // As in `next`.
@@ -576,6 +608,18 @@ impl Scheduler {
     /// A thread is on its way to a carrier that waits for one of its tasks.
     fn is_handing_over(&self) -> bool {
         self.handed.load(Ordering::SeqCst) > 0
+    }
+    /// All sleep because something may come from outside: whether it still may. If so, the last job that ends without having woken anybody tells (`end_job`).
+    fn goes_on_awaiting(&self) -> bool {
+        self.idle.awaits_jobs.store(true, Ordering::Relaxed);
+        fence(Ordering::SeqCst);
+        self.is_awaiting_outside()
+    }
+    /// A job is done: whether those that sleep must decide anew.
+    pub(super) fn is_job_awaited(&self) -> bool {
+        fence(Ordering::SeqCst);
+        self.idle.awaits_jobs.load(Ordering::Relaxed)
+            && self.idle.awaits_jobs.swap(false, Ordering::Relaxed)
     }
     /// Whether work may come from the system or from an OS thread that makes a blocking call.
     fn is_awaiting_outside(&self) -> bool {
@@ -728,13 +772,30 @@ impl Scheduler {
         drop(left);
         std::mem::take(&mut *self.failed.lock())
     }
-    /// The program ends now: every carrier stops at its next safepoint.
-    pub(crate) fn end_program(&self, how: crate::thread::Ended) {
-        self.exit.lock().get_or_insert(how);
+    /// A thread that the program waits for has ended, or does not count any more. If it was the last, the host must know, whatever its carrier and the others do: they may be busy
+    /// for ever with what nobody waits for.
+    pub(super) fn tell_if_done(&self) {
+        if !self.has_host_ended() || self.host_stays() {
+            return;
+        }
+        // Of two that end at once, one sees both.
+        if mutation!("ends_unfenced", true, false) {
+            fence(Ordering::SeqCst);
+        }
+        if mutation!("end_not_told_by_the_busy", self.is_done(), false) && !self.is_stopping() {
+            self.stop_carriers();
+        }
+    }
+    fn stop_carriers(&self) {
         self.control.fetch_or(super::STOPPING, Ordering::Release);
         let mut state = self.idle.state.lock();
         state.is_stopping = true;
         self.notify_all();
+    }
+    /// The program ends now: every carrier stops at its next safepoint.
+    pub(crate) fn end_program(&self, how: crate::thread::Ended) {
+        self.exit.lock().get_or_insert(how);
+        self.stop_carriers();
     }
 }
 

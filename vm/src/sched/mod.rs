@@ -48,9 +48,11 @@ pub use workers::DEFAULT_MAX as DEFAULT_MAX_WORKERS;
 
 use crate::account::Account;
 use crate::engine::Engine;
-use crate::shared::SharedObject;
 use crate::shared::Message;
-use crate::sync::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering, fence, mutation};
+use crate::shared::SharedObject;
+use crate::sync::{
+    AtomicBool, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering, fence, mutation,
+};
 use crate::task::Task;
 use crate::thread::{Settings, Stress};
 use choices::Choices;
@@ -341,6 +343,7 @@ impl Scheduler {
         }
         if counts {
             self.slot(own.number).threads.note_end();
+            self.tell_if_done();
         }
         Some(block)
     }
@@ -352,13 +355,19 @@ impl Scheduler {
     }
     /// The program does not wait for this one.
     pub(crate) fn uncount(&self, own: &Own, block: &ThreadBlock) {
-        let mut end = block.end.lock();
-        let is_new = !std::mem::replace(&mut end.is_uncounted, true);
-        if is_new && matches!(end.outcome, block::Outcome::None) {
-            self.slot(own.number).threads.note_end();
+        {
+            let mut end = block.end.lock();
+            let is_new = !std::mem::replace(&mut end.is_uncounted, true);
+            if is_new && matches!(end.outcome, block::Outcome::None) {
+                self.slot(own.number).threads.note_end();
+            }
         }
-        // The host's own thread may be among those: from now on the program may be over.
-        self.note_host(true);
+        if block.id == crate::thread::HOST_THREAD {
+            // From now on the program may be over.
+            self.note_host(true);
+        } else {
+            self.tell_if_done();
+        }
     }
     /// The program waits for all from now on, detached or not: before they are killed, so that their defers run. All carriers sleep, but for the caller's.
     pub(crate) fn count_all(&self, own: &Own) {
@@ -378,6 +387,7 @@ impl Scheduler {
             // Its defers are done; nobody waits for the rest.
             self.end_program(crate::thread::Ended::Interrupted);
         }
+        self.tell_if_done();
     }
     pub(crate) fn has_host_ended(&self) -> bool {
         self.has_host_ended.load(Ordering::Relaxed)

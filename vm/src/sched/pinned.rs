@@ -88,7 +88,10 @@ impl Scheduler {
             if is_here {
                 return NextPinned::Run;
             }
-            let has_come = || !self.slot(own.number).handed.lock().is_empty() || is_called();
+            let is_interrupted = || is_host && engine.has_interrupt() && !self.host_stays();
+            let has_come = || {
+                !self.slot(own.number).handed.lock().is_empty() || is_called() || is_interrupted()
+            };
             let mut found = std::mem::take(&mut own.found);
             let is_deadlock = self.sleep_pinned(&mut found, is_host, has_come);
             own.found = found;

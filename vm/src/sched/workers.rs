@@ -12,10 +12,10 @@
 use super::{Scheduler, idle};
 use crate::io::Outcome;
 use crate::shared::{ObjectState, SharedObject};
+use crate::sync::{AtomicUsize, Ordering, mutation};
 use parking_lot::{Condvar, Mutex, RwLock};
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 /// A worker with nothing to do ends after this time.
@@ -228,11 +228,19 @@ impl Scheduler {
         }
         drop(ended);
         drop(left);
+        self.end_job(task.is_none());
+    }
+    /// A job is done; `has_woken_nobody`: it has woken nobody.
+    pub(super) fn end_job(&self, has_woken_nobody: bool) {
         // Release: see `is_busy`.
         self.workers.jobs.fetch_sub(1, Ordering::Release);
-        if task.is_none() {
-            // Nobody was woken: it may have been the last that anybody could wait for.
+        // It may have been the last that anybody could wait for: nobody was woken, or who was has gone to sleep again before this.
+        if mutation!("job_ends_silently", self.is_job_awaited(), false) || has_woken_nobody {
             self.wake_sleepers();
         }
+    }
+    #[cfg(loom)]
+    pub(super) fn begin_job(&self) {
+        self.workers.jobs.fetch_add(1, Ordering::Relaxed);
     }
 }

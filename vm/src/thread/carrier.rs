@@ -440,7 +440,9 @@ impl Thread {
     pub(crate) fn run_block(&mut self, block: *const ThreadBlock, goes_on: bool) {
         // SAFETY: a thread in a queue is kept by the registry, and stays there at least until it has been run.
         let block = unsafe { BlockRef::from_ptr(block) };
-        let inbox = block.signal.begin();
+        let Some(inbox) = block.signal.try_begin() else {
+            return;
+        };
         self.mount_thread(block);
         self.parts.ready.append(inbox);
         if block.signal.has_requests() {

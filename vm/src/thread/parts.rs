@@ -83,9 +83,7 @@ impl Failures {
     }
     pub(crate) fn to_vec(&self) -> Vec<(Value, u32)> {
         let live = self.list[self.first..].iter();
-        live.copied()
-            .filter(|entry| !entry.0.is_unset())
-            .collect()
+        live.copied().filter(|entry| !entry.0.is_unset()).collect()
     }
     /// Takes the first out.
     pub(crate) fn take_first(&mut self) -> Option<(Value, u32)> {

@@ -123,6 +123,14 @@ impl Thread {
         unsafe { (*task).clear(flag::IS_PINNED) };
         (self.nesting, self.nested_slot) = (nesting, nested_slot);
     }
+    /// A blocking call below a host's function holds the carrier: what is queued here, timers and the system are for another one meanwhile.
+    pub(crate) fn hold_nested(&mut self) {
+        let scheduler = &self.scheduler;
+        let is_alone = !scheduler.has_threads() && self.parts.tasks.count == 1;
+        if self.nesting > 0 && !is_alone && !scheduler.choices.is_seeded() {
+            self.be_replaced();
+        }
+    }
     /// A callback of a host's function is busy, and other threads wait: they are for another carrier.
     #[cold]
     pub(super) fn be_replaced(&mut self) {

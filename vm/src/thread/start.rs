@@ -354,12 +354,14 @@ impl Thread {
         {
             let _ = block.signal.request(CANCEL);
         }
-        let ending = self.scheduler.ending.load(Ordering::Relaxed);
-        if ending != 0 {
-            let _ = block.signal.request(ending);
-        }
         let queued = Arc::as_ptr(&block);
         self.scheduler.register(&self.own, block);
+        // Behind the registration: who ends all threads either finds this one there, or is seen here.
+        let ending = self.scheduler.ending.load(Ordering::Relaxed);
+        if ending != 0 {
+            // SAFETY: the registry keeps it at least until it has run, and as its state is queued nobody but this carrier puts it into a queue.
+            let _ = unsafe { (*queued).signal.request(ending) };
+        }
         self.scheduler.enqueue_woken(&self.own, queued);
         // What fresh memory has cost is not for the next native to answer for.
         self.own.progress.pass();

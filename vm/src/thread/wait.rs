@@ -791,7 +791,8 @@ impl Thread {
         };
         if !awaits_this
             && (is_tidying || !is_cancelled)
-            && seen.is_none_or(|seen| !Arc::ptr_eq(seen, &cancelled)) {
+            && seen.is_none_or(|seen| !Arc::ptr_eq(seen, &cancelled))
+        {
             // SAFETY: as above.
             unsafe { (*task).more().cancelled_for = Some(cancelled) };
             self.deliver_cancel(task);

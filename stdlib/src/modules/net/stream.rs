@@ -348,6 +348,7 @@ fn receive(
     make: impl FnOnce(&mut Ctx, &[u8]) -> NativeResult,
 ) -> Result<Option<Value>, Trap> {
     let conn = conn(ctx)?;
+    let seen = ctx.seen(0, Direction::Read);
     let found = find_buffered(conn, &mut find);
     let (found, in_scratch) = match found {
         Some(found) => {
@@ -362,9 +363,19 @@ fn receive(
             }
             let mut in_scratch = false;
             let (limit, faults) = (ctx.heap().limit(), ctx.faults());
-            let found = ctx.try_io(0, "a Conn", Direction::Read, |conn: &Conn, has_all| {
-                read_more(conn, &mut find, limit, faults, has_all, &mut in_scratch)
-            })?;
+            let found = ctx.try_io_since(
+                0,
+                "a Conn",
+                Direction::Read,
+                seen,
+                |conn: &Conn, has_all| {
+                    // Another reader may have left something meanwhile.
+                    if let Some(found) = find_buffered(conn, &mut find) {
+                        return Ok(found);
+                    }
+                    read_more(conn, &mut find, limit, faults, has_all, &mut in_scratch)
+                },
+            )?;
             (found, in_scratch)
         }
     };

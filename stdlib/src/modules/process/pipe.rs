@@ -83,25 +83,32 @@ fn fill<T>(
     mut take: impl FnMut(&mut Buffer) -> Option<T>,
 ) -> Result<io::Result<T>, Trap> {
     ctx.blocking_point()?;
+    let seen = ctx.seen(0, Direction::Read);
     // What is here needs no change of the pipe, for which `try_io` may wait.
     if let Some(taken) = take(&mut reader(ctx)?.input.lock()) {
         return Ok(Ok(taken));
     }
     let limit = ctx.heap().limit();
-    ctx.try_io(0, READER, Direction::Read, |reader: &Reader, has_all| {
-        let mut input = reader.input.lock();
-        loop {
-            if let Some(taken) = take(&mut input) {
-                return Ok(taken);
+    ctx.try_io_since(
+        0,
+        READER,
+        Direction::Read,
+        seen,
+        |reader: &Reader, has_all| {
+            let mut input = reader.input.lock();
+            loop {
+                if let Some(taken) = take(&mut input) {
+                    return Ok(taken);
+                }
+                let mut pipe = reader.pipe.lock();
+                let pipe = pipe.as_mut().ok_or_else(closed)?;
+                if input.rest().len() > limit {
+                    return Err(io::Error::other("what came does not fit the memory"));
+                }
+                *has_all = input.fill(|to| pipe.read(to))?;
             }
-            let mut pipe = reader.pipe.lock();
-            let pipe = pipe.as_mut().ok_or_else(closed)?;
-            if input.rest().len() > limit {
-                return Err(io::Error::other("what came does not fit the memory"));
-            }
-            *has_all = input.fill(|to| pipe.read(to))?;
-        }
-    })
+        },
+    )
 }
 
 fn bytes_value(ctx: &mut Ctx, read: io::Result<Option<Vec<u8>>>) -> NativeResult {

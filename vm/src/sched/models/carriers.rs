@@ -58,7 +58,7 @@ fn scheduler(carriers: usize) -> (Arc<Scheduler>, Own) {
         output,
     );
     // The models' threads are all that there are.
-    made.0.note_host(true);
+    made.0.has_host_ended.store(true, Ordering::Relaxed);
     made
 }
 /// A thread with one task that is ready, known to the registry.
@@ -116,7 +116,7 @@ fn injector_against_going_to_sleep() {
         loop {
             match scheduler.next(&mut own, true, &scheduler.engine) {
                 Next::Run(block, _) => run_block(&scheduler, &own, block),
-                Next::Done => break,
+                Next::Done | Next::Stop => break,
                 _ => panic!("a carrier is busy"),
             }
         }
@@ -269,9 +269,9 @@ fn run_to(scheduler: &Arc<Scheduler>, own: &mut Own, end: &str) {
                 run_block(scheduler, own, block);
                 continue;
             }
-            Next::Done => "done",
+            // Whoever ends the last thread stops the carriers.
+            Next::Done | Next::Stop => "done",
             Next::Deadlock => "deadlock",
-            Next::Stop => "stop",
             Next::Interrupted => "interrupted",
             Next::Called => "called",
         };
@@ -362,5 +362,64 @@ fn starts_and_ends_on_two_carriers() {
         assert_eq!(registry::is_empty(parts.iter()), was_stolen);
         let left = parts[0].clear();
         assert_eq!(left.len(), 2 - was_stolen as usize);
+    });
+}
+
+/// A worker wakes a task, which runs to its end, and all sleep again before the job counts as done: that nothing can wake any task is found nevertheless.
+#[test]
+fn a_job_ends_after_who_it_has_woken() {
+    check("a_job_ends_after_who_it_has_woken", PREEMPTIONS, || {
+        let (scheduler, mut own) = scheduler(1);
+        let (stuck, _) = waiting_thread(&scheduler, &own);
+        let (block, task) = waiting_thread(&scheduler, &own);
+        scheduler.begin_job();
+        let there = scheduler.clone();
+        let worker = loom::thread::spawn(move || {
+            let task = task;
+            // SAFETY: claimed here.
+            unsafe {
+                (*task.0).claim.set(Claimed::Arm(0));
+                there.wake_from_outside(task.0);
+            }
+            there.end_job(false);
+        });
+        run_to(&scheduler, &mut own, "deadlock");
+        assert!(block.signal.is_ended(), "it could run");
+        worker.join().expect("it ends");
+        scheduler.request(&own, &stuck, block::KILL);
+        loop {
+            match scheduler.next(&mut own, true, &scheduler.engine) {
+                Next::Run(block, _) => run_block(&scheduler, &own, block),
+                _ => break,
+            }
+        }
+        scheduler.stop(&mut own);
+        assert!(stuck.signal.is_ended());
+    });
+}
+
+/// The last threads that the program waits for end on carriers that go on with what nobody waits for, and never look for work: the host is told.
+#[test]
+fn the_end_is_told_by_those_who_go_on() {
+    check("the_end_is_told_by_those_who_go_on", PREEMPTIONS, || {
+        let (scheduler, mut own) = scheduler(3);
+        let others = [0; 2].map(|_| scheduler.count_carrier());
+        let busy = others.map(|other| {
+            let block = ready_thread(&scheduler, &other);
+            let there = scheduler.clone();
+            loom::thread::spawn(move || run_block(&there, &other, Arc::as_ptr(&block)))
+        });
+        loop {
+            match scheduler.next(&mut own, true, &scheduler.engine) {
+                Next::Run(..) => panic!("nothing is queued"),
+                Next::Done | Next::Stop => break,
+                _ => panic!("carriers are busy"),
+            }
+        }
+        for busy in busy {
+            busy.join().expect("a carrier");
+        }
+        assert!(scheduler.is_done());
+        scheduler.stop(&mut own);
     });
 }

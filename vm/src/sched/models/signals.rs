@@ -7,6 +7,7 @@ use crate::shared::ObjectState;
 use crate::shared::SharedObject;
 use crate::shared::channel::{ChannelState, Sent as Outcome};
 use crate::sync::Lock;
+use crate::sync::mutation;
 use crate::task::Wait;
 use crate::thread::end_wait;
 
@@ -186,4 +187,32 @@ fn kill_against_wake_up() {
             Step::Ends
         })
     }
+}
+
+/// The program ends: a carrier has taken a thread out of a queue while another one, to which a task of it is pinned, seizes it.
+#[test]
+fn seize_against_begin() {
+    check("seize_against_begin", PREEMPTIONS, || {
+        let block = thread_block(1);
+        let there = block.clone();
+        let pinned = loom::thread::spawn(move || {
+            while !there.signal.seize() {
+                loom::thread::yield_now();
+            }
+            // SAFETY: seized.
+            unsafe { (*there.parts.get_mut()).parts.next_task += 1 };
+            there.signal.requeue();
+        });
+        let inbox = mutation!(
+            "begun_though_seized",
+            block.signal.try_begin(),
+            Some(block.signal.begin())
+        );
+        if inbox.is_some() {
+            // SAFETY: begun.
+            unsafe { (*block.parts.get_mut()).parts.next_task += 1 };
+            block.signal.requeue();
+        }
+        pinned.join().expect("a carrier");
+    });
 }
