@@ -100,6 +100,7 @@ pub const CODES: &[(&str, &str)] = &[
     ),
     ("E0219", "a type that is based on itself"),
     ("E0220", "a type that is based on two kinds of error"),
+    ("E0221", "a `yield` of a generator inside a `scope`"),
     ("W0201", "a variable that is never used"),
     ("W0202", "an import that is never used"),
     ("W0203", "code that is never reached"),

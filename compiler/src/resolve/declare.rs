@@ -280,6 +280,7 @@ impl<'a> Resolver<'a> {
             loops: Vec::new(),
             may_return: true,
             is_gen: func.is_gen,
+            scopes: 0,
         });
         self.push_scope(&[]);
         for (position, param) in func.params.iter().enumerate() {
@@ -329,6 +330,7 @@ impl<'a> Resolver<'a> {
                 loops: Vec::new(),
                 may_return: false,
                 is_gen: false,
+                scopes: 0,
             });
             self.push_scope(&[]);
             for field in &part.fields {

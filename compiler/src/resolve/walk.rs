@@ -19,6 +19,8 @@ pub(super) struct FunctionContext {
     pub(super) loops: Vec<bool>,
     pub(super) may_return: bool,
     pub(super) is_gen: bool,
+    /// How many `scope`s stand around the place, within the function.
+    pub(super) scopes: usize,
 }
 
 pub(super) struct Resolver<'a> {
@@ -81,6 +83,7 @@ impl<'a> Resolver<'a> {
                 loops: Vec::new(),
                 may_return: false,
                 is_gen: false,
+                scopes: 0,
             }],
             name_uses,
             calls,
@@ -446,6 +449,7 @@ impl<'a> Resolver<'a> {
                 loops: Vec::new(),
                 may_return: false,
                 is_gen: false,
+                scopes: 0,
             });
             self.push_scope(&[]);
             self.expr(value);
@@ -759,7 +763,9 @@ impl<'a> Resolver<'a> {
             }
             ExprKind::Scope { options, body } => {
                 self.args(options);
+                self.function_mut().scopes += 1;
                 self.block(body);
+                self.function_mut().scopes -= 1;
             }
             ExprKind::Select(arms) => self.select(arms),
             ExprKind::Spawn {
@@ -805,6 +811,22 @@ impl<'a> Resolver<'a> {
             ExprKind::Throw(value) => self.expr(*value),
             ExprKind::Yield(value) => {
                 self.exprs(value.as_slice());
+                let function = self.functions.last();
+                if value.is_some()
+                    && function.is_some_and(|function| function.is_gen && function.scopes > 0)
+                {
+                    self.error(
+                        Diagnostic::error(
+                            "E0221",
+                            "a generator cannot `yield` a value out of a `scope`",
+                            expr.span,
+                        )
+                        .label("the scope would be left open, around nobody knows what")
+                        .help(
+                            "let the scope end first, or let who takes the values open the scope",
+                        ),
+                    );
+                }
                 if value.is_some()
                     && !self
                         .functions

@@ -259,6 +259,10 @@ fn scope_arg(ctx: &mut Ctx) -> Result<Arc<Scope>, Trap> {
 }
 fn scope_wait(ctx: &mut Ctx) -> NativeResult {
     let scope = scope_arg(ctx)?;
+    if ctx.thread.parts.has_early {
+        ctx.thread.fail_scopes();
+        ctx.thread.cancel_in_scopes();
+    }
     if ctx.thread.is_killing {
         // What is inside is being killed, too, or is told to.
         ctx.thread.scheduler.cancel_scope(&ctx.thread.own, &scope);

@@ -343,6 +343,9 @@ impl Thread {
     /// The mounted task goes on later.
     #[inline(always)]
     pub(super) fn leave(&mut self, exit: Exit) {
+        if self.parts.has_early && exit != Exit::Preempted {
+            self.fail_scopes();
+        }
         let task = std::mem::replace(&mut self.current, std::ptr::null_mut());
         let identity = std::mem::replace(&mut self.identity, std::ptr::null_mut());
         // SAFETY: this thread's task, which was just mounted. If it waits and was claimed already, it lies in the inbox; wakers touch other fields.
@@ -386,6 +389,9 @@ impl Thread {
     /// The mounted task has ended, or the program has.
     #[inline(never)]
     pub(super) fn end_mounted(&mut self, exit: Exit) {
+        if self.parts.has_early {
+            self.fail_scopes();
+        }
         let task = std::mem::replace(&mut self.current, std::ptr::null_mut());
         self.identity = std::ptr::null_mut();
         self.boundary = 0;

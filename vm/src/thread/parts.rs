@@ -2,6 +2,7 @@
 
 use crate::module::Proto;
 use crate::sched::ThreadBlock;
+use crate::sched::scope::Scope;
 use crate::task::{ReadyQueue, TaskList, TaskPool};
 use crate::value::Value;
 use std::ops::{Deref, DerefMut};
@@ -21,6 +22,8 @@ pub(crate) struct Parts {
     pub(crate) detached: u32,
     /// Its heap lies beside this.
     pub(super) has_heap: bool,
+    /// `MoreParts::early` is not empty.
+    pub(crate) has_early: bool,
     /// The carrier that had it mounted last.
     pub(super) carrier: u32,
     pub(super) more: Option<Box<MoreParts>>,
@@ -46,6 +49,8 @@ pub(crate) struct MoreParts {
     pub(crate) failed: Failures,
     /// Where the last error that nobody caught was thrown, if it is no error object.
     pub(crate) loose_trace: Vec<(*const Proto, u64)>,
+    /// Threadlets that failed before they waited, as numbers of kept handles, and the scopes of which they were members. See `Thread::fail_scopes`.
+    pub(crate) early: Vec<(usize, Arc<Scope>)>,
     /// Used since the program failed.
     pub(crate) fuel_after_failure: u64,
 }
@@ -109,6 +114,7 @@ impl Default for Parts {
             stopped: Stopped::No,
             detached: 0,
             has_heap: false,
+            has_early: false,
             carrier: u32::MAX,
             more: None,
         }

@@ -139,7 +139,7 @@ impl Thread {
         let handle = unsafe { (*task).handle };
         self.identity = address_in(self.reg(state + NAME));
         self.boundary = outer;
-        self.end_task(task, value, how);
+        self.end_task_as(task, value, how, true);
         handle
     }
     /// The handle of a task that there never was: its call has returned.

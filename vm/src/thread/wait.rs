@@ -461,6 +461,34 @@ impl Thread {
         if let Some(more) = self.parts.more_if_any_mut() {
             more.failed.remove(handle);
         }
+        if self.parts.has_early {
+            self.forget_early(handle);
+        }
+    }
+    #[cold]
+    fn forget_early(&mut self, handle: Value) {
+        let early = &self.parts.more_if_any().expect("it has some").early;
+        let at = early
+            .iter()
+            .rposition(|&(kept, _)| self.handle(kept) == handle);
+        if let Some(at) = at {
+            let early = &mut self.parts.more().early;
+            let (kept, _) = early.remove(at);
+            self.parts.has_early = !self.parts.more().early.is_empty();
+            self.free_handle(kept);
+        }
+    }
+    /// A threadlet that fails before it waits has failed before its caller could join for it, or detach it. So its scope hears of that only when the caller has had
+    /// the chance, as of a task that was split off: when it waits, yields or ends, or closes a scope.
+    #[cold]
+    pub(crate) fn fail_scopes(&mut self) {
+        self.parts.has_early = false;
+        for (kept, scope) in std::mem::take(&mut self.parts.more().early) {
+            match scope.fail(Failure::Task(kept)) {
+                Ok(()) => self.scheduler.cancel_scope(&self.own, &scope),
+                Err(_) => self.free_handle(kept),
+            }
+        }
     }
     /// The outcome of a thread that has ended; a mutable result goes to the first who asks.
     pub(crate) fn thread_outcome(&mut self, handle: Value) -> Result<Value, Trap> {
@@ -577,7 +605,18 @@ impl Thread {
 
     // --- the end of a task
 
+    #[inline]
     pub(crate) fn end_task(&mut self, task: *mut Task, value: Value, how: Ended) {
+        self.end_task_as(task, value, how, false);
+    }
+    /// `is_inline`: it is a threadlet that has not waited.
+    pub(crate) fn end_task_as(
+        &mut self,
+        task: *mut Task,
+        value: Value,
+        how: Ended,
+        is_inline: bool,
+    ) {
         // SAFETY: the task that has just ended.
         let is_first = unsafe { (*task).is(flag::IS_FIRST) };
         if how == Ended::Failed && !is_first {
@@ -633,6 +672,11 @@ impl Thread {
                         if self.block.id == super::carrier::HOST_THREAD {
                             self.scheduler.note_failed_task();
                         }
+                    }
+                    Some(scope) if is_inline => {
+                        let kept = self.new_handle(handle);
+                        self.parts.more().early.push((kept, scope.clone()));
+                        self.parts.has_early = true;
                     }
                     Some(scope) => {
                         let kept = self.new_handle(handle);
