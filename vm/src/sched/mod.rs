@@ -180,6 +180,8 @@ pub(crate) struct Scheduler {
     control: AtomicU8,
     /// So many threads have a heap whose objects nobody may read; see `heap::long`.
     pub(crate) held_heaps: AtomicUsize,
+    /// Everything was collected since a collection last woke somebody, and everything waits.
+    pub(crate) has_collected_all: AtomicBool,
     /// What all threads were asked for, and those that are started after them are: `CANCEL`, `KILL`.
     pub(crate) ending: AtomicU32,
     /// Something was detached.
@@ -239,6 +241,7 @@ impl Scheduler {
             has_many: AtomicBool::new(false),
             control: AtomicU8::new(0),
             held_heaps: AtomicUsize::new(0),
+            has_collected_all: AtomicBool::new(false),
             ending: AtomicU32::new(0),
             has_detached: AtomicBool::new(false),
             main_function: AtomicPtr::default(),

@@ -18,6 +18,7 @@ use crate::object::type_id;
 use crate::sched::Scheduler;
 use crate::sched::wait::Delivery;
 use crate::sched::wait::{WaitList, Waiter};
+use crate::sync::Ordering;
 use crate::task::{Task, Wait};
 use crate::thread::Thread;
 use crate::types::ErrorKind;
@@ -261,6 +262,9 @@ impl Subscription {
 impl Drop for Subscription {
     fn drop(&mut self) {
         let after = self.end();
+        if let Some(scheduler) = self.scheduler.upgrade() {
+            scheduler.has_collected_all.store(false, Ordering::Relaxed);
+        }
         support::wake_without_thread(&self.scheduler, after.woken);
     }
 }

@@ -7,10 +7,10 @@ use crate::heap::Heap;
 use crate::interp::Exit;
 use crate::native::NativeDef;
 use crate::object::{Closure, Kind, TaskObject};
-use crate::sched::block::{CANCEL, HOME, KILL, KILL_TASKS, Outcome, SCOPES};
+use crate::sched::block::{CANCEL, COLLECT, HOME, KILL, KILL_TASKS, Outcome, SCOPES};
 use crate::sched::{Next, Own, Scheduler, ThreadBlock, sites::NO_SITE};
 use crate::sync::Ordering;
-use crate::task::{self, Task, flag};
+use crate::task::{self, Task, Wait, flag};
 use crate::types::ErrorKind;
 use crate::value::Value;
 use std::mem::ManuallyDrop;
@@ -250,6 +250,7 @@ impl Thread {
             let engine = self.engine();
             match scheduler.next(&mut self.own, true, engine) {
                 Next::Run(block, goes_on) => self.run_block(block, goes_on),
+                Next::Deadlock if self.collects_before_deadlock() => {}
                 Next::Deadlock => {
                     deadlock = Some(self.deadlock_report());
                     scheduler.count_all(&self.own);
@@ -260,6 +261,25 @@ impl Thread {
                 Next::Done | Next::Stop => return deadlock.or(self.pinned_deadlock.take()),
             }
         }
+    }
+    /// Everything waits. A subscriber that nothing leads to any more holds the senders up until a collection finds it: if that may be, there is one in each thread first.
+    #[cold]
+    pub(super) fn collects_before_deadlock(&mut self) -> bool {
+        let scheduler = self.scheduler.clone();
+        let threads = scheduler.threads();
+        // SAFETY: every carrier is idle and nothing can wake one.
+        let may_be_held_up = threads.iter().any(|block| unsafe {
+            let tasks = super::report::tasks_of(block);
+            let waits = |task: &*mut Task| matches!((**task).wait, Wait::Broadcast | Wait::Select);
+            tasks.iter().any(waits)
+        });
+        if !may_be_held_up || scheduler.has_collected_all.swap(true, Ordering::Relaxed) {
+            return false;
+        }
+        for block in threads {
+            scheduler.request(&self.own, &block, COLLECT);
+        }
+        true
     }
     /// A thread that goes on with the slice of the last one, as long as that lasts, if there is one at hand.
     #[inline]
@@ -450,6 +470,9 @@ impl Thread {
             if self.goes_home {
                 return self.go_home();
             }
+            if self.heap.collect_wanted && self.parts.ready.is_empty() {
+                self.collect_full();
+            }
         }
         // One that goes on where little is left comes to its safepoint soon: there the slice is charged, and interrupts and timers are looked for.
         if !goes_on {
@@ -589,7 +612,7 @@ impl Thread {
         if requests & SCOPES != 0 {
             self.cancel_in_scopes();
         }
-        if requests & (HOME | KILL_TASKS) != 0 {
+        if requests & (HOME | KILL_TASKS | COLLECT) != 0 {
             self.take_orders(requests);
         }
     }
@@ -600,6 +623,9 @@ impl Thread {
             self.kill_listed();
         }
         self.goes_home |= requests & HOME != 0;
+        if requests & COLLECT != 0 {
+            self.heap.want_full_collection();
+        }
     }
     /// The host wants its thread, which is mounted, or the host's carrier is called.
     pub(super) fn is_called_off(&self) -> bool {

@@ -78,6 +78,7 @@ impl Thread {
                     }
                 }
                 // There is no input until this one ends, so nothing can ever wake it. The rest may wait for a later one.
+                Next::Deadlock if self.collects_before_deadlock() => {}
                 Next::Deadlock => {
                     if deadlock.is_none() {
                         deadlock = Some(self.deadlock_report());
