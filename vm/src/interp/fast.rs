@@ -783,7 +783,8 @@ op!(CallGlobal(s, w) {
 op!(Threadlet(s, w) {
     let callee = reg!(s, w.a());
     let t = s.thread;
-    if !callee.is_kind(Kind::Closure) || (*t).threadlets != Threadlets::Inline { return Slow; }
+    // Where there is next to no room it must ask for some.
+    if !callee.is_kind(Kind::Closure) || (*t).threadlets != Threadlets::Inline || (*t).heap.has_refused() { return Slow; }
     let state = register(s.base, w.b());
     let word = Word::new(Op::Threadlet, w.a() as u8, w.a() as u8, w.c() as u8, 0);
     match push(s, word, callee, s.pc) {

@@ -453,8 +453,24 @@ impl Thread {
             return Ok(result);
         }
         self.forget_failure(handle);
-        self.thrown = result;
-        Err(Trap::Throw)
+        Err(self.throw_outcome(result))
+    }
+    /// Throws what a task or thread has thrown. If that was never thrown by any code, as what stands for a kill, it comes from here.
+    fn throw_outcome(&mut self, value: Value) -> Trap {
+        const KINDS: [ErrorKind; 3] = [ErrorKind::Cancelled, ErrorKind::Share, ErrorKind::Limit];
+        let kind = KINDS
+            .into_iter()
+            .find(|kind| kind.type_id() == value.type_id());
+        if let Some(kind) = kind
+            && self.trace_of(value).is_empty()
+        {
+            // SAFETY: an error's first field is its message.
+            let message = unsafe { *value.as_object().cast::<Value>().add(1) };
+            let fresh = self.new_error(kind, message);
+            return self.throw_value(fresh);
+        }
+        self.thrown = value;
+        Trap::Throw
     }
     /// Somebody knows how a task has ended, or nobody wants to.
     pub(crate) fn forget_failure(&mut self, handle: Value) {
@@ -503,8 +519,7 @@ impl Thread {
         };
         let value = self.deliver(message)?;
         if has_failed {
-            self.thrown = value;
-            return Err(Trap::Throw);
+            return Err(self.throw_outcome(value));
         }
         Ok(value)
     }
