@@ -328,7 +328,7 @@ fn send(ctx: &mut Ctx) -> NativeResult {
     let value = ctx.arg(1);
     let thread = &mut *ctx.thread;
     thread.blocking_point()?;
-    let mut message = thread.share(value, "value")?;
+    let mut message = thread.share_frozen(value, "value")?;
     let mut may_grow = false;
     loop {
         let mut after = After::default();
@@ -361,7 +361,7 @@ fn send(ctx: &mut Ctx) -> NativeResult {
 fn try_send(ctx: &mut Ctx) -> NativeResult {
     let object = broadcast_arg(ctx)?;
     let value = ctx.arg(1);
-    let mut message = ctx.thread.share(value, "value")?;
+    let mut message = ctx.thread.share_frozen(value, "value")?;
     let mut may_grow = false;
     loop {
         let mut after = After::default();

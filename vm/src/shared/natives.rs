@@ -111,7 +111,7 @@ pub static CONCURRENCY: &[NativeDef] = crate::natives! {
     suspending "Barrier.wait" (self) => barrier_wait;
 
     /// A value that depends on where one is called from: `with` sets it for a call and what that starts.
-    plain "Scoped" ("default?") => |ctx| { let value = ctx.arg_or_nil(0); let value = ctx.thread.share(value, "default")?; make(ctx, type_id::SCOPED, ObjectState::Atomic(value)) };
+    plain "Scoped" ("default?") => |ctx| { let value = ctx.arg_or_nil(0); let value = ctx.thread.share_frozen(value, "default")?; make(ctx, type_id::SCOPED, ObjectState::Atomic(value)) };
     /// The value here.
     plain "Scoped.get" (self) => scoped_get;
     plain "__scoped_push" (scoped, value) => scoped_push;
@@ -963,7 +963,7 @@ fn scoped_push(ctx: &mut Ctx) -> NativeResult {
     let object = scoped_object(ctx)?;
     let handle = ctx.arg(0);
     let value = ctx.arg(1);
-    let value = ctx.thread.share(value, "value")?;
+    let value = ctx.thread.share_frozen(value, "value")?;
     let more = ctx.thread.task().more();
     more.scoped = Some(Arc::new(Binding {
         object,
@@ -978,7 +978,7 @@ fn scoped_push(ctx: &mut Ctx) -> NativeResult {
 
 fn atomic(ctx: &mut Ctx) -> NativeResult {
     let value = ctx.arg_or_nil(0);
-    let message = ctx.thread.share(value, "value")?;
+    let message = ctx.thread.share_frozen(value, "value")?;
     make(ctx, type_id::ATOMIC, ObjectState::Atomic(message))
 }
 fn atomic_object(ctx: &mut Ctx) -> Result<&'static SharedObject, Trap> {
@@ -997,7 +997,7 @@ fn read_atomic(ctx: &mut Ctx, object: &'static SharedObject) -> NativeResult {
 fn atomic_swap(ctx: &mut Ctx) -> NativeResult {
     let object = atomic_object(ctx)?;
     let value = ctx.arg(1);
-    let message = ctx.thread.share(value, "value")?;
+    let message = ctx.thread.share_frozen(value, "value")?;
     let old = match &mut *object.state.lock() {
         ObjectState::Atomic(value) => std::mem::replace(value, message),
         _ => Message::NONE,
@@ -1031,7 +1031,7 @@ fn atomic_add(ctx: &mut Ctx) -> NativeResult {
 fn atomic_cas(ctx: &mut Ctx) -> NativeResult {
     let object = atomic_object(ctx)?;
     let (old, new) = (ctx.arg(1), ctx.arg(2));
-    let new = ctx.thread.share(new, "value")?;
+    let new = ctx.thread.share_frozen(new, "value")?;
     let engine = ctx.engine();
     let before = {
         let mut state = object.state.lock();

@@ -166,7 +166,7 @@ fn begin(ctx: &mut Ctx) -> NativeResult {
 }
 fn set(ctx: &mut Ctx) -> NativeResult {
     let (task, value) = (ctx.thread.task_pointer(), ctx.arg(1));
-    let result = ctx.thread.share(value, "the result")?;
+    let result = ctx.thread.share_frozen(value, "the result")?;
     let woken = with(ctx, |once| once.set(task, result))?;
     ctx.thread.wake_all(woken);
     Ok(value)

@@ -364,8 +364,8 @@ fn operands(
         Operation::Set | Operation::Cas | Operation::Insert
     );
     let (key, value) = if sets {
-        let key = ctx.thread.share(key, "key")?;
-        (key, ctx.thread.share(value, "value")?)
+        let key = ctx.thread.share_frozen(key, "key")?;
+        (key, ctx.thread.share_frozen(value, "value")?)
     } else {
         (Message::NONE, Message::NONE)
     };

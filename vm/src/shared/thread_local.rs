@@ -16,7 +16,7 @@ pub static THREAD_LOCAL: &[NativeDef] = crate::natives! {
 
 fn make(ctx: &mut Ctx) -> NativeResult {
     let init = ctx.arg_or_nil(0);
-    let init = ctx.thread.share(init, "init")?;
+    let init = ctx.thread.share_frozen(init, "init")?;
     support::make(ctx, type_id::THREAD_LOCAL, ObjectState::Atomic(init))
 }
 fn init(ctx: &mut Ctx) -> NativeResult {

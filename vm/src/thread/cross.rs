@@ -25,6 +25,13 @@ impl Thread {
         }
         Ok(Message::shared(value))
     }
+    /// The same for what takes no copies: `copy(x)` is no way out.
+    pub(crate) fn share_frozen(&mut self, value: Value, what: &str) -> Result<Message, Trap> {
+        self.offers_copy = false;
+        let shared = self.share(value, what);
+        self.offers_copy = true;
+        shared
+    }
     fn share_local(&mut self, value: Value, what: &str) -> Result<Message, Trap> {
         let engine = self.engine();
         let is_mutable = |id| engine.type_info(id).is_mutable;
@@ -161,9 +168,11 @@ impl Thread {
             ),
             _ => {
                 let shown = self.repr_short(value);
-                format!(
-                    "{place} is a mutable {name}; freeze() it to share it or copy() it to send a copy: {shown}"
-                )
+                let or_copy = match self.offers_copy {
+                    true => " or copy() it to send a copy",
+                    false => "",
+                };
+                format!("{place} is a mutable {name}; freeze() it to share it{or_copy}: {shown}")
             }
         }
     }

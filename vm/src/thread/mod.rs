@@ -178,6 +178,8 @@ pub struct Thread {
     is_out_of_fuel: bool,
     depth_limit: usize,
     stress_ticks: usize,
+    /// Whether a `ShareError` may advise `copy()`.
+    offers_copy: bool,
     memory_limit: usize,
     hopper: Option<crate::task::Hopper>,
     member_entries: Box<[crate::cache::Entry]>,
@@ -328,6 +330,7 @@ impl Thread {
             is_out_of_fuel: false,
             depth_limit: settings.depth,
             stress_ticks: 0,
+            offers_copy: true,
             memory_limit: settings.memory,
             hopper: None,
             symbol_values: HashMap::new(),
