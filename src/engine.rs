@@ -63,7 +63,7 @@ impl EngineBuilder {
         self.options.depth = frames;
         self
     }
-    /// The most OS threads that run threads of scripts at a time, at least 1; one for each processor unless set. A program without threads
+    /// The most OS threads that run threads of scripts at a time, at least 1, and no more than [`MOST_CARRIERS`](crate::MOST_CARRIERS); one for each processor unless set. A program without threads
     /// uses the one that calls it.
     pub fn carriers(mut self, most: usize) -> EngineBuilder {
         self.options.carriers = most.max(1);

@@ -54,6 +54,7 @@ pub use function::{BlockingFunction, Context, HostFunction, IntoResult};
 pub use handle::Handle;
 pub use heddle_stdlib::{blocks, docs};
 pub use heddle_vm::engine::ring;
+pub use heddle_vm::thread::MOST_CARRIERS;
 pub use session::{Idle, Part, Session, TaskInfo, Variable, Waker};
 
 #[cfg(doctest)]

@@ -515,7 +515,7 @@ fn flags() -> [Arg; 16] {
         Arg::new("carriers")
             .long("carriers")
             .value_name("N")
-            .value_parser(count)
+            .value_parser(os_threads)
             .help("The most OS threads that run threads of the program (one for each processor)"),
         Arg::new("blocking")
             .long("blocking")
@@ -525,7 +525,7 @@ fn flags() -> [Arg; 16] {
         Arg::new("offload-max")
             .long("offload-max")
             .value_name("N")
-            .value_parser(count)
+            .value_parser(os_threads)
             .help("The most OS threads that make calls that block (64)"),
         Arg::new("threadlets")
             .long("threadlets")
@@ -554,7 +554,7 @@ fn flags() -> [Arg; 16] {
         Arg::new("carriers-max")
             .long("carriers-max")
             .value_name("N")
-            .value_parser(count)
+            .value_parser(os_threads)
             .help("The most OS threads that run the program, with those that calls hold (64)"),
         Arg::new("schedule")
             .long("schedule")
@@ -708,6 +708,17 @@ fn count(text: &str) -> Result<usize, String> {
     text.replace('_', "")
         .parse()
         .map_err(|_| "a whole number is expected".into())
+}
+
+/// The most OS threads for which there is an option.
+const MOST_OS_THREADS: usize = heddle::MOST_CARRIERS;
+
+fn os_threads(text: &str) -> Result<usize, String> {
+    let n = count(text)?;
+    match n <= MOST_OS_THREADS {
+        true => Ok(n),
+        false => Err(format!("at most {MOST_OS_THREADS} are possible")),
+    }
 }
 
 fn stress(text: &str) -> Result<Stress, String> {

@@ -199,6 +199,8 @@ fn thread_tasks(ctx: &mut Ctx) -> NativeResult {
         let message = "the tasks of another thread belong to that and cannot cross";
         return Err(ctx.throw(ErrorKind::Share, message));
     }
+    // Threadlets that have not waited so far are among them.
+    ctx.thread.make_all_identities();
     let mut tasks = ctx.thread.parts.tasks.to_vec();
     // SAFETY: tasks of this thread.
     tasks.sort_by_key(|task| unsafe { (**task).id() });

@@ -75,6 +75,8 @@ const SOFT_SLOTS: usize = 16 * 1024;
 /// How deep calls may nest unless the host says otherwise.
 pub const DEFAULT_DEPTH: usize = 1_000_000;
 
+/// More OS threads than this are never made: see `Options::carriers`.
+pub const MOST_CARRIERS: usize = 4096;
 /// See `Options::max_carriers`.
 const DEFAULT_MAX_CARRIERS: usize = 64;
 
@@ -211,7 +213,7 @@ impl Thread {
     /// A thread without tasks, for a host.
     pub fn new(engine: Arc<Engine>, options: Options) -> Box<Thread> {
         let carriers = match options.schedule {
-            Schedule::Ordinary => options.carriers.max(1),
+            Schedule::Ordinary => options.carriers.clamp(1, MOST_CARRIERS),
             Schedule::Seed(_) => 1,
         };
         let settings = Settings {
@@ -231,7 +233,7 @@ impl Thread {
             blocking_warn: options.blocking_warn,
         };
         // With a seed, too: a pinned task's carrier is replaced by another one.
-        let max_carriers = options.max_carriers.max(carriers);
+        let max_carriers = options.max_carriers.clamp(carriers, MOST_CARRIERS);
         let (scheduler, own) = Scheduler::new(
             engine,
             settings,
