@@ -133,6 +133,8 @@ impl Thread {
             && let Some(more) = task.more_if_any_mut()
         {
             (self.boundary, self.identity) = (more.boundary, more.identity);
+            let count = &mut self.parts.more().with_threadlets;
+            *count = count.saturating_sub(1);
         }
         // A killed task that was preempted in its defers goes on with them.
         self.is_killing = task.is(flag::IS_DYING);
@@ -381,6 +383,7 @@ impl Thread {
         // SAFETY: promised by the caller.
         unsafe {
             (*task).set(flag::HAS_THREADLETS);
+            self.parts.more().with_threadlets += 1;
             let more = (*task).more();
             more.boundary = std::mem::take(&mut self.boundary);
             more.identity = identity;

@@ -51,6 +51,8 @@ pub(crate) struct MoreParts {
     pub(crate) loose_trace: Vec<(*const Proto, u64)>,
     /// Threadlets that failed before they waited, as numbers of kept handles, and the scopes of which they were members. See `Thread::fail_scopes`.
     pub(crate) early: Vec<(usize, Arc<Scope>)>,
+    /// How many tasks that do not run have threadlets under way (`flag::HAS_THREADLETS`), or more.
+    pub(super) with_threadlets: u32,
     /// Used since the program failed.
     pub(crate) fuel_after_failure: u64,
 }

@@ -186,6 +186,10 @@ impl Thread {
         if !self.current.is_null() && self.boundary != 0 {
             self.make_identities();
         }
+        let more = self.parts.more_if_any();
+        if more.is_none_or(|more| more.with_threadlets == 0) {
+            return;
+        }
         for task in self.parts.tasks.to_vec() {
             // SAFETY: a task of the mounted thread that does not run: its registers are its own.
             unsafe {
