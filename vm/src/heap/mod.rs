@@ -96,6 +96,8 @@ const MIN_LIMIT_BYTES: usize = 4096;
 const HEADROOM: usize = 16;
 /// The same after something was refused.
 const LARGE_HEADROOM: usize = 12;
+/// What a program that has met its limit has at most to give something back with. The first survivor of each size takes a whole block.
+const MOST_MARGIN_BYTES: usize = 16 * old::BLOCK_BYTES;
 /// After so many values were written in bulk a collection is wanted: the next has to look at all of them, which takes some ten nanoseconds each where they lead to
 /// objects that are not in the cache.
 const MAX_WRITTEN_VALUES: usize = 256 * 1024;
@@ -381,7 +383,7 @@ impl Heap {
     /// Would `bytes` more stay under the limit, and, if they are many, leave something to go on with? To be asked before any side effect.
     pub fn reserve(&mut self, bytes: usize) -> Result<(), NeedsCollection> {
         let fits = |bytes: usize| bytes.saturating_add(self.used_bytes()) <= self.own_limit();
-        if self.has_ample_room(bytes) || fits(bytes.saturating_add(bytes.min(2 * self.margin()))) {
+        if self.has_ample_room(bytes) || fits(bytes.saturating_add(bytes.saturating_mul(8).min(2 * self.margin()))) {
             return Ok(());
         }
         self.refuse()
@@ -394,7 +396,7 @@ impl Heap {
         }
     }
     fn usual_margin(&self) -> usize {
-        (self.limit / 32).clamp(1024, NURSERY_BYTES / 4)
+        (self.limit / 64).clamp(1024, MOST_MARGIN_BYTES)
     }
     /// A `LimitError` is thrown.
     pub(crate) fn note_limit_met(&mut self) {
