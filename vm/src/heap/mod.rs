@@ -383,7 +383,9 @@ impl Heap {
     /// Would `bytes` more stay under the limit, and, if they are many, leave something to go on with? To be asked before any side effect.
     pub fn reserve(&mut self, bytes: usize) -> Result<(), NeedsCollection> {
         let fits = |bytes: usize| bytes.saturating_add(self.used_bytes()) <= self.own_limit();
-        if self.has_ample_room(bytes) || fits(bytes.saturating_add(bytes.saturating_mul(8).min(2 * self.margin()))) {
+        if self.has_ample_room(bytes)
+            || fits(bytes.saturating_add(bytes.saturating_mul(8).min(2 * self.margin())))
+        {
             return Ok(());
         }
         self.refuse()

@@ -207,6 +207,8 @@ fn shake_hands(ctx: &mut Ctx) -> Result<io::Result<()>, Trap> {
     let conn = conn(ctx)?;
     let faults = ctx.faults();
     loop {
+        // Before the look at how far it is: another task of the connection may do the same.
+        let seen = [Direction::Read, Direction::Write].map(|direction| ctx.seen(0, direction));
         let waits_for = match &conn.inner.lock().stream {
             Some(stream) => stream.handshake_waits_for(),
             // Whoever asked finds that out.
@@ -215,10 +217,17 @@ fn shake_hands(ctx: &mut Ctx) -> Result<io::Result<()>, Trap> {
         let Some(direction) = waits_for else {
             return Ok(Ok(()));
         };
-        let done = ctx.try_io(0, "a Conn", direction, |conn: &Conn, _| {
+        let seen = seen[direction as usize];
+        let done = ctx.try_io_since(0, "a Conn", direction, seen, |conn: &Conn, _| {
             let mut inner = conn.inner.lock();
             let stream = inner.stream.as_mut().ok_or_else(closed)?;
-            stream.step_handshake(direction, faults)
+            match stream.handshake_waits_for() {
+                Some(now) if now as usize == direction as usize => {
+                    stream.step_handshake(direction, faults)
+                }
+                // It has got on meanwhile.
+                _ => Ok(()),
+            }
         })?;
         if done.is_err() {
             return Ok(done);
