@@ -769,12 +769,14 @@ impl Scheduler {
             self.slots().flat_map(|slot| slot.threads.clear()).collect();
         self.control.store(0, Ordering::Release);
         self.ending.store(0, Ordering::Relaxed);
+        self.has_collected_all.store(false, Ordering::Relaxed);
         drop(left);
         std::mem::take(&mut *self.failed.lock())
     }
     /// A thread that the program waits for has ended, or does not count any more. If it was the last, the host must know, whatever its carrier and the others do: they may be busy
     /// for ever with what nobody waits for.
-    pub(super) fn tell_if_done(&self) {
+    pub(crate) fn tell_if_done(&self) {
+        // (A thread that ends while the host's does may not see that yet, nor be seen: the host's carrier asks again at the end of each slice.)
         if !self.has_host_ended() || self.host_stays() {
             return;
         }

@@ -336,12 +336,20 @@ impl Scheduler {
             let mut failed = self.failed.lock();
             if failed.len() == failed.capacity() {
                 // Those that somebody has asked for since are not kept.
-                failed.retain(|block| !block.end.lock().is_known());
+                let (known, others): (Vec<_>, Vec<_>) = std::mem::take(&mut *failed)
+                    .into_iter()
+                    .partition(|block| block.end.lock().is_known());
+                *failed = others;
                 let len = failed.len();
                 failed.reserve(len.max(16));
+                failed.push(block.clone());
+                // With them go errors, and what these lead to may wake somebody.
+                drop(failed);
+                drop(known);
+            } else {
+                failed.push(block.clone());
+                drop(failed);
             }
-            failed.push(block.clone());
-            drop(failed);
             self.call_host();
         }
         if counts {

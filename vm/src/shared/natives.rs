@@ -261,8 +261,7 @@ fn scope_arg(ctx: &mut Ctx) -> Result<Arc<Scope>, Trap> {
 }
 fn scope_wait(ctx: &mut Ctx) -> NativeResult {
     let scope = scope_arg(ctx)?;
-    if ctx.thread.parts.has_early {
-        ctx.thread.fail_scopes();
+    if ctx.thread.parts.has_early && ctx.thread.fail_scope(&scope) {
         ctx.thread.cancel_in_scopes();
     }
     if ctx.thread.is_killing {

@@ -35,6 +35,8 @@ const LEFT: usize = usize::MAX;
 const KILL_FUEL: u64 = 10_000_000;
 /// And for those that come after the one that has used it up.
 const REST_OF_KILL_FUEL: u64 = 1_000_000;
+/// What it takes to be cancelled once more after the program has failed.
+const SWALLOWED_FUEL: usize = 5_000;
 
 impl Thread {
     /// A killed task has used so much more fuel: whether the cleanup that it is in ends now.
@@ -106,6 +108,10 @@ impl Thread {
         Err(self.throw_cancelled())
     }
     pub(super) fn throw_cancelled(&mut self) -> Trap {
+        if self.scheduler.ending.load(Ordering::Relaxed) != 0 {
+            // Who swallows it again and again shall be killed soon: see `count_after_failure`.
+            self.charge_work(SWALLOWED_FUEL);
+        }
         let task = self.task();
         task.clear(flag::CANCEL_PENDING);
         task.set(flag::WAS_CANCELLED);

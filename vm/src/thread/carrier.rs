@@ -184,12 +184,12 @@ impl Thread {
         }
         // The first of these is the program's error, and the others are reported with it: errors that nobody joined for, too.
         let mut errors = Vec::new();
+        if how == task::Ended::Failed as u16 {
+            errors.push((self.new_handle(result), Vec::new()));
+        }
         if let Some(report) = deadlock {
             self.throw_new(ErrorKind::Deadlock, &report);
             errors.push((self.new_handle(self.thrown), Vec::new()));
-        }
-        if how == task::Ended::Failed as u16 {
-            errors.push((self.new_handle(result), Vec::new()));
         }
         for (task, site) in unjoined {
             // SAFETY: a task's handle.

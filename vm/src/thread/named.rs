@@ -2,7 +2,7 @@
 //! crosses to another thread.
 //!
 //! A function names what its code, the functions in it, and the functions that these name have (`Proto::named`, links and constants); methods of the types that it
-//! makes are not looked at. Whatever is missed here is found when it is used: a thread does not get at the module-level objects of another one (`Thread::global_value`).
+//! makes, and functions in what is frozen, are not looked at. Whatever is missed here is found when it is used: a thread does not get at the module-level objects of another one (`Thread::global_value`).
 //!
 //! Most functions name functions and values that never change. Once all of them are known to be such, the prototype is *settled*, and is not looked at again:
 //! names are set once, and what is immutable stays so.

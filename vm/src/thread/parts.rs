@@ -5,6 +5,7 @@ use crate::sched::ThreadBlock;
 use crate::sched::scope::Scope;
 use crate::task::{ReadyQueue, TaskList, TaskPool};
 use crate::value::Value;
+use std::collections::VecDeque;
 use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 
@@ -50,7 +51,7 @@ pub(crate) struct MoreParts {
     /// Where the last error that nobody caught was thrown, if it is no error object.
     pub(crate) loose_trace: Vec<(*const Proto, u64)>,
     /// Threadlets that failed before they waited, as numbers of kept handles, and the scopes of which they were members. See `Thread::fail_scopes`.
-    pub(crate) early: Vec<(usize, Arc<Scope>)>,
+    pub(crate) early: VecDeque<(usize, Arc<Scope>)>,
     /// How many tasks that do not run have threadlets under way (`flag::HAS_THREADLETS`), or more.
     pub(super) with_threadlets: u32,
     /// Used since the program failed.
@@ -87,6 +88,10 @@ impl Failures {
             self.list.pop();
         }
         self.first = self.first.min(self.list.len());
+        if self.first > self.list.len() / 2 {
+            self.list.drain(..self.first);
+            self.first = 0;
+        }
     }
     pub(crate) fn to_vec(&self) -> Vec<(Value, u32)> {
         let live = self.list[self.first..].iter();

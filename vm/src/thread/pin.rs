@@ -195,6 +195,7 @@ impl Thread {
                 NextPinned::Called => {
                     has_left |= self.answer_pinned(block, [below, task]);
                 }
+                NextPinned::Deadlock if self.collects_before_deadlock() => {}
                 NextPinned::Deadlock if scheduler.host_stays() => {
                     // As in `run_and_stay`: the input ends, the rest may wait for a later one.
                     let report = self.deadlock_report();

@@ -55,6 +55,7 @@ impl Thread {
         let handle = self.handle_of(first, Value::NIL);
         let handle = self.new_handle(handle);
         scheduler.host.has_input.store(true, Ordering::Relaxed);
+        scheduler.has_collected_all.store(false, Ordering::Relaxed);
         self.leave_home();
         self.is_interrupted = false;
         let mut deadlock = None;

@@ -14,6 +14,7 @@ use crate::sync::mutation;
 use crate::task::{Ended, Task, Tidying, Wait, flag};
 use crate::types::ErrorKind;
 use crate::value::Value;
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 /// Takes a waiter out of its list; whether it was (still) there.
@@ -483,27 +484,49 @@ impl Thread {
     }
     #[cold]
     fn forget_early(&mut self, handle: Value) {
-        let early = &self.parts.more_if_any().expect("it has some").early;
-        let at = early
-            .iter()
-            .rposition(|&(kept, _)| self.handle(kept) == handle);
-        if let Some(at) = at {
-            let early = &mut self.parts.more().early;
-            let (kept, _) = early.remove(at);
-            self.parts.has_early = !self.parts.more().early.is_empty();
+        let Some(more) = self.parts.more_if_any_mut() else {
+            return;
+        };
+        // Those that are joined for are most often the last, or the first.
+        let is_it = |&(kept, _): &(usize, _)| more.handles[kept] == handle;
+        let at = match more.early.back().is_some_and(is_it) {
+            true => Some(more.early.len() - 1),
+            false => more.early.iter().position(is_it),
+        };
+        let removed = at.and_then(|at| more.early.remove(at));
+        self.parts.has_early = !more.early.is_empty();
+        if let Some((kept, _)) = removed {
             self.free_handle(kept);
         }
     }
     /// A threadlet that fails before it waits has failed before its caller could join for it, or detach it. So its scope hears of that only when the caller has had
-    /// the chance, as of a task that was split off: when it waits, yields or ends, or closes a scope.
+    /// the chance, as of a task that was split off: when it waits, yields or ends, or closes the scope.
     #[cold]
     pub(crate) fn fail_scopes(&mut self) {
         self.parts.has_early = false;
         for (kept, scope) in std::mem::take(&mut self.parts.more().early) {
-            match scope.fail(Failure::Task(kept)) {
-                Ok(()) => self.scheduler.cancel_scope(&self.own, &scope),
-                Err(_) => self.free_handle(kept),
-            }
+            self.fail_early(kept, &scope);
+        }
+    }
+    /// The same of one scope, which is being closed; whether there was such a threadlet.
+    #[cold]
+    pub(crate) fn fail_scope(&mut self, scope: &Arc<Scope>) -> bool {
+        let early = std::mem::take(&mut self.parts.more().early);
+        let (here, others): (VecDeque<_>, VecDeque<_>) = early
+            .into_iter()
+            .partition(|(_, other)| Arc::ptr_eq(other, scope));
+        self.parts.has_early = !others.is_empty();
+        self.parts.more().early = others;
+        let has_failed = !here.is_empty();
+        for (kept, scope) in here {
+            self.fail_early(kept, &scope);
+        }
+        has_failed
+    }
+    fn fail_early(&mut self, kept: usize, scope: &Arc<Scope>) {
+        match scope.fail(Failure::Task(kept)) {
+            Ok(()) => self.scheduler.cancel_scope(&self.own, scope),
+            Err(_) => self.free_handle(kept),
         }
     }
     /// The outcome of a thread that has ended; a mutable result goes to the first who asks.
@@ -690,7 +713,7 @@ impl Thread {
                     }
                     Some(scope) if is_inline => {
                         let kept = self.new_handle(handle);
-                        self.parts.more().early.push((kept, scope.clone()));
+                        self.parts.more().early.push_back((kept, scope.clone()));
                         self.parts.has_early = true;
                     }
                     Some(scope) => {
