@@ -61,6 +61,75 @@ pub(crate) fn is_mutated(name: &str) -> bool {
     IS_PLANTED.load(Ordering::Relaxed) == 2
 }
 
+/// A place where it matters what others do between one step and the next. A build with `--cfg heddle_delays` may stay there for a while: see `tests/delays`.
+#[cfg(not(heddle_delays))]
+#[inline(always)]
+pub(crate) const fn window(_: &str) {}
+#[cfg(heddle_delays)]
+pub(crate) use delays::window;
+
+#[cfg(heddle_delays)]
+mod delays {
+    use std::cell::Cell;
+    use std::sync::LazyLock;
+    use std::time::Duration;
+
+    /// What `HEDDLE_DELAYS` says: `seed:N` stays at one place in forty, for up to 200 microseconds; `NAME:MILLISECONDS` at that place each time.
+    enum Delays {
+        Random(u64),
+        Named(String, Duration),
+        No,
+    }
+
+    static DELAYS: LazyLock<Delays> = LazyLock::new(|| {
+        let text = std::env::var("HEDDLE_DELAYS").unwrap_or_default();
+        let number = |text: &str| text.parse().expect("HEDDLE_DELAYS: a number is expected");
+        match text.split_once(':') {
+            Some(("seed", seed)) => Delays::Random(number(seed)),
+            Some((name, milliseconds)) => {
+                Delays::Named(name.into(), Duration::from_millis(number(milliseconds)))
+            }
+            None => Delays::No,
+        }
+    });
+
+    thread_local! {
+        static STATE: Cell<u64> = const { Cell::new(0) };
+    }
+
+    pub(crate) fn window(name: &str) {
+        match &*DELAYS {
+            Delays::No => {}
+            Delays::Named(wanted, time) if wanted == name => std::thread::sleep(*time),
+            Delays::Named(..) => {}
+            Delays::Random(seed) => stay(*seed),
+        }
+    }
+    /// Marsaglia, "Xorshift RNGs", 2003; one for each OS thread.
+    fn stay(seed: u64) {
+        const ONE_IN: u64 = 40;
+        const MOST_MICROSECONDS: u64 = 200;
+        STATE.with(|state| {
+            let mut x = match state.get() {
+                0 => {
+                    seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) ^ std::ptr::from_ref(state) as u64 | 1
+                }
+                x => x,
+            };
+            x ^= x << 13;
+            x ^= x >> 7;
+            x ^= x << 17;
+            state.set(x);
+            if x.is_multiple_of(ONE_IN) {
+                match (x >> 20) % MOST_MICROSECONDS {
+                    0..5 => std::thread::yield_now(),
+                    time => std::thread::sleep(Duration::from_micros(time)),
+                }
+            }
+        });
+    }
+}
+
 /// Stands for memory beside it: the models check that accesses to that are ordered.
 pub(crate) struct Witness(#[cfg(loom)] loom::cell::UnsafeCell<()>);
 
@@ -167,6 +236,7 @@ impl<T> Lock<T> {
                 blocking: Some(blocking.lock()),
             };
         }
+        window("lock");
         // Acquire: what the last holder wrote before its release store.
         let acquire = mutation!("lock_relaxed", Ordering::Acquire, Ordering::Relaxed);
         if self
@@ -244,6 +314,7 @@ impl<T> Drop for LockGuard<'_, T> {
         // Release: the next holder sees what was written.
         let release = mutation!("unlock_relaxed", Ordering::Release, Ordering::Relaxed);
         self.lock.held.store(false, release);
+        window("unlock");
     }
 }
 

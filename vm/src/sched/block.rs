@@ -95,6 +95,7 @@ impl Signal {
     #[must_use]
     pub(crate) unsafe fn push(&self, task: *mut Task) -> bool {
         // Release: who takes the inbox sees what the waker wrote into the task.
+        crate::sync::window("push");
         let release = mutation!("push_relaxed", Ordering::Release, Ordering::Relaxed);
         let mut word = self.word.load(Ordering::Relaxed);
         let first = word;
@@ -129,6 +130,7 @@ impl Signal {
     #[must_use]
     pub(crate) fn request(&self, what: u32) -> bool {
         self.requests.fetch_or(what, Ordering::Release);
+        crate::sync::window("requested");
         let notified = mutation!("request_unmarked", NOTIFIED, 0);
         let mut word = self.word.load(Ordering::Relaxed);
         loop {
@@ -169,6 +171,7 @@ impl Signal {
     }
     /// The same for one that was taken out of a queue; `None`: the program ends, and the carrier to which a task of it is pinned was faster (`seize`).
     pub(crate) fn try_begin(&self) -> Option<*mut Task> {
+        crate::sync::window("begin");
         let begin = |word: usize| (word & STATE == QUEUED).then_some(RUNNING);
         let before = self
             .word
@@ -180,6 +183,7 @@ impl Signal {
     #[must_use]
     pub(crate) fn finish(&self) -> bool {
         // Release: the next carrier sees what this one wrote.
+        crate::sync::window("finish");
         let release = mutation!("finish_relaxed", Ordering::AcqRel, Ordering::Relaxed);
         if mutation!("inbox_not_read_again", false, true) {
             self.word.store(IDLE, release);
@@ -213,6 +217,7 @@ impl Signal {
     }
     /// The carrier has unmounted the thread, which still has something to run: the caller puts it into a queue.
     pub(crate) fn requeue(&self) {
+        crate::sync::window("requeue");
         let mut word = self.word.load(Ordering::Relaxed);
         while let Err(now) = self.word.compare_exchange_weak(
             word,

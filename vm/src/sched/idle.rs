@@ -176,6 +176,7 @@ impl Scheduler {
             return;
         }
         if idle.sleeping.load(Ordering::Relaxed) > 0 {
+            crate::sync::window("help_seen");
             if !idle.is_searching.swap(true, Ordering::AcqRel) {
                 // The lock orders this after the sleeper's last look, or before it.
                 let (is_anybody, is_at_condition) = match mutation!("called_unlocked", true, false)
@@ -198,6 +199,7 @@ impl Scheduler {
                     }
                     return;
                 }
+                crate::sync::window("help_chosen");
                 if mutation!("poller_not_woken", is_at_condition, true) {
                     idle.changed.notify_one();
                 } else {
@@ -257,6 +259,7 @@ impl Scheduler {
     }
     /// Wakes all that sleep. Who was to sleep on for want of what the caller has changed has looked at that under the lock before the caller held it, or will see it.
     fn notify_all(&self) {
+        crate::sync::window("notify_all");
         self.idle.changed.notify_all();
         self.idle.pinned_changed.notify_all();
         if !self.is_polled_by(Poller::Nobody) {
@@ -360,6 +363,7 @@ impl Scheduler {
             }
             bundle::settle();
             self.trim();
+            crate::sync::window("before_sleep");
             let mut state = idle.state.lock();
             if state.is_stopping {
                 return Next::Stop;
@@ -368,6 +372,7 @@ impl Scheduler {
             state.sleeping += 1;
             idle.sleeping.store(state.sleeping, Ordering::SeqCst);
             fence(Ordering::SeqCst);
+            crate::sync::window("counted_sleeping");
             let deadline = self.next_deadline();
             if is_host {
                 state.is_host_told = false;
@@ -516,6 +521,7 @@ impl Scheduler {
             state.pinned += 1;
             self.idle.pinned.store(state.pinned, Ordering::Relaxed);
         }
+        crate::sync::window("begin_pinned");
         // What others have called for while this one was to take it.
         if self.has_any_queued() {
             self.help();
@@ -683,7 +689,9 @@ impl Scheduler {
             }
             MutexGuard::unlocked(state, || {
                 poller.store(who as u8, Ordering::Relaxed);
+                crate::sync::window("before_poll");
                 self.reactor.poll(longest, found);
+                crate::sync::window("after_poll");
             });
             poller.store(Poller::Nobody as u8, Ordering::Relaxed);
             while state.is_paused {

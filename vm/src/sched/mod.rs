@@ -537,6 +537,7 @@ impl Scheduler {
             let block = (*task).block;
             if (*block).signal.push(task) {
                 self.injector.push(Queued(block));
+                crate::sync::window("injected");
                 // A carrier that is about to sleep either finds it there, or is seen here.
                 if mutation!("injector_unfenced", true, false) {
                     fence(Ordering::SeqCst);
@@ -582,6 +583,7 @@ impl Scheduler {
             }
             let mut fired = Fired::default();
             slot.timers.fire(now, most, &mut fired);
+            crate::sync::window("timers_fired");
             for task in fired.tasks {
                 // SAFETY: claimed by the timers.
                 unsafe { self.wake(own, task) };

@@ -36,6 +36,7 @@ impl Scheduler {
     /// A runnable thread, whose first ready task is pinned to that carrier.
     pub(crate) fn hand_over(&self, block: *const ThreadBlock, carrier: usize) {
         self.handed.fetch_add(1, Ordering::SeqCst);
+        crate::sync::window("hand_over");
         self.slot(carrier).handed.lock().push(Queued(block));
         self.wake_pinned();
     }

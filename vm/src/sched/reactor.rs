@@ -300,6 +300,7 @@ impl Scheduler {
             }
         }
         system.sources.end_waits(woken.len());
+        crate::sync::window("found_claimed");
         for task in woken {
             // SAFETY: claimed by `tell`.
             unsafe { self.wake(own, task) };
@@ -315,6 +316,7 @@ impl Scheduler {
     #[cold]
     fn poll_now(self: &Arc<Self>, own: &mut Own) {
         self.reactor.poll(Some(Duration::ZERO), &mut own.found);
+        crate::sync::window("polled_now");
         if own.found.iter().any(|found| found.token == WAKER) {
             self.pass_on_waker();
         }

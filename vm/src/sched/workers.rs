@@ -216,6 +216,7 @@ impl Scheduler {
             std::panic::catch_unwind(std::panic::AssertUnwindSafe(work))
                 .unwrap_or_else(|panic| Outcome::of_panic(panic.as_ref()))
         });
+        crate::sync::window("work_done");
         // Held until the task is handed over: tasks are dropped only after `forget`.
         let ended = self.workers.ended.read();
         let (task, left) = match &mut *job.state.lock() {
@@ -228,6 +229,7 @@ impl Scheduler {
         }
         drop(ended);
         drop(left);
+        crate::sync::window("job_done");
         self.end_job(task.is_none());
     }
     /// A job is done; `has_woken_nobody`: it has woken nobody.

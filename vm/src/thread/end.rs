@@ -75,7 +75,9 @@ impl Thread {
             (woken, end.is_joined, end.is_detached, !end.is_uncounted)
         };
         drop(self.scheduler.cancelled.take(block.id));
+        crate::sync::window("thread_end");
         block.signal.end();
+        crate::sync::window("thread_ended");
         let was_stopped = stopped != Stopped::No;
         let reports =
             has_failed && !is_joined && !is_detached && !was_stopped && block.scope.is_none();

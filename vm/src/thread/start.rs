@@ -355,6 +355,7 @@ impl Thread {
             let _ = block.signal.request(CANCEL);
         }
         let queued = Arc::as_ptr(&block);
+        crate::sync::window("start_thread");
         self.scheduler.register(&self.own, block);
         // Behind the registration: who ends all threads either finds this one there, or is seen here.
         let ending = self.scheduler.ending.load(Ordering::Relaxed);
