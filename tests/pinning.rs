@@ -463,26 +463,16 @@ fn a_callback_that_makes_the_stack_grow_near_the_memory_limit() {
 
 /// A pinned task that yields again and again is told what comes from outside, and those that were woken have their turn.
 #[test]
-fn a_pinned_task_that_yields_is_killed() {
+fn a_pinned_task_that_yields_is_killed_and_cancelled() {
     check(
         r#"
-let started = Latch(1)
-let t = thread run(|| { started.count_down(); loop { yield } })
-started.wait()
-t.kill()
-assert try { t.join() } catch e { e.kind } == "Cancelled"
-"#,
-    );
+for stop in [|t| t.kill(), |t| t.cancel()] {
+    let started = Latch(1)
+    let t = thread run(|| { started.count_down(); loop { yield } })
+    started.wait()
+    stop(t)
+    assert try { t.join() } catch e { e.kind } == "Cancelled"
 }
-#[test]
-fn a_pinned_task_that_yields_is_cancelled() {
-    check(
-        r#"
-let started = Latch(1)
-let t = thread run(|| { started.count_down(); loop { yield } })
-started.wait()
-t.cancel()
-assert try { t.join() } catch e { e.kind } == "Cancelled"
 "#,
     );
 }

@@ -70,6 +70,7 @@ pub(crate) use delays::window;
 
 #[cfg(heddle_delays)]
 mod delays {
+    use crate::sched::choices::SplitMix;
     use std::cell::Cell;
     use std::sync::LazyLock;
     use std::time::Duration;
@@ -94,7 +95,7 @@ mod delays {
     });
 
     thread_local! {
-        static STATE: Cell<u64> = const { Cell::new(0) };
+        static RANDOM: Cell<Option<SplitMix>> = const { Cell::new(None) };
     }
 
     pub(crate) fn window(name: &str) {
@@ -105,27 +106,20 @@ mod delays {
             Delays::Random(seed) => stay(*seed),
         }
     }
-    /// Marsaglia, "Xorshift RNGs", 2003; one for each OS thread.
+    /// Each OS thread has numbers of its own.
     fn stay(seed: u64) {
         const ONE_IN: u64 = 40;
         const MOST_MICROSECONDS: u64 = 200;
-        STATE.with(|state| {
-            let mut x = match state.get() {
-                0 => {
-                    seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) ^ std::ptr::from_ref(state) as u64 | 1
-                }
-                x => x,
-            };
-            x ^= x << 13;
-            x ^= x >> 7;
-            x ^= x << 17;
-            state.set(x);
-            if x.is_multiple_of(ONE_IN) {
-                match (x >> 20) % MOST_MICROSECONDS {
+        RANDOM.with(|random| {
+            let own = std::ptr::from_ref(random) as u64;
+            let mut numbers = random.take().unwrap_or(SplitMix(seed ^ own));
+            if numbers.below(ONE_IN) == 0 {
+                match numbers.below(MOST_MICROSECONDS) {
                     0..5 => std::thread::yield_now(),
                     time => std::thread::sleep(Duration::from_micros(time)),
                 }
             }
+            random.set(Some(numbers));
         });
     }
 }

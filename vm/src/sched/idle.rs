@@ -784,7 +784,7 @@ impl Scheduler {
     /// A thread that the program waits for has ended, or does not count any more. If it was the last, the host must know, whatever its carrier and the others do: they may be busy
     /// for ever with what nobody waits for.
     pub(crate) fn tell_if_done(&self) {
-        // (A thread that ends while the host's does may not see that yet, nor be seen: the host's carrier asks again at the end of each slice.)
+        // (A thread that ends while the host's does may not see that yet, nor be seen: so every carrier asks again at the end of each slice, and before it sleeps.)
         if !self.has_host_ended() || self.host_stays() {
             return;
         }

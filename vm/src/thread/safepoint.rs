@@ -144,9 +144,7 @@ impl Thread {
                 return self.unwind();
             }
         }
-        if self.is_host {
-            self.scheduler.tell_if_done();
-        }
+        self.scheduler.tell_if_done();
         if self.scheduler.is_stopping() {
             return Some(Exit::Ended);
         }

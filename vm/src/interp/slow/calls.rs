@@ -4,9 +4,9 @@ use super::names::{GetGlobal, import};
 use super::{Done, before_alloc};
 use crate::bytecode::{Op, Word};
 use crate::interp::{acquire_word, fast, frame, link_constant, set_link_constant};
-use crate::module::{Link, NearHead, Proto, Slot, near_call};
+use crate::module::{Link, Module, NearHead, Proto, Slot, near_call};
 use crate::native::{FastPath, NativeDef, Trap};
-use crate::object::{Closure as ClosureObject, Kind, NativeFunction};
+use crate::object::{Closure as ClosureObject, Kind, ModuleObject, NativeFunction};
 use crate::ops;
 use crate::thread::Thread;
 use crate::types::{ErrorKind, Sym};
@@ -17,29 +17,51 @@ pub(crate) fn Call(t: &mut Thread, w: Word) -> Done {
     t.call_window(w.a(), w.c(), w.b(), &[])
 }
 pub(crate) fn CallK(t: &mut Thread, w: Word) -> Done {
+    // SAFETY: verified: the running function has the constant.
+    let callee = unsafe { link_constant(t.constant_place(w.imm())) };
+    if !callee.is_object() {
+        return call_import(t, w);
+    }
+    t.charge_call()?;
+    t.set_reg(w.a(), callee);
+    quicken_call(t, w, callee);
+    t.call_window(w.a(), w.c(), w.b(), &[])
+}
+/// A call of an import that was not looked at so far, or of a variable of another module: what that holds may change.
+#[inline(never)]
+fn call_import(t: &mut Thread, w: Word) -> Done {
     // SAFETY: the running frame's prototype lives as long as the engine.
     let proto: &'static Proto = unsafe { &*frame::proto(t.base) };
-    let variable = match proto.links.get(&(w.imm() as u32)) {
-        Some(Link::Import(module, name)) => match module.names.get(name) {
-            Some((Slot::Var(_), _)) => Some((module, *name)),
-            _ => None,
-        },
-        _ => None,
-    };
-    if let Some((module, name)) = variable
-        && let Some(initialiser) = t.export_initialiser(module, name)
+    let mut is_variable = false;
+    if let Some(Link::Import(module, name)) = proto.links.get(&(w.imm() as u32))
+        && let Some((Slot::Var(_), _)) = module.names.get(name)
     {
-        // Then the instruction again.
-        t.pc = t.pc.wrapping_sub(1);
-        return t.call_into(w.a(), initialiser, &[]);
+        is_variable = true;
+        let place = t.pc.wrapping_sub(1);
+        if let Some(done) = initialise_first(t, w, module, *name, place) {
+            return done;
+        }
     }
     t.charge_call()?;
     let callee = import(t, w)?;
     t.set_reg(w.a(), callee);
-    if variable.is_none() {
+    if !is_variable {
         quicken_call(t, w, callee);
     }
     t.call_window(w.a(), w.c(), w.b(), &[])
+}
+/// What is called is an exported `local var` of a module: if it has no value in this thread yet, its initialiser is called, and then the instruction, which stands at
+/// `place`, again.
+fn initialise_first(
+    t: &mut Thread,
+    w: Word,
+    module: &Module,
+    name: Sym,
+    place: *const u64,
+) -> Option<Done> {
+    let initialiser = t.export_initialiser(module, name)?;
+    t.pc = place;
+    Some(t.call_into(w.a(), initialiser, &[]))
 }
 /// A `CallK` of a permanent closure that takes exactly these arguments becomes a `CallNear` or `CallFn`, one of a native a `CallNative`.
 fn quicken_call(t: &mut Thread, w: Word, callee: Value) {
@@ -166,25 +188,17 @@ pub(crate) fn Invoke(t: &mut Thread, w: Word) -> Done {
     }
     t.invoke(w.a(), w.c(), w.b(), name, &[], Some(cache))
 }
-/// The function that is called is an exported `local var` of a module, which has no value in this thread yet: its initialiser is called, and then the instruction, which
-/// stands at `place`, again.
+/// `initialise_first` of a call whose receiver is a module.
 fn set_export(t: &mut Thread, w: Word, name: Sym, place: *const u64) -> Option<Done> {
     let receiver = t.reg(w.a() + 2);
     if !receiver.is_kind(Kind::Module) {
         return None;
     }
     before_alloc(t);
+    let module = t.reg(w.a() + 2).as_object().cast::<ModuleObject>();
     // SAFETY: its kind was tested; modules live as long as the engine.
-    let module = unsafe {
-        &*(*t
-            .reg(w.a() + 2)
-            .as_object()
-            .cast::<crate::object::ModuleObject>())
-        .module
-    };
-    let initialiser = t.export_initialiser(module, name)?;
-    t.pc = place;
-    Some(t.call_into(w.a(), initialiser, &[]))
+    let module = unsafe { &*(*module).module };
+    initialise_first(t, w, module, name, place)
 }
 #[inline(always)]
 pub(crate) fn InvokeNative(t: &mut Thread, w: Word) -> Done {

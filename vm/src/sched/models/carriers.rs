@@ -219,12 +219,16 @@ fn deadlock_is_told_by_the_last() {
         }
         // SAFETY: every carrier is idle and nothing can wake one: as `deadlock_report`.
         unsafe { assert!(!(*stuck.parts.get()).parts.tasks.is_empty()) };
-        // What the host does then: the task ends, and the program with it.
-        scheduler.request(&own, &stuck, block::KILL);
-        run_to(&scheduler, &mut own, "done");
-        scheduler.stop(&mut own);
-        assert!(stuck.signal.is_ended());
+        end_stuck(&scheduler, &mut own, &stuck);
     });
+}
+
+/// What a host does when it was told of a deadlock: the task ends, and the program with it.
+fn end_stuck(scheduler: &Arc<Scheduler>, own: &mut Own, stuck: &Arc<ThreadBlock>) {
+    scheduler.request(own, stuck, block::KILL);
+    run_to(scheduler, own, "done");
+    scheduler.stop(own);
+    assert!(stuck.signal.is_ended());
 }
 
 /// A host that stays goes to sleep while it is woken from outside: it is told so. Nothing is a deadlock while there is a source, or a call; without, the same is one.
@@ -386,15 +390,7 @@ fn a_job_ends_after_who_it_has_woken() {
         run_to(&scheduler, &mut own, "deadlock");
         assert!(block.signal.is_ended(), "it could run");
         worker.join().expect("it ends");
-        scheduler.request(&own, &stuck, block::KILL);
-        loop {
-            match scheduler.next(&mut own, true, &scheduler.engine) {
-                Next::Run(block, _) => run_block(&scheduler, &own, block),
-                _ => break,
-            }
-        }
-        scheduler.stop(&mut own);
-        assert!(stuck.signal.is_ended());
+        end_stuck(&scheduler, &mut own, &stuck);
     });
 }
 
