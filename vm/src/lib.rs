@@ -8,6 +8,7 @@
 mod account;
 pub use heddle_bytecode as bytecode;
 mod cache;
+pub(crate) mod counted;
 mod difference;
 pub mod engine;
 pub mod error;

@@ -18,13 +18,13 @@
 use super::graph::{Graph, GraphError, Target, Visit};
 use super::{Heap, NeedsCollection};
 use crate::account;
+use crate::counted::Counted;
 use crate::object::size::object_bytes;
 use crate::object::trace::inline_values;
 use crate::object::*;
 use crate::value::Value;
 use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
 use std::cell::Cell;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering, fence};
 
 /// On a shared object: it lies in a bundle.
@@ -130,7 +130,7 @@ impl Link {
     fn payload(payload: Payload) -> Link {
         match payload {
             Payload::Object(object) => Link(Box::into_raw(object) as usize | Link::OBJECT),
-            Payload::Thread(block) => Link(Arc::into_raw(block) as usize | Link::THREAD),
+            Payload::Thread(block) => Link(Counted::into_raw(block) as usize | Link::THREAD),
             Payload::Source(source) => Link(Box::into_raw(source) as usize | Link::SOURCE),
             Payload::Nothing => Link(0),
         }
@@ -159,7 +159,9 @@ impl Link {
                 }
                 Link::OBJECT => drop(Box::from_raw(address as *mut crate::shared::SharedObject)),
                 Link::SOURCE => drop(Box::from_raw(address as *mut crate::io::Source)),
-                _ => drop(Arc::from_raw(address as *const crate::sched::ThreadBlock)),
+                _ => drop(Counted::from_raw(
+                    address as *const crate::sched::ThreadBlock,
+                )),
             }
         }
     }
@@ -168,7 +170,7 @@ impl Link {
 /// What a handle names: it lives as long as its bundle.
 pub(crate) enum Payload {
     Object(Box<crate::shared::SharedObject>),
-    Thread(Arc<crate::sched::ThreadBlock>),
+    Thread(Counted<crate::sched::ThreadBlock>),
     Source(Box<crate::io::Source>),
     /// It outlives all handles.
     Nothing,
@@ -203,10 +205,20 @@ fn layout(bytes: usize) -> Layout {
 /// The bundle is alive: the caller has a reference, or a value that is kept.
 #[inline]
 pub(crate) unsafe fn retain(head: *mut BundleHead) {
+    // SAFETY: the caller's.
+    unsafe { retain_some(head, 1) }
+}
+
+/// Takes so many more references.
+///
+/// # Safety
+/// As for `retain`.
+#[inline]
+unsafe fn retain_some(head: *mut BundleHead, count: usize) {
     #[cfg(test)]
     live::check(head);
     // SAFETY: the caller's.
-    let before = unsafe { (*head).count.fetch_add(1, Ordering::Relaxed) };
+    let before = unsafe { (*head).count.fetch_add(count, Ordering::Relaxed) };
     debug_assert!(before > 0);
     if before > usize::MAX / 2 {
         // Each reference takes a word somewhere: there cannot be so many.
@@ -226,6 +238,10 @@ unsafe fn give_back(head: *mut BundleHead) -> bool {
 unsafe fn give_back_some(head: *mut BundleHead, count: usize) -> bool {
     // SAFETY: the references kept the head alive.
     unsafe {
+        // Who has all of them need not tell anybody: no one else can take more. Acquire: what those did who gave theirs back comes before what frees it.
+        if (*head).count.load(Ordering::Acquire) == count {
+            return true;
+        }
         let before = (*head).count.fetch_sub(count, Ordering::Release);
         debug_assert!(before >= count);
         if before != count {
@@ -256,8 +272,8 @@ pub(crate) unsafe fn release(head: *mut BundleHead) {
     }
 }
 
-/// References that this OS thread will give back: to one bundle, of which it receives one value after the other. So the count, which whoever sends them changes at the same time,
-/// need not go from one processor to the other for each.
+/// References to one bundle that this OS thread has to spare: it receives one value of the bundle after the other, or sends one after the other. So the count, which whoever
+/// has the other end of the channel changes at the same time, need not go from one processor to the other for each. It gives them back some time.
 struct Owed {
     head: Cell<*mut BundleHead>,
     count: Cell<usize>,
@@ -287,6 +303,34 @@ pub(crate) unsafe fn release_later(head: *mut BundleHead) {
             settle();
             owed.head.set(head);
             owed.count.set(1);
+        }
+    });
+}
+
+/// As `retain`, of a message: those before and behind it may be of the same bundle.
+///
+/// # Safety
+/// As for `retain`.
+#[inline]
+pub(crate) unsafe fn retain_for_message(head: *mut BundleHead) {
+    const AT_ONCE: usize = 64;
+    OWED.with(|owed| {
+        let spare = owed.count.get();
+        // Of one that has gone meanwhile the address may be that of another bundle: nothing is owed to it, and nothing is looked at there.
+        let is_another = owed.head.get() == head;
+        // SAFETY: the caller's.
+        unsafe {
+            if is_another && spare > 0 {
+                owed.count.set(spare - 1);
+            } else if is_another {
+                retain_some(head, AT_ONCE);
+                owed.count.set(AT_ONCE - 1);
+            } else {
+                retain(head);
+                if spare == 0 {
+                    owed.head.set(head);
+                }
+            }
         }
     });
 }

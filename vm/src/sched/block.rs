@@ -1,8 +1,9 @@
 //! What carriers know of a thread of the language: its word, its end, and, while no carrier has it mounted, its parts.
 
 use super::scope::{Place, Scope};
-use super::wait::{WaitList, Waiter};
+use super::wait::{Delivery, NodeKind, WaitList, Waiter, deliver};
 use crate::account;
+use crate::counted::COUNT_BYTES;
 use crate::shared::Message;
 use crate::sync::{AtomicU32, AtomicU64, AtomicUsize, Lock, Ordering, Tracked, mutation};
 use crate::task::{ReadyQueue, Task};
@@ -302,7 +303,7 @@ impl End {
     pub(crate) fn is_known(&self) -> bool {
         self.is_joined || self.is_detached
     }
-    /// The thread has ended: how. Gives its joiners, claimed.
+    /// The thread has ended: how. Gives its joiners, claimed; who only joins has an immutable result with it, and need not come back for that.
     pub(crate) fn finish(&mut self, outcome: Outcome, stopped: Stopped) -> ReadyQueue {
         self.outcome = outcome;
         self.stopped = stopped;
@@ -310,7 +311,15 @@ impl End {
         // SAFETY: under the lock of the list's owner; who is claimed is ours until it is woken.
         while let Some(waiter) = unsafe { self.joiners.claim_first() } {
             // SAFETY: as above.
-            joiners.push_back(unsafe { (*waiter).task() });
+            unsafe {
+                let task = (*waiter).task();
+                if matches!((*waiter).kind(), NodeKind::Sole)
+                    && let Some(message) = self.returned()
+                {
+                    deliver(task, Delivery::Value(message));
+                }
+                joiners.push_back(task);
+            }
             self.is_joined = true;
         }
         joiners
@@ -383,8 +392,8 @@ unsafe impl Sync for ThreadBlock {}
 
 /// What a thread takes besides its heap and its tasks: its block, and its handle.
 fn bytes_of(name: Option<&str>) -> usize {
-    // With the two counts of its `Arc`, and a place in the registry.
-    size_of::<ThreadBlock>() + 3 * size_of::<usize>() + name.map_or(0, str::len)
+    // With its counts, and a place in the registry.
+    size_of::<ThreadBlock>() + COUNT_BYTES + size_of::<usize>() + name.map_or(0, str::len)
 }
 
 impl Drop for ThreadBlock {
@@ -473,4 +482,4 @@ impl ThreadBlock {
 
 /// With the counts in front of it, a thread takes 256 bytes, which allocators have blocks of; the next larger ones take 320.
 #[cfg(all(not(loom), target_pointer_width = "64"))]
-const _: () = assert!(size_of::<ThreadBlock>() <= 240);
+const _: () = assert!(COUNT_BYTES + size_of::<ThreadBlock>() <= 256);

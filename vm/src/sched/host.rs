@@ -10,6 +10,7 @@
 //! deadlock: see `Scheduler::add_source`.
 
 use super::{Scheduler, ThreadBlock};
+use crate::counted::Counted;
 use crate::engine::Engine;
 use crate::sync::{AtomicBool, Mutex, Ordering};
 use std::sync::Arc;
@@ -126,11 +127,11 @@ impl Scheduler {
         let list = &mut self.lost_errors.lock().list;
         (!list.is_empty()).then(|| list.remove(0))
     }
-    pub(crate) fn take_failed(&self) -> Option<Arc<ThreadBlock>> {
+    pub(crate) fn take_failed(&self) -> Option<Counted<ThreadBlock>> {
         let mut failed = self.failed.lock();
         (!failed.is_empty()).then(|| failed.remove(0))
     }
-    pub(crate) fn put_failed(&self, failed: Vec<Arc<ThreadBlock>>) {
+    pub(crate) fn put_failed(&self, failed: Vec<Counted<ThreadBlock>>) {
         self.failed.lock().extend(failed);
     }
     /// The host will look now.

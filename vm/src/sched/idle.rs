@@ -13,6 +13,7 @@
 use super::reactor::Found;
 use super::{Next, Own, Scheduler, ThreadBlock};
 use crate::account;
+use crate::counted::Counted;
 use crate::engine::Engine;
 use crate::heap::bundle;
 use crate::sync::{
@@ -728,7 +729,7 @@ impl Scheduler {
     }
 
     /// Carriers leave what they run and end; what still waits is dropped. Gives the threads that failed, in the order of their ends.
-    pub(crate) fn stop(&self, own: &mut Own) -> Vec<Arc<ThreadBlock>> {
+    pub(crate) fn stop(&self, own: &mut Own) -> Vec<Counted<ThreadBlock>> {
         self.control.fetch_or(super::STOPPING, Ordering::Release);
         let handles = {
             let mut state = self.idle.state.lock();
@@ -773,7 +774,7 @@ impl Scheduler {
             slot.timers.clear();
         }
         self.cancelled.clear();
-        let left: Vec<Arc<ThreadBlock>> =
+        let left: Vec<Counted<ThreadBlock>> =
             self.slots().flat_map(|slot| slot.threads.clear()).collect();
         self.control.store(0, Ordering::Release);
         self.ending.store(0, Ordering::Relaxed);

@@ -47,6 +47,7 @@ pub(crate) use queues::Own;
 pub use workers::DEFAULT_MAX as DEFAULT_MAX_WORKERS;
 
 use crate::account::Account;
+use crate::counted::Counted;
 use crate::engine::Engine;
 use crate::shared::Message;
 use crate::shared::SharedObject;
@@ -135,7 +136,7 @@ pub(crate) struct Scheduler {
     idle: Idle,
     pub(crate) host: host::Host,
     /// Threads that ended by an error that nobody has joined for yet.
-    failed: Mutex<Vec<Arc<ThreadBlock>>>,
+    failed: Mutex<Vec<Counted<ThreadBlock>>>,
     pub(crate) sites: Sites,
     pub(crate) choices: Choices,
     reactor: reactor::Reactor,
@@ -320,7 +321,7 @@ impl Scheduler {
     // --- threads
 
     /// A thread begins; it counts until `unregister`.
-    pub(crate) fn register(&self, own: &Own, block: Arc<ThreadBlock>) {
+    pub(crate) fn register(&self, own: &Own, block: Counted<ThreadBlock>) {
         self.slot(own.number).threads.add(own.number, block);
     }
     /// A thread has ended; `counts`: the program waits for it; `has_failed`: with an error that nobody has joined for yet.
@@ -330,7 +331,7 @@ impl Scheduler {
         block: &ThreadBlock,
         counts: bool,
         has_failed: bool,
-    ) -> Option<Arc<ThreadBlock>> {
+    ) -> Option<Counted<ThreadBlock>> {
         let block = registry::remove(block, |number| &self.slot(number).threads)?;
         if has_failed {
             let mut failed = self.failed.lock();
@@ -442,7 +443,7 @@ impl Scheduler {
     }
     /// The thread that the host calls, as long as it is there.
     #[cold]
-    pub(crate) fn host_thread(&self) -> Option<Arc<ThreadBlock>> {
+    pub(crate) fn host_thread(&self) -> Option<Counted<ThreadBlock>> {
         let mut all = self.threads().into_iter();
         all.find(|block| block.id == crate::thread::HOST_THREAD)
     }
@@ -450,7 +451,7 @@ impl Scheduler {
     pub(crate) fn thread_count(&self) -> usize {
         self.slots().map(|slot| slot.threads.count()).sum()
     }
-    pub(crate) fn threads(&self) -> Vec<Arc<ThreadBlock>> {
+    pub(crate) fn threads(&self) -> Vec<Counted<ThreadBlock>> {
         let mut all = Vec::new();
         for slot in self.slots() {
             slot.threads.clone_to(&mut all);
@@ -507,9 +508,9 @@ impl Scheduler {
     pub(crate) fn end_all(self: &Arc<Self>, own: &Own, except: *const ThreadBlock, how: u32) {
         self.ending.fetch_or(how, Ordering::Relaxed);
         let mut threads = self.threads();
-        threads.retain(|block| Arc::as_ptr(block) != except && block.signal.request(how));
+        threads.retain(|block| Counted::as_ptr(block) != except && block.signal.request(how));
         for block in threads {
-            self.enqueue_woken(own, Arc::as_ptr(&block));
+            self.enqueue_woken(own, Counted::as_ptr(&block));
         }
     }
     /// Hands a task over to its thread, which may be mounted anywhere.

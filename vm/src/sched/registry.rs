@@ -3,8 +3,8 @@
 //! Each carrier has a part of its own, for the threads that were started on it, so that a million starts and ends on several carriers do not take turns at one lock.
 
 use super::block::ThreadBlock;
+use crate::counted::Counted;
 use crate::sync::{AtomicU64, Lock, Ordering, mutation};
-use std::sync::Arc;
 
 /// One carrier's part.
 #[derive(Default)]
@@ -20,7 +20,7 @@ pub(crate) struct Part {
 /// Threads at places that they keep, nearly always: who goes leaves a gap for the next one, and no other thread, which is in no cache, is told of a new place.
 #[derive(Default)]
 struct Table {
-    places: Vec<Option<Arc<ThreadBlock>>>,
+    places: Vec<Option<Counted<ThreadBlock>>>,
     gaps: Vec<usize>,
 }
 
@@ -29,7 +29,7 @@ impl Table {
         self.places.len() - self.gaps.len()
     }
     /// `tell`: it has this place.
-    fn add(&mut self, block: Arc<ThreadBlock>, tell: impl FnOnce(&ThreadBlock, usize)) {
+    fn add(&mut self, block: Counted<ThreadBlock>, tell: impl FnOnce(&ThreadBlock, usize)) {
         let gap = self.gaps.pop();
         tell(&block, gap.unwrap_or(self.places.len()));
         match gap {
@@ -38,7 +38,7 @@ impl Table {
         }
     }
     /// Takes out what is there. `true`: there are many gaps.
-    fn remove(&mut self, at: usize) -> (Option<Arc<ThreadBlock>>, bool) {
+    fn remove(&mut self, at: usize) -> (Option<Counted<ThreadBlock>>, bool) {
         let taken = self.places[at].take();
         self.gaps.push(at);
         let has_gaps = self.places.len() > MOST_KEPT && self.len() < self.places.len() / 4;
@@ -54,7 +54,7 @@ impl Table {
         let room = 2 * self.places.len();
         self.places.shrink_to(room);
     }
-    fn iter(&self) -> impl Iterator<Item = &Arc<ThreadBlock>> {
+    fn iter(&self) -> impl Iterator<Item = &Counted<ThreadBlock>> {
         self.places.iter().flatten()
     }
 }
@@ -72,7 +72,7 @@ impl Part {
             .store(self.started.load(Ordering::Relaxed) + 1, Ordering::Release);
     }
     /// A thread begins.
-    pub(super) fn add(&self, number: usize, block: Arc<ThreadBlock>) {
+    pub(super) fn add(&self, number: usize, block: Counted<ThreadBlock>) {
         self.note_start();
         let mut threads = self.threads.lock();
         threads.add(block, |block, at| {
@@ -86,14 +86,14 @@ impl Part {
         self.ended
             .store(self.ended.load(Ordering::Relaxed) + 1, Ordering::Release);
     }
-    pub(super) fn clone_to(&self, all: &mut Vec<Arc<ThreadBlock>>) {
+    pub(super) fn clone_to(&self, all: &mut Vec<Counted<ThreadBlock>>) {
         all.extend(self.threads.lock().iter().cloned());
     }
     pub(super) fn count(&self) -> usize {
         self.count.load(Ordering::Relaxed) as usize
     }
     /// Forgets all threads.
-    pub(super) fn clear(&self) -> Vec<Arc<ThreadBlock>> {
+    pub(super) fn clear(&self) -> Vec<Counted<ThreadBlock>> {
         self.started.store(0, Ordering::Relaxed);
         self.ended.store(0, Ordering::Relaxed);
         self.count.store(0, Ordering::Relaxed);
@@ -110,7 +110,7 @@ fn place_of(part: u64, at: usize) -> u64 {
 pub(super) fn remove<'a>(
     block: &ThreadBlock,
     part_of: impl FnOnce(usize) -> &'a Part,
-) -> Option<Arc<ThreadBlock>> {
+) -> Option<Counted<ThreadBlock>> {
     let place = block.registered.load(Ordering::Relaxed);
     if place == NOWHERE {
         return None;

@@ -12,6 +12,7 @@
 use super::block::{Outcome, ThreadBlock};
 use super::timers::Shard;
 use super::wait::{Claimed, NodeKind, Owner, Waiter};
+use crate::counted::{Counted, WeakCounted};
 use crate::shared::Message;
 use crate::sync::{AtomicBool, AtomicU32, Lock, LockGuard, Ordering, mutation};
 use crate::task::Task;
@@ -48,7 +49,7 @@ pub(crate) struct ScopeState {
 #[derive(Default)]
 struct Inside {
     /// Members that have not ended.
-    threads: Slab<Weak<ThreadBlock>>,
+    threads: Slab<WeakCounted<ThreadBlock>>,
     /// Scopes whose parent it is, as long as they have members, or there are such scopes in them.
     scopes: Slab<Weak<Scope>>,
 }
@@ -92,7 +93,7 @@ pub(crate) struct Scope {
     pub(crate) parent: Option<Arc<Scope>>,
     /// The task that opened it; alive as long as the scope is open.
     pub(crate) owner: *mut Task,
-    pub(crate) block: Weak<ThreadBlock>,
+    pub(crate) block: WeakCounted<ThreadBlock>,
     pub(crate) state: Lock<ScopeState>,
     /// In the parent.
     place: Place,
@@ -109,7 +110,7 @@ impl Scope {
     pub(crate) fn new(
         parent: Option<Arc<Scope>>,
         owner: *mut Task,
-        block: Weak<ThreadBlock>,
+        block: WeakCounted<ThreadBlock>,
     ) -> Arc<Scope> {
         Arc::new(Scope {
             parent,
@@ -131,7 +132,9 @@ impl Scope {
     }
     #[cfg(test)]
     pub(crate) fn for_tests() -> Arc<Scope> {
-        Scope::new(None, std::ptr::null_mut(), Weak::new())
+        let block = ThreadBlock::new(0, crate::thread::Mounted::new(0), None, None, 0);
+        let gone = Counted::downgrade(&Counted::new(block));
+        Scope::new(None, std::ptr::null_mut(), gone)
     }
     /// A task is a member from now on. `true`: the scope, or one around it, was cancelled, so the task is to be cancelled from the beginning.
     #[must_use]
@@ -141,9 +144,9 @@ impl Scope {
     /// The same of a thread.
     #[must_use]
     #[inline(never)]
-    pub(crate) fn enter_thread(self: &Arc<Self>, block: &Arc<ThreadBlock>) -> bool {
+    pub(crate) fn enter_thread(self: &Arc<Self>, block: &Counted<ThreadBlock>) -> bool {
         self.add_member(|state| {
-            let at = state.inside().threads.insert(Arc::downgrade(block));
+            let at = state.inside().threads.insert(Counted::downgrade(block));
             block.scope_place.set(at);
         })
     }
@@ -226,7 +229,7 @@ impl Scope {
         }
     }
     /// The threads inside, at any depth.
-    pub(crate) fn threads_inside(self: &Arc<Self>) -> Vec<Arc<ThreadBlock>> {
+    pub(crate) fn threads_inside(self: &Arc<Self>) -> Vec<Counted<ThreadBlock>> {
         let mut threads = Vec::new();
         self.each_inside(|state| {
             let inside = state.inside.iter().flat_map(|inside| &inside.threads);

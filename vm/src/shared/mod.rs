@@ -227,7 +227,7 @@ impl Message {
             // SAFETY: the value is alive.
             unsafe {
                 if let Some(head) = bundle::bundle_of(value.as_object()) {
-                    bundle::retain(head);
+                    bundle::retain_for_message(head);
                 }
             }
         }

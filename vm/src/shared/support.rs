@@ -10,7 +10,7 @@ use crate::sched::wait::{Delivery, Owner, WaitList, Waiter, deliver};
 use crate::task::{Task, Wait};
 use crate::thread::Thread;
 use crate::value::Value;
-use std::sync::{Arc, Weak};
+use std::sync::Weak;
 
 /// A new object, in a handle that this heap holds.
 pub(crate) fn make(ctx: &mut Ctx, type_id: u32, state: ObjectState) -> NativeResult {
@@ -116,7 +116,10 @@ pub(super) fn wake_without_thread(scheduler: &Weak<Scheduler>, tasks: Vec<*mut T
         // SAFETY: claimed by the caller, so alive, or left of a stopped program and not dropped yet, as it was linked until now.
         unsafe {
             let block = (*task).block;
-            if threads.iter().any(|thread| Arc::as_ptr(thread) == block) {
+            if threads
+                .iter()
+                .any(|thread| crate::counted::Counted::as_ptr(thread) == block)
+            {
                 scheduler.wake_from_outside(task);
             }
         }

@@ -3,6 +3,7 @@
 use super::mount::SWITCH_FUEL;
 use super::{BlockRef, Failure, Mounted, Parts, Stopped, Stress, Thread};
 use crate::account;
+use crate::counted::Counted;
 use crate::heap::Heap;
 use crate::interp::Exit;
 use crate::native::NativeDef;
@@ -71,7 +72,7 @@ pub(crate) struct Carrier(Box<Thread>);
 impl Carrier {
     pub(crate) fn for_scheduler(scheduler: &Arc<Scheduler>, own: Own) -> Carrier {
         let nothing = ThreadBlock::new(0, Mounted::new(0), None, None, NO_SITE);
-        Carrier(Thread::machine(scheduler, Arc::new(nothing), own))
+        Carrier(Thread::machine(scheduler, Counted::new(nothing), own))
     }
     /// Runs threads until the program ends; gives the queues back.
     pub(crate) fn run(mut self, scheduler: &Arc<Scheduler>) -> Own {
@@ -163,7 +164,7 @@ impl Thread {
         scheduler.note_host(false);
         self.park_thread();
         main.signal.requeue();
-        scheduler.enqueue_woken(&self.own, Arc::as_ptr(&main));
+        scheduler.enqueue_woken(&self.own, Counted::as_ptr(&main));
         let deadlock = self.run_to_end();
         let (failed, ended) = self.stop_all();
         let object = self.handle(handle);
@@ -311,7 +312,7 @@ impl Thread {
         }
     }
     /// Stops the other carriers, drops what is left, and mounts the host's thread; gives the threads that failed, and why the program ended at once, if it did.
-    pub(super) fn stop_all(&mut self) -> (Vec<Arc<ThreadBlock>>, Option<Ended>) {
+    pub(super) fn stop_all(&mut self) -> (Vec<Counted<ThreadBlock>>, Option<Ended>) {
         let scheduler = self.scheduler.clone();
         let main = self.main.clone();
         // From here on no other carrier runs.

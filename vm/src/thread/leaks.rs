@@ -12,6 +12,7 @@
 use super::Thread;
 use super::liveness::Liveness;
 use super::report::{Members, TaskEntry, parts_of, tasks_of};
+use crate::counted::Counted;
 use crate::interp::frame::Frames;
 use crate::module::Proto;
 use crate::object::trace::all_values;
@@ -59,7 +60,7 @@ enum Todo {
 
 struct Finder<'a> {
     machine: &'a mut Thread,
-    threads: &'a [Arc<ThreadBlock>],
+    threads: &'a [Counted<ThreadBlock>],
     /// The tasks of each thread.
     tasks: HashMap<*const ThreadBlock, Vec<*mut Task>>,
     /// The tasks in each scope, members and owner.
@@ -209,7 +210,10 @@ impl Finder<'_> {
         let here = of_heap(&self.machine.heap);
         here.or_else(|| {
             let current = self.machine.block.as_ptr();
-            let others = self.threads.iter().filter(|b| Arc::as_ptr(b) != current);
+            let others = self
+                .threads
+                .iter()
+                .filter(|b| Counted::as_ptr(b) != current);
             // SAFETY: nobody has these mounted.
             others
                 .filter_map(|block| unsafe { of_heap(&(*block.parts.get()).heap) })
@@ -400,7 +404,7 @@ impl Thread {
         };
         let mut scopes: Vec<Arc<Scope>> = Vec::new();
         for block in &threads {
-            let block_ptr = Arc::as_ptr(block);
+            let block_ptr = Counted::as_ptr(block);
             // SAFETY: its carrier stands still, or is this one.
             let tasks = unsafe { tasks_of(block) };
             let mut at = block.scope.clone();
@@ -423,7 +427,7 @@ impl Thread {
             finder.tasks.insert(block_ptr, tasks);
         }
         for block in &threads {
-            let tasks = finder.tasks[&Arc::as_ptr(block)].clone();
+            let tasks = finder.tasks[&Counted::as_ptr(block)].clone();
             let is_asked = block.signal.has_requests();
             for task in tasks {
                 // SAFETY: as above.

@@ -44,6 +44,7 @@ pub use stay::Idled;
 pub use threadlet::Threadlets;
 
 use crate::account;
+use crate::counted::Counted;
 use crate::engine::{Engine, Hooks};
 use crate::heap::Heap;
 use crate::interp::frame;
@@ -128,7 +129,7 @@ pub struct Thread {
     /// The thread that is mounted.
     pub(crate) block: BlockRef,
     /// The thread that a host calls, whose heap holds its values.
-    pub(crate) main: Arc<ThreadBlock>,
+    pub(crate) main: Counted<ThreadBlock>,
     /// What of the mounted thread is not at hand above.
     pub(crate) parts: PartsRef,
     /// The engine's table of that many variables that are all unset; null, and `u32::MAX`: not asked for yet.
@@ -247,7 +248,7 @@ impl Thread {
         for (function, file) in &options.allowed {
             scheduler.blocking.allow(function, file.as_deref());
         }
-        let main = Arc::new(ThreadBlock::new(
+        let main = Counted::new(ThreadBlock::new(
             1,
             Mounted::new(options.memory),
             Some("main".into()),
@@ -268,7 +269,7 @@ impl Thread {
         this
     }
     /// What runs threads: with nothing mounted but the empty heap.
-    fn machine(scheduler: &Arc<Scheduler>, main: Arc<ThreadBlock>, own: Own) -> Box<Thread> {
+    fn machine(scheduler: &Arc<Scheduler>, main: Counted<ThreadBlock>, own: Own) -> Box<Thread> {
         let engine = scheduler.engine.clone();
         let settings = &scheduler.settings;
         let methods = engine.methods_base();

@@ -526,10 +526,10 @@ impl Thread {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::counted::Counted;
     use crate::sched::{ThreadBlock, sites::NO_SITE};
     use crate::thread::Options;
     use crate::thread::{BlockRef, Mounted};
-    use std::sync::Arc;
 
     /// A block that gets the address of one that has ended elsewhere is another thread: what that left in this carrier's run stack is cleared.
     #[test]
@@ -537,13 +537,14 @@ mod tests {
         let mut machine = Thread::new(crate::Engine::new(), Options::default());
         machine.park_thread();
         let thread = |id| ThreadBlock::new(id, Mounted::new(0), None, None, NO_SITE);
-        let mut block = Arc::new(thread(2));
+        let block = Counted::new(thread(2));
         machine.mount_thread(BlockRef::new(&block));
         // SAFETY: slots of the run stack.
         unsafe { *machine.stack.start = Value::small_int(7) };
         machine.stack_limit = machine.stack.start.wrapping_add(1);
         machine.park_thread();
-        *Arc::get_mut(&mut block).expect("nobody else holds it") = thread(3);
+        // SAFETY: nobody else holds it.
+        unsafe { *Counted::as_ptr(&block).cast_mut() = thread(3) };
         machine.mount_thread(BlockRef::new(&block));
         assert_eq!(machine.stack_slot(0).bits(), 0);
         machine.park_thread();

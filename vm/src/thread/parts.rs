@@ -1,5 +1,6 @@
 //! What belongs to a thread of the language besides its heap, and how the machine that has it mounted refers to it.
 
+use crate::counted::Counted;
 use crate::module::Proto;
 use crate::sched::ThreadBlock;
 use crate::sched::scope::Scope;
@@ -214,8 +215,8 @@ impl DerefMut for PartsRef {
 pub(crate) struct BlockRef(*const ThreadBlock);
 
 impl BlockRef {
-    pub(super) fn new(block: &Arc<ThreadBlock>) -> BlockRef {
-        BlockRef(Arc::as_ptr(block))
+    pub(super) fn new(block: &Counted<ThreadBlock>) -> BlockRef {
+        BlockRef(Counted::as_ptr(block))
     }
     /// # Safety
     /// The block lives as long as this is used.
@@ -226,12 +227,9 @@ impl BlockRef {
         self.0
     }
     /// A counted reference.
-    pub(crate) fn to_arc(self) -> Arc<ThreadBlock> {
-        // SAFETY: blocks are made in `Arc`s, and this one is alive.
-        unsafe {
-            Arc::increment_strong_count(self.0);
-            Arc::from_raw(self.0)
-        }
+    pub(crate) fn to_arc(self) -> Counted<ThreadBlock> {
+        // SAFETY: it is alive.
+        unsafe { Counted::another(self.0) }
     }
 }
 

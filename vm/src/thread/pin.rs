@@ -6,13 +6,13 @@
 
 use super::carrier::HOST_THREAD;
 use super::{BlockRef, Thread};
+use crate::counted::Counted;
 use crate::interp::Exit;
 use crate::sched::ThreadBlock;
 use crate::sched::pinned::NextPinned;
 use crate::sync::Ordering;
 use crate::task::{Task, Wait, flag};
 use std::fmt::Write;
-use std::sync::Arc;
 
 /// What is shown of tasks that wait while they are pinned.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -143,7 +143,7 @@ impl Thread {
         self.scheduler.help();
     }
     /// Gives the mounted thread to others; `true`: the task can go on already, and the thread is still mounted.
-    fn leave_pinned(&mut self, block: &Arc<ThreadBlock>, task: *mut Task) -> bool {
+    fn leave_pinned(&mut self, block: &Counted<ThreadBlock>, task: *mut Task) -> bool {
         loop {
             if self.goes_home {
                 // The host wants its thread.
@@ -158,7 +158,7 @@ impl Thread {
             self.park_thread();
             if has_ready {
                 block.signal.requeue();
-                self.scheduler.pass_on(Arc::as_ptr(block));
+                self.scheduler.pass_on(Counted::as_ptr(block));
                 return false;
             }
             if block.signal.finish() {
@@ -171,7 +171,7 @@ impl Thread {
     /// Waits until the task is woken, with the thread mounted; it, or a threadlet, lies on the stack of `below`. `Some`: the program ends.
     fn await_pinned(
         &mut self,
-        block: &Arc<ThreadBlock>,
+        block: &Counted<ThreadBlock>,
         below: *mut Task,
         task: *mut Task,
     ) -> Option<Exit> {
@@ -179,7 +179,7 @@ impl Thread {
         let mut has_left = false;
         loop {
             let engine = self.engine();
-            let thread = Arc::as_ptr(block);
+            let thread = Counted::as_ptr(block);
             match scheduler.next_pinned(&mut self.own, thread, self.is_host, engine, has_left) {
                 NextPinned::Run => {
                     let inbox = block.signal.begin();

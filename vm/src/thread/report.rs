@@ -4,6 +4,7 @@
 //! was stopped, or the thread is held). What a waiting task waits for is alive: its registers or its heap hold it.
 
 use super::{Parts, Thread};
+use crate::counted::Counted;
 use crate::io::Source;
 use crate::sched::ThreadBlock;
 use crate::sched::scope::{self, Scope};
@@ -167,7 +168,7 @@ pub(super) struct Members(HashMap<*const Scope, Vec<String>>);
 impl Members {
     /// # Safety
     /// See the head of the file, for all these threads.
-    pub(super) unsafe fn of(threads: &[Arc<ThreadBlock>]) -> Members {
+    pub(super) unsafe fn of(threads: &[Counted<ThreadBlock>]) -> Members {
         let mut members = Members::default();
         for block in threads {
             if let Some(scope) = &block.scope {
@@ -180,7 +181,7 @@ impl Members {
                 unsafe {
                     let innermost = (*task).scope.as_ref();
                     if let Some(scope) = scope::membership(task, innermost)
-                        && scope.block.as_ptr() == Arc::as_ptr(block)
+                        && scope.block.as_ptr() == Counted::as_ptr(block)
                     {
                         let names = members.0.entry(Arc::as_ptr(&scope)).or_default();
                         names.push((*task).title());
@@ -374,7 +375,7 @@ impl Thread {
             unsafe {
                 let members = Members::of(&threads);
                 for block in &threads {
-                    let is_here = Arc::as_ptr(block) == this.block.as_ptr();
+                    let is_here = Counted::as_ptr(block) == this.block.as_ptr();
                     let tasks = tasks_of(block).into_iter();
                     entries.push(ThreadEntry {
                         id: block.id,

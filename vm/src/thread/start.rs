@@ -1,11 +1,13 @@
 //! Starting tasks and threads.
 
 use super::{MANY_TASKS, Stopped, Thread};
+use crate::counted::{Counted, Unborn};
 use crate::heap::bundle;
 use crate::module::Proto;
 use crate::native::Trap;
 use crate::object::{Closure, Header, Kind, TaskObject, type_id};
 use crate::ops;
+use crate::prefetch::prefetch;
 use crate::sched::ThreadBlock;
 use crate::sched::block::CANCEL;
 use crate::sched::sites::NO_SITE;
@@ -19,6 +21,8 @@ use std::sync::Arc;
 /// There must be room for so much before a task or a thread is started; what it takes is counted then.
 pub(super) const TASK_BYTES: usize = size_of::<Task>() + 256;
 const THREAD_BYTES: usize = size_of::<ThreadBlock>() + TASK_BYTES + 512;
+/// Cache lines of a thread's block.
+const BLOCK_LINES: usize = size_of::<ThreadBlock>().div_ceil(64);
 /// What the start of a task and of a thread costs of a slice, in calls.
 const SPAWN_WORK: usize = 10;
 const THREAD_WORK: usize = 30;
@@ -115,10 +119,10 @@ impl Thread {
     }
 
     /// A handle of a thread. It may have several, which are equal.
-    pub(crate) fn thread_handle(&mut self, block: Arc<ThreadBlock>) -> Value {
+    pub(crate) fn thread_handle(&mut self, block: Counted<ThreadBlock>) -> Value {
         let handle = bundle::new_handle(
             type_id::THREAD,
-            Arc::as_ptr(&block).cast(),
+            Counted::as_ptr(&block).cast(),
             bundle::Payload::Thread(block),
         );
         self.heap.adopt_owned(handle)
@@ -264,6 +268,10 @@ impl Thread {
             self.scheduler.note_many();
         }
         self.started = self.started.wrapping_add(1);
+        // Written where it will lie: it is large.
+        let unborn = Unborn::<ThreadBlock>::new();
+        let place = unborn.place();
+        prefetch::<BLOCK_LINES, _>(place);
         let function = self.share(self.reg(at), "the function")?;
         let site = self.site();
         // What is under way lies where the call's arguments will be.
@@ -291,13 +299,10 @@ impl Thread {
                 }
             }
         }
-        // Written where it will lie: it is large.
-        let block = Arc::<ThreadBlock>::new_uninit();
-        let place = Arc::as_ptr(&block).cast_mut().cast::<ThreadBlock>();
         // SAFETY: nobody else knows the memory until the thread is registered.
-        let (block, fresh) = unsafe {
+        let fresh = unsafe {
             ThreadBlock::write(place, self.scheduler.settings.memory, site);
-            (block.assume_init(), &mut *place)
+            &mut *place
         };
         // SAFETY: as above.
         let mounted = unsafe { &mut *fresh.parts.get_mut() };
@@ -320,7 +325,8 @@ impl Thread {
             }
         }
         if delivered.is_err() {
-            drop(block);
+            // SAFETY: it was written.
+            drop(unsafe { unborn.born() });
             return Err(self.throw_limit());
         }
         // SAFETY: the innermost task that there is: a threadlet without one inherits from it.
@@ -343,18 +349,22 @@ impl Thread {
             fresh.set_name(name);
         }
         // SAFETY: nobody else knows the task yet.
-        unsafe { (*task).block = Arc::as_ptr(&block) };
-        let handle = if is_wanted {
-            self.thread_handle(block.clone())
-        } else {
-            Value::NIL
+        unsafe { (*task).block = place };
+        // SAFETY: it was written.
+        let (block, handle) = unsafe {
+            if is_wanted {
+                let (block, named) = unborn.born_twice();
+                (block, self.thread_handle(named))
+            } else {
+                (unborn.born(), Value::NIL)
+            }
         };
         if let Some(scope) = &block.scope
             && scope.enter_thread(&block)
         {
             let _ = block.signal.request(CANCEL);
         }
-        let queued = Arc::as_ptr(&block);
+        let queued = Counted::as_ptr(&block);
         crate::sync::window("start_thread");
         self.scheduler.register(&self.own, block);
         // Behind the registration: who ends all threads either finds this one there, or is seen here.

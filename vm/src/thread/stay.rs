@@ -5,6 +5,7 @@
 
 use super::carrier::HOST_THREAD;
 use super::{BlockRef, Ended, Failure, Thread};
+use crate::counted::Counted;
 use crate::object::TaskObject;
 use crate::sched::block::{HOME, KILL, KILL_TASKS, Outcome};
 use crate::sched::host::{TaskInfo, Waker};
@@ -13,7 +14,6 @@ use crate::sched::{Next, ThreadBlock};
 use crate::task::{self, ReadyQueue, Task, flag};
 use crate::types::ErrorKind;
 use crate::value::Value;
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 /// Why `Thread::idle` has ended.
@@ -185,7 +185,7 @@ impl Thread {
         }
         if kills {
             self.kill_all_tasks();
-            scheduler.kill_all(&self.own, Arc::as_ptr(&main));
+            scheduler.kill_all(&self.own, Counted::as_ptr(&main));
         }
         scheduler.set_host_stays(false);
         scheduler.note_host(self.parts.tasks.is_empty());
@@ -276,7 +276,7 @@ impl Thread {
         scheduler.host.is_home.store(!has_tasks, Ordering::Release);
         if has_tasks {
             main.signal.requeue();
-            scheduler.enqueue_woken(&self.own, Arc::as_ptr(&main));
+            scheduler.enqueue_woken(&self.own, Counted::as_ptr(&main));
         }
     }
     /// The host's thread is mounted again.
@@ -305,7 +305,7 @@ impl Thread {
     /// see `thread::pin`. Nothing is mounted. `true`: they are to leave.
     pub(super) fn answer_pinned(
         &mut self,
-        block: &Arc<ThreadBlock>,
+        block: &Counted<ThreadBlock>,
         tasks: [*mut Task; 2],
     ) -> bool {
         let scheduler = self.scheduler.clone();
@@ -329,7 +329,7 @@ impl Thread {
             return false;
         }
         // The input is over, and its OS thread is wanted.
-        if std::ptr::eq(Arc::as_ptr(block), Arc::as_ptr(&main)) {
+        if std::ptr::eq(Counted::as_ptr(block), Counted::as_ptr(&main)) {
             for task in tasks {
                 self.kill_task(task);
                 self.put_first(task);

@@ -1,6 +1,7 @@
 //! Waiting, being woken, being cancelled: what the running task and its thread do. (Who may wake whom: `sched::wait`.)
 
 use super::Thread;
+use crate::counted::Counted;
 use crate::interp::Exit;
 use crate::native::{FastPath, Trap};
 use crate::object::{Handle, Kind, TaskObject, type_id};
@@ -232,9 +233,12 @@ impl Thread {
         let dest = task.wait_dest as usize;
         let wait = std::mem::replace(&mut task.wait, Wait::None);
         task.claim.end();
+        let given = task.waiter.take_plain_message();
         let joined = std::mem::replace(&mut task.more().wait_value, Value::NIL);
         let outcome = match wait {
             Wait::Join => self.task_outcome(joined),
+            // The message's reference becomes the heap's.
+            _ if let Some(value) = given => Ok(self.heap.adopt_owned(value)),
             _ => self.thread_outcome(joined),
         };
         match outcome {
@@ -885,7 +889,7 @@ impl Thread {
 
     /// `scope { … }` begins; gives the object that stands for it.
     pub(crate) fn enter_scope(&mut self, limit: Option<i64>) -> Arc<Scope> {
-        let block = Arc::downgrade(&self.block.to_arc());
+        let block = Counted::downgrade(&self.block.to_arc());
         let owner = self.task_pointer();
         let parent = self.task().scope.clone();
         let scope = Scope::new(parent, owner, block);

@@ -1,6 +1,7 @@
 //! Carriers: how they find work, sleep, are woken and stopped; what they know of threads together.
 
 use super::*;
+use crate::counted::Counted;
 use crate::engine::Engine;
 use crate::sched::choices::Schedule;
 use crate::sched::host::Waker;
@@ -62,7 +63,7 @@ fn scheduler(carriers: usize) -> (Arc<Scheduler>, Own) {
     made
 }
 /// A thread with one task that is ready, known to the registry.
-fn ready_thread(scheduler: &Arc<Scheduler>, own: &Own) -> Arc<ThreadBlock> {
+fn ready_thread(scheduler: &Arc<Scheduler>, own: &Own) -> Counted<ThreadBlock> {
     let block = thread_block(scheduler.new_thread_id());
     let task = task_of(&block);
     // SAFETY: nobody else knows the thread yet.
@@ -75,7 +76,7 @@ fn ready_thread(scheduler: &Arc<Scheduler>, own: &Own) -> Arc<ThreadBlock> {
     block
 }
 /// A thread that is idle, with one task that waits.
-fn waiting_thread(scheduler: &Arc<Scheduler>, own: &Own) -> (Arc<ThreadBlock>, Sent<Task>) {
+fn waiting_thread(scheduler: &Arc<Scheduler>, own: &Own) -> (Counted<ThreadBlock>, Sent<Task>) {
     let block = thread_block(scheduler.new_thread_id());
     let task = task_of(&block);
     let _ = block.signal.begin();
@@ -171,13 +172,13 @@ fn stealing_to_the_end() {
         let (scheduler, mut own) = scheduler(2);
         let blocks = [0; 3].map(|_| ready_thread(&scheduler, &own));
         for block in &blocks {
-            scheduler.enqueue_woken(&own, Arc::as_ptr(block));
+            scheduler.enqueue_woken(&own, Counted::as_ptr(block));
         }
         run_to(&scheduler, &mut own, "done");
         scheduler.stop(&mut own);
         for block in &blocks {
             assert!(block.signal.is_ended());
-            assert_eq!(Arc::strong_count(block), 1, "nothing else holds it");
+            assert_eq!(Counted::strong_count(block), 1, "nothing else holds it");
         }
     });
 }
@@ -194,7 +195,7 @@ fn the_end_is_told_though_a_carrier_is_busy() {
             let _busy = scheduler.count_carrier();
             let other = scheduler.count_carrier();
             let block = ready_thread(&scheduler, &other);
-            scheduler.enqueue_woken(&other, Arc::as_ptr(&block));
+            scheduler.enqueue_woken(&other, Counted::as_ptr(&block));
             scheduler.start_counted(other);
             run_to(&scheduler, &mut own, "done");
             scheduler.stop(&mut own);
@@ -211,7 +212,7 @@ fn deadlock_is_told_by_the_last() {
         let (stuck, _) = waiting_thread(&scheduler, &own);
         let blocks = [0; 2].map(|_| ready_thread(&scheduler, &own));
         for block in &blocks {
-            scheduler.enqueue_woken(&own, Arc::as_ptr(block));
+            scheduler.enqueue_woken(&own, Counted::as_ptr(block));
         }
         run_to(&scheduler, &mut own, "deadlock");
         for block in &blocks {
@@ -224,7 +225,7 @@ fn deadlock_is_told_by_the_last() {
 }
 
 /// What a host does when it was told of a deadlock: the task ends, and the program with it.
-fn end_stuck(scheduler: &Arc<Scheduler>, own: &mut Own, stuck: &Arc<ThreadBlock>) {
+fn end_stuck(scheduler: &Arc<Scheduler>, own: &mut Own, stuck: &Counted<ThreadBlock>) {
     scheduler.request(own, stuck, block::KILL);
     run_to(scheduler, own, "done");
     scheduler.stop(own);
@@ -291,18 +292,18 @@ fn stealing_against_shutdown() {
         let (scheduler, mut own) = scheduler(3);
         let blocks = [0; 3].map(|_| ready_thread(&scheduler, &own));
         for block in &blocks {
-            scheduler.enqueue_woken(&own, Arc::as_ptr(block));
+            scheduler.enqueue_woken(&own, Counted::as_ptr(block));
         }
         // A native that ends the program at once, on the host's carrier.
         scheduler.end_program(Ended::Exit(0));
         scheduler.stop(&mut own);
         for block in &blocks {
-            assert_eq!(Arc::strong_count(block), 1, "nothing else holds it");
+            assert_eq!(Counted::strong_count(block), 1, "nothing else holds it");
         }
         assert!(own.is_empty() && scheduler.threads().is_empty() && scheduler.is_done());
         assert_eq!(scheduler.counted_carriers(), 1);
         let again = ready_thread(&scheduler, &own);
-        scheduler.enqueue_woken(&own, Arc::as_ptr(&again));
+        scheduler.enqueue_woken(&own, Counted::as_ptr(&again));
         run_to(&scheduler, &mut own, "done");
     });
 }
@@ -314,7 +315,7 @@ fn pause_against_running() {
         let (scheduler, mut own) = scheduler(2);
         let other = scheduler.count_carrier();
         let block = ready_thread(&scheduler, &other);
-        scheduler.enqueue_woken(&other, Arc::as_ptr(&block));
+        scheduler.enqueue_woken(&other, Counted::as_ptr(&block));
         scheduler.start_counted(other);
         if scheduler.pause() {
             // SAFETY: nobody has it mounted.
@@ -340,7 +341,7 @@ fn starts_and_ends_on_two_carriers() {
         let taken = queue.clone();
         let second = loom::thread::spawn(move || {
             // Steals the new thread, if it is there, runs it, and it ends.
-            let stolen: Option<Arc<ThreadBlock>> = taken.lock().take();
+            let stolen: Option<Counted<ThreadBlock>> = taken.lock().take();
             let is_there = stolen.is_some();
             if let Some(block) = stolen {
                 drop(registry::remove(&block, |number| &there[number]));
@@ -403,7 +404,7 @@ fn the_end_is_told_by_those_who_go_on() {
         let busy = others.map(|other| {
             let block = ready_thread(&scheduler, &other);
             let there = scheduler.clone();
-            loom::thread::spawn(move || run_block(&there, &other, Arc::as_ptr(&block)))
+            loom::thread::spawn(move || run_block(&there, &other, Counted::as_ptr(&block)))
         });
         loop {
             match scheduler.next(&mut own, true, &scheduler.engine) {

@@ -1,6 +1,7 @@
 //! The end of a thread and its joiners; the members of a scope and its owner.
 
 use super::*;
+use crate::counted::Counted;
 use crate::heap::Heap;
 use crate::sched::block::Outcome;
 use crate::sched::scope::Scope;
@@ -28,7 +29,7 @@ fn first_joiner_gets_the_result() {
                         (*task).wait = Wait::JoinThread;
                         (*task).claim.begin();
                         let waiter = &raw mut (*task).waiter;
-                        (*waiter).set_owner(Owner::Thread(Arc::as_ptr(&ending)), 0);
+                        (*waiter).set_owner(Owner::Thread(Counted::as_ptr(&ending)), 0);
                         if !ending.end.lock().wait(waiter) {
                             assert_eq!((*task).claim.end(), Claimed::None);
                             take(&ending, &got);
@@ -102,7 +103,7 @@ fn first_joiner_gets_the_result() {
         got.fetch_add(what, Ordering::Relaxed);
     }
     fn joined(
-        ending: &Arc<ThreadBlock>,
+        ending: &Counted<ThreadBlock>,
         got: &Arc<AtomicUsize>,
     ) -> Machine<impl FnMut(*mut Task) -> Step> {
         let (ending, got) = (ending.clone(), got.clone());
@@ -126,7 +127,7 @@ fn last_member_against_cancel_of_the_owner() {
             let block = thread_block(2);
             let _ = block.signal.begin();
             let owner = task_of(&block);
-            let scope = Scope::new(None, owner, Arc::downgrade(&block));
+            let scope = Scope::new(None, owner, Counted::downgrade(&block));
             assert!(!scope.enter() && !scope.enter());
             let woken = Arc::new(AtomicUsize::new(0));
             let members: Vec<_> = (0..2)
@@ -182,8 +183,8 @@ fn threads_enter_and_leave_an_inner_scope() {
         || {
             let block = thread_block(2);
             let owner = task_of(&block);
-            let outer = Scope::new(None, owner, Arc::downgrade(&block));
-            let inner = Scope::new(Some(outer.clone()), owner, Arc::downgrade(&block));
+            let outer = Scope::new(None, owner, Counted::downgrade(&block));
+            let inner = Scope::new(Some(outer.clone()), owner, Counted::downgrade(&block));
             let (stays, leaves, enters) = (thread_block(3), thread_block(4), thread_block(5));
             outer.enter_thread(&stays);
             inner.enter_thread(&leaves);
@@ -195,7 +196,7 @@ fn threads_enter_and_leave_an_inner_scope() {
                 let (outer, stays) = (outer.clone(), stays.clone());
                 loom::thread::spawn(move || {
                     let found = outer.threads_inside();
-                    assert!(found.iter().any(|block| Arc::ptr_eq(block, &stays)));
+                    assert!(found.iter().any(|block| Counted::ptr_eq(block, &stays)));
                 })
             };
             assert!(!inner.enter_thread(&enters));
@@ -203,7 +204,7 @@ fn threads_enter_and_leave_an_inner_scope() {
             cancelling.join().expect("who cancels");
             let inside = outer.threads_inside();
             assert_eq!(inside.len(), 2);
-            assert!(inside.iter().any(|block| Arc::ptr_eq(block, &enters)));
+            assert!(inside.iter().any(|block| Counted::ptr_eq(block, &enters)));
             assert!(inner.leave_thread(&enters).is_none());
             assert_eq!(outer.threads_inside().len(), 1);
             assert!(outer.leave_thread(&stays).is_none());

@@ -9,16 +9,19 @@
 //! | --- | --- |
 //! | `signals` | wake-ups and requests against a thread that goes idle or is mounted; kill against a wake-up |
 //! | `carriers` | going to sleep against enqueueing, from the carrier and from outside; stealing; the end; deadlock; who counts threads |
+//! | `counts` | counted pointers: the last reference, strong and weak |
 //! | `waits` | timers, channels, `select`, locks against each other and against cancelling |
 //! | `ends` | joiners and the end of a thread; members of a scope and its owner |
 
 mod carriers;
+mod counts;
 mod ends;
 mod signals;
 mod waits;
 
 use super::block::ThreadBlock;
 use super::{Own, Scheduler};
+use crate::counted::Counted;
 use crate::shared::Message;
 use crate::task::{Task, TaskPool};
 use crate::thread::Mounted;
@@ -70,12 +73,12 @@ unsafe impl<T> Send for Sent<T> {}
 // SAFETY: as above.
 unsafe impl<T> Sync for Sent<T> {}
 
-fn thread_block(id: u64) -> Arc<ThreadBlock> {
-    Arc::new(ThreadBlock::new(id, Mounted::new(0), None, None, 0))
+fn thread_block(id: u64) -> Counted<ThreadBlock> {
+    Counted::new(ThreadBlock::new(id, Mounted::new(0), None, None, 0))
 }
 /// A task of the thread, in no list.
-fn task_of(block: &Arc<ThreadBlock>) -> *mut Task {
-    TaskPool::new().take(Arc::as_ptr(block), 0)
+fn task_of(block: &Counted<ThreadBlock>) -> *mut Task {
+    TaskPool::new().take(Counted::as_ptr(block), 0)
 }
 /// # Safety
 /// Nothing leads to it any more.

@@ -1,6 +1,7 @@
 //! A thread's word: its state and its inbox.
 
 use super::*;
+use crate::counted::Counted;
 use crate::sched::block::{CANCEL, KILL};
 use crate::sched::wait::{Claimed, Delivery, Owner, WaitList, deliver, take_delivery};
 use crate::shared::ObjectState;
@@ -12,7 +13,7 @@ use crate::task::Wait;
 use crate::thread::end_wait;
 
 /// A thread that is mounted, with as many waiting tasks.
-fn mounted(count: usize) -> (Arc<ThreadBlock>, Vec<Sent<Task>>) {
+fn mounted(count: usize) -> (Counted<ThreadBlock>, Vec<Sent<Task>>) {
     let block = thread_block(2);
     let _ = block.signal.begin();
     let tasks: Vec<_> = (0..count)
