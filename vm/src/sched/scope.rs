@@ -101,6 +101,16 @@ pub(crate) struct Scope {
     timer: UnsafeCell<Waiter>,
 }
 
+impl Drop for Scope {
+    fn drop(&mut self) {
+        // They may be nested deep: not by recursion.
+        let mut parent = self.parent.take();
+        while let Some(mut scope) = parent.and_then(Arc::into_inner) {
+            parent = scope.parent.take();
+        }
+    }
+}
+
 // SAFETY: the owner is touched only after it was claimed, or by its thread; the timer under its shard's lock.
 unsafe impl Send for Scope {}
 // SAFETY: as above.

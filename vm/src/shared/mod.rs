@@ -10,6 +10,7 @@ pub mod natives;
 pub mod once;
 pub(crate) mod permits;
 pub mod queue;
+pub(crate) mod scoped;
 pub mod shared_map;
 pub(crate) mod support;
 pub mod thread_local;
@@ -173,19 +174,6 @@ impl Drop for SharedObject {
         account::subtract(size_of::<SharedObject>());
     }
 }
-
-/// A `Scoped` that was set for a call; what that starts inherits it.
-pub(crate) struct Binding {
-    pub(crate) object: *const SharedObject,
-    /// Keeps the object.
-    pub(crate) _keeps: Message,
-    pub(crate) value: Message,
-    pub(crate) outer: Option<std::sync::Arc<Binding>>,
-}
-// SAFETY: the object is only compared; messages are shared values, counted atomically.
-unsafe impl Send for Binding {}
-// SAFETY: as above.
-unsafe impl Sync for Binding {}
 
 /// What a native module made, behind a handle of its own type.
 pub(crate) fn opaque_of<T: Any + Sync>(handle: Value) -> Option<&'static T> {

@@ -3,7 +3,7 @@
 use super::channel::{ChannelState, Received, Sent};
 use super::permits::{GateState, MutexState, SemaphoreState};
 use super::support::make;
-use super::{Binding, Message, ObjectState, SharedObject, object_of};
+use super::{Message, ObjectState, SharedObject, object_of};
 use crate::native::{Ctx, FastPath, NativeDef, NativeResult, Trap};
 use crate::object::{Kind, TaskObject, type_id};
 use crate::sched::block::{CANCEL, KILL, Outcome};
@@ -115,7 +115,7 @@ pub static CONCURRENCY: &[NativeDef] = crate::natives! {
     /// The value here.
     plain "Scoped.get" (self) => scoped_get;
     plain "__scoped_push" (scoped, value) => scoped_push;
-    plain "__scoped_pop" () => |ctx| { let more = ctx.thread.task().more(); more.scoped = more.scoped.take().and_then(|b| b.outer.clone()); ctx.nil() };
+    plain "__scoped_pop" () => |ctx| { ctx.thread.task().more().scoped.pop(); ctx.nil() };
 
     /// An immutable value that threads change atomically.
     plain "Atomic" ("value?") => atomic;
@@ -949,29 +949,18 @@ fn scoped_object(ctx: &mut Ctx) -> Result<&'static SharedObject, Trap> {
 fn scoped_get(ctx: &mut Ctx) -> NativeResult {
     let object = scoped_object(ctx)?;
     let more = ctx.thread.task().more_if_any();
-    let mut at = more.and_then(|more| more.scoped.clone());
-    while let Some(binding) = at {
-        if std::ptr::eq(binding.object, object)
-            && let Some(value) = binding.value.again()
-        {
-            return ctx.thread.deliver_in_native(value);
-        }
-        at = binding.outer.clone();
+    match more.and_then(|more| more.scoped.value_of(object)) {
+        Some(value) => ctx.thread.deliver_in_native(value),
+        None => read_atomic(ctx, object),
     }
-    read_atomic(ctx, object)
 }
 fn scoped_push(ctx: &mut Ctx) -> NativeResult {
     let object = scoped_object(ctx)?;
     let handle = ctx.arg(0);
     let value = ctx.arg(1);
     let value = ctx.thread.share_frozen(value, "value")?;
-    let more = ctx.thread.task().more();
-    more.scoped = Some(Arc::new(Binding {
-        object,
-        _keeps: Message::shared(handle),
-        value,
-        outer: more.scoped.take(),
-    }));
+    let bindings = &mut ctx.thread.task().more().scoped;
+    bindings.push(object, Message::shared(handle), value);
     ctx.nil()
 }
 

@@ -172,7 +172,7 @@ pub(crate) struct More {
     pub(crate) cancelled_for: Option<Arc<Scope>>,
     pub(crate) name: Option<Box<str>>,
     /// The innermost `Scoped` that was set.
-    pub(crate) scoped: Option<Arc<crate::shared::Binding>>,
+    pub(crate) scoped: crate::shared::scoped::Bindings,
     /// Handles of the mutexes that it holds.
     pub(crate) locks: Vec<Message>,
     /// See `Stack::counted`.
@@ -212,7 +212,7 @@ impl Default for More {
             wait_value: Value::default(),
             cancelled_for: None,
             name: None,
-            scoped: None,
+            scoped: crate::shared::scoped::Bindings::default(),
             locks: Vec::new(),
             counted: Vec::new(),
             handler: None,

@@ -10,11 +10,9 @@
 //! Contract: all other carriers stand still; nothing is allocated or collected meanwhile.
 
 use super::Thread;
-use super::liveness::Liveness;
 use super::report::{Members, TaskEntry, parts_of, tasks_of};
+use super::roots::Roots;
 use crate::counted::Counted;
-use crate::interp::frame::Frames;
-use crate::module::Proto;
 use crate::object::trace::all_values;
 use crate::object::{Handle, Header, HostObject, Kind, TaskObject, type_id};
 use crate::sched::ThreadBlock;
@@ -22,7 +20,7 @@ use crate::sched::block::Outcome;
 use crate::sched::scope::Scope;
 use crate::sched::wait::{Owner, WaitList, Waiter};
 use crate::shared::ObjectState;
-use crate::shared::{Message, SharedObject};
+use crate::shared::SharedObject;
 use crate::sync::Ordering;
 use crate::task::{Task, Wait, flag};
 use crate::value::Value;
@@ -72,7 +70,7 @@ struct Finder<'a> {
     /// Objects of heaps and bundles, shared objects, threads, scopes: by address.
     seen: HashSet<usize>,
     todo: Vec<Todo>,
-    liveness: HashMap<*const Proto, Liveness>,
+    roots: Roots,
 }
 
 impl Finder<'_> {
@@ -220,74 +218,10 @@ impl Finder<'_> {
                 .next()
         })
     }
-    /// The registers of a task that its code may still read.
-    ///
-    /// # Safety
-    /// The task's thread stands still.
-    unsafe fn registers(&mut self, task: *mut Task, values: &mut Vec<Value>) {
-        // SAFETY: promised by the caller; frames, prototypes and code are whole.
-        unsafe {
-            let (base, pc) = if task == self.machine.current {
-                (self.machine.base, self.machine.pc)
-            } else {
-                ((*task).base(), (*task).pc)
-            };
-            if base.is_null() {
-                return;
-            }
-            // One that was left between two instructions stands at the next one; else at the call that waits.
-            let is_between = task != self.machine.current && (*task).wait == Wait::None;
-            let extra = if task == self.machine.current {
-                0
-            } else {
-                (*task).live as usize
-            };
-            let mut above: Option<*mut Value> = None;
-            for frame in Frames::new(base, pc) {
-                let proto = &*frame.proto;
-                values.push(*frame.base.sub(2));
-                let count = match above {
-                    // What lies above the callee's closure belongs to the callee.
-                    Some(callee) => callee.sub(2).offset_from(frame.base) as usize,
-                    None => (proto.registers as usize).max(extra),
-                };
-                if proto.is_stub() {
-                    values.extend((0..count).map(|i| *frame.base.add(i)));
-                } else {
-                    let liveness = self.liveness.entry(frame.proto);
-                    let liveness = liveness.or_insert_with(|| Liveness::of(proto));
-                    let word = frame.word() as usize;
-                    let here = liveness.before(word);
-                    let next = (is_between && above.is_none())
-                        .then(|| liveness.before(frame.pc.offset_from(proto.code_start) as usize));
-                    let is_live = |i| here.has(i) || next.is_some_and(|next| next.has(i));
-                    values.extend(
-                        (0..count)
-                            .filter(|&i| is_live(i))
-                            .map(|i| *frame.base.add(i)),
-                    );
-                }
-                above = Some(frame.base);
-            }
-        }
-    }
     fn visit_task(&mut self, task: *mut Task) {
         // SAFETY: a task of a thread that stands still, or of this one.
         unsafe {
-            let mut values = Vec::new();
-            self.registers(task, &mut values);
-            if let Some(more) = (*task).more_if_any() {
-                values.push(more.wait_value);
-                values.extend(more.locks.iter().map(Message::inside));
-                let mut binding = more.scoped.as_ref();
-                while let Some(at) = binding {
-                    values.push(at.value.inside());
-                    values.push(at._keeps.inside());
-                    binding = at.outer.as_ref();
-                }
-                values.extend(more.arms.iter().map(|arm| arm.waiter.message_inside()));
-            }
-            values.push((*task).waiter.message_inside());
+            let values = self.roots.of(self.machine, task);
             for value in values {
                 self.value(value);
             }
@@ -400,7 +334,7 @@ impl Thread {
             live_threads: HashSet::new(),
             seen: HashSet::new(),
             todo: Vec::new(),
-            liveness: HashMap::new(),
+            roots: Roots::default(),
         };
         let mut scopes: Vec<Arc<Scope>> = Vec::new();
         for block in &threads {

@@ -20,6 +20,7 @@ mod options;
 mod parts;
 mod pin;
 pub(crate) mod report;
+mod roots;
 mod runtime;
 mod safepoint;
 mod stack;
@@ -28,6 +29,7 @@ mod stay;
 pub(crate) mod threadlet;
 mod values;
 mod wait;
+mod wakers;
 #[cfg(loom)]
 pub(crate) use wait::{claim_own, end_wait};
 

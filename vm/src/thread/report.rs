@@ -3,6 +3,7 @@
 //! Contract of the functions about tasks: their thread is mounted here, or nobody has it mounted and nobody will while they are looked at (every carrier is idle or
 //! was stopped, or the thread is held). What a waiting task waits for is alive: its registers or its heap hold it.
 
+use super::wakers::Wakers;
 use super::{Parts, Thread};
 use crate::counted::Counted;
 use crate::io::Source;
@@ -115,7 +116,7 @@ pub(crate) unsafe fn state_of_waiting(task: *mut Task) -> String {
 ///
 /// # Safety
 /// See the head of the file.
-unsafe fn title_from(task: *mut Task, seen_from: *const ThreadBlock) -> String {
+pub(super) unsafe fn title_from(task: *mut Task, seen_from: *const ThreadBlock) -> String {
     // SAFETY: promised by the caller; a task's block is alive.
     unsafe {
         let title = (*task).title();
@@ -151,7 +152,7 @@ unsafe fn arm_text(waiter: &Waiter, seen_from: *const ThreadBlock) -> String {
     }
 }
 
-fn listed(mut names: Vec<String>) -> String {
+pub(super) fn listed(mut names: Vec<String>) -> String {
     let left_out = names.len().saturating_sub(MOST_NAMED);
     names.truncate(MOST_NAMED);
     let mut text = names.join(", ");
@@ -215,6 +216,9 @@ pub(super) unsafe fn wait_text(task: *mut Task, members: &Members) -> String {
             (Wait::Gate, Owner::Shared(object)) => match &*(*object).state.lock() {
                 ObjectState::Gate(gate) if gate.is_barrier => {
                     format!("{name}, where {} of {} are", gate.left, gate.parties)
+                }
+                ObjectState::Gate(gate) if gate.left == 1 => {
+                    format!("{name}, to be counted down once more")
                 }
                 ObjectState::Gate(gate) => {
                     format!("{name}, to be counted down {} times more", gate.left)
@@ -301,7 +305,7 @@ impl Thread {
         }
     }
 
-    /// Who waits for what, when nothing can wake them.
+    /// Who waits for what, where, and who could have woken them, when nothing can.
     pub(crate) fn deadlock_report(&mut self) -> String {
         let mut text = String::from("every task waits and nothing can wake them");
         let mut threads = self.scheduler.threads();
@@ -310,6 +314,7 @@ impl Thread {
         // SAFETY: every carrier is idle and nothing can wake one: nobody has a thread mounted.
         unsafe {
             let members = Members::of(&threads);
+            let wakers = Wakers::of(self, &threads);
             let mut left_out = 0;
             let mut count = 0;
             for block in &threads {
@@ -328,6 +333,9 @@ impl Thread {
                     let _ = write!(text, "{} waits for {waits_for}", (*task).title());
                     if !entry.place.is_empty() {
                         let _ = write!(text, " ({})", entry.place);
+                    }
+                    if let Some(wakers) = wakers.text(task) {
+                        let _ = write!(text, "; {wakers}");
                     }
                 }
             }

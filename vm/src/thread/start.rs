@@ -45,6 +45,19 @@ pub(super) fn first_slots(function: Value, argc: usize) -> usize {
     STUB_SLOTS + WINDOW_SLOTS + registers.max(argc)
 }
 
+/// Gives a new task the `Scoped` values that hold where it is started.
+///
+/// # Safety
+/// The task is alive, and nobody else uses it.
+pub(super) unsafe fn inherit(starter: &Task, task: *mut Task) {
+    if let Some(more) = starter.more_if_any()
+        && !more.scoped.is_empty()
+    {
+        // SAFETY: promised by the caller.
+        unsafe { (*task).more().scoped = more.scoped.inherited() };
+    }
+}
+
 impl Thread {
     /// Makes a ready task of the mounted thread that will call `function`.
     pub(crate) fn new_task(
@@ -230,9 +243,7 @@ impl Thread {
                     self.cancel_in_scopes_of(task);
                 }
             }
-            if let Some(scoped) = starter.more_if_any().and_then(|more| more.scoped.clone()) {
-                (*task).more().scoped = Some(scoped);
-            }
+            inherit(starter, task);
         }
         Ok(handle)
     }
@@ -332,13 +343,10 @@ impl Thread {
         // SAFETY: the innermost task that there is: a threadlet without one inherits from it.
         let starter = unsafe { &*self.identity };
         let scope = starter.scope.clone();
-        let scoped = starter.more_if_any().and_then(|more| more.scoped.clone());
         // SAFETY: just made.
         unsafe {
             (*task).set(flag::IS_FIRST);
-            if let Some(scoped) = scoped {
-                (*task).more().scoped = Some(scoped);
-            }
+            inherit(starter, task);
             mounted.parts.next_task = 1;
         }
         mounted.parts.tasks.add(task);

@@ -268,9 +268,7 @@ impl Thread {
                     self.cancel_in_scopes_of(task);
                 }
             }
-            if let Some(scoped) = (*around).more_if_any().and_then(|more| more.scoped.clone()) {
-                (*task).more().scoped = Some(scoped);
-            }
+            super::start::inherit(&*around, task);
             *state.add(IDENTITY) = address_of(task);
             *state.add(NAME) = address_of(around);
         }
