@@ -61,7 +61,7 @@ mod old;
 pub(crate) mod parcel;
 #[cfg(test)]
 mod parcel_tests;
-mod table;
+pub(crate) mod table;
 #[cfg(test)]
 mod tests;
 mod verify;

@@ -15,7 +15,7 @@ use crate::object::{
 };
 use crate::ops;
 use crate::sched::wait::Claimed;
-use crate::task::{Wait, WaitingNative};
+use crate::task::{Wait, WaitingNative, flag};
 use crate::thread::Thread;
 use crate::types::{ErrorKind, Shape, Sym};
 use crate::value::Value;
@@ -42,6 +42,7 @@ impl Thread {
         dest: usize,
         names: &[Sym],
     ) -> Result<(), Trap> {
+        let given = argc;
         loop {
             let callee = self.reg(at);
             match callee.kind() {
@@ -51,7 +52,8 @@ impl Thread {
                     let def = unsafe { &*(*callee.as_object().cast::<NativeFunction>()).def };
                     // SAFETY: as above.
                     let arity = unsafe { (*callee.as_object()).aux } as usize;
-                    return self.call_native(def, at, argc, dest, names, arity);
+                    let is_usual = argc == given;
+                    return self.call_native(def, at, argc, dest, names, arity, is_usual);
                 }
                 Some(Kind::BoundMethod) => {
                     if local_method(callee).is_some() {
@@ -288,7 +290,7 @@ impl Thread {
         Ok(())
     }
 
-    /// Calls a native of the library whose arguments are all there.
+    /// Calls a native of the library whose arguments are all there, in the window of the instruction.
     #[inline(always)]
     pub(crate) fn call_plain(
         &mut self,
@@ -298,10 +300,10 @@ impl Thread {
         dest: usize,
     ) -> Result<(), Trap> {
         if self.is_stressed() {
-            return self.call_native(def, at, argc, dest, &[], argc);
+            return self.call_native(def, at, argc, dest, &[], argc, true);
         }
         if self.boundary != 0 && def.class != Class::Plain && self.splits_early() {
-            return self.park_before(def, at, argc, dest);
+            return self.park_before(def, at, argc, dest, true);
         }
         // SAFETY: the window is on the stack, which no native moves without `HostCtx`.
         let args = unsafe { self.base.add(at + 2) };
@@ -329,19 +331,26 @@ impl Thread {
                 Ok(())
             }
             Ok(Err(Trap::Suspend)) => {
-                self.note_waiting(def, at, argc, state);
+                self.note_waiting(def, at, argc, state, true);
                 self.wait_dest = dest;
                 Err(Trap::Suspend)
             }
             // It has done nothing yet: from the beginning.
-            Ok(Err(Trap::Collect)) => self.call_native(def, at, argc, dest, &[], argc),
+            Ok(Err(Trap::Collect)) => self.call_native(def, at, argc, dest, &[], argc, true),
             Ok(Err(trap)) => self.native_trap(trap, dest),
             Err(panic) => Err(self.native_panic(def, panic)),
         }
     }
     /// The native waits in the middle of itself, if it waits for a source or for work: it is called again, or finished, with the same window.
     #[inline]
-    fn note_waiting(&mut self, def: &'static NativeDef, at: usize, argc: usize, state: u64) {
+    fn note_waiting(
+        &mut self,
+        def: &'static NativeDef,
+        at: usize,
+        argc: usize,
+        state: u64,
+        is_usual: bool,
+    ) {
         let task = self.task();
         if !matches!(task.wait, Wait::Io | Wait::Work) {
             return;
@@ -351,10 +360,12 @@ impl Thread {
             at: 0,
             argc: 0,
             state: 0,
+            is_usual,
             work: None,
         });
+        native.is_usual = is_usual;
         (native.at, native.argc, native.state) = (at as u16, argc as u16, state);
-        self.keep_window(at + 2 + argc);
+        self.keep_window(at, argc, is_usual);
     }
     /// The task parks before it calls a native, which is called when it goes on.
     #[cold]
@@ -364,12 +375,13 @@ impl Thread {
         at: usize,
         argc: usize,
         dest: usize,
+        is_usual: bool,
     ) -> Result<(), Trap> {
         self.begin_wait(Wait::Io)?;
         self.task().claim.set(Claimed::Arm(0));
         self.parks_ready = true;
-        self.keep_window(at + 2 + argc);
-        self.note_waiting(def, at, argc, 0);
+        self.keep_window(at, argc, is_usual);
+        self.note_waiting(def, at, argc, 0, is_usual);
         self.wait_dest = dest;
         Err(Trap::Suspend)
     }
@@ -393,11 +405,12 @@ impl Thread {
     }
     /// The task goes on in a native that has waited: what it waited for is there.
     pub(crate) fn resume_native(&mut self, native: WaitingNative, dest: usize) -> Result<(), Trap> {
-        let (def, at, argc, state) = (
+        let (def, at, argc, state, is_usual) = (
             native.def,
             native.at as usize,
             native.argc as usize,
             native.state,
+            native.is_usual,
         );
         let mut outcome = crate::io::take_outcome(&native);
         drop(native);
@@ -437,8 +450,8 @@ impl Thread {
                 }
                 Ok(Err(trap)) => {
                     if trap == Trap::Suspend {
-                        self.keep_window(at + 2 + argc);
-                        self.note_waiting(def, at, argc, new_state);
+                        self.keep_window(at, argc, is_usual);
+                        self.note_waiting(def, at, argc, new_state, is_usual);
                     }
                     return self.native_trap(trap, dest);
                 }
@@ -486,12 +499,18 @@ impl Thread {
     }
     /// The task waits in a native whose arguments end at this register: they keep alive what it waits for, also where they lie behind the registers of the frame
     /// (a builtin that was started directly, the receiver of a bound method). `save_registers` acts on it.
+    /// `is_usual`: they are the operands of the instruction; see `thread::roots`.
     #[inline]
-    fn keep_window(&mut self, end: usize) {
+    fn keep_window(&mut self, at: usize, argc: usize, is_usual: bool) {
         // SAFETY: the running prototype.
         let registers = unsafe { (*super::frame::proto(self.base)).registers as usize };
-        if end > registers {
-            self.scan_extra = end;
+        if at + 2 + argc > registers {
+            self.scan_extra = at + 2 + argc;
+        }
+        let task = self.task();
+        match is_usual {
+            true => task.clear(flag::KEEPS_ALL),
+            false => task.set(flag::KEEPS_ALL),
         }
     }
     #[cold]
@@ -513,8 +532,10 @@ impl Thread {
         dest: usize,
         names: &[Sym],
         arity: usize,
+        mut is_usual: bool,
     ) -> Result<(), Trap> {
         if argc != arity || !names.is_empty() {
+            is_usual = false;
             argc = self.bind_native(def, at, argc, names)?;
         }
         if self.collects_always() {
@@ -527,7 +548,7 @@ impl Thread {
             && def.host.is_none()
             && self.splits_early()
         {
-            return self.park_before(def, at, argc, dest);
+            return self.park_before(def, at, argc, dest, is_usual);
         }
         let mut retried = false;
         loop {
@@ -599,8 +620,8 @@ impl Thread {
                 Ok(Err(trap)) => {
                     self.scan_extra = 0;
                     if trap == Trap::Suspend {
-                        self.keep_window(at + 2 + argc);
-                        self.note_waiting(def, at, argc, native_state);
+                        self.keep_window(at, argc, is_usual);
+                        self.note_waiting(def, at, argc, native_state, is_usual);
                     }
                     return self.native_trap(trap, dest);
                 }

@@ -177,6 +177,8 @@ impl<'c> Ctx<'c> {
             at: 0,
             argc: 0,
             state: 0,
+            // Told later: see `Thread::note_waiting`.
+            is_usual: false,
             work: Some(job.clone()),
         });
         if thread.scheduler.give_work(job.clone()) {

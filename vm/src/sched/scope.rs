@@ -13,12 +13,14 @@ use super::block::{Outcome, ThreadBlock};
 use super::timers::Shard;
 use super::wait::{Claimed, NodeKind, Owner, Waiter};
 use crate::counted::{Counted, WeakCounted};
+use crate::heap::table::AddressHasher;
 use crate::shared::Message;
 use crate::sync::{AtomicBool, AtomicU32, Lock, LockGuard, Ordering, mutation};
 use crate::task::Task;
 use slab::Slab;
 use std::cell::UnsafeCell;
 use std::collections::HashMap;
+use std::hash::BuildHasherDefault;
 use std::sync::{Arc, Weak};
 
 /// Why a scope throws.
@@ -45,13 +47,55 @@ pub(crate) struct ScopeState {
     pub(crate) is_closed: bool,
 }
 
-/// Whom a cancel of the scope concerns, besides the owner and members that are tasks.
+/// Whom a cancel of the scope concerns, besides the owner.
 #[derive(Default)]
 struct Inside {
-    /// Members that have not ended.
+    /// Members that have not ended: tasks, all of the owner's thread, and threads.
+    tasks: TaskSet,
     threads: Slab<WeakCounted<ThreadBlock>>,
     /// Scopes whose parent it is, as long as they have members, or there are such scopes in them.
     scopes: Slab<Weak<Scope>>,
+}
+
+/// Tasks in the order in which they came, as long as few go.
+#[derive(Default)]
+struct TaskSet {
+    list: Vec<*mut Task>,
+    /// Places in the list, if that is long.
+    places: HashMap<*mut Task, usize, BuildHasherDefault<AddressHasher>>,
+}
+
+impl TaskSet {
+    /// Longer lists are not searched.
+    const FEW: usize = 16;
+
+    fn insert(&mut self, task: *mut Task) {
+        self.list.push(task);
+        if self.list.len() > TaskSet::FEW {
+            let known = self.places.len();
+            let new = self.list.iter().enumerate().skip(known);
+            self.places.extend(new.map(|(at, &task)| (task, at)));
+        }
+    }
+    fn remove(&mut self, task: *mut Task) {
+        let at = match self.places.is_empty() {
+            true => self.list.iter().rposition(|&other| other == task),
+            false => self.places.remove(&task),
+        };
+        let Some(at) = at else {
+            debug_assert!(false, "a member is in the list");
+            return;
+        };
+        self.list.swap_remove(at);
+        if self.places.is_empty() {
+            return;
+        }
+        if self.list.len() <= TaskSet::FEW / 2 {
+            self.places = HashMap::default();
+        } else if let Some(&moved) = self.list.get(at) {
+            self.places.insert(moved, at);
+        }
+    }
 }
 
 impl ScopeState {
@@ -62,13 +106,6 @@ impl ScopeState {
     pub(crate) fn has_members(&self) -> bool {
         let has_scopes = |inside: &Inside| !inside.scopes.is_empty();
         self.live > 0 || self.inside.as_deref().is_some_and(has_scopes)
-    }
-    fn has_tasks(&self) -> bool {
-        let threads = self
-            .inside
-            .as_ref()
-            .map_or(0, |inside| inside.threads.len());
-        self.live > threads
     }
 }
 
@@ -148,8 +185,8 @@ impl Scope {
     }
     /// A task is a member from now on. `true`: the scope, or one around it, was cancelled, so the task is to be cancelled from the beginning.
     #[must_use]
-    pub(crate) fn enter(self: &Arc<Self>) -> bool {
-        self.add_member(|_| {})
+    pub(crate) fn enter(self: &Arc<Self>, task: *mut Task) -> bool {
+        self.add_member(|state| state.inside().tasks.insert(task))
     }
     /// The same of a thread.
     #[must_use]
@@ -179,8 +216,8 @@ impl Scope {
     }
     /// A member has ended well. `Some`: the owner waited for that and was claimed; the caller wakes it.
     #[must_use]
-    pub(crate) fn leave(self: &Arc<Self>) -> Option<*mut Task> {
-        self.remove_member(|_| {})
+    pub(crate) fn leave(self: &Arc<Self>, task: *mut Task) -> Option<*mut Task> {
+        self.remove_member(|state| state.inside().tasks.remove(task))
     }
     /// The same of a thread.
     #[must_use]
@@ -227,12 +264,12 @@ impl Scope {
             scope = parent;
         }
     }
-    /// Calls `look` with this scope and all in it that have members.
-    fn each_inside(self: &Arc<Self>, mut look: impl FnMut(&ScopeState)) {
+    /// Calls `look` with this scope and all in it that have members, and their states.
+    fn each_inside(self: &Arc<Self>, mut look: impl FnMut(&Scope, &ScopeState)) {
         let mut scopes = vec![self.clone()];
         while let Some(scope) = scopes.pop() {
             let state = scope.state.lock();
-            look(&state);
+            look(&scope, &state);
             if let Some(inside) = &state.inside {
                 scopes.extend(inside.scopes.iter().filter_map(|(_, s)| s.upgrade()));
             }
@@ -241,17 +278,28 @@ impl Scope {
     /// The threads inside, at any depth.
     pub(crate) fn threads_inside(self: &Arc<Self>) -> Vec<Counted<ThreadBlock>> {
         let mut threads = Vec::new();
-        self.each_inside(|state| {
+        self.each_inside(|_, state| {
             let inside = state.inside.iter().flat_map(|inside| &inside.threads);
             threads.extend(inside.filter_map(|(_, thread)| thread.upgrade()));
         });
         threads
     }
-    /// Whether there are tasks inside, at any depth, besides the owner. If not, nobody but the owner has a scope open in this one.
-    pub(crate) fn has_tasks_inside(self: &Arc<Self>) -> bool {
-        let mut has_tasks = false;
-        self.each_inside(|state| has_tasks |= state.has_tasks());
-        has_tasks
+    /// The tasks inside, at any depth, those that came last first, then the owner, unless it has left.
+    pub(crate) fn tasks_inside(self: &Arc<Self>) -> Vec<*mut Task> {
+        let mut tasks = Vec::new();
+        let mut is_open = false;
+        self.each_inside(|scope, state| {
+            let inside = state.inside.iter().flat_map(|inside| &inside.tasks.list);
+            tasks.extend(inside.rev().copied());
+            if std::ptr::eq(scope, &raw const **self) {
+                is_open = !state.is_closed;
+            }
+        });
+        // (An owner of an inner one is a member of one around it.)
+        if is_open {
+            tasks.push(self.owner);
+        }
+        tasks
     }
     /// Claims the owner for something else than the end of its members, if it waits for that.
     pub(crate) fn claim_owner(&self, by: Claimed) -> bool {

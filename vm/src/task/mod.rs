@@ -124,6 +124,8 @@ pub(crate) mod flag {
     pub(crate) const SPLITS_EARLY: u16 = 1 << 13;
     /// It waits below a native frame: it can go on only on `More::carrier`, and keeps its run stack.
     pub(crate) const IS_PINNED: u16 = 1 << 14;
+    /// It waits in a native whose arguments do not lie where its instruction says.
+    pub(crate) const KEEPS_ALL: u16 = 1 << 15;
 }
 
 /// A line of execution within a thread.
@@ -201,6 +203,8 @@ pub(crate) struct WaitingNative {
     pub(crate) argc: u16,
     /// See `Ctx::state`.
     pub(crate) state: u64,
+    /// The window is that of the instruction.
+    pub(crate) is_usual: bool,
     /// What it has another OS thread do.
     pub(crate) work: Option<Arc<crate::shared::SharedObject>>,
 }

@@ -1,7 +1,9 @@
 //! When a thread collects, and what its heap is reached from.
 
+use super::roots::{Roots, Top};
 use super::{Parts, SLACK, Stress, Thread};
-use crate::heap::{Collect, Extent, Roots};
+use crate::heap;
+use crate::heap::{Collect, Extent};
 use crate::interp::frame;
 use crate::task::flag;
 use crate::value::Value;
@@ -14,7 +16,7 @@ struct ThreadParts {
     thread: *mut Thread,
 }
 
-impl Roots for ThreadRoots<'_> {
+impl heap::Roots for ThreadRoots<'_> {
     fn visit(&mut self, extent: Extent, visit: &mut dyn FnMut(*mut Value, usize)) {
         // SAFETY: the collector runs on behalf of this thread and touches only the heap; the fields visited here are others.
         unsafe {
@@ -162,12 +164,40 @@ impl Thread {
             self.heap.set_timeless();
         }
         self.own.progress.pause();
+        self.trim_tasks(how);
         let mut parts = ThreadParts { thread: self };
         self.heap
             .collect(&mut ThreadRoots { thread: &mut parts }, how);
         self.own.progress.begin();
         self.clear_above_top();
         self.begin_stretch();
+    }
+    /// Tasks that were left since the last collection let go of what they will not use any more.
+    fn trim_tasks(&mut self, how: Collect) {
+        let mut roots = std::mem::take(&mut self.roots);
+        for task in self.parts.tasks.iter() {
+            // SAFETY: tasks of the list are alive.
+            if unsafe { !(*task).is(flag::TOUCHED) } {
+                break;
+            }
+            if task != self.current {
+                // SAFETY: it does not run; the collection has not begun.
+                unsafe { roots.trim(task, how != Collect::Minor) };
+            }
+        }
+        if self.stress != Stress::None && self.nesting == 0 && !self.base.is_null() {
+            self.trim_running(&mut roots, Top::Kept);
+        }
+        self.roots = roots;
+    }
+    /// For stress modes: the same of the running task, so that the analysis is tried at each call and safepoint.
+    pub(super) fn trim_running(&mut self, roots: &mut Roots, top: Top) {
+        const WHOLE_STACK_SLOTS: usize = 4096;
+        let is_whole = self.stack_index(self.base) < WHOLE_STACK_SLOTS;
+        if self.boundary == 0 {
+            // SAFETY: the running task's frames.
+            unsafe { roots.trim_frames(self.base, self.pc, top, is_whole) };
+        }
     }
     /// Registers above the top frame hold values of frames that are gone: what the collector did not see must not be seen later.
     pub(super) fn clear_above_top(&mut self) {

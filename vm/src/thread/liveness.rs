@@ -1,5 +1,5 @@
-//! Which registers of a frame its code may still read. Collections keep all registers of a frame alive; who looks for leaks must not be misled
-//! by what calls that are over have left in them.
+//! Which registers of a frame its code may still read, and which it may have written. In others lies what calls that are over have left there, or another task that ran in the same stack: a
+//! task that waits must not keep that alive, and who looks for leaks must not be misled by it (see `roots`).
 //!
 //! A backward analysis over the code of one function, by the operands that the table of instructions tells. A handler is a successor of all
 //! instructions that it protects, before they have written anything.
@@ -21,7 +21,10 @@ impl Registers {
     fn remove(&mut self, register: usize) {
         self.0[register / 64 % 4] &= !(1 << (register % 64));
     }
-    fn union(&mut self, other: Registers) {
+    fn remove_run(&mut self, first: usize, count: usize) {
+        (first..first + count).for_each(|register| self.remove(register));
+    }
+    pub(super) fn union(&mut self, other: Registers) {
         for (word, other) in self.0.iter_mut().zip(other.0) {
             *word |= other;
         }
@@ -37,10 +40,11 @@ struct Instruction {
     word: Word,
 }
 
-/// What may be read at or behind each instruction of a function.
+/// What may be read at or behind each instruction of a function, and what its code may have written before.
 pub(super) struct Liveness {
     instructions: Vec<Instruction>,
     before: Vec<Registers>,
+    written: Vec<Registers>,
 }
 
 /// Whether what follows in the code never runs right behind this one.
@@ -60,26 +64,39 @@ fn never_falls_through(op: Op) -> bool {
     )
 }
 
-/// The registers that a function's own code ever writes: in others lies what calls have left.
-pub(super) fn written(proto: &Proto) -> Registers {
+/// Adds the registers that an instruction writes.
+fn add_written(written: &mut Registers, instruction: &Instruction) {
+    let &Instruction { op, word, .. } = instruction;
+    let [a, b, c, _] = op.operands();
+    for (operand, register) in [(a, word.a()), (b, word.b()), (c, word.c())] {
+        match operand {
+            // These write a run.
+            Operand::Dst if op == Op::LoadNil => written.add_run(register, 1 + word.b()),
+            Operand::Upd if matches!(op, Op::UnpackFields | Op::UnpackAllFields) => {
+                written.add_run(register, word.c().max(1));
+            }
+            Operand::Dst if op == Op::Unpack => written.add_run(register, word.c()),
+            Operand::Dst | Operand::Upd => written.add(register),
+            Operand::Dst2 | Operand::Loop2 => written.add_run(register, 2),
+            Operand::Loop3 => written.add_run(register, 3),
+            _ => {}
+        }
+    }
+}
+/// The registers that are written before a function's code begins: its parameters, and in a generator the last one.
+fn written_at_begin(proto: &Proto) -> Registers {
     let mut written = Registers::default();
     written.add_run(0, proto.params as usize + proto.has_rest as usize);
-    for Instruction { op, word, .. } in Liveness::instructions_of(proto) {
-        let [a, b, c, _] = op.operands();
-        for (operand, register) in [(a, word.a()), (b, word.b()), (c, word.c())] {
-            match operand {
-                // These write a run.
-                Operand::Dst if op == Op::LoadNil => written.add_run(register, 1 + word.b()),
-                Operand::Upd if matches!(op, Op::UnpackFields | Op::UnpackAllFields) => {
-                    written.add_run(register, word.c().max(1));
-                }
-                Operand::Dst if op == Op::Unpack => written.add_run(register, word.c()),
-                Operand::Dst | Operand::Upd => written.add(register),
-                Operand::Dst2 | Operand::Loop2 => written.add_run(register, 2),
-                Operand::Loop3 => written.add_run(register, 3),
-                _ => {}
-            }
-        }
+    if proto.is_generator {
+        written.add(proto.registers as usize - 1);
+    }
+    written
+}
+/// The registers that a function's own code ever writes: in others lies what calls have left.
+pub(super) fn written(proto: &Proto) -> Registers {
+    let mut written = written_at_begin(proto);
+    for instruction in &Liveness::instructions_of(proto) {
+        add_written(&mut written, instruction);
     }
     for handler in &proto.handlers {
         written.add(usize::from(handler.reg));
@@ -105,17 +122,83 @@ impl Liveness {
         let before = vec![Registers::default(); instructions.len()];
         let mut liveness = Liveness {
             instructions,
+            written: before.clone(),
             before,
         };
         while liveness.pass(proto) {}
+        if let Some(first) = liveness.written.first_mut() {
+            *first = written_at_begin(proto);
+        }
+        while liveness.pass_forward(proto) {}
         liveness
+    }
+    /// What the frame's own code may have written when it is in the instruction that the word is part of. In other registers lies what calls, or other tasks, have left.
+    pub(super) fn written(&self, word: usize) -> Registers {
+        let Some(index) = self.index_of(word) else {
+            return Registers([u64::MAX; 4]);
+        };
+        let mut written = self.written[index];
+        add_written(&mut written, &self.instructions[index]);
+        written
+    }
+    /// Whether something changed.
+    fn pass_forward(&mut self, proto: &Proto) -> bool {
+        let mut has_changed = false;
+        for index in 0..self.instructions.len() {
+            let Instruction { at, op, word } = self.instructions[index];
+            let mut after = self.written[index];
+            add_written(&mut after, &self.instructions[index]);
+            let next = (!never_falls_through(op)).then_some(index + 1);
+            let target = (op.operands()[3] == Operand::Jump)
+                .then(|| self.index_of((at as i64 + 1 + i64::from(word.imm())) as usize));
+            for to in next.into_iter().chain(target.flatten()) {
+                has_changed |= self.flows_to(to, after);
+            }
+            for handler in &proto.handlers {
+                if (handler.start as usize..handler.end as usize).contains(&at) {
+                    let mut caught = after;
+                    caught.add(usize::from(handler.reg));
+                    if let Some(to) = self.index_of(handler.target as usize) {
+                        has_changed |= self.flows_to(to, caught);
+                    }
+                }
+            }
+        }
+        has_changed
+    }
+    fn flows_to(&mut self, index: usize, written: Registers) -> bool {
+        let Some(place) = self.written.get_mut(index) else {
+            return false;
+        };
+        let before = *place;
+        place.union(written);
+        *place != before
     }
     fn index_of(&self, word: usize) -> Option<usize> {
         let found = self.instructions.partition_point(|i| i.at <= word);
         found.checked_sub(1)
     }
+    /// What may be read by the rest of the instruction that the word is part of, for a frame that has stopped in it, or behind it.
+    pub(super) fn within(&self, word: usize) -> Registers {
+        let mut live = self.before(word);
+        // It has written some of these, and writes the others when what it has called returns.
+        if let Some(index) = self.index_of(word)
+            && let Instruction {
+                op: Op::IterNew,
+                word,
+                ..
+            } = self.instructions[index]
+        {
+            live.add_run(word.a(), 3);
+        }
+        live
+    }
+    /// How many instructions were looked at.
+    pub(super) fn len(&self) -> usize {
+        self.instructions.len()
+    }
     /// What may be read at or behind the instruction that the word is part of.
-    pub(super) fn before(&self, word: usize) -> Registers {
+    fn before(&self, word: usize) -> Registers {
         self.index_of(word)
             .map_or(Registers([u64::MAX; 4]), |index| self.before[index])
     }
@@ -144,8 +227,11 @@ impl Liveness {
             live.union(self.before(target));
         }
         for (operand, register) in fields {
-            if operand == Operand::Dst {
-                live.remove(register);
+            match operand {
+                Operand::Dst => live.remove(register),
+                Operand::Dst2 if op != Op::ForNext2 => live.remove_run(register, 2),
+                Operand::Loop3 if op == Op::IterNew => live.remove_run(register, 3),
+                _ => {}
             }
         }
         for (operand, register) in fields {
@@ -153,13 +239,14 @@ impl Liveness {
                 Operand::Src | Operand::Upd => live.add(register),
                 Operand::Window => {
                     // What is called; the other calls put it there themselves. Behind it is room for the return word.
-                    if matches!(op, Op::Call | Op::CallNamed | Op::Spawn) {
+                    if matches!(op, Op::Call | Op::CallNamed | Op::Spawn | Op::Threadlet) {
                         live.add(register);
                     }
                     // One more: the name of what is started.
                     live.add_run(register + 2, word.c() + (op == Op::Spawn) as usize);
                 }
                 Operand::Run => live.add_run(register, word.c()),
+                Operand::Loop3 if op == Op::IterNew => {}
                 Operand::Loop3 => live.add_run(register, 3),
                 Operand::Loop2 => live.add_run(register, 2),
                 _ => {}

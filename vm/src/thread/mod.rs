@@ -120,6 +120,8 @@ pub struct Thread {
     pub(crate) pending_call: (Value, Vec<Value>),
     /// Register of the top frame that gets the result of a wait.
     pub(crate) wait_dest: usize,
+    /// What is known of the registers of tasks that wait.
+    roots: roots::Roots,
     /// Registers of the top frame that are live beyond its own (arguments of a native).
     pub(crate) scan_extra: usize,
     /// During a call of a crossing native: which arguments (bit 0: the first behind self) were written `copy(x)`.
@@ -305,6 +307,7 @@ impl Thread {
             pending_call: (Value::NIL, Vec::new()),
             wait_dest: 0,
             scan_extra: 0,
+            roots: Default::default(),
             copy_mask: 0,
             exit_code: 0,
             nesting: 0,

@@ -1,6 +1,7 @@
 //! Tasks are mounted on the run stack of a carrier, run, and left again.
 
 use super::carrier::{Ended, HOST_THREAD};
+use super::roots::Top;
 use super::{SLACK, Stress, Thread};
 use crate::heap::Collect;
 use crate::interp::frame;
@@ -280,6 +281,9 @@ impl Thread {
     pub(super) fn leave_and_move(&mut self) {
         #[cfg(debug_assertions)]
         self.check_suspended();
+        let mut roots = std::mem::take(&mut self.roots);
+        self.trim_running(&mut roots, Top::Between);
+        self.roots = roots;
         let capacity = self.stack.capacity;
         self.grow_stack(capacity);
         self.collect_now(Collect::Stress);

@@ -1,21 +1,98 @@
 //! What a task that stands still leads to directly: the values that its code may still use.
+//!
+//! A frame's registers are not cleared when it begins. So those of a task that waits may hold what was left in the run stack by its calls, or by other tasks that ran there, for as long as it
+//! waits. The first collection after it was left lets go of that (`Roots::trim`): the analysis of its code says which registers it can neither have written nor read any more. What it has written
+//! stays: a variable lives as long as its scope, as everybody expects of one that holds a connection or a subscriber. What is kept besides:
+//!
+//! - all of a frame of the VM's own stubs, and slots behind a frame's registers: arguments of a builtin, and what lies between two frames (a generator below its frame);
+//! - all of the top frame of a task that waits in a native whose window is not that of the instruction (`flag::KEEPS_ALL`): with an argument put in front, or defaults behind;
+//! - a task that is pinned, or has threadlets under way, or has not begun.
 
 use super::Thread;
-use super::liveness::Liveness;
-use crate::interp::frame::Frames;
+use super::liveness::{Liveness, Registers};
+use crate::interp::frame::{self, Frame, Frames};
 use crate::module::Proto;
 use crate::shared::Message;
-use crate::task::{Task, Wait};
+use crate::task::{Task, Wait, flag};
 use crate::value::Value;
 use std::collections::HashMap;
+
+/// Instructions whose analysis is remembered, at most: 72 bytes each.
+const MOST_INSTRUCTIONS: usize = 100_000;
+
+/// Tasks in which more than their registers would have to be looked at.
+const UNUSUAL: u16 = flag::IS_NEW | flag::IS_PINNED | flag::HAS_THREADLETS;
+
+/// How the top frame of a stack stands.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Top {
+    /// At the next instruction, or still in this one.
+    Between,
+    /// In its instruction, as those below it do.
+    Within,
+    /// In an instruction of which it is not known what it still needs.
+    Kept,
+}
 
 /// Looks at tasks; remembers what it has learnt of their code.
 #[derive(Default)]
 pub(super) struct Roots {
     liveness: HashMap<*const Proto, Liveness>,
+    instructions: usize,
+    /// The last place, and what is live there: of many tasks most wait at the same.
+    last: Option<(*const Proto, *const u64, bool, Known)>,
+}
+
+/// Registers of a frame.
+#[derive(Clone, Copy)]
+struct Known {
+    /// Its code may still read them.
+    live: Registers,
+    /// That, or its code may have written them.
+    kept: Registers,
 }
 
 impl Roots {
+    /// What is known of a frame's registers. `is_between`: it stands at the next instruction, or still in this one.
+    ///
+    /// # Safety
+    /// The frame and its code are whole; it is none of a stub.
+    unsafe fn known(&mut self, frame: &Frame, is_between: bool) -> Known {
+        if let Some((proto, pc, was_between, known)) = self.last
+            && (proto, pc, was_between) == (frame.proto, frame.pc, is_between)
+        {
+            return known;
+        }
+        if self.instructions > MOST_INSTRUCTIONS {
+            self.liveness.clear();
+            self.instructions = 0;
+        }
+        // SAFETY: promised by the caller.
+        let proto = unsafe { &*frame.proto };
+        let instructions = &mut self.instructions;
+        let liveness = self.liveness.entry(frame.proto).or_insert_with(|| {
+            let liveness = Liveness::of(proto);
+            *instructions += liveness.len();
+            liveness
+        });
+        let word = frame.word() as usize;
+        let mut live = liveness.within(word);
+        let mut written = liveness.written(word);
+        if is_between {
+            // SAFETY: as above: it points into the code.
+            let next = unsafe { frame.pc.offset_from(proto.code_start) } as usize;
+            live.union(liveness.within(next));
+            written.union(liveness.written(next));
+        }
+        written.union(live);
+        let known = Known {
+            live,
+            kept: written,
+        };
+        self.last = Some((frame.proto, frame.pc, is_between, known));
+        known
+    }
+
     /// The values of a task: functions of its frames, registers that these may still read, what it waits with, its locks, `Scoped` values and messages. `machine`: of the carrier
     /// that looks.
     ///
@@ -58,28 +135,79 @@ impl Roots {
             };
             let mut above: Option<*mut Value> = None;
             for frame in Frames::new(base, pc) {
-                let proto = &*frame.proto;
                 values.push(*frame.base.sub(2));
                 let count = match above {
                     // What lies above the callee's closure belongs to the callee.
                     Some(callee) => callee.sub(2).offset_from(frame.base) as usize,
-                    None => (proto.registers as usize).max(extra),
+                    None => ((*frame.proto).registers as usize).max(extra),
                 };
-                if proto.is_stub() {
-                    values.extend((0..count).map(|i| *frame.base.add(i)));
+                let all = (0..count).map(|i| (i, *frame.base.add(i)));
+                if (*frame.proto).is_stub() {
+                    values.extend(all.map(|(_, value)| value));
                 } else {
-                    let liveness = self.liveness.entry(frame.proto);
-                    let liveness = liveness.or_insert_with(|| Liveness::of(proto));
-                    let word = frame.word() as usize;
-                    let here = liveness.before(word);
-                    let next = (is_between && above.is_none())
-                        .then(|| liveness.before(frame.pc.offset_from(proto.code_start) as usize));
-                    let is_live = |i| here.has(i) || next.is_some_and(|next| next.has(i));
-                    values.extend(
-                        (0..count)
-                            .filter(|&i| is_live(i))
-                            .map(|i| *frame.base.add(i)),
-                    );
+                    let live = self.known(&frame, is_between && above.is_none()).live;
+                    values.extend(all.filter(|(i, _)| live.has(*i)).map(|(_, value)| value));
+                }
+                above = Some(frame.base);
+            }
+        }
+    }
+
+    /// Clears the registers of a task in which lies what others have left, in the frames that have run since a collection saw them, or (`is_whole`) in all. See the head of the file.
+    ///
+    /// # Safety
+    /// The task is one of the mounted thread, and not the one that runs; no collection is under way.
+    pub(super) unsafe fn trim(&mut self, task: *mut Task, is_whole: bool) {
+        // SAFETY: promised by the caller. Of one that waits, wakers touch other fields.
+        unsafe {
+            let (base, flags) = ((*task).base(), (*task).flags);
+            if base.is_null() || flags & UNUSUAL != 0 {
+                return;
+            }
+            let top = match (*task).wait {
+                Wait::None => Top::Between,
+                _ if flags & flag::KEEPS_ALL != 0 => Top::Kept,
+                _ => Top::Within,
+            };
+            self.trim_frames(base, (*task).pc, top, is_whole);
+        }
+    }
+    /// The same of the frames of a stack.
+    ///
+    /// # Safety
+    /// The stack is whole; no collection is under way.
+    pub(super) unsafe fn trim_frames(
+        &mut self,
+        base: *mut Value,
+        pc: *const u64,
+        top: Top,
+        is_whole: bool,
+    ) {
+        let mut top = Some(top);
+        let mut above: Option<*mut Value> = None;
+        // SAFETY: promised by the caller.
+        unsafe {
+            for frame in Frames::new(base, pc) {
+                let registers = (*frame.proto).registers as usize;
+                let count = match above {
+                    // Below a generator's frame lies the generator.
+                    Some(callee) => {
+                        let first = callee.sub(frame::GENERATOR_BELOW);
+                        first.offset_from(frame.base).max(0) as usize
+                    }
+                    None => registers,
+                };
+                let stands = top.take().unwrap_or(Top::Within);
+                if stands != Top::Kept && !(*frame.proto).is_stub() {
+                    let kept = self.known(&frame, stands == Top::Between).kept;
+                    for i in 0..count.min(registers) {
+                        if !kept.has(i) {
+                            *frame.base.add(i) = Value::from_bits(0);
+                        }
+                    }
+                }
+                if !is_whole && frame::ret(frame.base) & frame::SEEN != 0 {
+                    break;
                 }
                 above = Some(frame.base);
             }

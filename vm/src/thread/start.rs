@@ -237,7 +237,7 @@ impl Thread {
             }
             let starter = &*self.identity;
             if let Some(scope) = &starter.scope {
-                let is_cancelled = scope.enter();
+                let is_cancelled = scope.enter(task);
                 (*task).scope = Some(scope.clone());
                 if is_cancelled {
                     self.cancel_in_scopes_of(task);

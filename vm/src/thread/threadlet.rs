@@ -262,7 +262,7 @@ impl Thread {
                 (*task).more().name = Some(name.into());
             }
             if let Some(scope) = &(*around).scope {
-                let is_cancelled = scope.enter();
+                let is_cancelled = scope.enter(task);
                 (*task).scope = Some(scope.clone());
                 if is_cancelled {
                     self.cancel_in_scopes_of(task);

@@ -731,7 +731,7 @@ impl Thread {
             }
             self.wake_joiners(task, joiner);
             if let Some(scope) = scope
-                && let Some(owner) = scope.leave()
+                && let Some(owner) = scope.leave(task)
             {
                 self.wake(owner);
             }
@@ -840,15 +840,13 @@ impl Thread {
         // Members without an identity are counted only with one.
         self.make_all_identities();
         let scopes = self.scheduler.cancelled.take(self.block.id);
-        if scopes.iter().any(Scope::has_tasks_inside) {
-            for task in self.parts.tasks.to_vec() {
-                self.cancel_in_scopes_of(task);
-            }
+        // (Tasks that are discarded leave no scope.)
+        if self.parts.tasks.is_empty() {
             return;
         }
         for scope in scopes {
-            if !scope.state.lock().is_closed {
-                self.cancel_in_scopes_of(scope.owner);
+            for task in scope.tasks_inside() {
+                self.cancel_in_scopes_of(task);
             }
         }
     }
