@@ -212,6 +212,30 @@ fn test_command() {
     );
 }
 
+#[test]
+fn a_test_that_is_cut_off_has_failed() {
+    let file = program(
+        "tests_cut_off",
+        "test \"killed\" { Thread.current().kill(); sleep(1ms); assert false }\n\
+         test \"cancelled\" { Task.current().cancel(); sleep(1ms); assert false }\n\
+         test \"behind\" { assert true }\n",
+    );
+    let outcome = Program::heddle().arg("test").arg(&file).run();
+    assert_eq!(outcome.code(), Some(1), "{}", outcome.stderr);
+    assert!(
+        outcome.stdout.contains("1 passed, 2 failed"),
+        "{}",
+        outcome.stdout
+    );
+    let told = "the test was cancelled or killed before its end";
+    assert_eq!(
+        outcome.stdout.matches(told).count(),
+        2,
+        "{}",
+        outcome.stdout
+    );
+}
+
 /// A folder with a file of tests that pass and fail, and one that cannot be loaded.
 fn folder_of_tests(name: &str) -> PathBuf {
     let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("cli-{name}"));

@@ -37,6 +37,8 @@ pub(crate) struct Account {
     peak: AtomicIsize,
     /// How often that was so.
     shrinks: AtomicU32,
+    /// Numbers that were given out: see `next_number`.
+    numbers: AtomicU32,
 }
 
 /// What an OS thread has to tell its account.
@@ -115,6 +117,14 @@ impl Drop for Entered {
 /// The program that this OS thread works for.
 pub(crate) fn current() -> Option<Arc<Account>> {
     KEPT.try_with(|kept| kept.0.borrow().clone()).ok().flatten()
+}
+
+/// A number that nothing else of the program has, but for wrapping around: 1, 2, 3 …
+pub(crate) fn next_number() -> u32 {
+    static OF_NO_PROGRAM: AtomicU32 = AtomicU32::new(0);
+    let account = current();
+    let numbers = account.as_deref().map_or(&OF_NO_PROGRAM, |a| &a.numbers);
+    numbers.fetch_add(1, Ordering::Relaxed).wrapping_add(1)
 }
 
 /// So many bytes were taken.

@@ -172,12 +172,21 @@ impl Thread {
         }
         all
     }
-    /// Runs one of `module.tests`; the module's body must have run.
+    /// Runs one of `module.tests`; the module's body must have run. A test that was cancelled or killed has failed: nobody knows what it would have found.
     pub fn run_test(&mut self, module: &Arc<Module>, index: usize) -> Result<Value, Failure> {
         let (_, proto) = module.tests[index];
         let proto = module.protos.get().expect("linked modules have code")[proto as usize].clone();
         let test = self.closure_of(&proto);
-        self.run(test, &[])
+        self.was_cut_off = false;
+        let result = self.run(test, &[])?;
+        if self.was_cut_off {
+            self.throw_new(
+                ErrorKind::Cancelled,
+                "the test was cancelled or killed before its end",
+            );
+            return Err(Failure::Thrown);
+        }
+        Ok(result)
     }
     /// A view to read and make values with, outside any call. Nothing is collected while it lives.
     pub fn values(&mut self) -> Ctx<'_> {

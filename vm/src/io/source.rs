@@ -142,9 +142,7 @@ impl Source {
         let index = sources.register(what(&mut resource), interest)?;
         let state = SourceState::new(sources.clone());
         let source = Box::new(Source {
-            object: SharedObject {
-                state: Lock::new(ObjectState::Source(state)),
-            },
+            object: SharedObject::new(Lock::new(ObjectState::Source(state))),
             resource: Box::new(resource),
             sources: sources.clone(),
             index,

@@ -157,13 +157,11 @@ impl<'c> Ctx<'c> {
         result
     }
     fn offload(&mut self, work: Work) -> NativeResult {
-        let job = Arc::new(SharedObject {
-            state: Lock::new(ObjectState::Job(Job {
-                waiting: WaitList::default(),
-                work: Some(work),
-                outcome: None,
-            })),
-        });
+        let job = Arc::new(SharedObject::new(Lock::new(ObjectState::Job(Job {
+            waiting: WaitList::default(),
+            work: Some(work),
+            outcome: None,
+        }))));
         let thread = &mut *self.thread;
         let waiter = thread.begin_single_wait(Wait::Work, Owner::Shared(Arc::as_ptr(&job)), 0);
         if let ObjectState::Job(state) = &mut *job.state.lock() {

@@ -1,17 +1,20 @@
 //! Hashes: equal values hash alike, `1` and `1.0` too. What is mutable has none.
 //!
 //! `quick` does everything that needs neither script code nor long work; the rest goes through `hash_steps`.
-//! Things without a value of their own (functions, types, tasks …) are equal by identity and hash by what never moves: a
-//! prototype, an id. Hashes differ with the engine's seed, are 32 bits and never 0.
+//! Things without a value of their own (functions, types, tasks …) are equal by identity and hash by what never moves, nor depends on addresses: a
+//! name and a place, an id, a number. Hashes differ with the engine's seed, are 32 bits and never 0.
 
 use super::compare::{self};
 use super::int;
 use super::int_float::{self, hash_word};
 use super::{OpFail, OpResult, TypeLookup, fields_of, list, map, method, text};
+use crate::module::Proto;
 use crate::object::{
     Closure, FLAG_FROZEN, Handle, HostObject, Kind, ModuleObject, NativeFunction, Range,
-    TaskObject, Tuple, TypeObject,
+    TaskObject, Tuple, TypeObject, type_id,
 };
+use crate::sched::ThreadBlock;
+use crate::shared::SharedObject;
 use crate::types::ErrorKind;
 use crate::value::Value;
 use std::sync::atomic::Ordering;
@@ -72,7 +75,7 @@ pub(crate) fn of_simple(value: Value, seed: u64) -> OpResult<Option<u32>> {
             // Closures of one prototype differ by what they captured.
             Kind::Closure => {
                 let closure = &*object.cast::<Closure>();
-                let mut state = hash_word(closure.consts as u64, seed);
+                let mut state = hash_of_function(&*closure.proto(), seed);
                 for capture in compare::captures_of(value) {
                     if !capture.is_object() || capture.is_kind(Kind::Str) {
                         state = join(
@@ -84,12 +87,30 @@ pub(crate) fn of_simple(value: Value, seed: u64) -> OpResult<Option<u32>> {
                 }
                 return Ok(Some(state));
             }
-            Kind::Native => (*object.cast::<NativeFunction>()).def as u64,
-            Kind::Type => (*object.cast::<TypeObject>()).info as u64,
-            Kind::Module => (*object.cast::<ModuleObject>()).module as u64,
+            Kind::Native => {
+                return Ok(Some(hash_of_name(
+                    (*(*object.cast::<NativeFunction>()).def).name,
+                    seed,
+                )));
+            }
+            Kind::Type => u64::from((*(*object.cast::<TypeObject>()).info).id),
+            Kind::Module => {
+                return Ok(Some(hash_of_name(
+                    &(*(*object.cast::<ModuleObject>()).module).name,
+                    seed,
+                )));
+            }
             Kind::Task => (*object.cast::<TaskObject>()).id,
             Kind::Host => (*object.cast::<HostObject>()).index,
-            Kind::Handle => (*object.cast::<Handle>()).target as u64,
+            Kind::Handle => {
+                let target = (*object.cast::<Handle>()).target;
+                match (*object).type_id {
+                    type_id::THREAD => (*target.cast::<ThreadBlock>()).id,
+                    // There is one.
+                    type_id::TROOP => 0,
+                    _ => u64::from((*target.cast::<SharedObject>()).number()),
+                }
+            }
             Kind::BoundMethod => {
                 let bound = &*object.cast::<crate::object::BoundMethod>();
                 return of_simple(bound.function, seed);
@@ -104,6 +125,22 @@ pub(crate) fn of_simple(value: Value, seed: u64) -> OpResult<Option<u32>> {
         identity,
         first(kind, 0, seed) as u64 ^ seed,
     )))
+}
+
+/// The hash of a function without what it has captured. Not by its address, nor those of names: a run under a seed could not be repeated.
+fn hash_of_function(proto: &Proto, seed: u64) -> u32 {
+    let span = u64::from(proto.span.start) << 32 | u64::from(proto.span.end);
+    join(hash_of_name(&proto.name, seed), hash_word(span, seed), seed)
+}
+fn hash_of_name(name: &str, seed: u64) -> u32 {
+    let words = name.as_bytes().chunks(8).map(|chunk| {
+        let mut word = [0; 8];
+        word[..chunk.len()].copy_from_slice(chunk);
+        u64::from_le_bytes(word)
+    });
+    words.fold(first(Kind::Native, 0, seed), |state, word| {
+        join(state, hash_word(word, seed), seed)
+    })
 }
 
 /// The `TypeError` for what may change and so has no hash.

@@ -29,12 +29,10 @@ pub(crate) struct Places {
 
 /// All places but one.
 pub(super) fn places(max_carriers: usize) -> SharedObject {
-    SharedObject {
-        state: Lock::new(ObjectState::Places(Places {
-            free: max_carriers.saturating_sub(1).max(1),
-            waiting: WaitList::default(),
-        })),
-    }
+    SharedObject::new(Lock::new(ObjectState::Places(Places {
+        free: max_carriers.saturating_sub(1).max(1),
+        waiting: WaitList::default(),
+    })))
 }
 
 /// Carriers that are held now, and who looks after them.

@@ -31,6 +31,7 @@ use permits::{GateState, MutexState, SemaphoreState};
 use queue::QueueState;
 use shared_map::SharedMapState;
 use std::any::Any;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 /// The state of a shared object, behind its lock.
 pub(crate) enum ObjectState {
@@ -137,6 +138,8 @@ impl ObjectState {
 /// Something that threads share by reference.
 pub(crate) struct SharedObject {
     pub(crate) state: Lock<ObjectState>,
+    /// See `number`; 0: nobody has asked for it.
+    number: AtomicU32,
 }
 
 // SAFETY: its state is used under its lock, as `sched::wait` says; tasks in it that do not wait are only compared.
@@ -145,6 +148,24 @@ unsafe impl Send for SharedObject {}
 unsafe impl Sync for SharedObject {}
 
 impl SharedObject {
+    pub(crate) fn new(state: Lock<ObjectState>) -> SharedObject {
+        SharedObject {
+            state,
+            number: AtomicU32::new(0),
+        }
+    }
+    /// A number by which it is hashed: its address would be another one in the next run, even of the same schedule.
+    pub(crate) fn number(&self) -> u32 {
+        let number = self.number.load(Ordering::Relaxed);
+        if number != 0 {
+            return number;
+        }
+        let new = account::next_number().max(1);
+        let set = self
+            .number
+            .compare_exchange(0, new, Ordering::Relaxed, Ordering::Relaxed);
+        set.map_or_else(|other| other, |_| new)
+    }
     /// What one takes, with its handle.
     pub(crate) const BYTES: usize = size_of::<SharedObject>() + 64;
 
@@ -160,9 +181,7 @@ impl SharedObject {
     }
     /// Makes one, and a handle of it with one reference, which is the caller's.
     pub(crate) fn handle(type_id: u32, state: ObjectState) -> Value {
-        let object = Box::new(SharedObject {
-            state: Lock::new(state),
-        });
+        let object = Box::new(SharedObject::new(Lock::new(state)));
         account::add(size_of::<SharedObject>());
         let target: *const SharedObject = &*object;
         bundle::new_handle(type_id, target.cast(), bundle::Payload::Object(object))

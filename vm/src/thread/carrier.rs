@@ -180,6 +180,8 @@ impl Thread {
             let object = object.as_object().cast::<TaskObject>();
             ((*object).result, (*object).header.aux)
         };
+        self.was_cut_off =
+            how == task::Ended::Cancelled as u16 || how == task::Ended::Killed as u16;
         if let Some(ended) = ended {
             return Err(self.failure_of(ended));
         }

@@ -161,20 +161,7 @@ impl Thread {
     ) -> Message {
         let outside = std::mem::replace(&mut self.heap, heap);
         if has_failed && self.is_error(value) {
-            // SAFETY: an error has its five fields; `data` and `cause` are what scripts put there.
-            unsafe {
-                let object = value.as_object();
-                let fields = object.cast::<Value>().add(1);
-                for i in 0..(*object).aux as usize {
-                    let part = *fields.add(i);
-                    if part.is_local() && self.heap.copy_out(part).is_err() {
-                        let text = self.repr_short(part);
-                        let text = self.text_value(&text);
-                        *fields.add(i) = text;
-                        self.heap.barrier(object, text);
-                    }
-                }
-            }
+            self.replace_parts_by_text(value);
             if let Ok(message) = Message::parcel(&mut self.heap, value) {
                 self.heap = outside;
                 return message;
@@ -199,6 +186,36 @@ impl Thread {
         let error = std::mem::replace(&mut self.thrown, Value::NIL);
         let mut heap = std::mem::replace(&mut self.heap, outside);
         Message::parcel(&mut heap, error).unwrap_or_else(|_| Message::shared(Value::NIL))
+    }
+    /// What cannot cross in an error, or in one of those that caused it, is replaced by its text.
+    fn replace_parts_by_text(&mut self, error: Value) {
+        let mut errors = vec![error];
+        let mut at = 0;
+        while let Some(&error) = errors.get(at) {
+            at += 1;
+            // SAFETY: an error has its five fields; `data` and `cause` are what scripts put there.
+            unsafe {
+                let object = error.as_object();
+                let fields = object.cast::<Value>().add(1);
+                for i in 0..(*object).aux as usize {
+                    let part = *fields.add(i);
+                    if !part.is_local() || errors.contains(&part) {
+                        continue;
+                    }
+                    if self.heap.copy_out(part).is_ok() {
+                        continue;
+                    }
+                    if self.is_error(part) {
+                        errors.push(part);
+                        continue;
+                    }
+                    let text = self.repr_short(part);
+                    let text = self.text_value(&text);
+                    *fields.add(i) = text;
+                    self.heap.barrier(object, text);
+                }
+            }
+        }
     }
     pub(super) fn is_stop_error(&self, value: Value) -> bool {
         value.is_unset() || value.type_id() == ErrorKind::Cancelled.type_id()

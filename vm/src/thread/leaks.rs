@@ -11,7 +11,7 @@
 
 use super::Thread;
 use super::report::{Members, TaskEntry, parts_of, tasks_of};
-use super::roots::Roots;
+use super::roots::{Roots, Which};
 use crate::counted::Counted;
 use crate::object::trace::all_values;
 use crate::object::{Handle, Header, HostObject, Kind, TaskObject, type_id};
@@ -221,7 +221,7 @@ impl Finder<'_> {
     fn visit_task(&mut self, task: *mut Task) {
         // SAFETY: a task of a thread that stands still, or of this one.
         unsafe {
-            let values = self.roots.of(self.machine, task);
+            let values = self.roots.of(self.machine, task, Which::Live);
             for value in values {
                 self.value(value);
             }

@@ -127,6 +127,8 @@ pub struct Thread {
     /// During a call of a crossing native: which arguments (bit 0: the first behind self) were written `copy(x)`.
     pub(crate) copy_mask: u32,
     pub(crate) exit_code: i32,
+    /// The first task of the last run was cancelled or killed.
+    pub(crate) was_cut_off: bool,
     /// Host functions on the native stack that have called back.
     pub(crate) nesting: usize,
     pub(crate) scheduler: Arc<Scheduler>,
@@ -310,6 +312,7 @@ impl Thread {
             roots: Default::default(),
             copy_mask: 0,
             exit_code: 0,
+            was_cut_off: false,
             nesting: 0,
             block: BlockRef::new(&main),
             main,

@@ -23,6 +23,15 @@ const MOST_INSTRUCTIONS: usize = 100_000;
 /// Tasks in which more than their registers would have to be looked at.
 const UNUSUAL: u16 = flag::IS_NEW | flag::IS_PINNED | flag::HAS_THREADLETS;
 
+/// Which registers of a task are asked for.
+#[derive(Clone, Copy)]
+pub(super) enum Which {
+    /// Those that its code may still read.
+    Live,
+    /// Those that its code may have written, too: its variables, whether it goes on using them or not.
+    Kept,
+}
+
 /// How the top frame of a stack stands.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Top {
@@ -93,16 +102,21 @@ impl Roots {
         known
     }
 
-    /// The values of a task: functions of its frames, registers that these may still read, what it waits with, its locks, `Scoped` values and messages. `machine`: of the carrier
+    /// The values of a task: functions of its frames, registers of these, what it waits with, its locks, `Scoped` values and messages. `machine`: of the carrier
     /// that looks.
     ///
     /// # Safety
     /// The task's thread stands still, or is mounted on the machine.
-    pub(super) unsafe fn of(&mut self, machine: &Thread, task: *mut Task) -> Vec<Value> {
+    pub(super) unsafe fn of(
+        &mut self,
+        machine: &Thread,
+        task: *mut Task,
+        which: Which,
+    ) -> Vec<Value> {
         let mut values = Vec::new();
         // SAFETY: promised by the caller.
         unsafe {
-            self.registers(machine, task, &mut values);
+            self.registers(machine, task, which, &mut values);
             if let Some(more) = (*task).more_if_any() {
                 values.push(more.wait_value);
                 values.extend(more.locks.iter().map(Message::inside));
@@ -115,7 +129,13 @@ impl Roots {
     }
     /// # Safety
     /// As for `of`.
-    unsafe fn registers(&mut self, machine: &Thread, task: *mut Task, values: &mut Vec<Value>) {
+    unsafe fn registers(
+        &mut self,
+        machine: &Thread,
+        task: *mut Task,
+        which: Which,
+        values: &mut Vec<Value>,
+    ) {
         // SAFETY: promised by the caller; frames, prototypes and code are whole.
         unsafe {
             let (base, pc) = if task == machine.current {
@@ -145,8 +165,12 @@ impl Roots {
                 if (*frame.proto).is_stub() {
                     values.extend(all.map(|(_, value)| value));
                 } else {
-                    let live = self.known(&frame, is_between && above.is_none()).live;
-                    values.extend(all.filter(|(i, _)| live.has(*i)).map(|(_, value)| value));
+                    let known = self.known(&frame, is_between && above.is_none());
+                    let wanted = match which {
+                        Which::Live => known.live,
+                        Which::Kept => known.kept,
+                    };
+                    values.extend(all.filter(|(i, _)| wanted.has(*i)).map(|(_, value)| value));
                 }
                 above = Some(frame.base);
             }

@@ -1,12 +1,12 @@
 //! Who could have woken whom, for the report of a deadlock: a task waits for a channel (semaphore, latch …), and those that could send, receive, close or release are the tasks that
-//! can get at it: by registers that their code may still read, by what these lead to, by the names of modules in the functions on their stacks, and in those that
+//! can get at it: by their variables, whether the code would have used them again or not, by what these lead to, by the names of modules in the functions on their stacks, and in those that
 //! these name.
 //!
 //! That a task can get at it does not say that it would have done something with it; but one that cannot is not to blame.
 
 use super::Thread;
 use super::report::{listed, parts_of, tasks_of, title_from};
-use super::roots::Roots;
+use super::roots::{Roots, Which};
 use crate::counted::Counted;
 use crate::module::{Head, Link, Module, Proto, Slot};
 use crate::object::trace::all_values;
@@ -84,7 +84,7 @@ impl Wakers {
                     seen: HashSet::new(),
                     todo: Vec::new(),
                 };
-                for value in roots.of(machine, task) {
+                for value in roots.of(machine, task, Which::Kept) {
                     search.value(value);
                 }
                 search.run(&mut left, |object| {

@@ -132,9 +132,9 @@ fn request_against_going_idle() {
 #[test]
 fn kill_against_wake_up() {
     check("kill_against_wake_up", PREEMPTIONS, || {
-        let channel = Arc::new(SharedObject {
-            state: Lock::new(ObjectState::Channel(ChannelState::grown(1))),
-        });
+        let channel = Arc::new(SharedObject::new(Lock::new(ObjectState::Channel(
+            ChannelState::grown(1),
+        ))));
         let (block, tasks) = mounted(1);
         let task = tasks[0].0;
         // SAFETY: the model's own task; nobody else knows it yet.

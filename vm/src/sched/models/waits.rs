@@ -33,9 +33,9 @@ fn one_holds_the_lock() {
 }
 
 fn channel(capacity: usize) -> Arc<SharedObject> {
-    Arc::new(SharedObject {
-        state: Lock::new(ObjectState::Channel(ChannelState::grown(capacity))),
-    })
+    Arc::new(SharedObject::new(Lock::new(ObjectState::Channel(
+        ChannelState::grown(capacity),
+    ))))
 }
 fn with<R>(object: &SharedObject, f: impl FnOnce(&mut ChannelState) -> R) -> R {
     match &mut *object.state.lock() {
@@ -333,7 +333,7 @@ fn a_source_tells_while_a_task_tries() {
     use crate::sync::Mutex;
     check("a_source_tells_while_a_task_tries", PREEMPTIONS, || {
         let state = Lock::new(model::source());
-        let object = Arc::new(SharedObject { state });
+        let object = Arc::new(SharedObject::new(state));
         let data = Arc::new(Mutex::new(false));
         let (there, sent) = (object.clone(), data.clone());
         let system = loom::thread::spawn(move || {
