@@ -19,7 +19,7 @@ use crate::sync::{AtomicBool, AtomicU32, Lock, LockGuard, Ordering, mutation};
 use crate::task::Task;
 use slab::Slab;
 use std::cell::UnsafeCell;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::hash::BuildHasherDefault;
 use std::sync::{Arc, Weak};
 
@@ -57,44 +57,41 @@ struct Inside {
     scopes: Slab<Weak<Scope>>,
 }
 
-/// Tasks in the order in which they came, as long as few go.
+/// Tasks, each once. Few are searched; of many each takes little more than a pointer.
 #[derive(Default)]
 struct TaskSet {
-    list: Vec<*mut Task>,
-    /// Places in the list, if that is long.
-    places: HashMap<*mut Task, usize, BuildHasherDefault<AddressHasher>>,
+    few: Vec<*mut Task>,
+    /// Empty, or all.
+    many: HashSet<*mut Task, BuildHasherDefault<AddressHasher>>,
 }
 
 impl TaskSet {
-    /// Longer lists are not searched.
     const FEW: usize = 16;
 
     fn insert(&mut self, task: *mut Task) {
-        self.list.push(task);
-        if self.list.len() > TaskSet::FEW {
-            let known = self.places.len();
-            let new = self.list.iter().enumerate().skip(known);
-            self.places.extend(new.map(|(at, &task)| (task, at)));
+        if self.few.len() == TaskSet::FEW {
+            self.many.extend(std::mem::take(&mut self.few));
+        }
+        match self.many.is_empty() {
+            true => self.few.push(task),
+            false => _ = self.many.insert(task),
         }
     }
     fn remove(&mut self, task: *mut Task) {
-        let at = match self.places.is_empty() {
-            true => self.list.iter().rposition(|&other| other == task),
-            false => self.places.remove(&task),
+        let was_there = match self.many.is_empty() {
+            true => {
+                let at = self.few.iter().rposition(|&other| other == task);
+                at.map(|at| self.few.swap_remove(at)).is_some()
+            }
+            false => self.many.remove(&task),
         };
-        let Some(at) = at else {
-            debug_assert!(false, "a member is in the list");
-            return;
-        };
-        self.list.swap_remove(at);
-        if self.places.is_empty() {
-            return;
+        debug_assert!(was_there, "a member is in the set");
+        if self.many.len() <= TaskSet::FEW / 2 && self.many.capacity() > 0 {
+            self.few.extend(std::mem::take(&mut self.many));
         }
-        if self.list.len() <= TaskSet::FEW / 2 {
-            self.places = HashMap::default();
-        } else if let Some(&moved) = self.list.get(at) {
-            self.places.insert(moved, at);
-        }
+    }
+    fn iter(&self) -> impl Iterator<Item = *mut Task> {
+        self.few.iter().chain(&self.many).copied()
     }
 }
 
@@ -284,13 +281,13 @@ impl Scope {
         });
         threads
     }
-    /// The tasks inside, at any depth, those that came last first, then the owner, unless it has left.
+    /// The tasks inside, at any depth, in no order, and the owner, unless it has left.
     pub(crate) fn tasks_inside(self: &Arc<Self>) -> Vec<*mut Task> {
         let mut tasks = Vec::new();
         let mut is_open = false;
         self.each_inside(|scope, state| {
-            let inside = state.inside.iter().flat_map(|inside| &inside.tasks.list);
-            tasks.extend(inside.rev().copied());
+            let inside = state.inside.iter();
+            tasks.extend(inside.flat_map(|inside| inside.tasks.iter()));
             if std::ptr::eq(scope, &raw const **self) {
                 is_open = !state.is_closed;
             }

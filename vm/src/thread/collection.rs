@@ -1,6 +1,6 @@
 //! When a thread collects, and what its heap is reached from.
 
-use super::roots::{Roots, Top};
+use super::roots::Roots;
 use super::{Parts, SLACK, Stress, Thread};
 use crate::heap;
 use crate::heap::{Collect, Extent};
@@ -186,17 +186,17 @@ impl Thread {
             }
         }
         if self.stress != Stress::None && self.nesting == 0 && !self.base.is_null() {
-            self.trim_running(&mut roots, Top::Kept);
+            self.trim_running(&mut roots, true);
         }
         self.roots = roots;
     }
     /// For stress modes: the same of the running task, so that the analysis is tried at each call and safepoint.
-    pub(super) fn trim_running(&mut self, roots: &mut Roots, top: Top) {
+    pub(super) fn trim_running(&mut self, roots: &mut Roots, keeps_top: bool) {
         const WHOLE_STACK_SLOTS: usize = 4096;
         let is_whole = self.stack_index(self.base) < WHOLE_STACK_SLOTS;
         if self.boundary == 0 {
             // SAFETY: the running task's frames.
-            unsafe { roots.trim_frames(self.base, self.pc, top, is_whole) };
+            unsafe { roots.trim_frames(self.base, self.pc, keeps_top, is_whole) };
         }
     }
     /// Registers above the top frame hold values of frames that are gone: what the collector did not see must not be seen later.

@@ -6,6 +6,7 @@
 
 use crate::bytecode::{CaptureSource, Op, Operand, Word};
 use crate::module::{Link, Proto};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Registers, a bit each.
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
@@ -109,8 +110,9 @@ impl Liveness {
         let mut instructions = Vec::new();
         let mut at = 0;
         while at < proto.code_len() {
-            // SAFETY: inside the code, which is verified.
-            let word = Word(unsafe { proto.code_start.add(at).read() });
+            // SAFETY: inside the code, which is verified. Other carriers may write an instruction anew meanwhile, which changes neither its length nor its operands.
+            let word = unsafe { &*proto.code_start.add(at).cast::<AtomicU64>() };
+            let word = Word(word.load(Ordering::Relaxed));
             let Some(op) = word.op() else { break };
             instructions.push(Instruction { at, op, word });
             at += 1 + op.cache_words();

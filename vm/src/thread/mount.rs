@@ -1,7 +1,6 @@
 //! Tasks are mounted on the run stack of a carrier, run, and left again.
 
 use super::carrier::{Ended, HOST_THREAD};
-use super::roots::Top;
 use super::{SLACK, Stress, Thread};
 use crate::heap::Collect;
 use crate::interp::frame;
@@ -282,7 +281,7 @@ impl Thread {
         #[cfg(debug_assertions)]
         self.check_suspended();
         let mut roots = std::mem::take(&mut self.roots);
-        self.trim_running(&mut roots, Top::Between);
+        self.trim_running(&mut roots, false);
         self.roots = roots;
         let capacity = self.stack.capacity;
         self.grow_stack(capacity);

@@ -20,7 +20,7 @@ use std::sync::Arc;
 /// Tasks beyond this are counted only.
 const MOST_LISTED: usize = 1000;
 /// Members of a scope, arms of a `select` that are named.
-const MOST_NAMED: usize = 8;
+pub(super) const MOST_NAMED: usize = 8;
 
 /// What is known of a task at one moment.
 pub(crate) struct TaskEntry {
@@ -152,9 +152,14 @@ unsafe fn arm_text(waiter: &Waiter, seen_from: *const ThreadBlock) -> String {
     }
 }
 
-pub(super) fn listed(mut names: Vec<String>) -> String {
-    let left_out = names.len().saturating_sub(MOST_NAMED);
+fn listed(mut names: Vec<String>) -> String {
+    let count = names.len();
     names.truncate(MOST_NAMED);
+    listed_of(names, count)
+}
+/// The names of the first few of so many.
+pub(super) fn listed_of(names: Vec<String>, count: usize) -> String {
+    let left_out = count - names.len();
     let mut text = names.join(", ");
     if left_out > 0 {
         let _ = write!(text, " and {left_out} more");
@@ -314,7 +319,7 @@ impl Thread {
         // SAFETY: every carrier is idle and nothing can wake one: nobody has a thread mounted.
         unsafe {
             let members = Members::of(&threads);
-            let wakers = Wakers::of(self, &threads);
+            let mut wakers = Wakers::of(self, &threads);
             let mut left_out = 0;
             let mut count = 0;
             for block in &threads {

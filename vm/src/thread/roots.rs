@@ -32,24 +32,13 @@ pub(super) enum Which {
     Kept,
 }
 
-/// How the top frame of a stack stands.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Top {
-    /// At the next instruction, or still in this one.
-    Between,
-    /// In its instruction, as those below it do.
-    Within,
-    /// In an instruction of which it is not known what it still needs.
-    Kept,
-}
-
 /// Looks at tasks; remembers what it has learnt of their code.
 #[derive(Default)]
 pub(super) struct Roots {
     liveness: HashMap<*const Proto, Liveness>,
     instructions: usize,
     /// The last place, and what is live there: of many tasks most wait at the same.
-    last: Option<(*const Proto, *const u64, bool, Known)>,
+    last: Option<(*const Proto, *const u64, Known)>,
 }
 
 /// Registers of a frame.
@@ -62,13 +51,14 @@ struct Known {
 }
 
 impl Roots {
-    /// What is known of a frame's registers. `is_between`: it stands at the next instruction, or still in this one.
+    /// What is known of a frame's registers. It stands in the instruction in front of its `pc`; or at the one behind, between two, or about to run that one again when
+    /// what had to come first is done (the initialiser of a variable). What either needs is kept.
     ///
     /// # Safety
     /// The frame and its code are whole; it is none of a stub.
-    unsafe fn known(&mut self, frame: &Frame, is_between: bool) -> Known {
-        if let Some((proto, pc, was_between, known)) = self.last
-            && (proto, pc, was_between) == (frame.proto, frame.pc, is_between)
+    unsafe fn known(&mut self, frame: &Frame) -> Known {
+        if let Some((proto, pc, known)) = self.last
+            && (proto, pc) == (frame.proto, frame.pc)
         {
             return known;
         }
@@ -85,20 +75,18 @@ impl Roots {
             liveness
         });
         let word = frame.word() as usize;
+        // SAFETY: as above: it points into the code, or just behind it.
+        let next = unsafe { frame.pc.offset_from(proto.code_start) } as usize;
         let mut live = liveness.within(word);
+        live.union(liveness.within(next));
         let mut written = liveness.written(word);
-        if is_between {
-            // SAFETY: as above: it points into the code.
-            let next = unsafe { frame.pc.offset_from(proto.code_start) } as usize;
-            live.union(liveness.within(next));
-            written.union(liveness.written(next));
-        }
+        written.union(liveness.written(next));
         written.union(live);
         let known = Known {
             live,
             kept: written,
         };
-        self.last = Some((frame.proto, frame.pc, is_between, known));
+        self.last = Some((frame.proto, frame.pc, known));
         known
     }
 
@@ -146,8 +134,6 @@ impl Roots {
             if base.is_null() {
                 return;
             }
-            // One that was left between two instructions stands at the next one; else at the call that waits.
-            let is_between = task != machine.current && (*task).wait == Wait::None;
             let extra = if task == machine.current {
                 0
             } else {
@@ -165,7 +151,7 @@ impl Roots {
                 if (*frame.proto).is_stub() {
                     values.extend(all.map(|(_, value)| value));
                 } else {
-                    let known = self.known(&frame, is_between && above.is_none());
+                    let known = self.known(&frame);
                     let wanted = match which {
                         Which::Live => known.live,
                         Which::Kept => known.kept,
@@ -188,15 +174,11 @@ impl Roots {
             if base.is_null() || flags & UNUSUAL != 0 {
                 return;
             }
-            let top = match (*task).wait {
-                Wait::None => Top::Between,
-                _ if flags & flag::KEEPS_ALL != 0 => Top::Kept,
-                _ => Top::Within,
-            };
-            self.trim_frames(base, (*task).pc, top, is_whole);
+            let keeps_top = (*task).wait != Wait::None && flags & flag::KEEPS_ALL != 0;
+            self.trim_frames(base, (*task).pc, keeps_top, is_whole);
         }
     }
-    /// The same of the frames of a stack.
+    /// The same of the frames of a stack. `keeps_top`: not of the top one, of which it is not known what it still needs.
     ///
     /// # Safety
     /// The stack is whole; no collection is under way.
@@ -204,10 +186,9 @@ impl Roots {
         &mut self,
         base: *mut Value,
         pc: *const u64,
-        top: Top,
+        mut keeps_top: bool,
         is_whole: bool,
     ) {
-        let mut top = Some(top);
         let mut above: Option<*mut Value> = None;
         // SAFETY: promised by the caller.
         unsafe {
@@ -221,9 +202,9 @@ impl Roots {
                     }
                     None => registers,
                 };
-                let stands = top.take().unwrap_or(Top::Within);
-                if stands != Top::Kept && !(*frame.proto).is_stub() {
-                    let kept = self.known(&frame, stands == Top::Between).kept;
+                let keeps_all = std::mem::take(&mut keeps_top) || (*frame.proto).is_stub();
+                if !keeps_all {
+                    let kept = self.known(&frame).kept;
                     for i in 0..count.min(registers) {
                         if !kept.has(i) {
                             *frame.base.add(i) = Value::from_bits(0);

@@ -845,7 +845,11 @@ impl Thread {
             return;
         }
         for scope in scopes {
-            for task in scope.tasks_inside() {
+            let mut tasks = scope.tasks_inside();
+            // Those that were started last first, whatever their addresses are: a schedule can be repeated.
+            // SAFETY: members that have not ended, of this thread.
+            tasks.sort_by_key(|task| std::cmp::Reverse(unsafe { (**task).id() }));
+            for task in tasks {
                 self.cancel_in_scopes_of(task);
             }
         }

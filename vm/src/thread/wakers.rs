@@ -5,7 +5,7 @@
 //! That a task can get at it does not say that it would have done something with it; but one that cannot is not to blame.
 
 use super::Thread;
-use super::report::{listed, parts_of, tasks_of, title_from};
+use super::report::{MOST_NAMED, listed_of, parts_of, tasks_of, title_from};
 use super::roots::{Roots, Which};
 use crate::counted::Counted;
 use crate::module::{Head, Link, Module, Proto, Slot};
@@ -58,6 +58,17 @@ pub(super) struct Wakers {
     by_object: HashMap<*const SharedObject, Vec<*mut Task>>,
     /// There was too much to look at.
     is_cut: bool,
+    /// Who could have woken those that wait in just these lists: of many tasks most wait in the same.
+    by_lists: HashMap<Vec<List>, Others>,
+}
+
+/// Tasks that can get at what one waits for, besides those that wait in just the same lists.
+struct Others {
+    /// The first few.
+    few: Vec<*mut Task>,
+    count: usize,
+    /// With those that wait in the same lists.
+    all: usize,
 }
 
 impl Wakers {
@@ -96,6 +107,7 @@ impl Wakers {
             Wakers {
                 is_cut: left == 0,
                 by_object,
+                by_lists: HashMap::new(),
             }
         }
     }
@@ -103,40 +115,60 @@ impl Wakers {
     ///
     /// # Safety
     /// As for `of`.
-    pub(super) unsafe fn text(&self, task: *mut Task) -> Option<String> {
+    pub(super) unsafe fn text(&mut self, task: *mut Task) -> Option<String> {
         // SAFETY: promised by the caller.
         unsafe {
             let lists = lists_of(task);
             if lists.is_empty() {
                 return None;
             }
-            let reached = lists
-                .iter()
-                .filter_map(|(object, _)| self.by_object.get(object));
-            let mut others: Vec<*mut Task> = Vec::new();
-            for &other in reached.flatten() {
-                if other != task && !others.contains(&other) {
-                    others.push(other);
-                }
+            let is_several = lists.len() > 1;
+            if !self.by_lists.contains_key(&lists) {
+                let others = self.others(&lists);
+                self.by_lists.insert(lists.clone(), others);
             }
-            let is_alone = others.is_empty();
-            // Who waits for just the same would have needed a waker, too.
-            others.retain(|&other| {
-                lists_of(other).iter().any(|list| !lists.contains(list))
-                    || lists_of(other).is_empty()
-            });
-            let names = others.iter().map(|&other| title_from(other, (*task).block));
-            let names: Vec<_> = names.collect();
+            let others = &self.by_lists[&lists];
+            let names = others.few.iter();
+            let names = names.map(|&other| title_from(other, (*task).block));
             match () {
-                () if !names.is_empty() => Some(format!("{} could have woken it", listed(names))),
-                () if self.is_cut => None,
-                () if is_alone && lists.len() > 1 => {
-                    Some("no other task can get at any of these".into())
+                () if others.count > 0 => {
+                    let names = listed_of(names.collect(), others.count);
+                    Some(format!("{names} could have woken it"))
                 }
-                () if is_alone => Some("no other task can get at that".into()),
-                () => Some("whoever else can get at that waits for it, too".into()),
+                () if self.is_cut => None,
+                () if others.all > 1 => {
+                    Some("whoever else can get at that waits for it, too".into())
+                }
+                () if is_several => Some("no other task can get at any of these".into()),
+                () => Some("no other task can get at that".into()),
             }
         }
+    }
+    /// # Safety
+    /// As for `of`.
+    unsafe fn others(&self, lists: &[List]) -> Others {
+        let mut known = HashSet::new();
+        let mut others = Others {
+            few: Vec::new(),
+            count: 0,
+            all: 0,
+        };
+        let reached = lists
+            .iter()
+            .filter_map(|(object, _)| self.by_object.get(object));
+        for &other in reached.flatten().filter(|&&other| known.insert(other)) {
+            others.all += 1;
+            // SAFETY: promised by the caller.
+            let its_own = unsafe { lists_of(other) };
+            // Who waits for just the same would have needed a waker, too.
+            if its_own.is_empty() || its_own.iter().any(|list| !lists.contains(list)) {
+                others.count += 1;
+                if others.few.len() < MOST_NAMED {
+                    others.few.push(other);
+                }
+            }
+        }
+        others
     }
 }
 
