@@ -110,6 +110,8 @@ pub(crate) struct Entered(Option<Arc<Account>>);
 
 impl Drop for Entered {
     fn drop(&mut self) {
+        // The host may not come back to this OS thread.
+        crate::heap::bundle::settle();
         enter(self.0.as_ref());
     }
 }

@@ -87,7 +87,7 @@ impl<T> Unborn<T> {
         // SAFETY: promised by the caller; nobody else knows the word yet.
         unsafe {
             let first = self.born();
-            (&raw mut (*inner.as_ptr()).counts).write(AtomicU64::new(WEAK | 2 * STRONG));
+            (&raw mut (*inner.as_ptr()).counts).write(AtomicU64::new(WEAK + 2 * STRONG));
             let second = Counted {
                 inner,
                 owns: PhantomData,

@@ -316,13 +316,13 @@ pub(crate) unsafe fn retain_for_message(head: *mut BundleHead) {
     const AT_ONCE: usize = 64;
     OWED.with(|owed| {
         let spare = owed.count.get();
-        // Of one that has gone meanwhile the address may be that of another bundle: nothing is owed to it, and nothing is looked at there.
-        let is_another = owed.head.get() == head;
+        // If nothing is spare it may be one that has gone, at whose address this one lies: so it is only compared.
+        let is_same = owed.head.get() == head;
         // SAFETY: the caller's.
         unsafe {
-            if is_another && spare > 0 {
+            if is_same && spare > 0 {
                 owed.count.set(spare - 1);
-            } else if is_another {
+            } else if is_same {
                 retain_some(head, AT_ONCE);
                 owed.count.set(AT_ONCE - 1);
             } else {

@@ -20,6 +20,25 @@ use crate::thread::Thread;
 use crate::types::{ErrorKind, Shape, Sym};
 use crate::value::Value;
 
+/// Where a native's arguments lie in the top frame: from slot `at + 2` on.
+#[derive(Clone, Copy)]
+struct Window {
+    at: usize,
+    argc: usize,
+    /// They are the operands of the instruction: no receiver was put in front, no default behind. See `thread::roots`.
+    is_usual: bool,
+}
+
+impl Window {
+    fn usual(at: usize, argc: usize) -> Window {
+        Window {
+            at,
+            argc,
+            is_usual: true,
+        }
+    }
+}
+
 impl Thread {
     /// Counts a call against the fuel; at the end of it the instruction is run again after a safepoint.
     #[inline]
@@ -53,7 +72,8 @@ impl Thread {
                     // SAFETY: as above.
                     let arity = unsafe { (*callee.as_object()).aux } as usize;
                     let is_usual = argc == given;
-                    return self.call_native(def, at, argc, dest, names, arity, is_usual);
+                    let window = Window { at, argc, is_usual };
+                    return self.call_native(def, window, dest, names, arity);
                 }
                 Some(Kind::BoundMethod) => {
                     if local_method(callee).is_some() {
@@ -300,10 +320,10 @@ impl Thread {
         dest: usize,
     ) -> Result<(), Trap> {
         if self.is_stressed() {
-            return self.call_native(def, at, argc, dest, &[], argc, true);
+            return self.call_native(def, Window::usual(at, argc), dest, &[], argc);
         }
         if self.boundary != 0 && def.class != Class::Plain && self.splits_early() {
-            return self.park_before(def, at, argc, dest, true);
+            return self.park_before(def, Window::usual(at, argc), dest);
         }
         // SAFETY: the window is on the stack, which no native moves without `HostCtx`.
         let args = unsafe { self.base.add(at + 2) };
@@ -331,26 +351,22 @@ impl Thread {
                 Ok(())
             }
             Ok(Err(Trap::Suspend)) => {
-                self.note_waiting(def, at, argc, state, true);
+                self.note_waiting(def, Window::usual(at, argc), state);
                 self.wait_dest = dest;
                 Err(Trap::Suspend)
             }
             // It has done nothing yet: from the beginning.
-            Ok(Err(Trap::Collect)) => self.call_native(def, at, argc, dest, &[], argc, true),
+            Ok(Err(Trap::Collect)) => {
+                self.call_native(def, Window::usual(at, argc), dest, &[], argc)
+            }
             Ok(Err(trap)) => self.native_trap(trap, dest),
             Err(panic) => Err(self.native_panic(def, panic)),
         }
     }
     /// The native waits in the middle of itself, if it waits for a source or for work: it is called again, or finished, with the same window.
     #[inline]
-    fn note_waiting(
-        &mut self,
-        def: &'static NativeDef,
-        at: usize,
-        argc: usize,
-        state: u64,
-        is_usual: bool,
-    ) {
+    fn note_waiting(&mut self, def: &'static NativeDef, window: Window, state: u64) {
+        let Window { at, argc, is_usual } = window;
         let task = self.task();
         if !matches!(task.wait, Wait::Io | Wait::Work) {
             return;
@@ -365,23 +381,21 @@ impl Thread {
         });
         native.is_usual = is_usual;
         (native.at, native.argc, native.state) = (at as u16, argc as u16, state);
-        self.keep_window(at, argc, is_usual);
+        self.keep_window(window);
     }
     /// The task parks before it calls a native, which is called when it goes on.
     #[cold]
     fn park_before(
         &mut self,
         def: &'static NativeDef,
-        at: usize,
-        argc: usize,
+        window: Window,
         dest: usize,
-        is_usual: bool,
     ) -> Result<(), Trap> {
         self.begin_wait(Wait::Io)?;
         self.task().claim.set(Claimed::Arm(0));
         self.parks_ready = true;
-        self.keep_window(at, argc, is_usual);
-        self.note_waiting(def, at, argc, 0, is_usual);
+        self.keep_window(window);
+        self.note_waiting(def, window, 0);
         self.wait_dest = dest;
         Err(Trap::Suspend)
     }
@@ -450,8 +464,9 @@ impl Thread {
                 }
                 Ok(Err(trap)) => {
                     if trap == Trap::Suspend {
-                        self.keep_window(at, argc, is_usual);
-                        self.note_waiting(def, at, argc, new_state, is_usual);
+                        let window = Window { at, argc, is_usual };
+                        self.keep_window(window);
+                        self.note_waiting(def, window, new_state);
                     }
                     return self.native_trap(trap, dest);
                 }
@@ -499,9 +514,9 @@ impl Thread {
     }
     /// The task waits in a native whose arguments end at this register: they keep alive what it waits for, also where they lie behind the registers of the frame
     /// (a builtin that was started directly, the receiver of a bound method). `save_registers` acts on it.
-    /// `is_usual`: they are the operands of the instruction; see `thread::roots`.
     #[inline]
-    fn keep_window(&mut self, at: usize, argc: usize, is_usual: bool) {
+    fn keep_window(&mut self, window: Window) {
+        let Window { at, argc, is_usual } = window;
         // SAFETY: the running prototype.
         let registers = unsafe { (*super::frame::proto(self.base)).registers as usize };
         if at + 2 + argc > registers {
@@ -527,13 +542,16 @@ impl Thread {
     fn call_native(
         &mut self,
         def: &'static NativeDef,
-        at: usize,
-        mut argc: usize,
+        window: Window,
         dest: usize,
         names: &[Sym],
         arity: usize,
-        mut is_usual: bool,
     ) -> Result<(), Trap> {
+        let Window {
+            at,
+            mut argc,
+            mut is_usual,
+        } = window;
         if argc != arity || !names.is_empty() {
             is_usual = false;
             argc = self.bind_native(def, at, argc, names)?;
@@ -548,7 +566,7 @@ impl Thread {
             && def.host.is_none()
             && self.splits_early()
         {
-            return self.park_before(def, at, argc, dest, is_usual);
+            return self.park_before(def, Window { at, argc, is_usual }, dest);
         }
         let mut retried = false;
         loop {
@@ -620,8 +638,9 @@ impl Thread {
                 Ok(Err(trap)) => {
                     self.scan_extra = 0;
                     if trap == Trap::Suspend {
-                        self.keep_window(at, argc, is_usual);
-                        self.note_waiting(def, at, argc, native_state, is_usual);
+                        let window = Window { at, argc, is_usual };
+                        self.keep_window(window);
+                        self.note_waiting(def, window, native_state);
                     }
                     return self.native_trap(trap, dest);
                 }

@@ -5,6 +5,7 @@
 //! never come back to what is hidden, and would keep it for as long as it lives, and its own tasks after it.
 
 use super::{Message, SharedObject};
+use std::collections::HashSet;
 use std::sync::Arc;
 
 /// The `Scoped` values of a task.
@@ -118,8 +119,13 @@ impl Bindings {
     pub(crate) fn messages(&self) -> Vec<&Message> {
         let mut messages = Vec::new();
         let mut chains = vec![self];
+        // Chains share their ends.
+        let mut seen = HashSet::new();
         while let Some(chain) = chains.pop() {
             for binding in chain.iter() {
+                if !seen.insert(std::ptr::from_ref(binding)) {
+                    break;
+                }
                 messages.extend([&binding.keeps, &binding.value]);
                 if !binding.before.is_empty() {
                     chains.push(&binding.before);
@@ -200,6 +206,18 @@ mod tests {
             );
             assert_eq!(bindings.messages().len(), 4);
         }
+    }
+    #[test]
+    fn many_that_hide_each_other_are_listed_once() {
+        let mut bindings = Bindings::default();
+        for round in 0..2 {
+            for n in 0..40 {
+                set(&mut bindings, n, round);
+            }
+        }
+        // Each time that one is hidden, those in front of it are copied.
+        let listed = bindings.messages().len();
+        assert!((160..=2 * 80 * 41).contains(&listed), "{listed}");
     }
     #[test]
     fn long_chains_go_without_native_stack() {

@@ -128,6 +128,37 @@ impl Thread {
         self.thrown = Value::UNSET;
         self.forget_handler();
     }
+    /// The running task stands at an instruction that it has not run, and is unwound from there: what protects that instruction protects it.
+    ///
+    /// A loop's step is not protected by the cleanup that closes the loop's generator, since one that throws is closed already. But here the generator has not been resumed yet.
+    pub(crate) fn step_to_unwind(&mut self) {
+        // SAFETY: the top frame's; `pc` is at an instruction of its code, which is verified.
+        unsafe {
+            let proto = &*crate::interp::frame::proto(self.base);
+            let word = Word((*self.pc.cast::<AtomicU64>()).load(Ordering::Relaxed));
+            self.pc = self.pc.add(1);
+            if !proto.is_stub() && matches!(word.op(), Some(Op::ForNext | Op::ForNext2)) {
+                let body = self.pc.offset_from(proto.code_start) as u32;
+                let closes = |h: &HandlerRange| h.is_cleanup && h.start == body && h.end > body;
+                if proto.handlers.iter().any(closes) {
+                    self.pc = self.pc.add(1);
+                }
+            }
+        }
+    }
+    /// Whether a cleanup protects the running instruction of the top frame.
+    pub(super) fn is_protected(&self) -> bool {
+        // SAFETY: the top frame's.
+        let frame = unsafe { Frames::new(self.base, self.pc) }.next();
+        frame.is_some_and(|frame| {
+            // SAFETY: prototypes live as long as the engine.
+            let handlers = unsafe { &(*frame.proto).handlers };
+            let word = frame.word();
+            handlers
+                .iter()
+                .any(|h| h.is_cleanup && h.start <= word && word < h.end)
+        })
+    }
     /// Whether the running task runs something that it has deferred: a kill waits for the end of that, as it is out of the list of what is left to run.
     pub(crate) fn is_in_deferred(&self) -> bool {
         // SAFETY: the top frame's; prototypes live as long as the engine; a word lies in front of each function's code.

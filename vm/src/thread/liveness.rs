@@ -44,6 +44,8 @@ struct Instruction {
 /// What may be read at or behind each instruction of a function, and what its code may have written before.
 pub(super) struct Liveness {
     instructions: Vec<Instruction>,
+    /// Of each instruction: the handlers that protect it, by number.
+    protected_by: Vec<Vec<u32>>,
     before: Vec<Registers>,
     written: Vec<Registers>,
 }
@@ -122,8 +124,17 @@ impl Liveness {
     pub(super) fn of(proto: &Proto) -> Liveness {
         let instructions = Liveness::instructions_of(proto);
         let before = vec![Registers::default(); instructions.len()];
+        let mut protected_by = vec![Vec::new(); instructions.len()];
+        for (number, handler) in proto.handlers.iter().enumerate() {
+            let from = instructions.partition_point(|i| i.at < handler.start as usize);
+            let to = instructions.partition_point(|i| i.at < handler.end as usize);
+            for handlers in protected_by.get_mut(from..to).unwrap_or_default() {
+                handlers.push(number as u32);
+            }
+        }
         let mut liveness = Liveness {
             instructions,
+            protected_by,
             written: before.clone(),
             before,
         };
@@ -132,6 +143,7 @@ impl Liveness {
             *first = written_at_begin(proto);
         }
         while liveness.pass_forward(proto) {}
+        liveness.protected_by = Vec::new();
         liveness
     }
     /// What the frame's own code may have written when it is in the instruction that the word is part of. In other registers lies what calls, or other tasks, have left.
@@ -156,13 +168,12 @@ impl Liveness {
             for to in next.into_iter().chain(target.flatten()) {
                 has_changed |= self.flows_to(to, after);
             }
-            for handler in &proto.handlers {
-                if (handler.start as usize..handler.end as usize).contains(&at) {
-                    let mut caught = after;
-                    caught.add(usize::from(handler.reg));
-                    if let Some(to) = self.index_of(handler.target as usize) {
-                        has_changed |= self.flows_to(to, caught);
-                    }
+            for number in 0..self.protected_by[index].len() {
+                let handler = &proto.handlers[self.protected_by[index][number] as usize];
+                let mut caught = after;
+                caught.add(usize::from(handler.reg));
+                if let Some(to) = self.index_of(handler.target as usize) {
+                    has_changed |= self.flows_to(to, caught);
                 }
             }
         }
@@ -266,12 +277,11 @@ impl Liveness {
                 }
             }
         }
-        for handler in &proto.handlers {
-            if (handler.start as usize..handler.end as usize).contains(&at) {
-                let mut inside = self.before(handler.target as usize);
-                inside.remove(usize::from(handler.reg));
-                live.union(inside);
-            }
+        for &number in &self.protected_by[index] {
+            let handler = &proto.handlers[number as usize];
+            let mut inside = self.before(handler.target as usize);
+            inside.remove(usize::from(handler.reg));
+            live.union(inside);
         }
         live
     }

@@ -214,6 +214,15 @@ impl Thread {
             // Else its next safepoint tells it.
             && !self.heap.is_held()
         {
+            // At a `yield` it stands behind that; else it was left in front of an instruction, which may be the first that a cleanup protects.
+            // SAFETY: as above.
+            if unsafe { !(*self.current).is(flag::HAS_YIELDED | flag::IS_NEW) } {
+                let before = self.pc;
+                self.step_to_unwind();
+                if !self.is_protected() {
+                    self.pc = before;
+                }
+            }
             self.begin_kill();
             if let Some(exit) = self.unwind() {
                 return Some(exit);

@@ -62,7 +62,7 @@ impl Roots {
         {
             return known;
         }
-        if self.instructions > MOST_INSTRUCTIONS {
+        if self.instructions > MOST_INSTRUCTIONS && !self.liveness.contains_key(&frame.proto) {
             self.liveness.clear();
             self.instructions = 0;
         }

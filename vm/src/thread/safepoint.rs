@@ -159,8 +159,7 @@ impl Thread {
         if is_killed
             && (!self.is_killing && !self.is_in_deferred() || self.uses_up_kill_fuel(spent))
         {
-            // SAFETY: as below.
-            self.pc = unsafe { self.pc.add(1) };
+            self.step_to_unwind();
             self.begin_kill();
             return self.unwind();
         }
@@ -168,8 +167,7 @@ impl Thread {
         let may_leave = self.nesting == 0;
         if may_leave && self.scheduler.host_stays() {
             if self.takes_interrupt() {
-                // SAFETY: as above.
-                self.pc = unsafe { self.pc.add(1) };
+                self.step_to_unwind();
                 self.throw_cancelled();
                 return self.unwind();
             }
@@ -177,8 +175,7 @@ impl Thread {
                 return Some(Exit::Preempted);
             }
         } else if self.scheduler.host_stays() && self.takes_interrupt_nested() {
-            // SAFETY: as above.
-            self.pc = unsafe { self.pc.add(1) };
+            self.step_to_unwind();
             self.throw_cancelled();
             return self.unwind();
         }

@@ -176,7 +176,7 @@ impl Wakers {
 ///
 /// # Safety
 /// It stands still, as long as they are used.
-unsafe fn vars_of<'a>(block: &'a ThreadBlock) -> &'a [Value] {
+unsafe fn vars_of(block: &ThreadBlock) -> &[Value] {
     // SAFETY: promised by the caller.
     let more = unsafe { parts_of(block) }.more_if_any();
     more.map_or(&[], |more| &more.vars)
