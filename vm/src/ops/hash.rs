@@ -133,14 +133,9 @@ fn hash_of_function(proto: &Proto, seed: u64) -> u32 {
     join(hash_of_name(&proto.name, seed), hash_word(span, seed), seed)
 }
 fn hash_of_name(name: &str, seed: u64) -> u32 {
-    let words = name.as_bytes().chunks(8).map(|chunk| {
-        let mut word = [0; 8];
-        word[..chunk.len()].copy_from_slice(chunk);
-        u64::from_le_bytes(word)
-    });
-    words.fold(first(Kind::Native, 0, seed), |state, word| {
-        join(state, hash_word(word, seed), seed)
-    })
+    // Not that of the text.
+    let seed = seed ^ u64::from(first(Kind::Native, 0, seed));
+    text::hash_bytes(name.as_bytes(), seed)
 }
 
 /// The `TypeError` for what may change and so has no hash.

@@ -261,12 +261,12 @@ impl Scope {
             scope = parent;
         }
     }
-    /// Calls `look` with this scope and all in it that have members, and their states.
-    fn each_inside(self: &Arc<Self>, mut look: impl FnMut(&Scope, &ScopeState)) {
+    /// Calls `look` with this scope and all in it that have members.
+    fn each_inside(self: &Arc<Self>, mut look: impl FnMut(&ScopeState)) {
         let mut scopes = vec![self.clone()];
         while let Some(scope) = scopes.pop() {
             let state = scope.state.lock();
-            look(&scope, &state);
+            look(&state);
             if let Some(inside) = &state.inside {
                 scopes.extend(inside.scopes.iter().filter_map(|(_, s)| s.upgrade()));
             }
@@ -275,7 +275,7 @@ impl Scope {
     /// The threads inside, at any depth.
     pub(crate) fn threads_inside(self: &Arc<Self>) -> Vec<Counted<ThreadBlock>> {
         let mut threads = Vec::new();
-        self.each_inside(|_, state| {
+        self.each_inside(|state| {
             let inside = state.inside.iter().flat_map(|inside| &inside.threads);
             threads.extend(inside.filter_map(|(_, thread)| thread.upgrade()));
         });
@@ -284,16 +284,12 @@ impl Scope {
     /// The tasks inside, at any depth, in no order, and the owner, unless it has left.
     pub(crate) fn tasks_inside(self: &Arc<Self>) -> Vec<*mut Task> {
         let mut tasks = Vec::new();
-        let mut is_open = false;
-        self.each_inside(|scope, state| {
+        self.each_inside(|state| {
             let inside = state.inside.iter();
             tasks.extend(inside.flat_map(|inside| inside.tasks.iter()));
-            if std::ptr::eq(scope, &raw const **self) {
-                is_open = !state.is_closed;
-            }
         });
         // (An owner of an inner one is a member of one around it.)
-        if is_open {
+        if !self.state.lock().is_closed {
             tasks.push(self.owner);
         }
         tasks

@@ -128,10 +128,11 @@ impl Thread {
         self.thrown = Value::UNSET;
         self.forget_handler();
     }
-    /// The running task stands at an instruction that it has not run, and is unwound from there: what protects that instruction protects it.
+    /// The running task stands at an instruction that it has not run, and is killed there: what protects that instruction protects it. (For kills only, which nothing but cleanups
+    /// see: a `catch` in a loop's body must not see what came at the loop's step.)
     ///
     /// A loop's step is not protected by the cleanup that closes the loop's generator, since one that throws is closed already. But here the generator has not been resumed yet.
-    pub(crate) fn step_to_unwind(&mut self) {
+    pub(crate) fn step_to_kill(&mut self) {
         // SAFETY: the top frame's; `pc` is at an instruction of its code, which is verified.
         unsafe {
             let proto = &*crate::interp::frame::proto(self.base);

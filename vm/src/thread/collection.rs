@@ -2,8 +2,7 @@
 
 use super::roots::Roots;
 use super::{Parts, SLACK, Stress, Thread};
-use crate::heap;
-use crate::heap::{Collect, Extent};
+use crate::heap::{self, Collect, Extent};
 use crate::interp::frame;
 use crate::task::flag;
 use crate::value::Value;
@@ -172,7 +171,7 @@ impl Thread {
         self.clear_above_top();
         self.begin_stretch();
     }
-    /// Tasks that were left since the last collection let go of what they will not use any more.
+    /// Tasks that were left since the last collection let go of what others left in their registers.
     fn trim_tasks(&mut self, how: Collect) {
         let mut roots = std::mem::take(&mut self.roots);
         for task in self.parts.tasks.iter() {

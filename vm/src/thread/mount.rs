@@ -218,7 +218,7 @@ impl Thread {
             // SAFETY: as above.
             if unsafe { !(*self.current).is(flag::HAS_YIELDED | flag::IS_NEW) } {
                 let before = self.pc;
-                self.step_to_unwind();
+                self.step_to_kill();
                 if !self.is_protected() {
                     self.pc = before;
                 }

@@ -159,7 +159,7 @@ impl Thread {
         if is_killed
             && (!self.is_killing && !self.is_in_deferred() || self.uses_up_kill_fuel(spent))
         {
-            self.step_to_unwind();
+            self.step_to_kill();
             self.begin_kill();
             return self.unwind();
         }
@@ -167,7 +167,8 @@ impl Thread {
         let may_leave = self.nesting == 0;
         if may_leave && self.scheduler.host_stays() {
             if self.takes_interrupt() {
-                self.step_to_unwind();
+                // SAFETY: as above.
+                self.pc = unsafe { self.pc.add(1) };
                 self.throw_cancelled();
                 return self.unwind();
             }
@@ -175,7 +176,8 @@ impl Thread {
                 return Some(Exit::Preempted);
             }
         } else if self.scheduler.host_stays() && self.takes_interrupt_nested() {
-            self.step_to_unwind();
+            // SAFETY: as above.
+            self.pc = unsafe { self.pc.add(1) };
             self.throw_cancelled();
             return self.unwind();
         }
