@@ -628,6 +628,19 @@ mod tests {
         assert_eq!(shown(&inputs), expected);
     }
     #[test]
+    fn failed_declarations_leave_no_types() {
+        for _ in 0..20 {
+            // Memory that is not zero where the allocator has it from.
+            drop(std::hint::black_box(vec![0xa5_u8; 4 << 20]));
+            let inputs = [
+                "struct Thing { a }",
+                "struct Wrong: Thing { b }",
+                "Thing(1)",
+            ];
+            assert_eq!(shown(&inputs), ["-", "LinkError", "Thing(a: 1)"]);
+        }
+    }
+    #[test]
     fn imports_stay() {
         let inputs = [
             "import math",

@@ -12,12 +12,13 @@ use crate::types::{ERROR_KINDS, Field, Method, Shape, Sym, TypeInfo};
 use crate::value::Value;
 use parking_lot::{Mutex, RwLock};
 use std::collections::HashMap;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicI32, AtomicPtr, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 
 /// Types are kept in chunks of this many, so that their addresses never change.
 const TYPE_CHUNK: usize = 1024;
 const TYPE_CHUNKS: usize = 4096;
+type TypeChunk = Box<[OnceLock<TypeInfo>]>;
 /// How many methods an engine can hold; the memory is touched only as it is used.
 const MAX_METHODS: usize = 1 << 20;
 
@@ -51,7 +52,8 @@ struct Symbols {
 /// What threads share. Made once, used through an `Arc`.
 pub struct Engine {
     symbols: RwLock<Symbols>,
-    type_chunks: Box<[AtomicPtr<TypeInfo>]>,
+    /// By id. A place whose module could not be linked stays empty.
+    types: Box<[OnceLock<TypeChunk>]>,
     type_count: AtomicU32,
     /// Makes hashes differ from engine to engine.
     hash_seed: u64,
@@ -169,9 +171,7 @@ impl Engine {
     pub fn with_hash_seed(hash_seed: u64) -> Arc<Engine> {
         let engine = Engine {
             symbols: RwLock::default(),
-            type_chunks: (0..TYPE_CHUNKS)
-                .map(|_| AtomicPtr::new(std::ptr::null_mut()))
-                .collect(),
+            types: (0..TYPE_CHUNKS).map(|_| OnceLock::new()).collect(),
             type_count: AtomicU32::new(0),
             hash_seed,
             methods: lazily_zeroed(MAX_METHODS),
@@ -274,20 +274,17 @@ impl Engine {
         self.symbols.read().texts[sym.0 as usize]
     }
 
-    /// Reserves an id for a new type.
-    pub(crate) fn new_type_id(&self) -> u32 {
-        self.type_count.fetch_add(1, Ordering::Relaxed)
+    /// Reserves an id for a new type, unless there are too many.
+    pub(crate) fn new_type_id(&self) -> Option<u32> {
+        let most = (TYPE_CHUNK * TYPE_CHUNKS) as u32;
+        self.type_count
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |n| {
+                (n < most).then_some(n + 1)
+            })
+            .ok()
     }
     /// Publishes a type under its id and makes the value that stands for it.
     pub(crate) fn add_type(&self, id: u32, info: TypeInfo) {
-        let chunk = &self.type_chunks[id as usize / TYPE_CHUNK];
-        let mut base = chunk.load(Ordering::Acquire);
-        if base.is_null() {
-            let mut fresh: Vec<TypeInfo> = Vec::with_capacity(TYPE_CHUNK);
-            base = fresh.as_mut_ptr();
-            std::mem::forget(fresh);
-            chunk.store(base, Ordering::Release);
-        }
         let kind = if info.shape == Shape::Variant {
             Kind::Variant
         } else {
@@ -298,12 +295,9 @@ impl Engine {
             id,
             (info.fields.len() + usize::from(info.is_local)) as u16,
         );
-        // SAFETY: the slot of a reserved id is written once, before anybody else knows the id.
-        let slot = unsafe {
-            let slot = base.add(id as usize % TYPE_CHUNK);
-            slot.write(info);
-            &*slot
-        };
+        let chunk = self.types[id as usize / TYPE_CHUNK]
+            .get_or_init(|| (0..TYPE_CHUNK).map(|_| OnceLock::new()).collect());
+        let slot = chunk[id as usize % TYPE_CHUNK].get_or_init(|| info);
         let is_exact = matches!(slot.shape, Shape::Struct | Shape::Variant) && !slot.is_error;
         let object = self
             .arena
@@ -323,10 +317,10 @@ impl Engine {
     /// The type of an id that occurs in a live object or value.
     #[inline]
     pub fn type_info(&self, id: u32) -> &TypeInfo {
-        let base = self.type_chunks[id as usize / TYPE_CHUNK].load(Ordering::Acquire);
-        assert!(!base.is_null(), "type id {id} was never made");
-        // SAFETY: ids are made by `new_type_id` and published by `add_type` before they get into objects.
-        unsafe { &*base.add(id as usize % TYPE_CHUNK) }
+        self.types[id as usize / TYPE_CHUNK]
+            .get()
+            .and_then(|chunk| chunk[id as usize % TYPE_CHUNK].get())
+            .expect("ids are made known after their types")
     }
     /// The value that stands for a type.
     pub fn type_value(&self, id: u32) -> Value {
@@ -466,16 +460,6 @@ impl Drop for Engine {
         for text in self.symbols.get_mut().texts.drain(..) {
             // SAFETY: each text was leaked by `symbol` once, and nobody keeps one beyond the engine.
             drop(unsafe { Box::from_raw(std::ptr::from_ref(text).cast_mut()) });
-        }
-        let count = *self.type_count.get_mut() as usize;
-        for (i, chunk) in self.type_chunks.iter_mut().enumerate() {
-            let base = *chunk.get_mut();
-            if base.is_null() {
-                continue;
-            }
-            let filled = count.saturating_sub(i * TYPE_CHUNK).min(TYPE_CHUNK);
-            // SAFETY: the chunk was made by `add_type` as a vector of this capacity; every id below the count is published.
-            drop(unsafe { Vec::from_raw_parts(base, filled, TYPE_CHUNK) });
         }
     }
 }

@@ -67,7 +67,7 @@ impl Engine {
             // SAFETY: only types are put under such names.
             return unsafe { (*(*ty.as_object().cast::<object::TypeObject>()).info).id };
         }
-        let id = self.new_type_id();
+        let id = self.new_type_id().expect("hosts have few types");
         self.add_type(id, TypeInfo::new(id, name, Shape::Builtin));
         self.prelude.write().insert(key.into(), self.type_value(id));
         id
@@ -329,7 +329,9 @@ impl Engine {
             has_run: AtomicBool::new(false),
         });
         self.publish(&module);
-        let type_ids: Vec<u32> = code.types.iter().map(|_| self.new_type_id()).collect();
+        let type_ids: Option<Vec<u32>> = code.types.iter().map(|_| self.new_type_id()).collect();
+        let type_ids = type_ids
+            .ok_or_else(|| LinkError("there are too many types: about four million fit".into()))?;
         let natives: HashMap<&str, Value> = natives.iter().map(|(n, v)| (n.as_str(), *v)).collect();
         let whole;
         let mut linker = Linker {
