@@ -113,9 +113,9 @@ impl EngineBuilder {
         self.options.blocking_warn = Some(heddle_vm::thread::BlockingWarn { after, tell });
         self
     }
-    /// Calls `tell` once, when there are more than 10,000 tasks or threads: a program may want to set its memory up for that.
-    pub fn on_many_tasks(mut self, tell: fn()) -> EngineBuilder {
-        self.options.on_many_tasks = Some(tell);
+    /// Calls `tell` once, when there are more than 10,000 tasks or threads, or their objects take more than 16 MB: a program may want to set its memory up for that.
+    pub fn on_large(mut self, tell: fn()) -> EngineBuilder {
+        self.options.on_large = Some(tell);
         self
     }
     /// Calls `trim` on each OS thread that runs scripts when it has nothing to do and the scripts' memory has become much less than it was (at most ten times a second), and

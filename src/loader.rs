@@ -144,9 +144,19 @@ impl Loader {
         let mut modules = Vec::new();
         for key in order {
             let unit = units.remove(&key).expect("ordered modules are compiled");
-            let module = self.link(&key, unit.code)?;
-            self.loaded.insert(key.clone(), module.clone());
-            modules.push((key, module));
+            match self.link(&key, unit.code) {
+                Ok(module) => {
+                    self.loaded.insert(key.clone(), module.clone());
+                    modules.push((key, module));
+                }
+                Err(error) => {
+                    // What was linked will not run: the next import links it again.
+                    for (key, _) in &modules {
+                        self.loaded.remove(key);
+                    }
+                    return Err(error);
+                }
+            }
         }
         Ok(Program { modules, warnings })
     }

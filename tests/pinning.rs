@@ -523,3 +523,52 @@ for i in 0..6 {
         }
     }
 }
+
+/// Where no further OS thread may take the place of one below a host's function, what would wait throws. By then others can see that it waits, and may have woken it.
+#[test]
+fn a_wait_that_is_refused_is_undone() {
+    let script = r#"
+let refused = Atomic(0)
+fn busy(time) { let until = time_ns() + time; while time_ns() < until { } }
+fn waits(f) { run(|| { try { f() } catch e { if e is BlockingError { refused.add(1) } else { throw e } } }) }
+let c = Channel()
+let lock = Mutex()
+for round in 0..30 {
+    let members = (0..3).map(|i| thread {
+        waits(|| scope {
+            thread { busy(200_000) }
+            thread waits(|| { busy(100_000); sleep(100us) })
+            busy(100_000)
+        })
+        waits(|| lock.with(|| { busy(20_000); yield }))
+        waits(|| select { x = c.recv() => x, after 50us => nil })
+        waits(|| c.recv())
+        waits(|| sleep(50us))
+        waits(|| (spawn { yield; 1 }).join())
+    }).to_list()
+    let feeder = thread { loop { select { c.send(1) => nil, after 20us => nil } } }
+    let (first, second) = (members[0], members[1])
+    let killer = thread { busy(300_000); first.cancel(); second.kill() }
+    for m in members { try { m.join() } catch e { assert e is Cancelled } }
+    killer.join()
+    feeder.kill()
+    assert lock.try_lock()
+    lock.unlock()
+}
+"#;
+    for (carriers, most) in [(2, 2), (2, 3), (3, 3), (1, 2)] {
+        let mut engine = builder()
+            .carriers(carriers)
+            .max_carriers(most)
+            .function("time_ns", |_: &mut Context<'_>| -> i64 {
+                let now = std::time::SystemTime::now();
+                now.duration_since(std::time::UNIX_EPOCH)
+                    .unwrap()
+                    .as_nanos() as i64
+            })
+            .build();
+        if let Err(error) = engine.run_str("pinned", script) {
+            panic!("{carriers} {most}: {error:?}");
+        }
+    }
+}

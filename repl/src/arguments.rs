@@ -104,7 +104,7 @@ pub(crate) struct Settings {
 impl Settings {
     pub(crate) fn engine(self) -> EngineBuilder {
         let mut builder = heddle::Engine::builder()
-            .on_many_tasks(crate::memory::many_tasks)
+            .on_large(crate::memory::large)
             .on_shrunk(crate::memory::shrunk)
             .stress(self.stress)
             .schedule(self.schedule)

@@ -101,9 +101,9 @@ extern "C" fn early() {
 #[unsafe(link_section = ".init_array")]
 static EARLY: extern "C" fn() = early;
 
-/// The allocator asks the system for huge pages. A small program would fill a few of them, 30 MB, for what takes 3; one with many tasks needs them, since fresh memory
-/// then costs half.
-pub(crate) fn many_tasks() {
+/// The allocator asks the system for huge pages. A small program would fill a few of them, 30 MB, for what takes 3; one with many tasks or much memory needs them, since
+/// fresh memory then costs half.
+pub(crate) fn large() {
     use_huge_pages(true);
 }
 

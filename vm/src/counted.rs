@@ -144,7 +144,6 @@ impl<T> Counted<T> {
         // SAFETY: alive while there is a reference.
         unsafe { &raw const (*this.inner.as_ptr()).value }
     }
-    #[cfg(any(test, loom))]
     pub(crate) fn ptr_eq(this: &Counted<T>, other: &Counted<T>) -> bool {
         this.inner == other.inner
     }
@@ -181,7 +180,6 @@ impl<T> Counted<T> {
         check_count((before >> 32) as u32);
         WeakCounted { inner: this.inner }
     }
-    #[cfg(any(test, loom))]
     pub(crate) fn strong_count(this: &Counted<T>) -> u32 {
         this.counts().load(Ordering::Relaxed) as u32
     }

@@ -63,13 +63,20 @@ impl Engine {
     /// The id of the type of host objects called `name`.
     pub(crate) fn host_type(&self, name: &str) -> u32 {
         let key = format!("\0host:{name}");
+        // SAFETY: only types are put under such names.
+        let id_of =
+            |ty: Value| unsafe { (*(*ty.as_object().cast::<object::TypeObject>()).info).id };
         if let Some(ty) = self.prelude_value(&key) {
-            // SAFETY: only types are put under such names.
-            return unsafe { (*(*ty.as_object().cast::<object::TypeObject>()).info).id };
+            return id_of(ty);
+        }
+        let mut prelude = self.prelude.write();
+        // Two carriers may come here at once.
+        if let Some(&ty) = prelude.get(&*key) {
+            return id_of(ty);
         }
         let id = self.new_type_id().expect("hosts have few types");
         self.add_type(id, TypeInfo::new(id, name, Shape::Builtin));
-        self.prelude.write().insert(key.into(), self.type_value(id));
+        prelude.insert(key.into(), self.type_value(id));
         id
     }
     /// The closure of the stub that ends a run of the loop.

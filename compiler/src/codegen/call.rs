@@ -181,6 +181,11 @@ impl Generator<'_> {
                     self.call_value(args, base, result, span);
                 } else {
                     self.arguments(args);
+                    if matches!(constant, Const::Import { .. }) && self.f.is_first_protected() {
+                        // It may be a variable without a value yet. While its initialiser runs, this frame stands in front of the call, which will be
+                        // run again: that place must be protected as the call is.
+                        self.emit(span, Op::Nop, 0, 0, 0, 0);
+                    }
                     let constant = self.f.constant(constant);
                     self.emit(span, Op::CallK, base, result, args.len() as u8, constant);
                 }

@@ -250,7 +250,7 @@ impl Generator<'_> {
             Op::ForNext
         };
         let end = self.emit(place, op, state, item, 0, 0);
-        let start = self.f.here();
+        let start = self.f.begin_protected();
         if let Some(inner) = self.f.loops.last_mut() {
             inner.start = start;
         }
@@ -357,7 +357,7 @@ impl Generator<'_> {
         let list = self.f.alloc();
         let result = self.f.alloc();
         self.emit(span, Op::LoadNil, list, 1, 0, 0);
-        let start = self.f.here();
+        let start = self.f.begin_protected();
         self.f.defers = Some(super::function::Defers {
             list,
             result,
@@ -406,7 +406,7 @@ impl Generator<'_> {
     pub(super) fn try_expr(&mut self, body: &Block, catches: &[CatchArm], span: Span, dest: Dest) {
         let mark = self.f.top;
         let loaded = self.loaded_mark();
-        let start = self.f.here();
+        let start = self.f.begin_protected();
         self.block(body, dest);
         self.forget_since(loaded);
         let end = self.f.here();

@@ -132,6 +132,8 @@ pub(super) struct Function {
     known_consts: HashMap<ConstKey, u32>,
     spans: Vec<(u32, CodeSpan)>,
     pub(super) handlers: Vec<HandlerRange>,
+    /// Where the last stretch begins that a handler protects.
+    protected_from: usize,
     pub(super) captures: Vec<CaptureSource>,
     pub(super) top: usize,
     registers: usize,
@@ -170,6 +172,7 @@ impl Function {
             known_consts: HashMap::new(),
             spans: Vec::new(),
             handlers: Vec::new(),
+            protected_from: usize::MAX,
             captures: Vec::new(),
             top: 0,
             registers: 0,
@@ -210,6 +213,15 @@ impl Function {
 
     pub(super) fn here(&self) -> usize {
         self.code.len()
+    }
+    /// As `here`: what comes now is protected by a handler.
+    pub(super) fn begin_protected(&mut self) -> usize {
+        self.protected_from = self.here();
+        self.protected_from
+    }
+    /// Whether the next instruction is the first that a handler protects.
+    pub(super) fn is_first_protected(&self) -> bool {
+        self.protected_from == self.here()
     }
 
     /// Where a loop comes back to.
@@ -340,6 +352,7 @@ impl Function {
                 && start < end
             {
                 self.gaps.push(Gap { start, end, inner });
+                self.protected_from = end;
             }
         }
     }

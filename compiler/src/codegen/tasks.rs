@@ -324,7 +324,7 @@ impl Generator<'_> {
                 None => this.nil(span, Dest::Fresh(slot)),
             }
         });
-        let start = self.f.here();
+        let start = self.f.begin_protected();
         self.f.scopes.push(Scope {
             handle,
             loops: self.f.loops.len(),

@@ -604,7 +604,13 @@ impl Thread {
                     };
                     let result = guarded(|| host(&mut ctx));
                     account::enter(Some(&self.scheduler.account));
-                    if self.is_killing && !was_killing && !matches!(result, Ok(Err(Trap::Exit))) {
+                    if std::mem::take(&mut self.is_leaving) {
+                        // Nor an end of the program.
+                        Ok(Err(Trap::Exit))
+                    } else if self.is_killing
+                        && !was_killing
+                        && !matches!(result, Ok(Err(Trap::Exit)))
+                    {
                         // The kill reached a callback: the host may not swallow it.
                         self.begin_kill();
                         Ok(Err(Trap::Throw))

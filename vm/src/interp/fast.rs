@@ -202,6 +202,8 @@ op!(GetGlobal(s, w) {
     Go
 });
 op!(GetVar(s, w) {
+    // Code of a module that was linked since the thread was mounted may get here without a safepoint between.
+    if w.imm() as u32 >= (*s.thread).var_count { return Slow; }
     let v = *(*s.thread).vars.add(w.imm() as usize);
     if v.is_unset() { return Slow; }
     reg!(s, w.a()) = v;

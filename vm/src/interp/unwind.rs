@@ -75,6 +75,9 @@ impl Thread {
                         }
                     }
                     self.make_ready(task);
+                } else {
+                    // SAFETY: as above; it has begun to wait.
+                    unsafe { self.wake_killed(task) };
                 }
                 None
             }

@@ -460,6 +460,19 @@ impl ThreadBlock {
         self.registered
             .store(super::registry::NOWHERE, Ordering::Relaxed);
     }
+    /// The program was stopped, and no carrier runs: the thread goes no further, whoever has a handle of it. `error`: for who joins.
+    pub(crate) fn end_where_it_is(&self, error: Option<Message>) {
+        self.note_unregistered();
+        // SAFETY: no carrier has it mounted, and it is in no queue.
+        unsafe { (*self.parts.get_mut()).end() };
+        let mut end = self.end.lock();
+        end.outcome = error.map_or(Outcome::Taken, Outcome::Failed);
+        end.stopped = Stopped::Killed;
+        // Joiners were dropped with their threads, or are.
+        drop(end);
+        let _ = self.signal.take_requests();
+        self.signal.end();
+    }
     /// What `.state` says of one that has ended.
     pub(crate) fn end_name(&self) -> Option<&'static str> {
         let end = self.end.lock();

@@ -447,7 +447,7 @@ impl Scheduler {
         if let Some(trim) = self.settings.on_shrunk
             && account::is_trim_due()
         {
-            trim();
+            super::call_host(trim);
         }
     }
     /// Until `resume`.
@@ -728,8 +728,11 @@ impl Scheduler {
         self.notify_all();
     }
 
-    /// Carriers leave what they run and end; what still waits is dropped. Gives the threads that failed, in the order of their ends.
-    pub(crate) fn stop(&self, own: &mut Own) -> Vec<Counted<ThreadBlock>> {
+    /// Carriers leave what they run and end. Gives the threads that failed, in the order of their ends, and those that have not ended, which nothing leads to but their handles.
+    pub(crate) fn stop(
+        &self,
+        own: &mut Own,
+    ) -> (Vec<Counted<ThreadBlock>>, Vec<Counted<ThreadBlock>>) {
         self.control.fetch_or(super::STOPPING, Ordering::Release);
         let handles = {
             let mut state = self.idle.state.lock();
@@ -779,8 +782,8 @@ impl Scheduler {
         self.control.store(0, Ordering::Release);
         self.ending.store(0, Ordering::Relaxed);
         self.has_collected_all.store(false, Ordering::Relaxed);
-        drop(left);
-        std::mem::take(&mut *self.failed.lock())
+        self.held_heaps.store(0, Ordering::Relaxed);
+        (std::mem::take(&mut *self.failed.lock()), left)
     }
     /// A thread that the program waits for has ended, or does not count any more. If it was the last, the host must know, whatever its carrier and the others do: they may be busy
     /// for ever with what nobody waits for.

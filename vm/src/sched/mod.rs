@@ -158,7 +158,6 @@ pub(crate) struct Scheduler {
     migrants: Migrants,
     /// A thread goes to another carrier after each slice.
     is_migrating: bool,
-    pub(crate) engine: Arc<Engine>,
     /// What the program has taken of its limit of memory.
     pub(crate) account: Arc<Account>,
     pub(crate) settings: Settings,
@@ -175,8 +174,8 @@ pub(crate) struct Scheduler {
     pub(crate) end_trace: Mutex<Option<Places>>,
     /// The host's thread has no task any more that the program waits for: before, the program cannot be over.
     has_host_ended: AtomicBool,
-    /// The host was told that there are many tasks.
-    has_many: AtomicBool,
+    /// The host was told that the program is large.
+    is_told_large: AtomicBool,
     /// `STOPPING`, `PAUSED`: looked at by all carriers, at each safepoint and before each task.
     control: AtomicU8,
     /// So many threads have a heap whose objects nobody may read; see `heap::long`.
@@ -193,6 +192,8 @@ pub(crate) struct Scheduler {
     pub(crate) leaks_at_exit: Mutex<Vec<String>>,
     /// Reports of errors that went with the heap of their thread.
     pub(crate) lost_errors: Mutex<LostErrors>,
+    /// Dropped last: messages lead to its objects.
+    pub(crate) engine: Arc<Engine>,
 }
 
 impl Scheduler {
@@ -239,7 +240,7 @@ impl Scheduler {
             exit: Mutex::new(None),
             end_trace: Mutex::new(None),
             has_host_ended: AtomicBool::new(false),
-            has_many: AtomicBool::new(false),
+            is_told_large: AtomicBool::new(false),
             control: AtomicU8::new(0),
             held_heaps: AtomicUsize::new(0),
             has_collected_all: AtomicBool::new(false),
@@ -416,13 +417,13 @@ impl Scheduler {
     pub(crate) fn carrier_changes(&self) -> u64 {
         self.migrants.changes()
     }
-    /// There are many tasks or threads: tells the host, once.
+    /// There are many tasks or threads, or much memory: tells the host, once.
     #[cold]
-    pub(crate) fn note_many(&self) {
-        if let Some(tell) = self.settings.on_many_tasks
-            && !self.has_many.swap(true, Ordering::Relaxed)
+    pub(crate) fn note_large(&self) {
+        if let Some(tell) = self.settings.on_large
+            && !self.is_told_large.swap(true, Ordering::Relaxed)
         {
-            tell();
+            call_host(tell);
         }
     }
     #[inline]
@@ -439,7 +440,7 @@ impl Scheduler {
     pub(super) fn flush_printed(&self) {
         self.has_printed.store(false, Ordering::Relaxed);
         // Whoever prints next, or the end of the program, finds an error again.
-        let _ = self.output.lock().flush();
+        call_host(|| drop(self.output.lock().flush()));
     }
     /// The thread that the host calls, as long as it is there.
     #[cold]
@@ -614,4 +615,9 @@ impl Scheduler {
             self.request(own, &block, block::SCOPES);
         }
     }
+}
+
+/// Calls something of the host's where no panic may pass: the thread goes on without it. (The panic hook has told of it.)
+pub(crate) fn call_host(call: impl FnOnce()) {
+    let _ = std::panic::catch_unwind(std::panic::AssertUnwindSafe(call));
 }

@@ -43,6 +43,8 @@ pub(crate) struct ScopeState {
     pub(crate) has_cut_members: bool,
     /// The owner waits for `live` to become 0.
     pub(crate) is_awaited: bool,
+    /// The owner cannot wait where it is (see `Thread::refuse_wait`): members are cancelled, and not awaited.
+    pub(crate) is_refused: bool,
     /// The owner has left it, and need not exist any more.
     pub(crate) is_closed: bool,
 }
@@ -168,6 +170,7 @@ impl Scope {
                 is_timed_out: false,
                 has_cut_members: false,
                 is_awaited: false,
+                is_refused: false,
                 is_closed: false,
             }),
             place: Place::nowhere(),
@@ -308,6 +311,17 @@ impl Scope {
         }
         is_mine
     }
+    /// Whether this task has opened it, and has not ended since: another one may lie at its address then, which may be a member.
+    pub(crate) fn is_of(&self, task: *mut Task) -> bool {
+        self.owner == task && !self.state.lock().is_closed
+    }
+    /// Nobody will look after its members any more: gives its failure.
+    pub(crate) fn abandon(&self) -> Option<Failure> {
+        let mut state = self.state.lock();
+        (state.is_cancelled, state.is_closed) = (true, true);
+        state.is_awaited = false;
+        state.failure.take()
+    }
     /// The first failure cancels the scope; gives whether this was it, else the failure back.
     pub(crate) fn fail(&self, failure: Failure) -> Result<(), Failure> {
         let mut state = self.state.lock();
@@ -396,7 +410,7 @@ pub(crate) fn cancelled_within(
 pub(crate) fn membership(task: *mut Task, innermost: Option<&Arc<Scope>>) -> Option<Arc<Scope>> {
     let mut at = innermost;
     while let Some(scope) = at {
-        if scope.owner != task {
+        if !scope.is_of(task) {
             return Some(scope.clone());
         }
         at = scope.parent.as_ref();

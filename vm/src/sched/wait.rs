@@ -27,6 +27,8 @@ pub(crate) enum Claimed {
     TimedOut,
     Cancelled,
     Killed,
+    /// Itself: it cannot wait where it is.
+    Refused,
 }
 
 const IDLE: u32 = 0;
@@ -34,6 +36,7 @@ const WAITING: u32 = 1;
 const TIMED_OUT: u32 = 2;
 const CANCELLED: u32 = 3;
 const KILLED: u32 = 4;
+const REFUSED: u32 = 5;
 const FIRST_ARM: u32 = 8;
 
 /// The word that says whether a task waits, and who wakes it.
@@ -55,6 +58,7 @@ impl Claim {
             Claimed::TimedOut => TIMED_OUT,
             Claimed::Cancelled => CANCELLED,
             Claimed::Killed => KILLED,
+            Claimed::Refused => REFUSED,
         }
     }
     /// Tries to become the one who wakes a task that waits for several things. Acquire: what the task wrote before it began to wait; release: the waker's
@@ -100,6 +104,7 @@ impl Claim {
             TIMED_OUT => Claimed::TimedOut,
             CANCELLED => Claimed::Cancelled,
             KILLED => Claimed::Killed,
+            REFUSED => Claimed::Refused,
             arm => Claimed::Arm(arm - FIRST_ARM),
         }
     }
@@ -518,6 +523,21 @@ impl WaitList {
             }
             unlink(waiter);
             true
+        }
+    }
+    /// The list goes: those who are in it still, whom others have claimed, are in none from now on.
+    ///
+    /// # Safety
+    /// See the head of the file; they have not run since.
+    #[inline]
+    pub(crate) unsafe fn let_go(&mut self) {
+        while !self.first.is_null() {
+            // SAFETY: promised by the caller.
+            unsafe {
+                let waiter = self.first;
+                self.remove(waiter);
+                (*waiter).set_owner(Owner::None, 0);
+            }
         }
     }
     /// Claims the first waiter that nobody else has claimed, and takes it out.

@@ -203,6 +203,11 @@ pub(crate) fn opaque_of<T: Any + Sync>(handle: Value) -> Option<&'static T> {
 }
 
 /// The object behind a handle that is no thread's.
+/// What is in a task's `locks`: a mutex or a `Once`.
+pub(crate) fn held_by_task(handle: Value) -> Option<&'static SharedObject> {
+    let object = object_of(handle, crate::object::type_id::MUTEX);
+    object.or_else(|| object_of(handle, crate::object::type_id::ONCE))
+}
 pub(crate) fn object_of(handle: Value, type_id: u32) -> Option<&'static SharedObject> {
     debug_assert!(type_id != type_id::THREAD);
     if !handle.is_kind(Kind::Handle) {

@@ -269,7 +269,14 @@ fn scope_wait(ctx: &mut Ctx) -> NativeResult {
         ctx.thread.scheduler.cancel_scope(&ctx.thread.own, &scope);
         return Ok(Value::TRUE);
     }
-    if !scope.state.lock().is_cancelled {
+    let (is_cancelled, is_refused) = {
+        let state = scope.state.lock();
+        (state.is_cancelled, state.is_refused)
+    };
+    if is_refused {
+        return Ok(Value::TRUE);
+    }
+    if !is_cancelled {
         ctx.thread.blocking_point()?;
     }
     if ctx.thread.await_scope(&scope)? {

@@ -35,7 +35,7 @@ pub static ONCE: &[NativeDef] = crate::natives! {
 enum Progress {
     #[default]
     Idle,
-    /// The task is only compared.
+    /// The task has this among its `locks`, so it is left at the latest when that ends, or is dropped.
     Running(*mut Task),
     Done(Message),
 }
@@ -80,7 +80,7 @@ impl OnceState {
         woken
     }
     /// The task that called the function has no result: the first who waits calls it now; gives whom to wake.
-    fn leave(&mut self, task: *mut Task) -> Option<*mut Task> {
+    pub(crate) fn leave(&mut self, task: *mut Task) -> Option<*mut Task> {
         if !self.is_run_by(task) {
             return None;
         }
@@ -94,6 +94,12 @@ impl OnceState {
                 self.progress = Progress::Idle;
                 None
             }
+        }
+    }
+    /// The program was stopped: the task calls the function no further, and who waits for it is dropped as well.
+    pub(crate) fn abandon(&mut self, task: *mut Task) {
+        if self.is_run_by(task) {
+            self.progress = Progress::Idle;
         }
     }
     /// The task that calls the function.
@@ -148,14 +154,19 @@ fn check(ctx: &mut Ctx) -> NativeResult {
 /// Whether this task has to call the function; waits while another does.
 fn begin(ctx: &mut Ctx) -> NativeResult {
     let object = support::object_arg(ctx, type_id::ONCE, "a Once")?;
+    let handle = ctx.arg(0);
     let thread = &mut *ctx.thread;
     thread.blocking_point()?;
     let task = thread.task_pointer();
     if let ObjectState::Once(once) = &mut *object.state.lock() {
-        match once.begin(task) {
-            Begun::Here => return Ok(Value::TRUE),
-            Begun::Done => return Ok(Value::FALSE),
-            Begun::MustWait => {}
+        let begun = once.begin(task);
+        if begun == Begun::Done {
+            return Ok(Value::FALSE);
+        }
+        // Though it may have to wait: it may be the next one as soon as it does.
+        thread.task().more().locks.push(Message::shared(handle));
+        if begun == Begun::Here {
+            return Ok(Value::TRUE);
         }
         // SAFETY: under the lock of the object.
         unsafe {
@@ -172,8 +183,12 @@ fn set(ctx: &mut Ctx) -> NativeResult {
     Ok(value)
 }
 fn leave(ctx: &mut Ctx) -> NativeResult {
-    let task = ctx.thread.task_pointer();
+    let (task, handle) = (ctx.thread.task_pointer(), ctx.arg(0));
     let woken = with(ctx, |once| once.leave(task))?;
+    if let Some(more) = ctx.thread.task().more_if_any_mut() {
+        let at = more.locks.iter().rposition(|l| l.peek() == Some(handle));
+        at.map(|at| more.locks.remove(at));
+    }
     ctx.thread.wake_all(woken);
     ctx.nil()
 }

@@ -75,16 +75,18 @@ impl MutexState {
     }
 }
 
-/// A task is dropped without having run to its end (the program was stopped): its mutexes may outlive it, and are free again. Whoever waits for one is
-/// dropped as well.
+/// A task is dropped without having run to its end (the program was stopped): its mutexes may outlive it, and are free again, as are those `Once`s that it called the function of.
+/// Whoever waits for one is dropped as well.
 pub(crate) fn abandon(locks: Vec<Message>, task: *mut Task) {
     for lock in locks {
         let handle = lock.peek().expect("a handle travels as it is");
-        if let Some(object) = super::object_of(handle, crate::object::type_id::MUTEX)
-            && let super::ObjectState::Mutex(mutex) = &mut *object.state.lock()
-            && mutex.holder == Some(task)
-        {
-            mutex.holder = None;
+        let Some(object) = super::held_by_task(handle) else {
+            continue;
+        };
+        match &mut *object.state.lock() {
+            super::ObjectState::Mutex(mutex) if mutex.holder == Some(task) => mutex.holder = None,
+            super::ObjectState::Once(once) => once.abandon(task),
+            _ => {}
         }
     }
 }

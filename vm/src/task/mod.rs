@@ -175,7 +175,7 @@ pub(crate) struct More {
     pub(crate) name: Option<Box<str>>,
     /// The innermost `Scoped` that was set.
     pub(crate) scoped: crate::shared::scoped::Bindings,
-    /// Handles of the mutexes that it holds.
+    /// Handles of the mutexes that it holds, and of each `Once` that it calls the function of, or waits for.
     pub(crate) locks: Vec<Message>,
     /// See `Stack::counted`.
     pub(crate) counted: Vec<(usize, usize)>,

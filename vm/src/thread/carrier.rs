@@ -9,7 +9,9 @@ use crate::interp::Exit;
 use crate::native::NativeDef;
 use crate::object::{Closure, Kind, TaskObject};
 use crate::sched::block::{CANCEL, COLLECT, HOME, KILL, KILL_TASKS, Outcome, SCOPES};
+use crate::sched::scope::Failure as ScopeFailure;
 use crate::sched::{Next, Own, Scheduler, ThreadBlock, sites::NO_SITE};
+use crate::shared::Message;
 use crate::sync::Ordering;
 use crate::task::{self, Task, Wait, flag};
 use crate::types::ErrorKind;
@@ -36,7 +38,7 @@ pub(crate) struct Settings {
     /// Fuel of one slice.
     pub(crate) slice: i64,
     pub(crate) script_args: Box<[String]>,
-    pub(crate) on_many_tasks: Option<fn()>,
+    pub(crate) on_large: Option<fn()>,
     pub(crate) on_shrunk: Option<fn()>,
     /// How many carriers run threads at a time.
     pub(crate) carriers: usize,
@@ -108,6 +110,15 @@ impl Mounted {
         // SAFETY: it is there, and from now on it is not.
         unsafe { ManuallyDrop::take(&mut self.heap) }
     }
+    /// The thread goes no further.
+    pub(crate) fn end(&mut self) {
+        // First: what its tasks wait for lives in the heap's bundles.
+        super::drop_tasks(&mut self.parts.tasks);
+        self.parts.ready.clear();
+        self.parts.more = None;
+        self.parts.main_result = Value::NIL;
+        self.drop_heap();
+    }
     #[inline]
     pub(super) fn drop_heap(&mut self) {
         if std::mem::take(&mut self.parts.has_heap) {
@@ -125,9 +136,7 @@ impl Mounted {
 
 impl Drop for Mounted {
     fn drop(&mut self) {
-        // First: what its tasks wait for lives in the heap's bundles.
-        super::drop_tasks(&mut self.parts.tasks);
-        self.drop_heap();
+        self.end();
     }
 }
 
@@ -318,15 +327,38 @@ impl Thread {
         let scheduler = self.scheduler.clone();
         let main = self.main.clone();
         // From here on no other carrier runs.
-        let failed = scheduler.stop(&mut self.own);
+        let (failed, left) = scheduler.stop(&mut self.own);
         main.signal.requeue();
         let _ = main.signal.begin();
         self.mount_thread(BlockRef::new(&main));
+        // Its objects must be whole again: the host calls it again.
+        while self.heap.is_held() {
+            self.heap.abort_long_graph();
+            let _ = self.heap.long_graph_step();
+        }
         self.discard_tasks();
         self.base = std::ptr::null_mut();
         self.goes_home = false;
         main.note_unregistered();
+        self.end_threads(left);
         (failed, scheduler.exit.lock().take())
+    }
+    /// Threads that were stopped where they were: what holds a handle of one finds it ended.
+    fn end_threads(&mut self, left: Vec<Counted<ThreadBlock>>) {
+        let mut error = None;
+        for block in left {
+            if Counted::ptr_eq(&block, &self.main) || Counted::strong_count(&block) == 1 {
+                continue;
+            }
+            let error = error.get_or_insert_with(|| {
+                let error = self.ended_error("the program ended before the thread did");
+                let engine = self.engine();
+                let is_mutable = |id| engine.type_info(id).is_mutable;
+                let error = self.heap.promote(error, is_mutable).unwrap_or(error);
+                Message::parcel(&mut self.heap, error).ok()
+            });
+            block.end_where_it_is(error.as_ref().and_then(Message::again));
+        }
     }
     /// What the host is told of a program that ended at once.
     pub(super) fn failure_of(&mut self, ended: Ended) -> Failure {
@@ -395,17 +427,58 @@ impl Thread {
             for line in crate::error::lines_of(trace) {
                 text += &format!("    at {line}\n");
             }
-            (warn.tell)(&text);
+            crate::sched::call_host(|| (warn.tell)(&text));
         }
     }
 
-    /// Ends what is left of the mounted thread, without running it any further.
-    pub(crate) fn discard_tasks(&mut self) {
+    /// Ends what is left of the host's thread, which is mounted, without running it any further. Its heap lives on, and handles of tasks in it: they find that these have ended.
+    fn discard_tasks(&mut self) {
+        let tasks = self.parts.tasks.to_vec();
+        let mut error = None;
+        for &task in &tasks {
+            // SAFETY: a task of the mounted thread, which no carrier runs; a task's handle.
+            unsafe {
+                if (*task).handle.is_object() {
+                    let error = *error.get_or_insert_with(|| {
+                        self.ended_error("the program ended before the task did")
+                    });
+                    let object = (*task).handle.as_object().cast::<TaskObject>();
+                    (*object).result = error;
+                    (*object).header.aux |= task::Ended::Killed as u16;
+                    self.heap.barrier(object.cast(), error);
+                }
+                self.forget_scopes(task);
+            }
+        }
+        if std::mem::take(&mut self.parts.has_early) {
+            for (kept, _) in std::mem::take(&mut self.parts.more().early) {
+                self.free_handle(kept);
+            }
+        }
+        if let Some(more) = self.parts.more_if_any_mut() {
+            more.with_threadlets = 0;
+            more.fuel_after_failure = 0;
+        }
         super::drop_tasks(&mut self.parts.tasks);
         self.parts.ready.clear();
         self.parts.stopped = Stopped::No;
+        self.parts.main_result = Value::NIL;
         self.parts.main_ended = task::Ended::Returned;
         self.parts.detached = 0;
+    }
+    /// Scopes that a task has opened keep no errors of their members in the thread's handles any more, and nobody inside leads to them.
+    ///
+    /// # Safety
+    /// A task of the mounted thread, which no carrier runs.
+    unsafe fn forget_scopes(&mut self, task: *mut Task) {
+        // SAFETY: promised by the caller.
+        let mut at = unsafe { (*task).scope.clone() };
+        while let Some(scope) = at.filter(|scope| scope.is_of(task)) {
+            if let Some(ScopeFailure::Task(kept)) = scope.abandon() {
+                self.free_handle(kept);
+            }
+            at = scope.parent.clone();
+        }
     }
 
     // --- threads

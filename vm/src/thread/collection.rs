@@ -1,7 +1,8 @@
 //! When a thread collects, and what its heap is reached from.
 
 use super::roots::Roots;
-use super::{Parts, SLACK, Stress, Thread};
+use super::{LARGE_BYTES, Parts, SLACK, Stress, Thread};
+use crate::account;
 use crate::heap::{self, Collect, Extent};
 use crate::interp::frame;
 use crate::task::flag;
@@ -167,6 +168,9 @@ impl Thread {
         let mut parts = ThreadParts { thread: self };
         self.heap
             .collect(&mut ThreadRoots { thread: &mut parts }, how);
+        if account::total() > LARGE_BYTES {
+            self.scheduler.note_large();
+        }
         self.own.progress.begin();
         self.clear_above_top();
         self.begin_stretch();

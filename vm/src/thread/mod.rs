@@ -83,8 +83,10 @@ pub const MOST_CARRIERS: usize = 4096;
 /// See `Options::max_carriers`.
 const DEFAULT_MAX_CARRIERS: usize = 64;
 
-/// See `Options::on_many_tasks`.
+/// So many tasks or threads are many: see `Options::on_large`.
 pub const MANY_TASKS: usize = 10_000;
+/// So many bytes are much: see `Options::on_large`.
+pub const LARGE_BYTES: usize = 16 * 1024 * 1024;
 
 /// See the head of this file.
 #[repr(C)]
@@ -94,11 +96,14 @@ pub struct Thread {
     pub(crate) stack_limit: *mut Value,
     pub(crate) heap: Heap,
     pub(crate) methods: *const Value,
+    /// The variables of the mounted thread, or a table in which all are unset.
     pub(crate) vars: *mut Value,
     /// See `cache`.
     pub(crate) member_cache: *mut crate::cache::Entry,
     pub(crate) pc: *const u64,
     pub(crate) base: *mut Value,
+    /// How many `vars` has.
+    pub(crate) var_count: u32,
     #[cfg(heddle_tail_calls)]
     pub(crate) handlers: [crate::interp::tail::Handler; 256],
     pub(crate) stack: Stack,
@@ -131,6 +136,8 @@ pub struct Thread {
     pub(crate) was_cut_off: bool,
     /// Host functions on the native stack that have called back.
     pub(crate) nesting: usize,
+    /// A callback of the host's function that runs has ended the program: the function may not go on with it.
+    pub(crate) is_leaving: bool,
     pub(crate) scheduler: Arc<Scheduler>,
     /// The thread that is mounted.
     pub(crate) block: BlockRef,
@@ -204,6 +211,8 @@ pub struct Thread {
     pinned_deadlock: Option<String>,
     /// Everything was stopped while a host that stays asked for something else.
     pending_end: Option<Failure>,
+    /// Dropped last: what all the others hold may lead to its objects.
+    _keeps_engine: Arc<Engine>,
 }
 
 // SAFETY: a thread owns what its pointers lead to; it is used by one OS thread at a time.
@@ -231,7 +240,7 @@ impl Thread {
                 i64::try_from(fuel.max(1)).map_or(SLICE_FUEL, |fuel| fuel.min(SLICE_FUEL))
             }),
             script_args: options.script_args.into(),
-            on_many_tasks: options.on_many_tasks,
+            on_large: options.on_large,
             on_shrunk: options.on_shrunk,
             carriers,
             max_workers: options.max_workers.max(1),
@@ -277,6 +286,7 @@ impl Thread {
     /// What runs threads: with nothing mounted but the empty heap.
     fn machine(scheduler: &Arc<Scheduler>, main: Counted<ThreadBlock>, own: Own) -> Box<Thread> {
         let engine = scheduler.engine.clone();
+        let kept_engine = engine.clone();
         let settings = &scheduler.settings;
         let methods = engine.methods_base();
         let hooks = *engine.hooks.read();
@@ -293,6 +303,7 @@ impl Thread {
             member_entries,
             pc: std::ptr::null(),
             base: std::ptr::null_mut(),
+            var_count: 0,
             #[cfg(heddle_tail_calls)]
             handlers: crate::interp::tail::HANDLERS,
             stack,
@@ -314,6 +325,7 @@ impl Thread {
             exit_code: 0,
             was_cut_off: false,
             nesting: 0,
+            is_leaving: false,
             block: BlockRef::new(&main),
             main,
             parts: PartsRef::none(),
@@ -350,6 +362,7 @@ impl Thread {
             is_interrupted: false,
             pinned_deadlock: None,
             pending_end: None,
+            _keeps_engine: kept_engine,
             scheduler: scheduler.clone(),
             is_host: false,
             failed_sites: Vec::new(),
@@ -475,8 +488,12 @@ impl Thread {
         }
         let (saved_pc, saved_base, saved_dest) =
             (self.pc, self.stack_index(self.base), self.wait_dest);
+        if self.is_leaving {
+            return Err(Trap::Exit);
+        }
         let saved_nested = self.nested_slot;
         let saved_extra = self.scan_extra;
+        let saved_threadlet = (self.boundary, self.identity);
         // SAFETY: the running prototype.
         let at = unsafe { (*frame::proto(self.base)).registers as usize }
             .max(saved_extra)
@@ -530,7 +547,12 @@ impl Thread {
         self.scan_extra = saved_extra;
         match exit {
             Exit::Returned => Ok(self.result),
-            Exit::Ended => Err(Trap::Exit),
+            Exit::Ended => {
+                // Threadlets of the callback are under way no more.
+                (self.boundary, self.identity) = saved_threadlet;
+                self.is_leaving = true;
+                Err(Trap::Exit)
+            }
             _ => Err(Trap::Throw),
         }
     }

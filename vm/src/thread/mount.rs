@@ -1,12 +1,14 @@
 //! Tasks are mounted on the run stack of a carrier, run, and left again.
 
 use super::carrier::{Ended, HOST_THREAD};
+use super::wait::claim_own;
 use super::{SLACK, Stress, Thread};
 use crate::heap::Collect;
 use crate::interp::frame;
 #[cfg(debug_assertions)]
 use crate::interp::frame::Frames;
 use crate::interp::{self, Exit};
+use crate::sched::wait::Claimed;
 use crate::sync::Ordering;
 use crate::task::{self, Stack, Task, Wait, flag};
 use crate::types::ErrorKind;
@@ -376,6 +378,7 @@ impl Thread {
             if exit == Exit::Parked {
                 (*task).flags = flags;
                 (*task).wait_dest = self.wait_dest as u8;
+                self.wake_killed(identity);
             } else if exit == Exit::Yielded {
                 (*task).flags = flags | flag::HAS_YIELDED;
                 self.parts.ready.push_back(task);
@@ -384,6 +387,23 @@ impl Thread {
                 // Nothing of the thread changes behind its back: it stays the first.
                 self.parts.ready.push_front(task);
             }
+        }
+    }
+    /// A task that waits from now on was killed while something that it had deferred ran, so that it was not told so far: it does not wait.
+    ///
+    /// # Safety
+    /// A task of the mounted thread that has begun to wait.
+    #[inline]
+    pub(crate) unsafe fn wake_killed(&mut self, waiter: *mut Task) {
+        // SAFETY: promised by the caller.
+        if unsafe { (*waiter).is(flag::IS_KILLED) } && !self.is_killing {
+            self.wake_killed_now(waiter);
+        }
+    }
+    #[cold]
+    fn wake_killed_now(&mut self, waiter: *mut Task) {
+        if claim_own(waiter, Claimed::Killed) {
+            self.make_ready(waiter);
         }
     }
     /// Threadlets are under way on the stack of the task that is left.

@@ -71,7 +71,7 @@ impl Thread {
     pub(crate) fn use_vars(&mut self) {
         // Most threads set none.
         if self.parts.more.is_none() && self.no_var_count == self.engine.var_count() {
-            self.vars = self.no_vars;
+            (self.vars, self.var_count) = (self.no_vars, self.no_var_count);
         } else {
             self.look_for_vars();
         }
@@ -79,13 +79,13 @@ impl Thread {
     #[inline(never)]
     pub(super) fn look_for_vars(&mut self) {
         let engine = self.engine();
-        self.vars = match &mut self.parts.more {
+        (self.vars, self.var_count) = match &mut self.parts.more {
             Some(more) if !more.vars.is_empty() => {
                 let count = engine.var_count() as usize;
                 if more.vars.len() < count {
                     more.vars.resize(count, Value::UNSET);
                 }
-                more.vars.as_mut_ptr()
+                (more.vars.as_mut_ptr(), more.vars.len() as u32)
             }
             _ => {
                 // The engine's table is behind a lock, which carriers would take turns at with each thread that they mount.
@@ -94,7 +94,7 @@ impl Thread {
                     self.no_vars = engine.no_vars();
                     self.no_var_count = count;
                 }
-                self.no_vars
+                (self.no_vars, self.no_var_count)
             }
         };
     }

@@ -50,8 +50,8 @@ pub struct Options {
     pub max_workers: usize,
     /// When to tell of a native that holds a carrier although it is not known to block; `None`: never.
     pub blocking_warn: Option<BlockingWarn>,
-    /// Called once, when there are more than `MANY_TASKS` tasks or threads: the program may want to set its memory up for that.
-    pub on_many_tasks: Option<fn()>,
+    /// Called once, when there are more than `MANY_TASKS` tasks or threads or they have more than `LARGE_BYTES`: the program may want to set its memory up for that.
+    pub on_large: Option<fn()>,
     /// Called by OS threads without work, each for itself, after the program's memory has become much less than it was: the allocator may keep some that
     /// could go back to the system.
     pub on_shrunk: Option<fn()>,
@@ -86,7 +86,7 @@ impl Default for Options {
             max_workers: crate::sched::DEFAULT_MAX_WORKERS,
             blocking_warn: None,
             allowed: Vec::new(),
-            on_many_tasks: None,
+            on_large: None,
             on_shrunk: None,
         }
     }

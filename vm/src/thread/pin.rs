@@ -5,13 +5,17 @@
 //! carrier takes its place. It still fires timers and looks at the system. Whoever finds the woken task at the front of its thread's queue hands the thread over to that carrier.
 
 use super::carrier::HOST_THREAD;
+use super::wait::claim_own;
 use super::{BlockRef, Thread};
 use crate::counted::Counted;
 use crate::interp::Exit;
+use crate::native::Trap;
 use crate::sched::ThreadBlock;
 use crate::sched::pinned::NextPinned;
+use crate::sched::wait::Claimed;
 use crate::sync::Ordering;
 use crate::task::{Task, Wait, flag};
+use crate::types::ErrorKind;
 use std::fmt::Write;
 
 /// What is shown of tasks that wait while they are pinned.
@@ -42,11 +46,7 @@ impl Thread {
             if exit == Exit::Yielded {
                 return None;
             }
-            self.abandon_wait();
-            self.scan_extra = 0;
-            let message = "cannot wait here: all OS threads but one wait below functions of the host that call back";
-            self.throw_new(crate::types::ErrorKind::Blocking, message);
-            return self.unwind();
+            return self.refuse_wait();
         }
         self.scheduler.pins.fetch_add(1, Ordering::Relaxed);
         if self.scheduler.settings.trace_pinned != TracePinned::No {
@@ -98,6 +98,43 @@ impl Thread {
             return self.unwind();
         }
         None
+    }
+    /// The running task cannot wait where it is, since no carrier may take this one's place: its wait ends by an error, unless somebody was faster to end it. (It is in the lists of what it
+    /// waits for already, so others may have claimed it.)
+    #[cold]
+    fn refuse_wait(&mut self) -> Option<Exit> {
+        let task = self.identity;
+        // SAFETY: the running task; wakers touch other fields.
+        unsafe { (*task).wait_dest = self.wait_dest as u8 };
+        self.scan_extra = 0;
+        // SAFETY: as above.
+        if unsafe { (*task).wait } == Wait::None {
+            self.throw_refused(Wait::None);
+            return self.unwind();
+        }
+        if !claim_own(task, Claimed::Refused) {
+            // Who has claimed it puts it into the inbox.
+            loop {
+                self.take_news();
+                if self.parts.ready.remove(task) {
+                    break;
+                }
+                std::thread::yield_now();
+            }
+        }
+        self.finish_wait()
+    }
+    /// The wait of the running task was refused.
+    #[cold]
+    pub(super) fn throw_refused(&mut self, wait: Wait) -> Trap {
+        let mut message = "cannot wait here: all OS threads but one wait below functions of the host that call back".to_string();
+        if wait == Wait::Scope
+            && let Some(scope) = self.task().scope.clone()
+        {
+            scope.state.lock().is_refused = true;
+            message += "; what was started in the scope is cancelled, and not waited for";
+        }
+        self.throw_new(ErrorKind::Blocking, &message)
     }
     /// The running task, below a native frame, has reached a safepoint: if another carrier wants to look at what this one has, it may.
     pub(super) fn stand_still_pinned(&mut self) {

@@ -218,7 +218,7 @@ impl Thread {
         }
         self.add_task(task);
         if self.parts.tasks.count == MANY_TASKS {
-            self.scheduler.note_many();
+            self.scheduler.note_large();
         }
         let handle = if is_wanted || name.is_kind(Kind::Str) {
             self.handle_of(task, name)
@@ -276,7 +276,7 @@ impl Thread {
         self.reserve_shared(THREAD_BYTES)?;
         // Now and then is enough: to count them reads what other carriers write.
         if self.started.is_multiple_of(COUNT_EVERY) && self.scheduler.thread_count() > MANY_TASKS {
-            self.scheduler.note_many();
+            self.scheduler.note_large();
         }
         self.started = self.started.wrapping_add(1);
         // Written where it will lie: it is large.

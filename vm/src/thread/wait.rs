@@ -303,7 +303,7 @@ impl Thread {
         // The registers of the native's window hold its arguments: they stay roots until it has its result.
         let result = match claimed {
             Claimed::Killed => unreachable!("a killed task was dealt with above"),
-            Claimed::Cancelled => {
+            Claimed::Cancelled | Claimed::Refused => {
                 if let Some(native) = native {
                     self.give_up_native(native);
                 }
@@ -311,7 +311,10 @@ impl Thread {
                     // The one that it waited for came last.
                     self.task().more().locks.pop();
                 }
-                Err(self.throw_cancelled())
+                match claimed {
+                    Claimed::Refused => Err(self.throw_refused(wait)),
+                    _ => Err(self.throw_cancelled()),
+                }
             }
             Claimed::Arm(_) | Claimed::TimedOut if let Some(native) = native => {
                 let resumed = self.resume_native(native, dest);
@@ -685,7 +688,12 @@ impl Thread {
                 joiner,
             )
         };
-        if let Some(scope) = scope.as_ref().filter(|scope| scope.owner == task) {
+        // Before those that it has opened are closed, by which it is known as their owner.
+        let membership = match is_first {
+            true => None,
+            false => scope::membership(task, scope.as_ref()),
+        };
+        if let Some(scope) = scope.as_ref().filter(|scope| scope.is_of(task)) {
             self.abandon_scopes(task, scope);
         }
         // SAFETY: as above.
@@ -705,8 +713,7 @@ impl Thread {
                 let _ = self.block.signal.request(crate::sched::block::HOME);
             }
         } else {
-            // Its own scopes are closed, so this is the one that it is a member of.
-            let scope = scope::membership(task, scope.as_ref());
+            let scope = membership;
             if has_failed && !is_joined && flags & flag::IS_DETACHED == 0 {
                 match &scope {
                     None => {
@@ -746,15 +753,10 @@ impl Thread {
     #[cold]
     fn abandon_scopes(&mut self, task: *mut Task, innermost: &Arc<Scope>) {
         let mut at = Some(innermost);
-        while let Some(scope) = at.filter(|scope| scope.owner == task) {
+        while let Some(scope) = at.filter(|scope| scope.is_of(task)) {
             // SAFETY: the scheduler is alive.
             unsafe { scope.remove_timer() };
-            let failure = {
-                let mut state = scope.state.lock();
-                (state.is_cancelled, state.is_closed) = (true, true);
-                state.failure.take()
-            };
-            if let Some(Failure::Task(kept)) = failure {
+            if let Some(Failure::Task(kept)) = scope.abandon() {
                 self.free_handle(kept);
             }
             self.scheduler.cancel_scope(&self.own, scope);
@@ -772,15 +774,18 @@ impl Thread {
                 next = (*task).joiners.claim_first();
             }
         }
+        // Arms of a `select` that something else has ended.
+        // SAFETY: as above.
+        unsafe { (*task).joiners.let_go() };
     }
-    /// A task ended while it held a mutex.
+    /// A task ended while it held a mutex, or called the function of a `Once`.
     fn unlock_for(&mut self, lock: Message, task: *mut Task) {
-        let Some(handle) = lock.peek() else { return };
-        let Some(object) = shared::object_of(handle, crate::object::type_id::MUTEX) else {
+        let Some(object) = lock.peek().and_then(shared::held_by_task) else {
             return;
         };
         let next = match &mut *object.state.lock() {
             ObjectState::Mutex(mutex) if mutex.holder == Some(task) => mutex.unlock(),
+            ObjectState::Once(once) => once.leave(task),
             _ => None,
         };
         self.wake_all(next);

@@ -98,6 +98,14 @@ pub(crate) fn SetGlobal(t: &mut Thread, w: Word) -> Done {
 }
 pub(crate) fn GetVar(t: &mut Thread, w: Word) -> Done {
     let index = w.imm() as u32;
+    if index >= t.var_count {
+        t.use_vars();
+        let value = t.var(index);
+        if !value.is_unset() {
+            t.set_reg(w.a(), value);
+            return Ok(());
+        }
+    }
     let module = t.running_module();
     let first_owned = module.owned_slot(0);
     if index >= first_owned {

@@ -40,7 +40,7 @@ fn scheduler(carriers: usize) -> (Arc<Scheduler>, Own) {
         stress: Stress::None,
         slice: 1,
         script_args: Box::default(),
-        on_many_tasks: None,
+        on_large: None,
         on_shrunk: None,
         carriers,
         max_workers: 1,

@@ -181,7 +181,7 @@ fn kill_against_wake_up() {
             let (_, claimed) = unsafe { end_wait(task) };
             let what = match claimed {
                 Claimed::Arm(0) => 100 + given(task) as usize,
-                Claimed::Killed => 1000,
+                Claimed::Killed | Claimed::Refused => 1000,
                 _ => panic!("nobody else claims it"),
             };
             ran.fetch_add(what, Ordering::Relaxed);
