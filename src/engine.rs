@@ -59,6 +59,7 @@ impl EngineBuilder {
         self
     }
     /// How deep calls may nest; beyond it scripts get a `StackOverflow`. A million unless set.
+    /// At least 32.
     pub fn depth_limit(mut self, frames: usize) -> EngineBuilder {
         self.options.depth = frames;
         self
@@ -662,20 +663,17 @@ impl Engine {
         program: Program,
     ) -> Result<(Module, heddle_vm::Value), Error> {
         let Program { modules, warnings } = program;
-        let mut outcome = None;
-        for (key, linked) in modules {
-            if outcome.as_ref().is_some_and(Result::is_err) {
-                self.loader.forget(&key);
-                continue;
+        let bodies: Vec<_> = modules.iter().map(|(_, linked)| linked.clone()).collect();
+        let (_, linked) = modules.last().expect("a program has a main module");
+        let linked = linked.clone();
+        let outcome = self.thread.run_modules(&bodies).map_err(|(failure, done)| {
+            for (key, _) in modules.iter().skip(done) {
+                self.loader.forget(key);
             }
-            let result = self.thread.run_module(&linked);
-            if result.is_err() {
-                self.loader.forget(&key);
-            }
-            outcome = Some(result.map(|value| (linked, value)));
-        }
-        match outcome.expect("a program has a main module") {
-            Ok((linked, value)) => {
+            failure
+        });
+        match outcome {
+            Ok(value) => {
                 let engine = self.loader.engine.clone();
                 Ok((
                     Module {

@@ -15,10 +15,20 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
-/// Types are kept in chunks of this many, so that their addresses never change.
-const TYPE_CHUNK: usize = 1024;
-const TYPE_CHUNKS: usize = 4096;
+/// Types are kept in chunks, so that their addresses never change: the first has this many, each further one as many as all before it and this many more.
+const FIRST_TYPES: u32 = 64;
+const TYPE_CHUNKS: usize = 16;
+const MOST_TYPES: u32 = (FIRST_TYPES << TYPE_CHUNKS) - FIRST_TYPES;
 type TypeChunk = Box<[OnceLock<TypeInfo>]>;
+
+/// In which chunk a type is, and where there.
+fn place_of_type(id: u32) -> (usize, usize) {
+    let chunk = ((id + FIRST_TYPES) / FIRST_TYPES).ilog2();
+    (
+        chunk as usize,
+        (id + FIRST_TYPES - (FIRST_TYPES << chunk)) as usize,
+    )
+}
 /// How many methods an engine can hold; the memory is touched only as it is used.
 const MAX_METHODS: usize = 1 << 20;
 
@@ -276,10 +286,9 @@ impl Engine {
 
     /// Reserves an id for a new type, unless there are too many.
     pub(crate) fn new_type_id(&self) -> Option<u32> {
-        let most = (TYPE_CHUNK * TYPE_CHUNKS) as u32;
         self.type_count
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |n| {
-                (n < most).then_some(n + 1)
+                (n < MOST_TYPES).then_some(n + 1)
             })
             .ok()
     }
@@ -295,9 +304,10 @@ impl Engine {
             id,
             (info.fields.len() + usize::from(info.is_local)) as u16,
         );
-        let chunk = self.types[id as usize / TYPE_CHUNK]
-            .get_or_init(|| (0..TYPE_CHUNK).map(|_| OnceLock::new()).collect());
-        let slot = chunk[id as usize % TYPE_CHUNK].get_or_init(|| info);
+        let (chunk, at) = place_of_type(id);
+        let len = (FIRST_TYPES as usize) << chunk;
+        let chunk = self.types[chunk].get_or_init(|| (0..len).map(|_| OnceLock::new()).collect());
+        let slot = chunk[at].get_or_init(|| info);
         let is_exact = matches!(slot.shape, Shape::Struct | Shape::Variant) && !slot.is_error;
         let object = self
             .arena
@@ -317,9 +327,10 @@ impl Engine {
     /// The type of an id that occurs in a live object or value.
     #[inline]
     pub fn type_info(&self, id: u32) -> &TypeInfo {
-        self.types[id as usize / TYPE_CHUNK]
+        let (chunk, at) = place_of_type(id);
+        self.types[chunk]
             .get()
-            .and_then(|chunk| chunk[id as usize % TYPE_CHUNK].get())
+            .and_then(|chunk| chunk[at].get())
             .expect("ids are made known after their types")
     }
     /// The value that stands for a type.
@@ -504,5 +515,23 @@ fn lazily_zeroed(count: usize) -> Box<[AtomicU64]> {
             std::alloc::handle_alloc_error(layout);
         }
         Box::from_raw(std::ptr::slice_from_raw_parts_mut(memory, count))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn types_have_places() {
+        let mut next = (0, 0);
+        for id in 0..100_000 {
+            assert_eq!(place_of_type(id), next);
+            next.1 += 1;
+            if next.1 == (FIRST_TYPES as usize) << next.0 {
+                next = (next.0 + 1, 0);
+            }
+        }
+        assert_eq!(place_of_type(MOST_TYPES - 1).0, TYPE_CHUNKS - 1);
     }
 }

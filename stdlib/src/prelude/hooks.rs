@@ -138,6 +138,9 @@ fn given(ctx: &Ctx, i: usize) -> Option<Value> {
 fn contains(ctx: &mut Ctx) -> NativeResult {
     let (container, x) = (ctx.arg(0), ctx.arg(1));
     let engine = ctx.engine();
+    if let Some(text) = ctx.as_str(container) {
+        ctx.charge(text.len() / super::strings::BYTES_PER_UNIT);
+    }
     let found = ops::search::contains(ctx.heap(), engine, container, x);
     Ok(ctx.done(found)?.map_or(Value::NIL, Value::bool))
 }

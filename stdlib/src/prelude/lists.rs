@@ -401,7 +401,13 @@ fn find_step(ctx: &mut Ctx) -> NativeResult {
     };
     let x = ctx.arg(1);
     let from = ctx.int_arg(2)?.max(0) as usize;
-    Ok(match ops::search::scan(ctx.engine(), items, from, x) {
+    let scan = ops::search::scan(ctx.engine(), items, from, x);
+    let to = match scan {
+        Scan::Found(i) | Scan::More(i) | Scan::NeedsScript(i) => i,
+        Scan::NotFound => items.len(),
+    };
+    ctx.charge(to.saturating_sub(from) / 4);
+    Ok(match scan {
         Scan::Found(i) => ctx.int(i as i64),
         Scan::NotFound => Value::NIL,
         Scan::More(i) | Scan::NeedsScript(i) => ctx.int(-(i as i64) - 1),

@@ -10,6 +10,8 @@ use heddle_vm::{Value, natives, ops};
 
 /// Texts of more bytes are searched in steps.
 const LONG_SEARCH: usize = 8 << 20;
+/// A search looks at about so many in the time of a call.
+pub(super) const BYTES_PER_UNIT: usize = 64;
 /// Texts of more bytes are split in steps.
 const LONG: usize = 256 * 1024;
 
@@ -640,6 +642,7 @@ fn find(ctx: &mut Ctx) -> NativeResult {
         let args = [ctx.arg(0), ctx.arg(1), ctx.int(start as i64)];
         return Err(call_prelude(ctx, "__find_long", &args));
     }
+    ctx.charge((text.len() - start) / BYTES_PER_UNIT);
     let found = text[start..].find(part).map(|i| i + start);
     char_position(ctx, found)
 }
@@ -650,6 +653,7 @@ fn contains(ctx: &mut Ctx) -> NativeResult {
         let args = [ctx.arg(0), ctx.arg(1)];
         return Err(call_prelude(ctx, "__contains_long", &args));
     }
+    ctx.charge(text.len() / BYTES_PER_UNIT);
     Ok(Value::bool(text.contains(part)))
 }
 
@@ -869,6 +873,7 @@ fn find_bytes(ctx: &mut Ctx) -> NativeResult {
         let args = [ctx.arg(0), ctx.arg(1)];
         return Err(call_prelude(ctx, "__bytes_find_long", &args));
     }
+    ctx.charge(bytes.len() / BYTES_PER_UNIT);
     Ok(match memchr::memmem::find(bytes, part) {
         Some(i) => ctx.int(i as i64),
         None => Value::NIL,

@@ -14,7 +14,7 @@ use super::evacuate::{COPYING, Evacuation, GENERATIONAL, MARKING, QUIET};
 use super::long::NoRoom;
 use super::mark::Marking;
 use super::nursery::{NURSERY_BYTES, Space};
-use super::old::OldSpace;
+use super::old::{BLOCK_BYTES, OldSpace};
 use super::table::BundleTable;
 use super::{Collect, Extent, FIRST_TRIGGER_BYTES, Heap, Inner, Roots};
 use crate::object::*;
@@ -126,6 +126,7 @@ impl Heap {
             is_small && inner.generations.is_some() && !inner.large.young.is_empty();
         inner.large.free_some(how != Collect::Minor);
         inner.large.new_bytes = 0;
+        inner.taken_over = 0;
         inner.written = 0;
         let is_next_wanted = inner.large.dying_bytes > 0 || is_young_large;
         let (bump, bump_end) = inner.young_ends;
@@ -351,14 +352,14 @@ impl Inner {
                 self.mark_step(bundles, usize::MAX, None);
             }
             if self.phase() == Phase::Sweeping {
-                self.sweep_step(None, limit);
+                self.sweep_step(0, None, limit);
             }
             // Before the mark, since it would take remembered objects for alive.
             self.evacuate_young(roots, bundles, poison);
             self.begin_mark(bundles);
             self.evacuate::<MARKING>(roots, bundles, poison);
             self.mark_step(bundles, usize::MAX, None);
-            self.sweep_step(None, limit);
+            self.sweep_step(0, None, limit);
             debug_assert!(self.phase() == Phase::Idle);
         } else {
             match self.phase() {
@@ -378,8 +379,10 @@ impl Inner {
                     self.mark_step(bundles, share * promoted, Some(start + step));
                 }
                 Phase::Sweeping => {
+                    // Garbage goes faster than more comes, however long that takes.
+                    let at_least = 3 * (self.large.new_bytes + self.taken_over);
                     self.evacuate_young(roots, bundles, poison);
-                    self.sweep_step(Some(start + step), limit);
+                    self.sweep_step(at_least, Some(start + step), limit);
                 }
             }
         }
@@ -459,21 +462,26 @@ impl Inner {
         self.stats.full += 1;
     }
 
-    /// Sweeps until the deadline.
-    fn sweep_step(&mut self, deadline: Option<Instant>, limit: usize) {
+    /// Sweeps until the deadline, but at least so many bytes.
+    fn sweep_step(&mut self, at_least: usize, deadline: Option<Instant>, limit: usize) {
         let generations = self
             .generations
             .as_deref_mut()
             .expect("called for heaps with generations only");
-        let is_late = || deadline.is_some_and(|deadline| Instant::now() >= deadline);
+        let mut swept = 0;
+        let is_late = |swept: usize| {
+            swept >= at_least && deadline.is_some_and(|deadline| Instant::now() >= deadline)
+        };
         while let Some(index) = generations.dead_large.pop() {
+            swept += self.large.entries[index as usize].bytes();
             self.large.free(index);
-            if is_late() {
+            if is_late(swept) {
                 return;
             }
         }
         while generations.space.sweep_step() {
-            if is_late() {
+            swept += BLOCK_BYTES;
+            if is_late(swept) {
                 return;
             }
         }

@@ -177,6 +177,10 @@ pub(crate) struct Inner {
     work: Vec<*mut Header>,
     /// Values that were written in bulk since the last collection.
     written: usize,
+    /// Bytes of other heaps that were taken over since the last collection.
+    taken_over: usize,
+    /// See `Heap::pressure_at`.
+    pressure_at: usize,
     /// What comes with an old space; a small heap has none.
     generations: Option<Box<Generations>>,
     /// A graph that is being frozen or copied in steps.
@@ -244,6 +248,8 @@ impl Heap {
                 stats: HeapStats::default(),
                 work: Vec::new(),
                 written: 0,
+                taken_over: 0,
+                pressure_at: 0,
                 generations: None,
                 long: None,
                 no_room: long::NoRoom::No,
@@ -508,6 +514,11 @@ impl Heap {
             self.is_over_limit = true;
         }
     }
+    /// At so many bytes of the whole program this heap is collected, though little was allocated here: what it lets go of may be elsewhere; 0: not known yet. `None`: a heap
+    /// without objects does not know.
+    pub(crate) fn pressure_at(&mut self) -> Option<&mut usize> {
+        self.inner.as_mut().map(|inner| &mut inner.pressure_at)
+    }
     /// From now on collections go by bytes alone, not by the system's clock: the same program does the same each time.
     pub(crate) fn set_timeless(&mut self) {
         if let Some(inner) = &mut self.inner {
@@ -676,6 +687,12 @@ impl Inner {
             Some(generations) => generations.space.block_bytes,
             None => 0,
         }
+    }
+    /// Bytes taken over at which a collection is wanted.
+    fn take_over_trigger(&self) -> usize {
+        const LEAST_BYTES: usize = 4 << 20;
+        let old = self.large.bytes + self.generations.as_ref().map_or(0, |g| g.small_bytes);
+        (old / 2).max(LEAST_BYTES)
     }
     /// New large bytes at which a collection is wanted.
     fn large_trigger(&self) -> usize {

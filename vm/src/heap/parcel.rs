@@ -112,6 +112,7 @@ impl Heap {
         if self.reserve_all_of(&other).is_err() {
             return Err(other);
         }
+        let taken_over = other.used_bytes();
         let has_old = other
             .inner
             .as_ref()
@@ -128,8 +129,10 @@ impl Heap {
         self.note_bundle_bytes();
         let bump = self.bump;
         if let Some(inner) = self.inner.as_deref_mut() {
+            inner.taken_over += taken_over;
             let is_due = inner.young.used(bump) > inner.trigger
-                || inner.large.new_bytes > inner.large_trigger();
+                || inner.large.new_bytes > inner.large_trigger()
+                || inner.taken_over > inner.take_over_trigger();
             self.collect_wanted |= is_due;
         }
         Ok(())

@@ -346,6 +346,8 @@ impl Thread {
     fn is_alone(&self) -> bool {
         !self.scheduler.has_threads()
             && self.parts.tasks.count == 1
+            // The caller of a threadlet goes on.
+            && self.boundary == 0
             && !self.scheduler.host_stays()
             // A timeout may cancel it.
             && self.scheduler.next_deadline() == u64::MAX

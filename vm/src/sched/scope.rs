@@ -4,7 +4,8 @@
 //! (`block::SCOPES`): only the carrier that has a thread mounted touches its tasks.
 //!
 //! **Who is inside.** A scope knows the threads that are its members, and each scope directly in it that has members. So a cancel finds the threads it concerns without a look at
-//! the others, of which there may be a million, and tells whether it concerns any task but the owner. A scope without members, as most time limits are, is entered and left without
+//! the others, of which there may be a million, and tells whether it concerns any task but the owner. A thread that a member thread starts is a member of the same scope (as the member
+//! has not ended, the scope is not over). A scope without members, as most time limits are, is entered and left without
 //! a word to the one around it. All these scopes are of one thread: a thread's own tasks begin without a scope. Where two scopes are locked at once it is the inner one first.
 //!
 //! The owner waits for its members without a waiter in a list: `is_awaited`, under the lock of the state, says that it does, and who sets it back has claimed the owner.

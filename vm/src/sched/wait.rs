@@ -436,6 +436,10 @@ impl Default for WaitList {
 }
 
 impl WaitList {
+    /// Under the lock of its owner.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.first.is_null()
+    }
     /// # Safety
     /// See the head of the file; the waiter is in no list.
     #[inline]

@@ -23,6 +23,7 @@ use crate::task::{Task, Wait};
 use crate::thread::Thread;
 use crate::types::ErrorKind;
 use crate::value::Value;
+use std::collections::BTreeMap;
 use std::sync::{Arc, Weak};
 
 /// `Broadcast` and `Subscriber`.
@@ -38,7 +39,7 @@ pub static BROADCAST: &[NativeDef] = crate::natives! {
     /// How many subscribers there are.
     plain "Broadcast.len" (self) => |ctx| with(ctx, |b| Value::small_int(b.slots.len() as i64));
     /// How many messages a subscriber can hold.
-    plain "Broadcast.capacity" (self) => |ctx| with(ctx, |b| Value::small_int(b.capacity as i64));
+    plain "Broadcast.capacity" (self) => capacity;
     /// Whether it was closed.
     plain "Broadcast.is_closed" (self) => |ctx| with(ctx, |b| Value::bool(b.is_closed));
     /// Nothing can be sent from now on; subscribers can still receive what they hold.
@@ -61,8 +62,10 @@ pub static BROADCAST: &[NativeDef] = crate::natives! {
 
 pub(crate) struct BroadcastState {
     capacity: usize,
-    /// Handles of slots.
-    slots: Vec<Message>,
+    /// Handles of slots by their numbers, in the order in which they came.
+    slots: BTreeMap<u64, Message>,
+    /// How many slots there were.
+    last_slot: u64,
     pub(crate) senders: WaitList,
     is_closed: bool,
     /// For subscriptions that end where no thread is at hand.
@@ -71,6 +74,8 @@ pub(crate) struct BroadcastState {
 
 /// What a subscriber has not received yet.
 pub(crate) struct SlotState {
+    /// In its broadcast.
+    number: u64,
     queue: Messages,
     pub(crate) receivers: WaitList,
     /// No more messages come.
@@ -113,7 +118,8 @@ impl BroadcastState {
     fn new(capacity: usize, scheduler: Weak<Scheduler>) -> BroadcastState {
         BroadcastState {
             capacity,
-            slots: Vec::new(),
+            slots: BTreeMap::new(),
+            last_slot: 0,
             senders: WaitList::default(),
             is_closed: false,
             scheduler,
@@ -121,7 +127,18 @@ impl BroadcastState {
     }
     /// Handles of slots.
     pub(crate) fn slots(&self) -> impl Iterator<Item = &Message> {
-        self.slots.iter()
+        self.slots.values()
+    }
+    /// A new slot, which gets what is sent from now on.
+    fn add(&mut self) -> Message {
+        self.last_slot += 1;
+        let slot = SlotState::new(self.last_slot, self.capacity, self.is_closed);
+        let slot = Message::owned(SharedObject::handle(SLOT, ObjectState::Slot(slot)));
+        if !self.is_closed {
+            let again = slot.again().expect("a handle is shared");
+            self.slots.insert(self.last_slot, again);
+        }
+        slot
     }
     fn is_full(&self) -> bool {
         self.needed_bytes().is_none()
@@ -129,7 +146,7 @@ impl BroadcastState {
     /// Bytes that the subscribers' queues need for another message; `None`: one is full.
     fn needed_bytes(&self) -> Option<usize> {
         let mut bytes = 0;
-        for slot in &self.slots {
+        for slot in self.slots.values() {
             let (is_full, needed) = lock_slot(slot, |slot| {
                 (slot.queue.is_full(), slot.queue.needed_bytes())
             });
@@ -142,7 +159,7 @@ impl BroadcastState {
     }
     /// Every slot has room.
     fn hand_out(&mut self, message: Message, after: &mut After) {
-        for slot in &self.slots {
+        for slot in self.slots.values() {
             let copy = message.again().expect("only what is shared is sent");
             after.woken.extend(lock_slot(slot, |slot| slot.put(copy)));
         }
@@ -150,7 +167,7 @@ impl BroadcastState {
     }
     /// Waiting senders send, as long as there is room.
     fn advance(&mut self, after: &mut After) {
-        while !self.is_full() {
+        while !self.senders.is_empty() && !self.is_full() {
             // SAFETY: under the lock of the broadcast.
             let Some(mut sender) = (unsafe { Claimant::first(&mut self.senders) }) else {
                 return;
@@ -183,16 +200,17 @@ impl BroadcastState {
             after.dropped.push(sender.take_message());
             after.woken.push(sender.give(Delivery::Closed));
         }
-        for slot in &self.slots {
+        for slot in self.slots.values() {
             lock_slot(slot, |slot| slot.close(after));
         }
-        after.dropped.append(&mut self.slots);
+        after
+            .dropped
+            .extend(std::mem::take(&mut self.slots).into_values());
     }
     /// A slot leaves, with what it holds.
     fn remove(&mut self, slot: &Message, after: &mut After) {
-        if let Some(at) = self.slots.iter().position(|s| s.peek() == slot.peek()) {
-            after.dropped.push(self.slots.remove(at));
-        }
+        let number = lock_slot(slot, |slot| slot.number);
+        after.dropped.extend(self.slots.remove(&number));
         lock_slot(slot, |slot| {
             slot.close(after);
             after.dropped.extend(slot.queue.drain());
@@ -202,8 +220,9 @@ impl BroadcastState {
 }
 
 impl SlotState {
-    fn new(capacity: usize, is_closed: bool) -> SlotState {
+    fn new(number: u64, capacity: usize, is_closed: bool) -> SlotState {
         SlotState {
+            number,
             queue: Messages::new(capacity),
             receivers: WaitList::default(),
             is_closed,
@@ -313,6 +332,14 @@ fn with_slot(ctx: &mut Ctx, f: impl FnOnce(&mut SlotState) -> Value) -> NativeRe
     }
 }
 
+fn capacity(ctx: &mut Ctx) -> NativeResult {
+    let mut capacity = 0;
+    with(ctx, |broadcast| {
+        capacity = broadcast.capacity;
+        Value::NIL
+    })?;
+    Ok(ctx.int(capacity as i64))
+}
 fn make(ctx: &mut Ctx) -> NativeResult {
     let capacity = ctx.int_arg(0)?;
     if capacity < 1 {
@@ -427,13 +454,7 @@ fn subscribe(ctx: &mut Ctx) -> NativeResult {
     // Of the slot and the subscription.
     ctx.thread.reserve_shared(2 * SharedObject::BYTES)?;
     let (slot, scheduler) = lock(object, |broadcast| {
-        let slot = SlotState::new(broadcast.capacity, broadcast.is_closed);
-        let slot = Message::owned(SharedObject::handle(SLOT, ObjectState::Slot(slot)));
-        if !broadcast.is_closed {
-            let again = slot.again().expect("a handle is shared");
-            broadcast.slots.push(again);
-        }
-        (slot, broadcast.scheduler.clone())
+        (broadcast.add(), broadcast.scheduler.clone())
     });
     let subscription = Subscription {
         broadcast: Message::shared(handle),
@@ -566,10 +587,7 @@ mod tests {
         Message::shared(Value::small_int(n))
     }
     fn add_slot(broadcast: &mut BroadcastState) -> Message {
-        let slot = SlotState::new(broadcast.capacity, false);
-        let slot = Message::owned(SharedObject::handle(SLOT, ObjectState::Slot(slot)));
-        broadcast.slots.push(slot.again().unwrap());
-        slot
+        broadcast.add()
     }
     fn take(slot: &Message) -> Option<i64> {
         match lock_slot(slot, SlotState::take) {

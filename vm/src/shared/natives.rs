@@ -51,6 +51,8 @@ pub static CONCURRENCY: &[NativeDef] = crate::natives! {
     suspending "sleep" (duration) => sleep;
     /// `scope`: opens one; gives what stands for it. The compiler calls this and the next two.
     plain "__scope_enter" (timeout) => scope_enter;
+    /// The body of the next module that a program runs; nil if that is the main one, which comes if asked for.
+    plain "__next_body" (is_main) => next_body;
     /// Waits for what was started in a scope; true when there is nothing left to wait for.
     suspending "__scope_wait" (scope) => scope_wait;
     /// A scope is left, by an error or without: what it throws, if it does.
@@ -81,7 +83,7 @@ pub static CONCURRENCY: &[NativeDef] = crate::natives! {
     /// How many messages it holds.
     plain "Channel.len" (self) => |ctx| with_channel(ctx, |c| Value::small_int(c.queue.len() as i64));
     /// How many messages it can hold.
-    plain "Channel.capacity" (self) => |ctx| with_channel(ctx, |c| Value::small_int(c.queue.capacity() as i64));
+    plain "Channel.capacity" (self) => capacity;
 
     /// A semaphore with so many permits.
     plain "Semaphore" (permits) => semaphore;
@@ -133,6 +135,11 @@ pub static CONCURRENCY: &[NativeDef] = crate::natives! {
 
 // --- tasks and threads
 
+fn next_body(ctx: &mut Ctx) -> NativeResult {
+    let is_main = ctx.arg(0).is_truthy();
+    let args = ctx.args.cast::<Value>();
+    Ok(ctx.thread.next_body(is_main, args))
+}
 fn join(ctx: &mut Ctx) -> NativeResult {
     let handle = ctx.task_arg(0)?;
     ctx.thread.join(handle)
@@ -321,6 +328,14 @@ fn count_arg(ctx: &mut Ctx, i: usize, least: i64) -> Result<i64, Trap> {
         return Err(ctx.throw(ErrorKind::Value, message));
     }
     Ok(n)
+}
+fn capacity(ctx: &mut Ctx) -> NativeResult {
+    let mut capacity = 0;
+    with_channel(ctx, |channel| {
+        capacity = channel.queue.capacity();
+        Value::NIL
+    })?;
+    Ok(ctx.int(capacity as i64))
 }
 fn channel(ctx: &mut Ctx) -> NativeResult {
     let capacity = match ctx.arg(0).is_unset() {

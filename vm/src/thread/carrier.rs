@@ -19,6 +19,9 @@ use crate::value::Value;
 use std::mem::ManuallyDrop;
 use std::sync::Arc;
 
+/// See `look_at_pressure`.
+const TURNS_BETWEEN_LOOKS: u32 = 64;
+
 /// How a thread's turn ended.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Turn {
@@ -162,10 +165,12 @@ impl Thread {
             (end.is_detached, end.is_uncounted) = (false, false);
         }
         self.forget_failures();
-        let proto = match function.is_kind(Kind::Closure) {
+        self.main_base = 0;
+        let proto = match (self.bodies.first(), function.is_kind(Kind::Closure)) {
+            (Some(main), _) => Arc::as_ptr(&main.body()).cast_mut(),
             // SAFETY: its kind was tested.
-            true => unsafe { (*function.as_object().cast::<Closure>()).proto().cast_mut() },
-            false => std::ptr::null_mut(),
+            (None, true) => unsafe { (*function.as_object().cast::<Closure>()).proto().cast_mut() },
+            (None, false) => std::ptr::null_mut(),
         };
         scheduler.main_function.store(proto, Ordering::Relaxed);
         scheduler.has_detached.store(false, Ordering::Relaxed);
@@ -549,6 +554,10 @@ impl Thread {
             if self.heap.collect_wanted && self.parts.ready.is_empty() {
                 self.collect_full();
             }
+        }
+        // One that never uses up a slice, now and then.
+        if self.turn.is_multiple_of(TURNS_BETWEEN_LOOKS) {
+            self.look_at_pressure();
         }
         // One that goes on where little is left comes to its safepoint soon: there the slice is charged, and interrupts and timers are looked for.
         if !goes_on {

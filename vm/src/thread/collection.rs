@@ -107,6 +107,9 @@ unsafe fn visit_stack(
     }
 }
 
+/// A program with less need not look whether it holds what it does not need.
+const PRESSURE_BYTES: usize = 32 << 20;
+
 impl Thread {
     #[inline]
     pub(crate) fn is_stressed(&self) -> bool {
@@ -174,6 +177,37 @@ impl Thread {
         self.own.progress.begin();
         self.clear_above_top();
         self.begin_stretch();
+    }
+    /// The program has much more memory than before: this thread may hold what others keep, by handles that take next to nothing here.
+    #[inline]
+    pub(super) fn look_at_pressure(&mut self) {
+        let total = account::total();
+        if total > PRESSURE_BYTES {
+            self.relieve_pressure(total);
+        }
+    }
+    #[cold]
+    fn relieve_pressure(&mut self, total: usize) {
+        if self.heap.is_held() {
+            return;
+        }
+        if *self.pressure_at() == 0 {
+            *self.pressure_at() = 2 * total;
+        } else if total > *self.pressure_at() {
+            self.collect_full();
+            *self.pressure_at() = 2 * account::total().max(PRESSURE_BYTES);
+        }
+    }
+    /// See `Heap::pressure_at`. Of heaps without objects, the carrier knows it of the one that it saw last.
+    fn pressure_at(&mut self) -> &mut usize {
+        let id = self.block.id;
+        if let Some(at) = self.heap.pressure_at() {
+            return at;
+        }
+        if self.pressure.0 != id {
+            self.pressure = (id, 0);
+        }
+        &mut self.pressure.1
     }
     /// Tasks that were left since the last collection let go of what others left in their registers.
     fn trim_tasks(&mut self, how: Collect) {

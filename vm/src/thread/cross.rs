@@ -13,6 +13,11 @@ use crate::types::ErrorKind;
 use crate::value::Value;
 use std::cell::RefCell;
 
+/// So many bytes are copied, or change their owner, in about the time of a call.
+const BYTES_PER_UNIT: usize = 64;
+/// A step of a graph takes about as long as so many calls.
+const STEP_UNITS: usize = 10_000;
+
 impl Thread {
     /// A value that is about to cross; `what` names it in the message of a `ShareError`.
     #[inline]
@@ -65,7 +70,10 @@ impl Thread {
     /// A deep copy that is about to cross.
     pub(crate) fn share_copy(&mut self, value: Value, what: &str) -> Result<Message, Trap> {
         match self.heap.copy_out(value) {
-            Ok((heap, copy)) => Ok(Message::copied(heap, copy)),
+            Ok((heap, copy)) => {
+                self.charge_work(heap.used_bytes() / BYTES_PER_UNIT);
+                Ok(Message::copied(heap, copy))
+            }
             Err(GraphError::NeedsCollection) => Err(Trap::Collect),
             Err(GraphError::Refused { path, value: part }) => {
                 Err(self.share_error(what, value, &path, part))
@@ -92,6 +100,7 @@ impl Thread {
             }
             self.scheduler.held_heaps.fetch_add(1, Ordering::Relaxed);
         }
+        self.charge_work(STEP_UNITS);
         let step = self.heap.long_graph_step();
         if !self.heap.is_held() {
             self.scheduler.held_heaps.fetch_sub(1, Ordering::Relaxed);

@@ -30,8 +30,15 @@ impl Thread {
         if !others.is_empty() {
             self.report_lost(&others);
         }
+        let was_killed = self.parts.stopped == Stopped::Killed && !has_failed;
+        if was_killed {
+            // Its first task had returned before that, but not all the others.
+            value = self.ended_error("the thread was killed");
+            has_failed = true;
+        }
         let stopped = match main_ended {
             task::Ended::Killed => Stopped::Killed,
+            _ if was_killed => Stopped::Killed,
             task::Ended::Cancelled => Stopped::Cancelled,
             _ if has_failed && self.is_stop_error(value) => self.parts.stopped,
             _ => Stopped::No,

@@ -307,7 +307,9 @@ impl Thread {
         }
         // SAFETY: prototypes live as long as the engine. The task has run in the run stack from its start; nothing was called since its function returned.
         let roots = unsafe {
-            let base = self.stack.start.add(super::start::FIRST_BASE);
+            let Some(base) = self.main_registers() else {
+                return;
+            };
             let written = super::liveness::written(&*proto);
             let registers = (*proto).registers as usize;
             let registers = (0..registers).filter(|&register| written.has(register));

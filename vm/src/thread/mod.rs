@@ -83,6 +83,9 @@ pub const MOST_CARRIERS: usize = 4096;
 /// See `Options::max_carriers`.
 const DEFAULT_MAX_CARRIERS: usize = 64;
 
+/// What the prelude itself needs, and a little more.
+const LEAST_DEPTH: usize = 32;
+
 /// So many tasks or threads are many: see `Options::on_large`.
 pub const MANY_TASKS: usize = 10_000;
 /// So many bytes are much: see `Options::on_large`.
@@ -152,6 +155,8 @@ pub struct Thread {
     pub(crate) started: u32,
     /// This carrier's queues.
     pub(crate) own: Own,
+    /// See `pressure_at`.
+    pressure: (u64, usize),
     /// How many tasks it has run.
     turn: u32,
     /// The mounted thread had less than half of a slice in front of it when it was mounted.
@@ -201,6 +206,10 @@ pub struct Thread {
     member_entries: Box<[crate::cache::Entry]>,
     /// Constants for strings of symbols, made when first needed.
     symbol_values: HashMap<Sym, Value>,
+    /// Modules whose bodies are yet to run, the next one last: see `run_modules`.
+    bodies: Vec<Arc<Module>>,
+    /// Stack slot of the main module's registers, if its body is called by `__run_bodies`; 0: it is the task's function.
+    main_base: usize,
     /// The mounted thread is the host's, which wants it.
     goes_home: bool,
     /// The host waits for its thread, which it has sent away to let a pinned task leave.
@@ -234,7 +243,7 @@ impl Thread {
         };
         let settings = Settings {
             memory: options.memory,
-            depth: options.depth.max(1),
+            depth: options.depth.max(LEAST_DEPTH),
             stress: options.stress,
             slice: options.slice.map_or(SLICE_FUEL, |fuel| {
                 i64::try_from(fuel.max(1)).map_or(SLICE_FUEL, |fuel| fuel.min(SLICE_FUEL))
@@ -333,6 +342,7 @@ impl Thread {
             no_var_count: u32::MAX,
             started: 0,
             own,
+            pressure: (0, 0),
             turn: 0,
             is_late: false,
             stack_owner: 0,
@@ -357,6 +367,8 @@ impl Thread {
             memory_limit: settings.memory,
             hopper: None,
             symbol_values: HashMap::new(),
+            bodies: Vec::new(),
+            main_base: 0,
             goes_home: false,
             wants_home: false,
             is_interrupted: false,
@@ -571,9 +583,69 @@ impl Thread {
     }
     /// Runs a module's body once; its imports must have run.
     pub fn run_module(&mut self, module: &Arc<Module>) -> Result<Value, Failure> {
-        if module.has_run.swap(true, Ordering::AcqRel) {
+        if module.has_run.load(Ordering::Acquire) {
             return Ok(Value::NIL);
         }
+        let body = self.begin_module(module);
+        self.run(body, &[])
+    }
+    /// Runs the bodies of modules that have not run, each after its imports, as one program: what the first have started goes on while the later ones run. The result is that of the last.
+    /// After an error, gives how many were run to their ends, too.
+    pub fn run_modules(&mut self, modules: &[Arc<Module>]) -> Result<Value, (Failure, usize)> {
+        let modules: Vec<_> = modules
+            .iter()
+            .filter(|module| !module.has_run.load(Ordering::Acquire))
+            .cloned()
+            .collect();
+        let run_bodies = self.engine.prelude_value("__run_bodies");
+        match &modules[..] {
+            [] => Ok(Value::NIL),
+            [one] => self.run_module(one).map_err(|failure| (failure, 0)),
+            _ => {
+                self.bodies = modules;
+                self.bodies.reverse();
+                let count = self.bodies.len();
+                let result = self.run(run_bodies.expect("the prelude has it"), &[]);
+                let left = std::mem::take(&mut self.bodies).len();
+                // The one that was taken last is the one that failed, unless something did that an earlier one had started.
+                result.map_err(|failure| (failure, (count - left).saturating_sub(1)))
+            }
+        }
+    }
+    /// The body of the next module to run; nil: it is the main one, and that was not asked for. `args`: of the native that asks, in whose window the body is called.
+    pub(crate) fn next_body(&mut self, is_main: bool, args: *mut Value) -> Value {
+        if is_main {
+            self.main_base = self.stack_index(args);
+        } else if self.bodies.len() == 1 {
+            return Value::NIL;
+        }
+        match self.bodies.pop() {
+            Some(module) => self.begin_module(&module),
+            None => Value::NIL,
+        }
+    }
+    /// Where the registers of the main module's body were, which has just returned; `None`: not known.
+    pub(super) fn main_registers(&self) -> Option<*mut Value> {
+        let first = self.stack.start.wrapping_add(start::FIRST_BASE);
+        if self.main_base == 0 {
+            return Some(first);
+        }
+        let around = self.engine.prelude_value("__run_bodies")?;
+        // SAFETY: it is a closure; its code lives as long as the engine.
+        let around = unsafe { &*(*around.as_object().cast::<crate::object::Closure>()).proto() };
+        // Its window, or the one that what gave the body had inside that.
+        let places = [self.main_base - start::WINDOW_SLOTS, self.main_base];
+        let places = places.map(|slot| self.stack.start.wrapping_add(slot));
+        places.into_iter().find(|base| {
+            // SAFETY: slots of the stack that were in use when the function returned.
+            let after = frame::return_pc(unsafe { (*base.sub(1)).bits() });
+            let code = around.code_start.addr();
+            (code..=code + around.code_len() * size_of::<u64>()).contains(&after.addr())
+        })
+    }
+    /// A module's body, which is about to be called.
+    fn begin_module(&mut self, module: &Arc<Module>) -> Value {
+        module.has_run.store(true, Ordering::Release);
         module.owner.store(self.block.id, Ordering::Relaxed);
         self.hooks = *self.engine.hooks.read();
         let engine = self.engine();
@@ -582,8 +654,7 @@ impl Thread {
             .method(engine.symbol("push"));
         self.list_push = push.map_or(Value::UNSET, |method| method.function);
         self.ensure_vars(module.var_base + module.var_count);
-        let body = self.closure_of(&module.body());
-        self.run(body, &[])
+        self.closure_of(&module.body())
     }
     /// The link of a constant of the running function.
     #[expect(dead_code, reason = "for debuggers")]

@@ -2,6 +2,7 @@
 
 use super::Thread;
 use crate::bytecode::{Op, Word};
+use crate::interp::frame;
 use crate::module::{Module, Proto, Slot};
 use crate::object::{Closure, Header, Kind, type_id};
 use crate::ops;
@@ -109,6 +110,15 @@ impl Thread {
         Some(self.closure_of(&proto))
     }
 
+    /// Whether the running function is the one that gives this `local var` its first value.
+    pub(crate) fn runs_initialiser_of(&mut self, index: u32) -> bool {
+        let module = self.running_module();
+        let initialisers = module.initialisers.get();
+        let proto = initialisers.and_then(|all| all.get(&index.wrapping_sub(module.var_base)));
+        // SAFETY: the running function's.
+        let running = unsafe { frame::proto(self.base) };
+        proto.is_some_and(|proto| Arc::as_ptr(proto) == running)
+    }
     /// The function that gives an exported `local var` of a module its first value in this thread, if it has none yet.
     pub(crate) fn export_initialiser(
         &mut self,

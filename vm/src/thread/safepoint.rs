@@ -134,6 +134,7 @@ impl Thread {
         if self.heap.collect_wanted || self.collects_always() {
             self.collect_now(Collect::Minor);
         }
+        self.look_at_pressure();
         if self.heap.is_over_limit() {
             self.collect_now(Collect::Full);
             if self.heap.is_over_limit() {

@@ -9,7 +9,7 @@ use crate::object::{Closure, Header, Kind, TaskObject, type_id};
 use crate::ops;
 use crate::prefetch::prefetch;
 use crate::sched::ThreadBlock;
-use crate::sched::block::CANCEL;
+use crate::sched::block::{CANCEL, KILL};
 use crate::sched::sites::NO_SITE;
 use crate::shared::Message;
 use crate::sync::Ordering;
@@ -30,7 +30,7 @@ const THREAD_WORK: usize = 30;
 const COUNT_EVERY: u32 = 64;
 /// Slots of the stub's frame, and of the window of a call in front of its arguments.
 const STUB_SLOTS: usize = 2;
-const WINDOW_SLOTS: usize = 2;
+pub(super) const WINDOW_SLOTS: usize = 2;
 /// Slot of the base of the frame of a task's function.
 pub(super) const FIRST_BASE: usize = STUB_SLOTS + WINDOW_SLOTS;
 
@@ -342,7 +342,11 @@ impl Thread {
         }
         // SAFETY: the innermost task that there is: a threadlet without one inherits from it.
         let starter = unsafe { &*self.identity };
-        let scope = starter.scope.clone();
+        // What a member starts is a member, too, unless it is in a scope of its own.
+        let scope = match &starter.scope {
+            None => self.block.scope.clone(),
+            inner => inner.clone(),
+        };
         // SAFETY: just made.
         unsafe {
             (*task).set(flag::IS_FIRST);
@@ -371,6 +375,10 @@ impl Thread {
             && scope.enter_thread(&block)
         {
             let _ = block.signal.request(CANCEL);
+        }
+        if self.parts.stopped == Stopped::Killed || self.is_killing {
+            // What a killed thread starts when it tidies up never runs.
+            let _ = block.signal.request(KILL);
         }
         let queued = Counted::as_ptr(&block);
         crate::sync::window("start_thread");

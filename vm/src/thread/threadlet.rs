@@ -19,8 +19,8 @@
 //!
 //! A host's function between the two on the native stack prevents that: the threadlet is part of a pinned task then.
 
-use super::Thread;
 use super::start::first_slots;
+use super::{Stopped, Thread};
 use crate::bytecode::Word;
 use crate::interp::frame::{self, COUNTED, Frames};
 use crate::native::Trap;
@@ -258,6 +258,10 @@ impl Thread {
             self.add_unready_task(task);
             self.handle_of(task, name);
             (*task).clear(flag::IS_NEW);
+            if self.parts.stopped == Stopped::Killed {
+                // If it is split off it never runs.
+                (*task).set(flag::IS_KILLED);
+            }
             if let Some(name) = crate::ops::text::as_str(name) {
                 (*task).more().name = Some(name.into());
             }

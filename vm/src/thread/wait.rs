@@ -549,6 +549,8 @@ impl Thread {
         };
         let value = self.deliver(message)?;
         if has_failed {
+            // It may have come with much memory.
+            self.after_alloc();
             return Err(self.throw_outcome(value));
         }
         Ok(value)
