@@ -327,7 +327,7 @@ impl Generator<'_> {
             Place::Cell(cell) => {
                 let made = self.f.alloc();
                 self.emit(span, Op::NewType, made, run, count as u8, constant);
-                self.emit(span, Op::SetCell, cell, made, 0, 0);
+                self.emit(span, Op::FixCell, cell, made, 0, 0);
             }
             Place::Register(register) => {
                 self.emit(span, Op::NewType, register, run, count as u8, constant);

@@ -195,7 +195,7 @@ impl Generator<'_> {
             Place::Cell(cell) => {
                 let closure = self.f.alloc();
                 self.closure(function, span, closure);
-                self.emit(span, Op::SetCell, cell, closure, 0, 0);
+                self.emit(span, Op::FixCell, cell, closure, 0, 0);
                 self.f.top -= 1;
             }
             Place::Register(register) => self.closure(function, span, register),

@@ -238,7 +238,11 @@ impl Generator<'_> {
             }
             _ => match self.f.places.get(&id) {
                 Some(&Place::Cell(cell)) if self.is_early_cell(id) => {
-                    self.emit(span, Op::SetCell, cell, register, 0, 0);
+                    let op = match self.res.binding(id).kind {
+                        BindingKind::Var => Op::SetCell,
+                        _ => Op::FixCell,
+                    };
+                    self.emit(span, op, cell, register, 0, 0);
                 }
                 Some(&Place::Cell(cell)) => {
                     self.emit(span, Op::NewCell, cell, register, 0, 0);

@@ -80,6 +80,7 @@ macro_rules! for_each_op {
             NewCell [Dst Src None None] 0 "R[a] := cell(R[b])",
             GetCell [Dst Src None None] 0 "R[a] := R[b].cell; NameError if unset",
             SetCell [Src Src None None] 0 "R[a].cell := R[b]",
+            FixCell [Src Src None None] 0 "R[a].cell := R[b], which nothing changes any more",
             CheckSet [Src None None Sym] 0 "NameError `S[imm] is used before it is set` if R[a] is unset",
             Closure [Dst None None Const] 0 "R[a] := closure of prototype K[imm], captures as its prototype lists them",
 

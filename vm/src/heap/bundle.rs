@@ -796,7 +796,11 @@ pub(super) fn visit_frozen(value: Value, _is_key: bool) -> Visit {
         return Visit::Keep;
     }
     match value.kind() {
-        Some(Kind::Generator | Kind::Iter | Kind::Task | Kind::Host | Kind::Cell) => Visit::Refuse,
+        Some(Kind::Generator | Kind::Iter | Kind::Task | Kind::Host) => Visit::Refuse,
+        // SAFETY: values that can be met are alive.
+        Some(Kind::Cell) if unsafe { (*value.as_object()).aux } != crate::object::Cell::FIXED => {
+            Visit::Refuse
+        }
         _ => Visit::Take,
     }
 }

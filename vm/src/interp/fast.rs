@@ -165,7 +165,7 @@ unsafe fn requicken(s: &mut State, w: Word, op: Op) -> Next {
 }
 
 slow_only! {
-    LoadImport GetImportVar SetImportVar SetVar SetGlobal Closure CheckSet NewCell
+    LoadImport GetImportVar SetImportVar SetVar SetGlobal Closure CheckSet NewCell FixCell
     Pow Shl Shr BitNot ToStr Format Concat In Is
     JNotIn JNoKey CallNative InvokeNative CallNamed InvokeCopy InvokeNamed ReturnJump ReturnEnd CheckArg
     GenBegin Yield GenReturn IterNew ForNext2 IterClose ForPrep

@@ -1,7 +1,7 @@
 //! What natives of the library ask of values beyond their arguments: fields, errors, frozen and deep copies.
 
 use super::{Ctx, NativeResult};
-use crate::object::{BoundMethod, Closure, FLAG_FROZEN, Kind, NativeFunction, TypeObject};
+use crate::object::{BoundMethod, Cell, Closure, FLAG_FROZEN, Kind, NativeFunction, TypeObject};
 use crate::ops;
 use crate::types::{ERROR_KINDS, ErrorKind};
 use crate::value::Value;
@@ -106,7 +106,11 @@ impl Ctx<'_> {
             }
             let parts = match kind {
                 Kind::List | Kind::Map | Kind::Set | Kind::Generator | Kind::Iter => return false,
-                Kind::Cell => return false,
+                // SAFETY: its kind was tested.
+                Kind::Cell => match unsafe { &*value.as_object().cast::<Cell>() } {
+                    cell if cell.header.aux == Cell::FIXED => std::slice::from_ref(&cell.value),
+                    _ => return false,
+                },
                 Kind::Tuple => ops::list::tuple_items(value),
                 Kind::Struct | Kind::Variant => {
                     if self.engine().type_info(value.type_id()).is_mutable {

@@ -281,10 +281,16 @@ pub struct BoundMethod {
     pub function: Value,
 }
 
+/// A variable that functions capture. `aux`: `FIXED` once it has the value that it keeps.
 #[repr(C)]
 pub struct Cell {
     pub header: Header,
     pub value: Value,
+}
+
+impl Cell {
+    /// The name is no `var`: functions captured it before it had its value, such as a local function itself.
+    pub(crate) const FIXED: u16 = 1;
 }
 
 /// A type as a value.

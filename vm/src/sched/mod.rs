@@ -436,6 +436,13 @@ impl Scheduler {
     pub(super) fn has_printed(&self) -> bool {
         !cfg!(loom) && self.has_printed.load(Ordering::Relaxed)
     }
+    /// The program was interrupted, and may be ended at once: what it has printed can be seen.
+    #[cold]
+    pub(crate) fn flush_for_interrupt(&self) {
+        if self.has_printed() {
+            self.flush_printed();
+        }
+    }
     #[cold]
     pub(super) fn flush_printed(&self) {
         self.has_printed.store(false, Ordering::Relaxed);

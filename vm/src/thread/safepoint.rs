@@ -187,6 +187,7 @@ impl Thread {
         self.scheduler.relieve_workers();
         // Before others have their turn. (Of a host that stays it is the input that is interrupted.)
         if self.engine.has_interrupt() && !self.scheduler.host_stays() {
+            self.scheduler.flush_for_interrupt();
             if self.block.id != super::carrier::HOST_THREAD {
                 // It is the program that is interrupted, not the thread that happens to run.
                 self.interrupt_program(false);

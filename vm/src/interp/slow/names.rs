@@ -197,6 +197,14 @@ pub(crate) fn SetCell(t: &mut Thread, w: Word) -> Done {
     let (cell, value) = (t.reg(w.a()), t.reg(w.b()));
     store_cell(t, cell, value)
 }
+/// The first and only value of a name that functions capture before it has one.
+pub(crate) fn FixCell(t: &mut Thread, w: Word) -> Done {
+    let (cell, value) = (t.reg(w.a()), t.reg(w.b()));
+    store_cell(t, cell, value)?;
+    // SAFETY: its kind was tested.
+    unsafe { (*cell.as_object()).aux = Cell::FIXED };
+    Ok(())
+}
 fn store_cell(t: &mut Thread, cell: Value, value: Value) -> Done {
     if !cell.is_kind(Kind::Cell) {
         return Err(name_error(
