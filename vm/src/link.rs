@@ -109,6 +109,7 @@ impl Engine {
                 links: Default::default(),
                 named: Box::default(),
                 is_settled: AtomicBool::new(true),
+                is_initialiser: AtomicBool::new(false),
             }
             .settled(std::ptr::null());
             let value = self.permanent_closure(&proto);
@@ -732,6 +733,7 @@ impl Linker<'_> {
             links,
             named: named(code),
             is_settled: AtomicBool::new(false),
+            is_initialiser: AtomicBool::new(false),
         })
     }
 
@@ -943,6 +945,12 @@ impl Linker<'_> {
             };
             if let Some(value) = value {
                 self.module.set_global(i as u32, value);
+            }
+        }
+        for v in &self.code.vars {
+            if let Some(proto) = v.initialiser {
+                let proto = &self.protos[proto as usize];
+                proto.is_initialiser.store(true, Ordering::Relaxed);
             }
         }
         let initialisers =

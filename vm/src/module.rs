@@ -63,6 +63,8 @@ pub struct Proto {
     pub(crate) named: Box<[Slot]>,
     /// Whatever it names, directly or by other functions, can cross to other threads, and stays so: see `thread::named`.
     pub(crate) is_settled: AtomicBool,
+    /// It gives a `local var` its first value. Set once, when the module is linked.
+    pub(crate) is_initialiser: AtomicBool,
 }
 
 /// What a call of a known function needs, in front of its code: the caller knows where the code is from its own instruction, without

@@ -22,6 +22,8 @@ use std::time::{Duration, Instant};
 
 /// A small heap becomes one with generations if more than this is alive after a collection, with the roots that were visited.
 const SMALL_HEAP_BYTES: usize = NURSERY_BYTES / 2;
+/// What a step of a mark or a sweep does at least if much has come; some milliseconds.
+const MOST_PACE_BYTES: usize = 24 << 20;
 /// The mark begins when the old space has doubled, but not below this growth.
 const MIN_GROWTH_BYTES: usize = 1024 * 1024;
 /// Above this the mark begins earlier.
@@ -54,7 +56,7 @@ pub(super) struct Generations {
     /// Bytes of old small objects: those that the last mark found, and those promoted since.
     pub(super) small_bytes: usize,
     /// Old bytes (small and large) at which the next mark begins.
-    mark_at: usize,
+    pub(super) mark_at: usize,
     /// Large objects that the last mark did not reach and that are not freed yet.
     dead_large: Vec<u32>,
     /// Tests let marks begin at once and steps end at once.
@@ -128,7 +130,8 @@ impl Heap {
         inner.large.new_bytes = 0;
         inner.taken_over = 0;
         inner.written = 0;
-        let is_next_wanted = inner.large.dying_bytes > 0 || is_young_large;
+        inner.is_pressed &= !is_small && inner.phase() != Phase::Idle;
+        let is_next_wanted = inner.large.dying_bytes > 0 || is_young_large || inner.is_pressed;
         let (bump, bump_end) = inner.young_ends;
         let pause = start.elapsed().as_nanos() as u64;
         inner.stats.pause_ns += pause;
@@ -345,6 +348,10 @@ impl Inner {
             false => (self.generations().step, LONG_STEP),
             true => (Duration::ZERO, Duration::ZERO),
         };
+        // A mark and a sweep get on faster than more comes in large pieces; where that would be a long pause, by collections that follow each other.
+        let pace = 3 * (self.large.new_bytes + self.taken_over);
+        self.is_pressed |= pace > MOST_PACE_BYTES;
+        let pace = pace.min(MOST_PACE_BYTES);
         if how != Collect::Minor {
             // What the running mark has reached so far may be dead by now: end it, then mark anew.
             if self.phase() == Phase::Marking {
@@ -376,13 +383,12 @@ impl Inner {
                     } else {
                         (2, step)
                     };
-                    self.mark_step(bundles, share * promoted, Some(start + step));
+                    let at_least = share * promoted + pace;
+                    self.mark_step(bundles, at_least, Some(start + step));
                 }
                 Phase::Sweeping => {
-                    // Garbage goes faster than more comes, however long that takes.
-                    let at_least = 3 * (self.large.new_bytes + self.taken_over);
                     self.evacuate_young(roots, bundles, poison);
-                    self.sweep_step(at_least, Some(start + step), limit);
+                    self.sweep_step(pace, Some(start + step), limit);
                 }
             }
         }

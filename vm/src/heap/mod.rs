@@ -181,6 +181,9 @@ pub(crate) struct Inner {
     taken_over: usize,
     /// See `Heap::pressure_at`.
     pressure_at: usize,
+    is_relieving: bool,
+    /// More comes than a mark or a sweep under way can keep up with at their usual pace.
+    is_pressed: bool,
     /// What comes with an old space; a small heap has none.
     generations: Option<Box<Generations>>,
     /// A graph that is being frozen or copied in steps.
@@ -250,6 +253,8 @@ impl Heap {
                 written: 0,
                 taken_over: 0,
                 pressure_at: 0,
+                is_relieving: false,
+                is_pressed: false,
                 generations: None,
                 long: None,
                 no_room: long::NoRoom::No,
@@ -355,8 +360,7 @@ impl Heap {
         let limit = self.own_limit();
         let inner = self.inner();
         let is_over = inner.used_bytes(bump) > limit;
-        let due = inner.large_trigger();
-        self.collect_wanted |= is_over || inner.large.new_bytes > due;
+        self.collect_wanted |= is_over || inner.is_growth_due();
         self.is_over_limit |= is_over;
     }
 
@@ -514,10 +518,32 @@ impl Heap {
             self.is_over_limit = true;
         }
     }
-    /// At so many bytes of the whole program this heap is collected, though little was allocated here: what it lets go of may be elsewhere; 0: not known yet. `None`: a heap
+    /// At so many bytes elsewhere in the program this heap is collected, though little was allocated here: what it lets go of may be there; 0: not known yet. `None`: a heap
     /// without objects does not know.
     pub(crate) fn pressure_at(&mut self) -> Option<&mut usize> {
         self.inner.as_mut().map(|inner| &mut inner.pressure_at)
+    }
+    /// Further collections look at everything, in steps as ever, until `is_relieved`.
+    pub(crate) fn begin_relief(&mut self) {
+        if let Some(inner) = &mut self.inner {
+            inner.is_relieving = true;
+            if let Some(generations) = &mut inner.generations {
+                generations.mark_at = 0;
+            }
+        }
+    }
+    pub(crate) fn is_relieving(&self) -> bool {
+        self.inner.as_ref().is_some_and(|inner| inner.is_relieving)
+    }
+    /// After a collection: whether everything was looked at since `begin_relief`.
+    pub(crate) fn is_relieved(&mut self) -> bool {
+        let Some(inner) = &mut self.inner else {
+            return true;
+        };
+        let is_idle = |g: &Generations| g.phase == collect::Phase::Idle;
+        let is_relieved = inner.generations.as_deref().is_none_or(is_idle);
+        inner.is_relieving &= !is_relieved;
+        is_relieved
     }
     /// From now on collections go by bytes alone, not by the system's clock: the same program does the same each time.
     pub(crate) fn set_timeless(&mut self) {
@@ -688,11 +714,21 @@ impl Inner {
             None => 0,
         }
     }
-    /// Bytes taken over at which a collection is wanted.
-    fn take_over_trigger(&self) -> usize {
-        const LEAST_BYTES: usize = 4 << 20;
-        let old = self.large.bytes + self.generations.as_ref().map_or(0, |g| g.small_bytes);
-        (old / 2).max(LEAST_BYTES)
+    /// Whether so much large memory was taken, or taken over, since the last collection that another one is due: soon after a mark was due, and often enough while one is under way
+    /// that it and the sweep are over before much more has come.
+    fn is_growth_due(&self) -> bool {
+        let new = self.large.new_bytes + self.taken_over;
+        if new <= NURSERY_BYTES {
+            return false;
+        }
+        let Some(generations) = self.generations.as_deref() else {
+            return new > self.large.bytes / 2;
+        };
+        let old = generations.small_bytes + self.large.bytes;
+        match generations.phase {
+            collect::Phase::Idle => old > generations.mark_at || new > old / 2,
+            _ => new > old / 8,
+        }
     }
     /// New large bytes at which a collection is wanted.
     fn large_trigger(&self) -> usize {

@@ -130,9 +130,7 @@ impl Heap {
         let bump = self.bump;
         if let Some(inner) = self.inner.as_deref_mut() {
             inner.taken_over += taken_over;
-            let is_due = inner.young.used(bump) > inner.trigger
-                || inner.large.new_bytes > inner.large_trigger()
-                || inner.taken_over > inner.take_over_trigger();
+            let is_due = inner.young.used(bump) > inner.trigger || inner.is_growth_due();
             self.collect_wanted |= is_due;
         }
         Ok(())

@@ -178,7 +178,7 @@ impl Thread {
         self.clear_above_top();
         self.begin_stretch();
     }
-    /// The program has much more memory than before: this thread may hold what others keep, by handles that take next to nothing here.
+    /// The program has much more memory elsewhere than before: this thread may hold that, by handles that take next to nothing here.
     #[inline]
     pub(super) fn look_at_pressure(&mut self) {
         let total = account::total();
@@ -188,14 +188,25 @@ impl Thread {
     }
     #[cold]
     fn relieve_pressure(&mut self, total: usize) {
-        if self.heap.is_held() {
+        let elsewhere = total.saturating_sub(self.heap.used_bytes());
+        let at = *self.pressure_at();
+        if self.heap.is_held() || elsewhere < PRESSURE_BYTES {
             return;
         }
-        if *self.pressure_at() == 0 {
-            *self.pressure_at() = 2 * total;
-        } else if total > *self.pressure_at() {
-            self.collect_full();
-            *self.pressure_at() = 2 * account::total().max(PRESSURE_BYTES);
+        if at == 0 {
+            *self.pressure_at() = 2 * elsewhere;
+        } else if elsewhere > at || self.heap.is_relieving() {
+            if !self.heap.is_relieving() {
+                self.heap.begin_relief();
+            }
+            self.collect_now(Collect::Minor);
+            if self.heap.is_relieved() {
+                let total = account::total();
+                let elsewhere = total.saturating_sub(self.heap.used_bytes());
+                *self.pressure_at() = 2 * elsewhere.max(PRESSURE_BYTES);
+            }
+        } else if at > 8 * elsewhere {
+            *self.pressure_at() = 4 * elsewhere;
         }
     }
     /// See `Heap::pressure_at`. Of heaps without objects, the carrier knows it of the one that it saw last.

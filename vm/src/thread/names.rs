@@ -112,12 +112,15 @@ impl Thread {
 
     /// Whether the running function is the one that gives this `local var` its first value.
     pub(crate) fn runs_initialiser_of(&mut self, index: u32) -> bool {
+        // SAFETY: the running function's, which lives as long as the engine.
+        let running = unsafe { &*frame::proto(self.base) };
+        if !running.is_initialiser.load(Ordering::Relaxed) {
+            return false;
+        }
         let module = self.running_module();
         let initialisers = module.initialisers.get();
         let proto = initialisers.and_then(|all| all.get(&index.wrapping_sub(module.var_base)));
-        // SAFETY: the running function's.
-        let running = unsafe { frame::proto(self.base) };
-        proto.is_some_and(|proto| Arc::as_ptr(proto) == running)
+        proto.is_some_and(|proto| std::ptr::eq(Arc::as_ptr(proto), running))
     }
     /// The function that gives an exported `local var` of a module its first value in this thread, if it has none yet.
     pub(crate) fn export_initialiser(

@@ -4,7 +4,7 @@
 //! is a carrier like the others. See `sched::host` for how it gets its thread back.
 
 use super::carrier::HOST_THREAD;
-use super::{BlockRef, Ended, Failure, Thread};
+use super::{BlockRef, Ended, Failure, Stopped, Thread};
 use crate::counted::Counted;
 use crate::object::TaskObject;
 use crate::sched::block::{HOME, KILL, KILL_TASKS, Outcome};
@@ -48,6 +48,8 @@ impl Thread {
         }
         let scheduler = self.scheduler.clone();
         let main = self.main.clone();
+        // Who killed the thread did not mean what comes later: tasks that were there are marked.
+        self.parts.stopped = Stopped::No;
         let first = self.new_task(function, args.iter().copied(), NO_SITE);
         // SAFETY: just made.
         unsafe { (*first).set(flag::IS_FIRST) };

@@ -135,10 +135,12 @@ pub(crate) fn SetVar(t: &mut Thread, w: Word) -> Done {
         return Err(t.not_shared(&text));
     }
     // An initialiser that waited: another task may have been faster, and its value may be in use.
-    let first = t.var(w.imm() as u32);
-    if !first.is_unset() && t.runs_initialiser_of(w.imm() as u32) {
-        t.set_reg(w.a(), first);
-        return Ok(());
+    if t.runs_initialiser_of(w.imm() as u32) {
+        let first = t.var(w.imm() as u32);
+        if !first.is_unset() {
+            t.set_reg(w.a(), first);
+            return Ok(());
+        }
     }
     t.set_var(w.imm() as u32, value);
     Ok(())
