@@ -9,10 +9,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 /// Operations that stand in no module, with the reason.
-const NOWHERE: &[(Op, &str)] = &[(
-    Op::Nop,
-    "no program needs it: tests of the verifier and of mutated code put it in place of others",
-)];
+const NOWHERE: &[(Op, &str)] = &[];
 
 /// Operations with a program that has them, which no script may have by chance only, and what it gives. The forms that the VM makes are among
 /// them: their places are run several times, as the VM exchanges an instruction and then runs it in its new form.
