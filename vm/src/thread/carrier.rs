@@ -165,8 +165,12 @@ impl Thread {
             (end.is_detached, end.is_uncounted) = (false, false);
         }
         self.forget_failures();
-        self.main_base = 0;
-        let proto = match (self.bodies.first(), function.is_kind(Kind::Closure)) {
+        let mut main_module = None;
+        if let Some(more) = self.parts.more_if_any_mut() {
+            more.main_base = 0;
+            main_module = more.bodies.first().cloned();
+        }
+        let proto = match (main_module, function.is_kind(Kind::Closure)) {
             (Some(main), _) => Arc::as_ptr(&main.body()).cast_mut(),
             // SAFETY: its kind was tested.
             (None, true) => unsafe { (*function.as_object().cast::<Closure>()).proto().cast_mut() },

@@ -206,10 +206,6 @@ pub struct Thread {
     member_entries: Box<[crate::cache::Entry]>,
     /// Constants for strings of symbols, made when first needed.
     symbol_values: HashMap<Sym, Value>,
-    /// Modules whose bodies are yet to run, the next one last: see `run_modules`.
-    bodies: Vec<Arc<Module>>,
-    /// Stack slot of the main module's registers, if its body is called by `__run_bodies`; 0: it is the task's function.
-    main_base: usize,
     /// The mounted thread is the host's, which wants it.
     goes_home: bool,
     /// The host waits for its thread, which it has sent away to let a pinned task leave.
@@ -367,8 +363,6 @@ impl Thread {
             memory_limit: settings.memory,
             hopper: None,
             symbol_values: HashMap::new(),
-            bodies: Vec::new(),
-            main_base: 0,
             goes_home: false,
             wants_home: false,
             is_interrupted: false,
@@ -602,11 +596,11 @@ impl Thread {
             [] => Ok(Value::NIL),
             [one] => self.run_module(one).map_err(|failure| (failure, 0)),
             _ => {
-                self.bodies = modules;
-                self.bodies.reverse();
-                let count = self.bodies.len();
+                let count = modules.len();
+                let bodies = modules.into_iter().rev().collect();
+                self.parts.more().bodies = bodies;
                 let result = self.run(run_bodies.expect("the prelude has it"), &[]);
-                let left = std::mem::take(&mut self.bodies).len();
+                let left = std::mem::take(&mut self.parts.more().bodies).len();
                 // The one that was taken last is the one that failed, unless something did that an earlier one had started.
                 result.map_err(|failure| (failure, (count - left).saturating_sub(1)))
             }
@@ -614,12 +608,14 @@ impl Thread {
     }
     /// The body of the next module to run; nil: it is the main one, and that was not asked for. `args`: of the native that asks, in whose window the body is called.
     pub(crate) fn next_body(&mut self, is_main: bool, args: *mut Value) -> Value {
+        let base = self.stack_index(args);
+        let more = self.parts.more();
         if is_main {
-            self.main_base = self.stack_index(args);
-        } else if self.bodies.len() == 1 {
+            more.main_base = base;
+        } else if more.bodies.len() == 1 {
             return Value::NIL;
         }
-        match self.bodies.pop() {
+        match more.bodies.pop() {
             Some(module) => self.begin_module(&module),
             None => Value::NIL,
         }
@@ -627,14 +623,15 @@ impl Thread {
     /// Where the registers of the main module's body were, which has just returned; `None`: not known.
     pub(super) fn main_registers(&self) -> Option<*mut Value> {
         let first = self.stack.start.wrapping_add(start::FIRST_BASE);
-        if self.main_base == 0 {
+        let main_base = self.parts.more_if_any().map_or(0, |more| more.main_base);
+        if main_base == 0 {
             return Some(first);
         }
         let around = self.engine.prelude_value("__run_bodies")?;
         // SAFETY: it is a closure; its code lives as long as the engine.
         let around = unsafe { &*(*around.as_object().cast::<crate::object::Closure>()).proto() };
         // Its window, or the one that what gave the body had inside that.
-        let places = [self.main_base - start::WINDOW_SLOTS, self.main_base];
+        let places = [main_base - start::WINDOW_SLOTS, main_base];
         let places = places.map(|slot| self.stack.start.wrapping_add(slot));
         places.into_iter().find(|base| {
             // SAFETY: slots of the stack that were in use when the function returned.

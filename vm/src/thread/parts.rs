@@ -1,7 +1,7 @@
 //! What belongs to a thread of the language besides its heap, and how the machine that has it mounted refers to it.
 
 use crate::counted::Counted;
-use crate::module::Proto;
+use crate::module::{Module, Proto};
 use crate::sched::ThreadBlock;
 use crate::sched::scope::Scope;
 use crate::task::{ReadyQueue, TaskList, TaskPool};
@@ -57,6 +57,10 @@ pub(crate) struct MoreParts {
     pub(super) with_threadlets: u32,
     /// Used since the program failed.
     pub(crate) fuel_after_failure: u64,
+    /// Of the host's thread: modules whose bodies are yet to run, the next one last (see `Thread::run_modules`).
+    pub(super) bodies: Vec<Arc<Module>>,
+    /// Stack slot of the main module's registers, if its body is called by `__run_bodies`; 0: it is the task's function.
+    pub(super) main_base: usize,
 }
 
 /// Handles of tasks that failed and that nobody has joined for yet, and where these were started, in the order of their ends.
