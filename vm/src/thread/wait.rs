@@ -8,6 +8,7 @@ use crate::object::{Handle, Kind, TaskObject, type_id};
 use crate::sched::ThreadBlock;
 use crate::sched::block::Outcome;
 use crate::sched::scope::{self, Failure, Scope};
+use crate::sched::sites::NO_SITE;
 use crate::sched::timers;
 use crate::sched::wait::{Claimed, Delivery, Owner, Waiter, take_delivery};
 use crate::shared::{self, Message, ObjectState};
@@ -293,6 +294,9 @@ impl Thread {
             {
                 self.give_up_native(native);
             }
+            if let (Wait::Join, Claimed::Arm(_)) = (wait, claimed) {
+                self.keep_failure(operand);
+            }
             self.begin_kill();
             return self.unwind();
         }
@@ -479,6 +483,18 @@ impl Thread {
         }
         self.thrown = value;
         Trap::Throw
+    }
+    /// Who was to get a task's error was killed before it did: the error is nobody's again.
+    #[cold]
+    fn keep_failure(&mut self, handle: Value) {
+        // SAFETY: a task's handle.
+        if unsafe { (*handle.as_object().cast::<TaskObject>()).ended() } != Ended::Failed as u16 {
+            return;
+        }
+        self.parts.more().failed.push(handle, NO_SITE);
+        if self.block.id == super::carrier::HOST_THREAD {
+            self.scheduler.note_failed_task();
+        }
     }
     /// Somebody knows how a task has ended, or nobody wants to.
     pub(crate) fn forget_failure(&mut self, handle: Value) {
