@@ -498,11 +498,19 @@ impl WaitList {
     ///
     /// # Safety
     /// See the head of the file.
-    pub(crate) unsafe fn has_other(&self, task: *mut Task) -> bool {
-        // SAFETY: waiters in the list are alive while the lock is held.
+    pub(crate) unsafe fn has_other(&mut self, task: *mut Task) -> bool {
+        // SAFETY: promised by the caller.
         unsafe {
-            self.iter()
-                .any(|at| (*at).task() != task && (*(*at).task()).claim.is_waiting())
+            self.find(|waiter| {
+                let other = waiter.task();
+                let waits = (*other).claim.is_waiting();
+                match other != task && waits {
+                    true => Found::It,
+                    false if waits || other == task => Found::Another,
+                    false => Found::Claimed,
+                }
+            })
+            .is_some()
         }
     }
     /// Takes a waiter out, if it is (still) in the list; whether it was.
@@ -551,35 +559,66 @@ impl WaitList {
     #[inline]
     pub(crate) unsafe fn claim_first(&mut self) -> Option<*mut Waiter> {
         // SAFETY: promised by the caller.
-        unsafe { self.claim_first_where(|_| true) }
+        unsafe {
+            let first = self.find(|waiter| match claim(waiter) {
+                true => Found::It,
+                false => Found::Claimed,
+            })?;
+            self.remove(first);
+            Some(first)
+        }
     }
-    /// The same among those for which `suits` holds.
+    /// The first waiter that is it. Those that others have claimed are taken out on the way: their tasks would do it when they run, but until then whoever comes
+    /// here would meet them again, which takes quadratic time if they are many.
     ///
     /// # Safety
     /// See the head of the file.
-    #[inline]
-    pub(crate) unsafe fn claim_first_where(
-        &mut self,
-        mut suits: impl FnMut(&Waiter) -> bool,
-    ) -> Option<*mut Waiter> {
+    #[inline(always)]
+    unsafe fn find(&mut self, mut what: impl FnMut(&Waiter) -> Found) -> Option<*mut Waiter> {
         let mut at = self.first;
         while !at.is_null() {
             // SAFETY: waiters in the list are alive while the lock is held.
             unsafe {
-                let waiter = &*at;
-                if suits(waiter) && claim(waiter) {
-                    self.remove(at);
+                let found = what(&*at);
+                if found == Found::It {
                     return Some(at);
                 }
-                waiter.next_use.read();
-                at = waiter.next;
-                if at == self.first {
+                (*at).next_use.read();
+                let next = (*at).next;
+                let is_last = next == self.first;
+                if found == Found::Claimed {
+                    self.take_out_claimed(at);
+                }
+                if is_last {
                     break;
                 }
+                at = next;
             }
         }
         None
     }
+    /// # Safety
+    /// See the head of the file; an arm in this list, which another one has won.
+    #[cold]
+    unsafe fn take_out_claimed(&mut self, arm: *mut Waiter) {
+        // SAFETY: promised by the caller. Of other owners the task's thread may be reading now whose the arm is, and finds it taken out under the lock; a task's list is that thread's
+        // own, and may go before the arm does.
+        unsafe {
+            self.remove(arm);
+            if let (Owner::Task(_), _) = Waiter::owner_of(arm) {
+                (*arm).set_owner(Owner::None, 0);
+            }
+        }
+    }
+}
+
+/// What somebody who looks through a list says of a waiter.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Found {
+    It,
+    Another,
+    /// Of a task that waits no more.
+    Claimed,
 }
 
 /// Tries to claim the task of a waiter that is in a list whose lock the caller holds; who succeeds takes the waiter out.

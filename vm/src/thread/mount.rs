@@ -447,6 +447,10 @@ impl Thread {
             Exit::Threw => {
                 self.base = std::ptr::null_mut();
                 let (thrown, how) = self.how_it_ended(task);
+                if how == task::Ended::Failed && thrown.is_local() {
+                    // SAFETY: the task that was just unmounted.
+                    self.place_at_start(thrown, unsafe { (*task).site });
+                }
                 if !self.loose_trace.is_empty() {
                     let loose_trace = std::mem::take(&mut self.loose_trace);
                     self.parts.more().loose_trace = loose_trace;
@@ -472,6 +476,15 @@ impl Thread {
                 }
             }
             Exit::Yielded | Exit::Preempted | Exit::Parked => unreachable!("it goes on later"),
+        }
+    }
+    /// An error that no code has thrown, as the task's function is a native: its place is where that was started.
+    fn place_at_start(&mut self, error: Value, site: u32) {
+        if self.is_error(error)
+            && self.trace_of(error).is_empty()
+            && let Some(&place) = self.scheduler.sites.chain(site).first()
+        {
+            self.set_trace(error, &[place]);
         }
     }
     #[cold]
