@@ -6,6 +6,8 @@
 //! | bundles | by `heap::bundle`, when they are made and freed |
 //! | blocks of tasks, register stacks | by `task::pool` and `task::stack` |
 //! | threads, ended ones too as long as somebody holds them | by `sched::block` |
+//! | what few tasks have, and what they wait with in a `select` | by `task`, when they are made and freed |
+//! | scopes | by `sched::scope` |
 //! | shared objects, the room of their queues and tables | by `shared`, when they grow and shrink |
 //!
 //! A message is therefore counted as what it leads to, and costs nothing here when it travels; a parcel is a heap.

@@ -233,6 +233,7 @@ impl Signal {
     pub(crate) fn end(&self) {
         self.word.store(ENDED, Ordering::Release);
     }
+    #[cfg(loom)]
     pub(crate) fn is_ended(&self) -> bool {
         self.word.load(Ordering::Acquire) & STATE == ENDED
     }
@@ -451,6 +452,10 @@ impl ThreadBlock {
     }
     pub(crate) fn name(&self) -> Option<&str> {
         self.name.as_deref().map(|name| &**name)
+    }
+    /// Whether it has an outcome: who has joined it sees that it has ended, though its carrier may be about to say so in the state word yet.
+    pub(crate) fn has_ended(&self) -> bool {
+        !matches!(self.end.lock().outcome, Outcome::None)
     }
     pub(crate) fn is_registered(&self) -> bool {
         self.registered.load(Ordering::Relaxed) != super::registry::NOWHERE

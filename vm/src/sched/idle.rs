@@ -34,6 +34,8 @@ pub(super) const RELIEF: Duration = Duration::from_micros(200);
 
 /// How long a carrier that wants to look at the others waits for them to stop.
 const PATIENCE: Duration = Duration::from_millis(100);
+/// A carrier too many rests after so many turns.
+const SURPLUS_TURNS: u32 = 64;
 
 /// Who waits for the system.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -142,11 +144,55 @@ impl Scheduler {
 }
 
 impl Scheduler {
-    /// Whether one more may run threads, besides those that do and are not held by blocking calls.
-    fn may_start(&self, carriers: usize) -> bool {
+    /// How many may run threads, with those that are held by blocking calls or wait for a pinned task.
+    fn most_carriers(&self) -> usize {
         let held =
             self.held.count.load(Ordering::Relaxed) + self.idle.pinned.load(Ordering::Relaxed);
-        carriers < self.slots.len() && carriers < self.settings.carriers + held
+        self.settings.carriers + held
+    }
+    /// Whether there may be one more.
+    fn may_start(&self, carriers: usize) -> bool {
+        carriers < self.slots.len() && carriers < self.most_carriers()
+    }
+    /// Whether those that do not sleep are as many as may run. There can be more carriers only where some were held: those that took their places stay, for the next time.
+    fn runs_enough(&self) -> bool {
+        let carriers = self.carriers();
+        carriers > self.settings.carriers
+            && carriers.saturating_sub(self.idle.sleeping.load(Ordering::Relaxed))
+                >= self.most_carriers()
+    }
+    /// Whether this carrier has been one too many for some turns: calls that hold carriers for a short time come one behind the other.
+    fn is_surplus(&self, own: &mut Own) -> bool {
+        let carriers = self.carriers();
+        if carriers <= self.settings.carriers
+            || carriers.saturating_sub(self.idle.sleeping.load(Ordering::Relaxed))
+                <= self.most_carriers()
+            || self.is_migrating
+        {
+            own.surplus = 0;
+            return false;
+        }
+        own.surplus += 1;
+        own.surplus > SURPLUS_TURNS
+    }
+    /// A carrier too many sleeps until it is called, whatever there is to do: as many as may run do not sleep, and who of them goes to sleep, or is held, looks for what is left.
+    #[cold]
+    fn rest(self: &Arc<Self>, own: &mut Own) {
+        own.surplus = 0;
+        self.pass_all_on(own);
+        let idle = &self.idle;
+        let mut state = idle.state.lock();
+        let running = state.carriers - state.sleeping;
+        if state.is_stopping || state.is_paused || running <= self.most_carriers() {
+            return;
+        }
+        // Nobody is to rely on it, if it was called.
+        idle.is_searching.store(false, Ordering::Relaxed);
+        state.sleeping += 1;
+        idle.sleeping.store(state.sleeping, Ordering::SeqCst);
+        idle.changed.wait(&mut state);
+        state.sleeping -= 1;
+        idle.sleeping.store(state.sleeping, Ordering::Relaxed);
     }
     /// So many carriers are held by blocking calls: if no other one runs, one that sleeps or another one goes on with the rest.
     pub(super) fn replace_carriers(self: &Arc<Self>, held: usize) {
@@ -177,6 +223,9 @@ impl Scheduler {
             return;
         }
         if idle.sleeping.load(Ordering::Relaxed) > 0 {
+            if self.runs_enough() {
+                return;
+            }
             crate::sync::window("help_seen");
             if !idle.is_searching.swap(true, Ordering::AcqRel) {
                 // The lock orders this after the sleeper's last look, or before it.
@@ -348,6 +397,10 @@ impl Scheduler {
                 } else if self.has_host_ended() && self.is_done() {
                     return Next::Done;
                 }
+            }
+            if !is_host && self.is_surplus(own) {
+                self.rest(own);
+                continue;
             }
             if let Some(taken) = self.find(own) {
                 if idle.is_searching.load(Ordering::Relaxed) {
@@ -523,6 +576,8 @@ impl Scheduler {
             self.idle.pinned.store(state.pinned, Ordering::Relaxed);
         }
         crate::sync::window("begin_pinned");
+        // Whoever did not call for help, as enough carriers ran, has put what is to run there before; or sees that one is pinned.
+        fence(Ordering::SeqCst);
         // What others have called for while this one was to take it.
         if self.has_any_queued() {
             self.help();

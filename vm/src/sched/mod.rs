@@ -382,6 +382,20 @@ impl Scheduler {
             self.tell_if_done();
         }
     }
+    /// A thread whose tasks were all detached has one again that is not: the program waits for it, unless the thread is detached itself.
+    #[cold]
+    pub(crate) fn count_again(&self, own: &Own, block: &ThreadBlock) {
+        {
+            let mut end = block.end.lock();
+            if end.is_detached || !std::mem::take(&mut end.is_uncounted) {
+                return;
+            }
+            self.slot(own.number).threads.note_start();
+        }
+        if block.id == crate::thread::HOST_THREAD && !self.host_stays() {
+            self.note_host(false);
+        }
+    }
     /// The program waits for all from now on, detached or not: before they are killed, so that their defers run. All carriers sleep, but for the caller's.
     pub(crate) fn count_all(&self, own: &Own) {
         for block in self.threads() {

@@ -49,6 +49,8 @@ pub(crate) struct Own {
     /// A slice of those that woke is over.
     is_spent_due: Cell<bool>,
     turn: u32,
+    /// In so many turns on end there was one carrier too many: see `Scheduler::is_surplus`.
+    pub(super) surplus: u32,
     /// Which carrier it is.
     pub(crate) number: usize,
     /// What it found in a poll and has not acted upon yet.
@@ -85,6 +87,7 @@ impl Own {
             runs_spent: Cell::new(false),
             is_spent_due: Cell::new(false),
             turn: 0,
+            surplus: 0,
             number,
             found: Vec::new(),
             progress,

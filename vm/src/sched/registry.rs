@@ -98,7 +98,9 @@ impl Part {
         self.ended.store(0, Ordering::Relaxed);
         self.count.store(0, Ordering::Relaxed);
         let table = std::mem::take(&mut *self.threads.lock());
-        table.places.into_iter().flatten().collect()
+        let threads: Vec<_> = table.places.into_iter().flatten().collect();
+        threads.iter().for_each(|block| block.note_unregistered());
+        threads
     }
 }
 
@@ -120,6 +122,10 @@ pub(super) fn remove<'a>(
     let part = part_of(number as usize);
     let mut threads = part.threads.lock();
     let place = block.registered.load(Ordering::Relaxed);
+    if place == NOWHERE {
+        // Somebody else has taken it out: the host's thread ends again if it is cancelled at its end.
+        return None;
+    }
     block.registered.store(NOWHERE, Ordering::Relaxed);
     let at = (place & ((1 << INDEX_BITS) - 1)) as usize;
     let (taken, has_gaps) = threads.remove(at);

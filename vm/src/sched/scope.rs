@@ -13,9 +13,9 @@
 use super::block::{Outcome, ThreadBlock};
 use super::timers::Shard;
 use super::wait::{Claimed, NodeKind, Owner, Waiter};
+use crate::account;
 use crate::counted::{Counted, WeakCounted};
 use crate::heap::table::AddressHasher;
-use crate::shared::Message;
 use crate::sync::{AtomicBool, AtomicU32, Lock, LockGuard, Ordering, mutation};
 use crate::task::Task;
 use slab::Slab;
@@ -28,8 +28,9 @@ use std::sync::{Arc, Weak};
 pub(crate) enum Failure {
     /// A task of the thread failed: its handle, kept by the thread under this number.
     Task(usize),
-    /// A thread failed.
-    Thread(Message),
+    /// A thread failed, and nobody had joined it: it keeps its error, which the owner may join for before it comes to know of this. (The thread leads to the scope; that forgets it
+    /// when it is closed or abandoned.)
+    Thread(Counted<ThreadBlock>),
 }
 
 pub(crate) struct ScopeState {
@@ -140,6 +141,7 @@ pub(crate) struct Scope {
 
 impl Drop for Scope {
     fn drop(&mut self) {
+        account::subtract(Scope::BYTES);
         // They may be nested deep: not by recursion.
         let mut parent = self.parent.take();
         while let Some(mut scope) = parent.and_then(Arc::into_inner) {
@@ -154,11 +156,15 @@ unsafe impl Send for Scope {}
 unsafe impl Sync for Scope {}
 
 impl Scope {
+    /// What one takes, with the counts of its references.
+    pub(crate) const BYTES: usize = size_of::<Scope>() + 2 * size_of::<usize>();
+
     pub(crate) fn new(
         parent: Option<Arc<Scope>>,
         owner: *mut Task,
         block: WeakCounted<ThreadBlock>,
     ) -> Arc<Scope> {
+        account::add(Scope::BYTES);
         Arc::new(Scope {
             parent,
             owner,

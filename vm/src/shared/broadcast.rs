@@ -66,6 +66,8 @@ pub(crate) struct BroadcastState {
     slots: BTreeMap<u64, Message>,
     /// How many slots there were.
     last_slot: u64,
+    /// The slot that was found to be full last. Until a message is handed out none becomes full: so who looks for another one begins here, and all looks together are one way around.
+    full: u64,
     pub(crate) senders: WaitList,
     is_closed: bool,
     /// For subscriptions that end where no thread is at hand.
@@ -120,6 +122,7 @@ impl BroadcastState {
             capacity,
             slots: BTreeMap::new(),
             last_slot: 0,
+            full: 0,
             senders: WaitList::default(),
             is_closed: false,
             scheduler,
@@ -140,22 +143,20 @@ impl BroadcastState {
         }
         slot
     }
-    fn is_full(&self) -> bool {
-        self.needed_bytes().is_none()
+    /// Whether a subscriber has no room.
+    fn is_full(&mut self) -> bool {
+        let from_there = self.slots.range(self.full..);
+        let full = from_there
+            .chain(self.slots.range(..self.full))
+            .find(|(_, slot)| lock_slot(slot, |slot| slot.queue.is_full()))
+            .map(|(&number, _)| number);
+        self.full = full.unwrap_or(self.full);
+        full.is_some()
     }
-    /// Bytes that the subscribers' queues need for another message; `None`: one is full.
-    fn needed_bytes(&self) -> Option<usize> {
-        let mut bytes = 0;
-        for slot in self.slots.values() {
-            let (is_full, needed) = lock_slot(slot, |slot| {
-                (slot.queue.is_full(), slot.queue.needed_bytes())
-            });
-            if is_full {
-                return None;
-            }
-            bytes += needed;
-        }
-        Some(bytes)
+    /// Bytes that the subscribers' queues need for another message.
+    fn needed_bytes(&self) -> usize {
+        let needed = |slot| lock_slot(slot, |slot: &mut SlotState| slot.queue.needed_bytes());
+        self.slots.values().map(needed).sum()
     }
     /// Every slot has room.
     fn hand_out(&mut self, message: Message, after: &mut After) {
@@ -184,10 +185,12 @@ impl BroadcastState {
         }
         // Those who wait come first.
         self.advance(after);
+        if self.is_full() {
+            return Sent::Full(message);
+        }
         match self.needed_bytes() {
-            None => Sent::Full(message),
-            Some(bytes) if bytes > 0 && !may_grow => Sent::NoPlace(message, bytes),
-            Some(_) => {
+            bytes if bytes > 0 && !may_grow => Sent::NoPlace(message, bytes),
+            _ => {
                 self.hand_out(message, after);
                 Sent::ToAll
             }

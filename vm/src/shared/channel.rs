@@ -98,6 +98,20 @@ impl ChannelState {
             Received::Empty
         }
     }
+    /// A message that was received comes back, as its receiver has no room for it: whom to wake.
+    #[cold]
+    pub(crate) fn give_back(&mut self, message: Message) -> Option<*mut Task> {
+        // SAFETY: under the channel's lock; a claimed task is ours until it is woken.
+        unsafe {
+            let Some(waiter) = self.receivers.claim_first() else {
+                self.queue.put_back(message);
+                return None;
+            };
+            let task = (*waiter).task();
+            deliver(task, Delivery::Value(message));
+            Some(task)
+        }
+    }
     /// Nothing can be sent from now on; gives whom to wake.
     pub(crate) fn close(&mut self) -> Vec<*mut Task> {
         self.is_closed = true;

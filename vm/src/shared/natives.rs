@@ -8,7 +8,7 @@ use crate::native::{Ctx, FastPath, NativeDef, NativeResult, Trap};
 use crate::object::{Kind, TaskObject, type_id};
 use crate::sched::block::{CANCEL, KILL, Outcome};
 use crate::sched::scope::Scope;
-use crate::sched::wait::{ArmWaiter, Claimed, Owner, Waiter};
+use crate::sched::wait::{Claimed, Owner, Waiter};
 use crate::sync::Ordering;
 use crate::task::{Wait, flag};
 use crate::thread::{Thread, thread_of};
@@ -39,7 +39,7 @@ pub static CONCURRENCY: &[NativeDef] = crate::natives! {
     /// Waits until the thread has ended; gives its result or throws its error. A mutable result goes to the first who joins.
     suspending "Thread.join" (self) => join, fast_path join_usually;
     /// Whether the thread has ended, well or not.
-    plain "Thread.done" (self) => |ctx| { let block = thread_arg(ctx)?; Ok(Value::bool(block.signal.is_ended())) };
+    plain "Thread.done" (self) => |ctx| { let block = thread_arg(ctx)?; Ok(Value::bool(block.has_ended())) };
     /// Lets all tasks of the thread throw `Cancelled` at their next blocking points.
     plain "Thread.cancel" (self) => |ctx| thread_request(ctx, CANCEL);
     /// Ends the thread at its next safepoint, busy or not; its defers run.
@@ -170,9 +170,11 @@ fn task_cancel(ctx: &mut Ctx) -> NativeResult {
 }
 fn task_detach(ctx: &mut Ctx) -> NativeResult {
     if let Some(task) = task_of(ctx)? {
+        // The program ends no earlier than its own task.
+        let is_hosts = ctx.thread.block.id == crate::thread::HOST_THREAD;
         // SAFETY: a task of this thread that has not ended.
         unsafe {
-            if !(*task).is(flag::IS_DETACHED) {
+            if !(*task).is(flag::IS_DETACHED) && !(is_hosts && (*task).is(flag::IS_FIRST)) {
                 (*task).set(flag::IS_DETACHED);
                 ctx.thread.parts.detached += 1;
                 let has_detached = &ctx.thread.scheduler.has_detached;
@@ -223,6 +225,7 @@ fn troop_threads(ctx: &mut Ctx) -> NativeResult {
         return Err(ctx.wrong_type(0, "a Troop"));
     }
     let mut threads = ctx.thread.scheduler.threads();
+    threads.retain(|block| !block.has_ended());
     threads.sort_by_key(|block| block.id);
     ctx.reserve(threads.len() * 16)?;
     let handles = threads
@@ -233,8 +236,7 @@ fn troop_threads(ctx: &mut Ctx) -> NativeResult {
 }
 fn thread_request(ctx: &mut Ctx, what: u32) -> NativeResult {
     let block = thread_arg(ctx)?;
-    let has_ended = !matches!(block.end.lock().outcome, Outcome::None);
-    if !has_ended {
+    if !block.has_ended() {
         ctx.thread.scheduler.request(&ctx.thread.own, block, what);
         if std::ptr::eq(block, ctx.thread.block.as_ptr()) {
             // The next safepoint is now.
@@ -260,6 +262,7 @@ fn scope_enter(ctx: &mut Ctx) -> NativeResult {
         Value::NIL => None,
         _ => Some(ctx.duration_arg(0)?),
     };
+    ctx.thread.reserve_shared(Scope::BYTES)?;
     let scope = ctx.thread.enter_scope(limit);
     Ok(ctx.host(Box::new(scope), "scope"))
 }
@@ -599,16 +602,15 @@ fn wait_for_all(
     let operands = crate::ops::list::new_tuple(&mut ctx.thread.heap, &objects);
     let operands = ctx.done(operands)?;
     let thread = &mut *ctx.thread;
+    // One more for the time limit, behind the arms.
+    let count = kinds.len() + limit.is_some() as usize;
+    let bytes = thread.task().more().bytes_for_arms(count);
+    thread.reserve_shared(bytes)?;
     thread.begin_wait(Wait::Select)?;
     let current = thread.task_pointer();
     let more = thread.task().more();
     more.wait_value = operands;
-    // One more for the time limit, behind the arms.
-    let count = kinds.len() + limit.is_some() as usize;
-    more.arms = (0..count as u32)
-        .map(|arm| ArmWaiter::new(current, arm))
-        .collect();
-    let arms = more.arms.as_mut_ptr();
+    let arms = more.make_arms(current, count);
     // SAFETY: the waiters stay in the task's vector, which does not change while it waits; one that is in no list is the task's alone.
     let waiter_of = |arm: usize| unsafe { &raw mut (*arms.add(arm)).waiter };
     for (arm, object) in objects.iter().enumerate() {
@@ -661,7 +663,7 @@ fn poll(
             // SAFETY: a task's handle.
             unsafe { (*object.as_object().cast::<TaskObject>()).ended() != 0 }
         } else {
-            !matches!(thread_of(object).end.lock().outcome, Outcome::None)
+            thread_of(object).has_ended()
         };
         if !has_ended {
             return Err(None);
@@ -732,7 +734,9 @@ fn taken(ctx: &mut Ctx, arm: usize, ready: Ready) -> NativeResult {
     match ready {
         Ready::Value(message, woken) => {
             ctx.thread.wake_all(woken);
-            let value = ctx.thread.deliver_in_native(message)?;
+            let channel = object_of(ctx.arg(3 + 2 * arm), type_id::CHANNEL);
+            let channel = channel.expect("other arms give values");
+            let value = ctx.thread.deliver_received(channel, message)?;
             ctx.thread.pair(arm as i64, value)
         }
         Ready::Joined(value) => ctx.thread.pair(arm as i64, value),
@@ -1064,14 +1068,6 @@ fn atomic_cas(ctx: &mut Ctx) -> NativeResult {
     Ok(Value::TRUE)
 }
 
-/// Puts a message that its receiver has no room for back to the front of its channel.
-#[cold]
-pub(crate) fn give_back(object: &SharedObject, message: Message) {
-    if let ObjectState::Channel(channel) = &mut *object.state.lock() {
-        channel.queue.put_back(message);
-    }
-}
-
 /// How a `send` went on.
 enum SentNow {
     Done,
@@ -1171,10 +1167,19 @@ impl Thread {
         match message.deliver(&mut self.heap) {
             Ok(value) => Ok(value),
             Err(message) => {
-                give_back(object, message);
+                self.give_back(object, message);
                 Err(Trap::Collect)
             }
         }
+    }
+    /// A message that its receiver has no room for goes to another who waits for one, or back to the front of its channel.
+    #[cold]
+    pub(crate) fn give_back(&mut self, object: &SharedObject, message: Message) {
+        let woken = match &mut *object.state.lock() {
+            ObjectState::Channel(channel) => channel.give_back(message),
+            _ => None,
+        };
+        self.wake_all(woken);
     }
     /// A message becomes a value while a native runs, which collects nothing: a parcel that does not fit is a `LimitError`.
     #[inline]

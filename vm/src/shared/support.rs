@@ -111,15 +111,10 @@ pub(super) fn wake_without_thread(scheduler: &Weak<Scheduler>, tasks: Vec<*mut T
     let Some(scheduler) = scheduler.upgrade() else {
         return;
     };
-    let threads = scheduler.threads();
     for task in tasks {
-        // SAFETY: claimed by the caller, so alive, or left of a stopped program and not dropped yet, as it was linked until now.
+        // SAFETY: claimed by the caller, so alive, or left of a stopped program and not dropped yet, as it was linked until now; and so is its thread.
         unsafe {
-            let block = (*task).block;
-            if threads
-                .iter()
-                .any(|thread| crate::counted::Counted::as_ptr(thread) == block)
-            {
+            if (*(*task).block).is_registered() {
                 scheduler.wake_from_outside(task);
             }
         }

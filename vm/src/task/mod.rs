@@ -20,6 +20,7 @@ pub(crate) use list::{ReadyQueue, TaskList};
 pub(crate) use pool::TaskPool;
 pub(crate) use stack::Stack;
 
+use crate::account;
 use crate::sched::ThreadBlock;
 use crate::sched::scope::Scope;
 use crate::sched::wait::{ArmWaiter, Claim, NodeKind, WaitList, Waiter};
@@ -209,8 +210,15 @@ pub(crate) struct WaitingNative {
     pub(crate) work: Option<Arc<crate::shared::SharedObject>>,
 }
 
+impl Drop for More {
+    fn drop(&mut self) {
+        account::subtract(size_of::<More>() + self.arms.capacity() * size_of::<ArmWaiter>());
+    }
+}
+
 impl Default for More {
     fn default() -> More {
+        account::add(size_of::<More>());
         More {
             arms: Vec::new(),
             wait_value: Value::default(),
@@ -248,7 +256,34 @@ pub(crate) struct Tidying {
     pub(crate) outer: Option<Box<Tidying>>,
 }
 
+impl Drop for Tidying {
+    fn drop(&mut self) {
+        // They may be nested deep: not by recursion.
+        let mut outer = self.outer.take();
+        while let Some(mut tidying) = outer {
+            outer = tidying.outer.take();
+        }
+    }
+}
+
 impl More {
+    /// Bytes that so many arms take which have no room yet.
+    pub(crate) fn bytes_for_arms(&self, count: usize) -> usize {
+        match self.arms.capacity() < count {
+            true => count * size_of::<ArmWaiter>(),
+            false => 0,
+        }
+    }
+    /// Makes the arms with which `task` waits.
+    pub(crate) fn make_arms(&mut self, task: *mut Task, count: usize) -> *mut ArmWaiter {
+        let before = self.arms.capacity();
+        self.arms.clear();
+        self.arms.reserve_exact(count);
+        account::add((self.arms.capacity() - before) * size_of::<ArmWaiter>());
+        let arms = (0..count as u32).map(|arm| ArmWaiter::new(task, arm));
+        self.arms.extend(arms);
+        self.arms.as_mut_ptr()
+    }
     /// The places of handlers on the task's stack.
     pub(crate) fn handlers(&mut self) -> impl Iterator<Item = &mut InHandler> {
         let outer = self.tidying.as_deref_mut();
@@ -448,5 +483,25 @@ impl Task {
         }
         self.start = std::ptr::null_mut();
         self.capacity = 0;
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+
+    /// A killed task may leave many: on the stack of a carrier.
+    #[test]
+    fn what_is_nested_deep_is_dropped_without_recursion() {
+        let mut tidying = None;
+        for _ in 0..200_000 {
+            tidying = Some(Box::new(Tidying {
+                scope: Scope::for_tests(),
+                cancelled_for: None,
+                handler: None,
+                outer: tidying,
+            }));
+        }
+        drop(tidying);
     }
 }

@@ -339,6 +339,8 @@ impl Thread {
         let (failed, left) = scheduler.stop(&mut self.own);
         main.signal.requeue();
         let _ = main.signal.begin();
+        // What others asked of this run is not for the next one.
+        let _ = main.signal.take_requests();
         self.mount_thread(BlockRef::new(&main));
         // Its objects must be whole again: the host calls it again.
         while self.heap.is_held() {

@@ -4,6 +4,7 @@ use super::{Stopped, Thread};
 use crate::heap::{GraphError, Heap};
 use crate::object::TaskObject;
 use crate::sched::block::Outcome;
+use crate::sched::scope::Failure;
 use crate::shared::Message;
 use crate::task::{self};
 use crate::types::ErrorKind;
@@ -89,30 +90,13 @@ impl Thread {
         let reports =
             has_failed && !is_joined && !is_detached && !was_stopped && block.scope.is_none();
         if let Some(scope) = &block.scope {
-            if has_failed && !is_joined && !is_detached && !was_stopped {
-                let mut end = block.end.lock();
-                let again = match &end.outcome {
-                    Outcome::Failed(message) => message.again(),
-                    _ => None,
-                };
-                let message =
-                    again.or_else(
-                        || match std::mem::replace(&mut end.outcome, Outcome::Taken) {
-                            Outcome::Failed(message) => Some(message),
-                            other => {
-                                end.outcome = other;
-                                None
-                            }
-                        },
-                    );
-                drop(end);
-                if let Some(message) = message
-                    && scope
-                        .fail(crate::sched::scope::Failure::Thread(message))
-                        .is_ok()
-                {
-                    self.scheduler.cancel_scope(&self.own, scope);
-                }
+            if has_failed
+                && !is_joined
+                && !is_detached
+                && !was_stopped
+                && scope.fail(Failure::Thread(block.to_arc())).is_ok()
+            {
+                self.scheduler.cancel_scope(&self.own, scope);
             }
             if let Some(owner) = scope.leave_thread(&block) {
                 woken.push_back(owner);

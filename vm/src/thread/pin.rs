@@ -243,6 +243,8 @@ impl Thread {
                 NextPinned::Deadlock => {
                     let report = self.deadlock_report();
                     self.pinned_deadlock.get_or_insert(report);
+                    // The program waits for the defers of detached ones, too.
+                    scheduler.count_all(&self.own);
                     scheduler.kill_all(&self.own, std::ptr::null());
                 }
                 NextPinned::Stop => {

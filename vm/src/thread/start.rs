@@ -99,6 +99,9 @@ impl Thread {
         let parts = &mut *self.parts;
         parts.next_task += 1;
         parts.tasks.add(task);
+        if parts.detached != 0 && parts.detached as usize + 1 == parts.tasks.count {
+            self.scheduler.count_again(&self.own, &self.block);
+        }
     }
     /// The handle of a task of the mounted thread; made now if there is none. `name`: nil or a text, for one that was just made.
     pub(crate) fn handle_of(&mut self, task: *mut Task, name: Value) -> Value {

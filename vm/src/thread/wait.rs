@@ -445,7 +445,7 @@ impl Thread {
                     Ok(value) => Ok(value),
                     Err(message) => {
                         if let Some(channel) = channel {
-                            shared::natives::give_back(channel, message);
+                            self.give_back(channel, message);
                         }
                         Err(self.throw_limit())
                     }
@@ -554,7 +554,9 @@ impl Thread {
     }
     /// The outcome of a thread that has ended; a mutable result goes to the first who asks.
     pub(crate) fn thread_outcome(&mut self, handle: Value) -> Result<Value, Trap> {
-        let block = thread_of(handle);
+        self.outcome_of(thread_of(handle))
+    }
+    fn outcome_of(&mut self, block: &ThreadBlock) -> Result<Value, Trap> {
         let taken = block.end.lock().take();
         let Some((message, has_failed)) = taken else {
             let message = format!(
@@ -967,10 +969,10 @@ impl Thread {
             return;
         };
         let of_scope = |tidying: &mut Box<Tidying>| Arc::ptr_eq(&tidying.scope, scope);
-        if let Some(tidying) = more.tidying.take_if(of_scope) {
-            more.cancelled_for = tidying.cancelled_for;
-            more.handler = tidying.handler;
-            more.tidying = tidying.outer;
+        if let Some(mut tidying) = more.tidying.take_if(of_scope) {
+            more.cancelled_for = tidying.cancelled_for.take();
+            more.handler = tidying.handler.take();
+            more.tidying = tidying.outer.take();
             task.clear(flag::CANCEL_PENDING);
             task.set(flag::WAS_CANCELLED);
         }
@@ -1004,8 +1006,9 @@ impl Thread {
         let was_interrupted = was_cancelled_here && task.is(flag::WAS_CANCELLED);
         if was_cancelled_here {
             task.clear(flag::CANCEL_PENDING | flag::WAS_CANCELLED);
-            if task.is(flag::IS_CANCELLED) {
-                // The task itself was cancelled meanwhile.
+            let is_tidying = task.more_if_any().is_some_and(|m| m.tidying.is_some());
+            if task.is(flag::IS_CANCELLED) && !is_tidying {
+                // The task itself was cancelled meanwhile. (One that tidies up was told before.)
                 task.set(flag::CANCEL_PENDING);
             }
             self.forget_handler();
@@ -1027,11 +1030,7 @@ impl Thread {
                 self.free_handle(kept);
                 self.task_outcome(handle)
             }
-            Some(Failure::Thread(message)) => {
-                let value = self.deliver(message)?;
-                self.thrown = value;
-                Err(Trap::Throw)
-            }
+            Some(Failure::Thread(block)) => self.outcome_of(&block),
             // Who came to the end without being interrupted has what it wanted: a message that was received is not lost.
             None if is_timed_out && (error.is_some() || was_interrupted || has_cut_members) => {
                 Err(self.throw_new(ErrorKind::Timeout, "the time limit was reached"))

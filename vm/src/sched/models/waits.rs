@@ -201,8 +201,7 @@ fn selects(objects: [&SharedObject; 2], shard: &Shard, deadline: u64) -> Sent<Ta
         (*task).wait = Wait::Select;
         (*task).claim.begin();
         let more = (*task).more();
-        more.arms = (0..3).map(|arm| ArmWaiter::new(task, arm)).collect();
-        let arms = more.arms.as_mut_ptr();
+        let arms = more.make_arms(task, 3);
         for (arm, object) in objects.into_iter().enumerate() {
             let waiter: *mut Waiter = &raw mut (*arms.add(arm)).waiter;
             (*waiter).set_owner(Owner::Shared(object), 0);
