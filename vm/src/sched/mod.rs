@@ -619,7 +619,7 @@ impl Scheduler {
                     }
                     state.is_timed_out = true;
                     state.has_cut_members = state.has_members();
-                    state.is_cancelled = true;
+                    scope.mark_cancelled(&mut state);
                 }
                 self.cancel_scope(own, &scope);
             }

@@ -133,6 +133,11 @@ pub(crate) struct Scope {
     pub(crate) owner: *mut Task,
     pub(crate) block: WeakCounted<ThreadBlock>,
     pub(crate) state: Lock<ScopeState>,
+    /// The outermost of its chain, which the chain keeps; null: it is that itself.
+    root: *const Scope,
+    /// Of the outermost: how many scopes that are somewhere inside it, or itself, were cancelled and exist yet. As long as it is none, nobody who enters one has to look at all those
+    /// around it. Counted before the canceller looks for members, under the locks that those take who enter: who is not seen there sees this.
+    cancelled: AtomicU32,
     /// In the parent.
     place: Place,
     /// Its place among the timers, which hold a reference while it is there. Used under their lock.
@@ -142,6 +147,10 @@ pub(crate) struct Scope {
 impl Drop for Scope {
     fn drop(&mut self) {
         account::subtract(Scope::BYTES);
+        if !self.root.is_null() && self.state.lock().is_cancelled {
+            // SAFETY: see `root`.
+            unsafe { (*self.root).cancelled.fetch_sub(1, Ordering::Relaxed) };
+        }
         // They may be nested deep: not by recursion.
         let mut parent = self.parent.take();
         while let Some(mut scope) = parent.and_then(Arc::into_inner) {
@@ -165,7 +174,12 @@ impl Scope {
         block: WeakCounted<ThreadBlock>,
     ) -> Arc<Scope> {
         account::add(Scope::BYTES);
+        let root = parent
+            .as_ref()
+            .map_or(std::ptr::null(), |parent| parent.root());
         Arc::new(Scope {
+            root,
+            cancelled: AtomicU32::new(0),
             parent,
             owner,
             block,
@@ -219,7 +233,22 @@ impl Scope {
             true => self.tell_parents(state, true),
             false => drop(state),
         }
-        is_cancelled || cancelled_in(Some(parent)).is_some()
+        // SAFETY: see `root`.
+        let is_any_cancelled = unsafe { (*self.root()).cancelled.load(Ordering::Relaxed) > 0 };
+        is_cancelled || is_any_cancelled && cancelled_in(Some(parent)).is_some()
+    }
+    fn root(&self) -> *const Scope {
+        match self.root.is_null() {
+            true => self,
+            false => self.root,
+        }
+    }
+    /// The scope is cancelled from now on; `state` is its own.
+    pub(crate) fn mark_cancelled(&self, state: &mut ScopeState) {
+        if !std::mem::replace(&mut state.is_cancelled, true) {
+            // SAFETY: see `root`.
+            unsafe { (*self.root()).cancelled.fetch_add(1, Ordering::Relaxed) };
+        }
     }
     /// A member has ended well. `Some`: the owner waited for that and was claimed; the caller wakes it.
     #[must_use]
@@ -325,7 +354,8 @@ impl Scope {
     /// Nobody will look after its members any more: gives its failure.
     pub(crate) fn abandon(&self) -> Option<Failure> {
         let mut state = self.state.lock();
-        (state.is_cancelled, state.is_closed) = (true, true);
+        self.mark_cancelled(&mut state);
+        state.is_closed = true;
         state.is_awaited = false;
         state.failure.take()
     }
@@ -336,7 +366,7 @@ impl Scope {
             return Err(failure);
         }
         state.failure = Some(failure);
-        state.is_cancelled = true;
+        self.mark_cancelled(&mut state);
         Ok(())
     }
 

@@ -304,7 +304,7 @@ fn scope_cancel(ctx: &mut Ctx) -> NativeResult {
     }
     let has_members = {
         let mut state = scope.state.lock();
-        state.is_cancelled = true;
+        scope.mark_cancelled(&mut state);
         state.live > 0
     };
     // The scopes that the owner opened in it are closed; so without members, who alone could start some, nobody else is inside. To find who is takes a look at every task.

@@ -924,7 +924,8 @@ impl Thread {
         let is_over = limit.is_some_and(|nanoseconds| nanoseconds <= 0);
         if is_over {
             let mut state = scope.state.lock();
-            (state.is_cancelled, state.is_timed_out) = (true, true);
+            scope.mark_cancelled(&mut state);
+            state.is_timed_out = true;
         } else if let Some(nanoseconds) = limit {
             let now = self.scheduler.now();
             let deadline = timers::deadline(now, nanoseconds);
