@@ -337,17 +337,27 @@ impl Scheduler {
         if has_failed {
             let mut failed = self.failed.lock();
             if failed.len() == failed.capacity() {
-                // Those that somebody has asked for since are not kept.
-                let (known, others): (Vec<_>, Vec<_>) = std::mem::take(&mut *failed)
-                    .into_iter()
-                    .partition(|block| block.end.lock().is_known());
+                // Those that somebody has asked for since are not kept; nor many that nobody can ask for.
+                let mut left_out = 0;
+                let mut unreachable = 0;
+                let (gone, others): (Vec<_>, Vec<_>) =
+                    std::mem::take(&mut *failed).into_iter().partition(|block| {
+                        let is_known = block.end.lock().is_known();
+                        unreachable += usize::from(Counted::strong_count(block) == 1);
+                        let is_left_out = !is_known
+                            && Counted::strong_count(block) == 1
+                            && unreachable > LostErrors::MOST;
+                        left_out += usize::from(is_left_out);
+                        is_known || is_left_out
+                    });
+                self.lost_errors.lock().left_out += left_out;
                 *failed = others;
                 let len = failed.len();
                 failed.reserve(len.max(16));
                 failed.push(block.clone());
                 // With them go errors, and what these lead to may wake somebody.
                 drop(failed);
-                drop(known);
+                drop(gone);
             } else {
                 failed.push(block.clone());
                 drop(failed);

@@ -9,7 +9,7 @@ use crate::value::Value;
 
 /// `ThreadLocal`. `get` and `set` are written in Heddle.
 pub static THREAD_LOCAL: &[NativeDef] = crate::natives! {
-    /// A value of which each thread has its own: at first `init()`, or `init` if that is no function.
+    /// A value of which each thread has its own: at first `init()`, or `init` if that is no function. A thread that has used it keeps its value to its end: make few, at module level.
     plain "ThreadLocal" ("init?") => make;
     plain "__thread_local_init" (self) => init;
 };
