@@ -558,6 +558,9 @@ fn interrupt_runs_defers_while_others_are_busy() {
         ("thread { loop { } }", "loop { }"),
         ("let t = thread { loop { } }", "scope { spawn t.join() }"),
         ("spawn { sleep(1ms); loop { } }", "sleep(1000s)"),
+        // The scope waits for what has no blocking point, which is killed.
+        ("fn f() { loop { } }", "scope { thread f() }"),
+        ("fn f() { loop { } }", "scope { thread f(); loop { } }"),
         // These never use up a slice, as each goes on with what the other one left of it.
         (
             "let (a, b) = (Channel(), Channel())\nthread { for x in a { b.send(x) } }",

@@ -152,8 +152,15 @@ impl NativeDef {
     /// The name of what a module's source offers by this function: `regex.find` for `regex.__find`.
     pub fn public_name(&self) -> String {
         match self.name {
-            "__scope_enter" => "scope".into(),
-            "__select" => "select".into(),
+            name if name.starts_with("__scope_") => "scope".into(),
+            // Steps of what the library's own code does: named after that.
+            name if let Some(step) = name.strip_prefix("__") => {
+                ["_step", "_begin", "_long", "_slow"]
+                    .iter()
+                    .find_map(|end| step.strip_suffix(end))
+                    .unwrap_or(step)
+                    .into()
+            }
             name => name.replacen(".__", ".", 1),
         }
     }

@@ -341,7 +341,7 @@ pub struct Iter {
 /// A task's handle. A named one has a further word: its name.
 #[repr(C)]
 pub struct TaskObject {
-    /// `aux`: how the task ended (`task::Ended`; 0: it has not), and `NAMED`.
+    /// `aux`: how the task ended (`task::Ended`; 0: it has not), `NAMED` and `KNOWN`.
     pub header: Header,
     pub id: u64,
     /// What it returned or threw, once it has ended; before, its address in the form of an int.
@@ -351,6 +351,8 @@ pub struct TaskObject {
 impl TaskObject {
     /// Bit of `aux`: it has a name.
     pub(crate) const NAMED: u16 = 1 << 8;
+    /// Bit of `aux`: its end is known, or nobody wants to know it.
+    pub(crate) const KNOWN: u16 = 1 << 9;
 
     /// The task; null once it has ended.
     pub(crate) fn task(&self) -> *mut crate::task::Task {
@@ -361,7 +363,7 @@ impl TaskObject {
     }
     /// How it ended; 0: it has not.
     pub(crate) fn ended(&self) -> u16 {
-        self.header.aux & !TaskObject::NAMED
+        self.header.aux & !(TaskObject::NAMED | TaskObject::KNOWN)
     }
     /// Its name, or nil.
     pub(crate) fn name(&self) -> Value {

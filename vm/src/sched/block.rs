@@ -279,6 +279,10 @@ pub(crate) struct End {
     pub(crate) joiners: WaitList,
     /// Somebody got its outcome, or was claimed for it.
     pub(crate) is_joined: bool,
+    /// Somebody asked for it who was not handed it.
+    is_taken: bool,
+    /// How many were claimed at its end who have not asked, nor given up.
+    claimed: u32,
     /// The program does not ask how it ended.
     pub(crate) is_detached: bool,
     /// The program does not wait for it.
@@ -295,6 +299,8 @@ impl End {
             outcome: Outcome::None,
             joiners: WaitList::default(),
             is_joined: false,
+            is_taken: false,
+            claimed: 0,
             is_detached: false,
             is_uncounted: false,
             stopped: Stopped::No,
@@ -322,8 +328,20 @@ impl End {
                 joiners.push_back(task);
             }
             self.is_joined = true;
+            self.claimed += 1;
         }
         joiners
+    }
+    /// One who was claimed at its end was killed before it could ask for the outcome. `true`: that is an error, and nobody knows of it.
+    pub(crate) fn give_up(&mut self) -> bool {
+        self.claimed = self.claimed.saturating_sub(1);
+        let is_lost = self.claimed == 0
+            && !self.is_taken
+            && !self.is_detached
+            && self.stopped == Stopped::No
+            && matches!(self.outcome, Outcome::Failed(_));
+        self.is_joined &= !is_lost;
+        is_lost
     }
     /// Puts a joiner into the list; `false`: the thread has ended, there is nothing to wait for.
     ///
@@ -351,7 +369,7 @@ impl End {
     }
     /// The outcome for a joiner, and whether it is an error: what is shared can be had again and again, what is mutable goes to the first. `None`: it did.
     pub(crate) fn take(&mut self) -> Option<(Message, bool)> {
-        self.is_joined = true;
+        (self.is_joined, self.is_taken) = (true, true);
         let again = match &self.outcome {
             Outcome::Returned(message) => message.again().map(|m| (m, false)),
             Outcome::Failed(message) | Outcome::Refused(message) => {

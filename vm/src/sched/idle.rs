@@ -35,7 +35,7 @@ pub(super) const RELIEF: Duration = Duration::from_micros(200);
 /// How long a carrier that wants to look at the others waits for them to stop.
 const PATIENCE: Duration = Duration::from_millis(100);
 /// A carrier too many rests after so many turns.
-const SURPLUS_TURNS: u32 = 64;
+const SURPLUS_TURNS: u32 = if cfg!(loom) { 0 } else { 64 };
 
 /// Who waits for the system.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -180,10 +180,18 @@ impl Scheduler {
     fn rest(self: &Arc<Self>, own: &mut Own) {
         own.surplus = 0;
         self.pass_all_on(own);
+        // As before any sleep: references that it owes would keep what they lead to.
+        bundle::settle();
+        self.trim();
         let idle = &self.idle;
         let mut state = idle.state.lock();
         let running = state.carriers - state.sleeping;
-        if state.is_stopping || state.is_paused || running <= self.most_carriers() {
+        let is_needed = mutation!(
+            "rests_though_needed",
+            running <= self.most_carriers(),
+            false
+        );
+        if state.is_stopping || state.is_paused || is_needed {
             return;
         }
         // Nobody is to rely on it, if it was called.
@@ -836,6 +844,7 @@ impl Scheduler {
             self.slots().flat_map(|slot| slot.threads.clear()).collect();
         self.control.store(0, Ordering::Release);
         self.ending.store(0, Ordering::Relaxed);
+        self.is_interrupted.store(false, Ordering::Relaxed);
         self.has_collected_all.store(false, Ordering::Relaxed);
         self.held_heaps.store(0, Ordering::Relaxed);
         (std::mem::take(&mut *self.failed.lock()), left)

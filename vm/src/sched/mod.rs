@@ -184,6 +184,8 @@ pub(crate) struct Scheduler {
     pub(crate) has_collected_all: AtomicBool,
     /// What all threads were asked for, and those that are started after them are: `CANCEL`, `KILL`.
     pub(crate) ending: AtomicU32,
+    /// The program's own thread was told of an interrupt: its defers run.
+    pub(crate) is_interrupted: AtomicBool,
     /// Something was detached.
     pub(crate) has_detached: AtomicBool,
     /// The function of the program's first task; null: it is none of a script.
@@ -245,6 +247,7 @@ impl Scheduler {
             held_heaps: AtomicUsize::new(0),
             has_collected_all: AtomicBool::new(false),
             ending: AtomicU32::new(0),
+            is_interrupted: AtomicBool::new(false),
             has_detached: AtomicBool::new(false),
             main_function: AtomicPtr::default(),
             leaks_at_exit: Mutex::default(),
@@ -325,6 +328,39 @@ impl Scheduler {
     pub(crate) fn register(&self, own: &Own, block: Counted<ThreadBlock>) {
         self.slot(own.number).threads.add(own.number, block);
     }
+    /// A thread has failed with an error that nobody has joined for yet: it is reported at the end, unless somebody does.
+    pub(crate) fn keep_failed(&self, block: &ThreadBlock) {
+        // SAFETY: blocks are counted, and this one is alive.
+        let block = unsafe { Counted::another(std::ptr::from_ref(block)) };
+        let mut failed = self.failed.lock();
+        if failed.len() == failed.capacity() {
+            // Those that somebody has asked for since are not kept; nor many that nobody can ask for.
+            let mut left_out = 0;
+            let mut unreachable = 0;
+            let (gone, others): (Vec<_>, Vec<_>) =
+                std::mem::take(&mut *failed).into_iter().partition(|block| {
+                    let is_known = block.end.lock().is_known();
+                    unreachable += usize::from(Counted::strong_count(block) == 1);
+                    let is_left_out = !is_known
+                        && Counted::strong_count(block) == 1
+                        && unreachable > LostErrors::MOST;
+                    left_out += usize::from(is_left_out);
+                    is_known || is_left_out
+                });
+            self.lost_errors.lock().left_out += left_out;
+            *failed = others;
+            let len = failed.len();
+            failed.reserve(len.max(16));
+            failed.push(block);
+            // With them go errors, and what these lead to may wake somebody.
+            drop(failed);
+            drop(gone);
+        } else {
+            failed.push(block);
+            drop(failed);
+        }
+        self.call_host();
+    }
     /// A thread has ended; `counts`: the program waits for it; `has_failed`: with an error that nobody has joined for yet.
     pub(crate) fn unregister(
         &self,
@@ -335,34 +371,7 @@ impl Scheduler {
     ) -> Option<Counted<ThreadBlock>> {
         let block = registry::remove(block, |number| &self.slot(number).threads)?;
         if has_failed {
-            let mut failed = self.failed.lock();
-            if failed.len() == failed.capacity() {
-                // Those that somebody has asked for since are not kept; nor many that nobody can ask for.
-                let mut left_out = 0;
-                let mut unreachable = 0;
-                let (gone, others): (Vec<_>, Vec<_>) =
-                    std::mem::take(&mut *failed).into_iter().partition(|block| {
-                        let is_known = block.end.lock().is_known();
-                        unreachable += usize::from(Counted::strong_count(block) == 1);
-                        let is_left_out = !is_known
-                            && Counted::strong_count(block) == 1
-                            && unreachable > LostErrors::MOST;
-                        left_out += usize::from(is_left_out);
-                        is_known || is_left_out
-                    });
-                self.lost_errors.lock().left_out += left_out;
-                *failed = others;
-                let len = failed.len();
-                failed.reserve(len.max(16));
-                failed.push(block.clone());
-                // With them go errors, and what these lead to may wake somebody.
-                drop(failed);
-                drop(gone);
-            } else {
-                failed.push(block.clone());
-                drop(failed);
-            }
-            self.call_host();
+            self.keep_failed(&block);
         }
         if counts {
             self.slot(own.number).threads.note_end();
@@ -388,9 +397,8 @@ impl Scheduler {
         if block.id == crate::thread::HOST_THREAD {
             // From now on the program may be over.
             self.note_host(true);
-        } else {
-            self.tell_if_done();
         }
+        self.tell_if_done();
     }
     /// A thread whose tasks were all detached has one again that is not: the program waits for it, unless the thread is detached itself.
     #[cold]

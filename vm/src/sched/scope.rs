@@ -16,6 +16,7 @@ use super::wait::{Claimed, NodeKind, Owner, Waiter};
 use crate::account;
 use crate::counted::{Counted, WeakCounted};
 use crate::heap::table::AddressHasher;
+use crate::shared::Message;
 use crate::sync::{AtomicBool, AtomicU32, Lock, LockGuard, Ordering, mutation};
 use crate::task::Task;
 use slab::Slab;
@@ -28,9 +29,8 @@ use std::sync::{Arc, Weak};
 pub(crate) enum Failure {
     /// A task of the thread failed: its handle, kept by the thread under this number.
     Task(usize),
-    /// A thread failed, and nobody had joined it: it keeps its error, which the owner may join for before it comes to know of this. (The thread leads to the scope; that forgets it
-    /// when it is closed or abandoned.)
-    Thread(Counted<ThreadBlock>),
+    /// A thread failed.
+    Thread(Message),
 }
 
 pub(crate) struct ScopeState {
@@ -138,6 +138,8 @@ pub(crate) struct Scope {
     /// Of the outermost: how many scopes that are somewhere inside it, or itself, were cancelled and exist yet. As long as it is none, nobody who enters one has to look at all those
     /// around it. Counted before the canceller looks for members, under the locks that those take who enter: who is not seen there sees this.
     cancelled: AtomicU32,
+    /// A cancelled task has opened it while it tidied up: what happens to those around it does not reach in here.
+    is_shield: bool,
     /// In the parent.
     place: Place,
     /// Its place among the timers, which hold a reference while it is there. Used under their lock.
@@ -172,6 +174,7 @@ impl Scope {
         parent: Option<Arc<Scope>>,
         owner: *mut Task,
         block: WeakCounted<ThreadBlock>,
+        is_shield: bool,
     ) -> Arc<Scope> {
         account::add(Scope::BYTES);
         let root = parent
@@ -179,6 +182,7 @@ impl Scope {
             .map_or(std::ptr::null(), |parent| parent.root());
         Arc::new(Scope {
             root,
+            is_shield,
             cancelled: AtomicU32::new(0),
             parent,
             owner,
@@ -202,7 +206,7 @@ impl Scope {
     pub(crate) fn for_tests() -> Arc<Scope> {
         let block = ThreadBlock::new(0, crate::thread::Mounted::new(0), None, None, 0);
         let gone = Counted::downgrade(&Counted::new(block));
-        Scope::new(None, std::ptr::null_mut(), gone)
+        Scope::new(None, std::ptr::null_mut(), gone, false)
     }
     /// A task is a member from now on. `true`: the scope, or one around it, was cancelled, so the task is to be cancelled from the beginning.
     #[must_use]
@@ -235,7 +239,7 @@ impl Scope {
         }
         // SAFETY: see `root`.
         let is_any_cancelled = unsafe { (*self.root()).cancelled.load(Ordering::Relaxed) > 0 };
-        is_cancelled || is_any_cancelled && cancelled_in(Some(parent)).is_some()
+        is_cancelled || !self.is_shield && is_any_cancelled && cancelled_in(Some(parent)).is_some()
     }
     fn root(&self) -> *const Scope {
         match self.root.is_null() {
@@ -307,7 +311,8 @@ impl Scope {
             let state = scope.state.lock();
             look(&state);
             if let Some(inside) = &state.inside {
-                scopes.extend(inside.scopes.iter().filter_map(|(_, s)| s.upgrade()));
+                let inner = inside.scopes.iter().filter_map(|(_, s)| s.upgrade());
+                scopes.extend(inner.filter(|scope| !scope.is_shield));
             }
         }
     }
@@ -419,23 +424,15 @@ impl Scope {
     }
 }
 
-/// The outermost cancelled scope of a chain.
+/// The outermost cancelled scope of a chain that concerns who is in its innermost: none around one in which a cancelled task tidies up.
 pub(crate) fn cancelled_in(chain: Option<&Arc<Scope>>) -> Option<Arc<Scope>> {
-    cancelled_within(chain, None)
-}
-
-/// The outermost cancelled scope of a chain, up to the one given, if one is.
-pub(crate) fn cancelled_within(
-    chain: Option<&Arc<Scope>>,
-    outermost: Option<&Arc<Scope>>,
-) -> Option<Arc<Scope>> {
     let mut at = chain;
     let mut found = None;
     while let Some(scope) = at {
         if scope.state.lock().is_cancelled {
             found = Some(scope.clone());
         }
-        if outermost.is_some_and(|last| Arc::ptr_eq(last, scope)) {
+        if scope.is_shield {
             break;
         }
         at = scope.parent.as_ref();

@@ -323,6 +323,7 @@ impl Thread {
                 }
                 let _ = self.engine.take_interrupt();
                 scheduler.exit.lock().get_or_insert(Ended::Interrupted);
+                scheduler.is_interrupted.store(true, Ordering::Relaxed);
                 scheduler.request(&self.own, &main, CANCEL);
             }
             _ => {
@@ -589,10 +590,8 @@ impl Thread {
             if self.parts.tasks.is_empty() {
                 break;
             }
-            if self.parts.detached as usize == self.parts.tasks.count
-                && !(block.id == HOST_THREAD && self.scheduler.host_stays())
-            {
-                self.scheduler.uncount(&self.own, &block);
+            if self.parts.detached != 0 {
+                self.uncount_if_all_are_detached();
             }
             self.park_thread();
             if block.signal.finish() {

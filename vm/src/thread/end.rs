@@ -22,7 +22,9 @@ impl Thread {
             Some(more) => more.failed.to_vec(),
             None => Vec::new(),
         };
-        if !has_failed && !others.is_empty() {
+        // Who joins a killed thread gets that; errors of its tasks are reported, or its scope's.
+        let is_killed = self.parts.stopped == Stopped::Killed && block.scope.is_none();
+        if !has_failed && !others.is_empty() && !is_killed {
             has_failed = true;
             let (handle, _) = others.remove(0);
             // SAFETY: a task's handle.
@@ -62,6 +64,11 @@ impl Thread {
         // SAFETY: still ours: the state is running.
         let mounted = unsafe { &mut *block.parts.get_mut() };
         mounted.parts.more = None;
+        // A scope of which it is a member throws its error, but its owner may join for it before it comes to know that; each has one of their own.
+        let for_scope = (has_failed && stopped == Stopped::No && block.scope.is_some())
+            .then(|| mounted.heap().copy_out(value).ok())
+            .flatten()
+            .map(|(heap, copy)| Message::copied(heap, copy));
         let mut is_refused = false;
         let message = match Message::parcel(mounted.heap(), value) {
             Ok(message) => message,
@@ -90,13 +97,28 @@ impl Thread {
         let reports =
             has_failed && !is_joined && !is_detached && !was_stopped && block.scope.is_none();
         if let Some(scope) = &block.scope {
-            if has_failed
-                && !is_joined
-                && !is_detached
-                && !was_stopped
-                && scope.fail(Failure::Thread(block.to_arc())).is_ok()
-            {
-                self.scheduler.cancel_scope(&self.own, scope);
+            if has_failed && !is_joined && !is_detached && !was_stopped {
+                let mut end = block.end.lock();
+                let again = match &end.outcome {
+                    Outcome::Failed(message) => message.again(),
+                    _ => None,
+                };
+                // What cannot be copied either goes to the scope alone, unless somebody was faster.
+                let message = again.or(for_scope).or_else(|| {
+                    match std::mem::replace(&mut end.outcome, Outcome::Taken) {
+                        Outcome::Failed(message) => Some(message),
+                        other => {
+                            end.outcome = other;
+                            None
+                        }
+                    }
+                });
+                drop(end);
+                if let Some(message) = message
+                    && scope.fail(Failure::Thread(message)).is_ok()
+                {
+                    self.scheduler.cancel_scope(&self.own, scope);
+                }
             }
             if let Some(owner) = scope.leave_thread(&block) {
                 woken.push_back(owner);
@@ -125,19 +147,24 @@ impl Thread {
             }
             // SAFETY: a task's handle.
             let error = unsafe { (*handle.as_object().cast::<TaskObject>()).result };
-            let copy = self.heap.copy_out(error).or_else(|_| {
-                // It leads to what is bound to the thread.
-                let text = self.show_short(error);
-                let text = self.text_value(&text);
-                let plain = self.new_error(ErrorKind::Error, text);
-                self.heap.copy_out(plain)
-            });
-            if let Ok((heap, copy)) = copy {
-                let message = Message::copied(heap, copy);
+            if let Some(message) = self.error_for_outside(error) {
                 scheduler.lost_errors.lock().list.push((message, site));
             }
         }
         scheduler.call_host();
+    }
+    /// A copy of an error, for who is not of this thread.
+    #[cold]
+    pub(super) fn error_for_outside(&mut self, error: Value) -> Option<Message> {
+        let copy = self.heap.copy_out(error).or_else(|_| {
+            // It leads to what is bound to the thread.
+            let text = self.show_short(error);
+            let text = self.text_value(&text);
+            let plain = self.new_error(ErrorKind::Error, text);
+            self.heap.copy_out(plain)
+        });
+        let (heap, copy) = copy.ok()?;
+        Some(Message::copied(heap, copy))
     }
     /// What joiners of a thread get whose result, or error, leads to something that is bound to it, in `fresh`: a `ShareError`; the error, without those of its parts
     /// that cannot cross.

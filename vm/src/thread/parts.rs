@@ -164,12 +164,6 @@ pub(crate) fn drop_tasks(tasks: &mut TaskList) {
         // SAFETY: made by a pool, and alive; so is what it waits for, which its heap holds.
         unsafe {
             super::wait::unlink(task);
-            // A scope that it has opened may lead to a thread that leads to the scope.
-            let mut at = (*task).scope.clone();
-            while let Some(scope) = at.filter(|scope| scope.is_of(task)) {
-                drop(scope.abandon());
-                at = scope.parent.clone();
-            }
             if let Some(more) = (*task).more_if_any_mut() {
                 crate::shared::permits::abandon(std::mem::take(&mut more.locks), task);
             }

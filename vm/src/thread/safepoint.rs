@@ -149,7 +149,11 @@ impl Thread {
         if self.scheduler.is_stopping() {
             return Some(Exit::Ended);
         }
-        if self.scheduler.ending.load(Ordering::Relaxed) & CANCEL != 0 {
+        // After an interrupt the program's own thread tidies up as long as it takes, and may wait for the others in a scope.
+        let is_ending = self.scheduler.ending.load(Ordering::Relaxed) & CANCEL != 0
+            || self.scheduler.is_interrupted.load(Ordering::Relaxed)
+                && self.block.id != super::HOST_THREAD;
+        if is_ending {
             self.count_after_failure(spent);
         }
         if self.block.signal.has_requests() {
@@ -195,6 +199,7 @@ impl Thread {
                     return Some(Exit::Ended);
                 }
             } else if self.engine.take_interrupt() {
+                self.scheduler.is_interrupted.store(true, Ordering::Relaxed);
                 // SAFETY: as above.
                 if !unsafe { (*self.current).is(flag::IS_FIRST) } {
                     self.interrupt_program(true);

@@ -294,8 +294,13 @@ impl Thread {
             {
                 self.give_up_native(native);
             }
-            if let (Wait::Join, Claimed::Arm(_)) = (wait, claimed) {
-                self.keep_failure(operand);
+            match (wait, claimed) {
+                (Wait::Join | Wait::JoinThread, Claimed::Arm(_)) => self.keep_failure(operand),
+                (Wait::Select, Claimed::Arm(arm)) => {
+                    let operands = self.elements(operand).unwrap_or(&[]);
+                    self.keep_failure(operands.get(arm as usize).copied().unwrap_or(Value::NIL));
+                }
+                _ => {}
             }
             self.begin_kill();
             return self.unwind();
@@ -484,13 +489,25 @@ impl Thread {
         self.thrown = value;
         Trap::Throw
     }
-    /// Who was to get a task's error was killed before it did: the error is nobody's again.
+    /// Who was to get the outcome of a task or thread was killed before it did. If that is an error that nobody else knows, it is nobody's again.
     #[cold]
     fn keep_failure(&mut self, handle: Value) {
-        // SAFETY: a task's handle.
-        if unsafe { (*handle.as_object().cast::<TaskObject>()).ended() } != Ended::Failed as u16 {
+        if handle.type_id() == type_id::THREAD {
+            let block = thread_of(handle);
+            if block.scope.is_none() && block.end.lock().give_up() {
+                self.scheduler.keep_failed(block);
+            }
             return;
         }
+        if !handle.is_kind(Kind::Task) {
+            return;
+        }
+        // SAFETY: its kind was tested.
+        let object = unsafe { &mut *handle.as_object().cast::<TaskObject>() };
+        if object.ended() != Ended::Failed as u16 || object.header.aux & TaskObject::KNOWN != 0 {
+            return;
+        }
+        object.header.aux |= TaskObject::KNOWN;
         self.parts.more().failed.push(handle, NO_SITE);
         if self.block.id == super::carrier::HOST_THREAD {
             self.scheduler.note_failed_task();
@@ -498,6 +515,8 @@ impl Thread {
     }
     /// Somebody knows how a task has ended, or nobody wants to.
     pub(crate) fn forget_failure(&mut self, handle: Value) {
+        // SAFETY: a task's handle.
+        unsafe { (*handle.as_object().cast::<TaskObject>()).header.aux |= TaskObject::KNOWN };
         if let Some(more) = self.parts.more_if_any_mut() {
             more.failed.remove(handle);
         }
@@ -546,7 +565,44 @@ impl Thread {
         }
         has_failed
     }
+    /// See `fail_scopes`.
+    #[cold]
+    fn keep_early(&mut self, handle: Value, scope: Arc<Scope>) {
+        let kept = self.new_handle(handle);
+        self.parts.more().early.push_back((kept, scope));
+        self.parts.has_early = true;
+    }
+    /// A task of a thread that is a member of a scope has failed, and nobody joins for it: what is started inside is a member, so the scope does not wait for the thread's end to fail.
+    #[cold]
+    fn fail_scope_around(&mut self, error: Value, scope: &Arc<Scope>) {
+        if self.parts.stopped == super::Stopped::Killed || self.block.end.lock().is_detached {
+            return;
+        }
+        if let Some(message) = self.error_for_outside(error)
+            && scope.fail(Failure::Thread(message)).is_ok()
+        {
+            self.scheduler.cancel_scope(&self.own, scope);
+        }
+    }
+    /// The same of its first task, whose error joiners of the thread get.
+    #[cold]
+    fn fail_around_the_first(&mut self, error: Value) {
+        let Some(scope) = self.block.scope.clone() else {
+            return;
+        };
+        let is_awaited = !self.block.end.lock().joiners.is_empty();
+        if !is_awaited {
+            self.fail_scope_around(error, &scope);
+        }
+    }
     fn fail_early(&mut self, kept: usize, scope: &Arc<Scope>) {
+        let around = self.block.scope.as_ref();
+        if around.is_some_and(|around| Arc::ptr_eq(around, scope)) {
+            let object = self.handle(kept).as_object().cast::<TaskObject>();
+            self.free_handle(kept);
+            // SAFETY: a task's handle.
+            return self.fail_scope_around(unsafe { (*object).result }, scope);
+        }
         match scope.fail(Failure::Task(kept)) {
             Ok(()) => self.scheduler.cancel_scope(&self.own, scope),
             Err(_) => self.free_handle(kept),
@@ -554,9 +610,7 @@ impl Thread {
     }
     /// The outcome of a thread that has ended; a mutable result goes to the first who asks.
     pub(crate) fn thread_outcome(&mut self, handle: Value) -> Result<Value, Trap> {
-        self.outcome_of(thread_of(handle))
-    }
-    fn outcome_of(&mut self, block: &ThreadBlock) -> Result<Value, Trap> {
+        let block = thread_of(handle);
         let taken = block.end.lock().take();
         let Some((message, has_failed)) = taken else {
             let message = format!(
@@ -697,6 +751,9 @@ impl Thread {
                 let object = handle.as_object().cast::<TaskObject>();
                 (*object).result = value;
                 (*object).header.aux |= how as u16;
+                if (*task).is(flag::IS_DETACHED) {
+                    (*object).header.aux |= TaskObject::KNOWN;
+                }
                 self.heap.barrier(object.cast(), value);
             }
             let joiner = (*task).joiners.claim_first();
@@ -741,12 +798,13 @@ impl Thread {
                         if self.block.id == super::carrier::HOST_THREAD {
                             self.scheduler.note_failed_task();
                         }
+                        match self.block.scope.clone() {
+                            Some(around) if is_inline => self.keep_early(handle, around),
+                            Some(around) => self.fail_scope_around(value, &around),
+                            None => {}
+                        }
                     }
-                    Some(scope) if is_inline => {
-                        let kept = self.new_handle(handle);
-                        self.parts.more().early.push_back((kept, scope.clone()));
-                        self.parts.has_early = true;
-                    }
+                    Some(scope) if is_inline => self.keep_early(handle, scope.clone()),
                     Some(scope) => {
                         let kept = self.new_handle(handle);
                         match scope.fail(Failure::Task(kept)) {
@@ -765,9 +823,26 @@ impl Thread {
         }
         if is_first {
             self.wake_joiners(task, joiner);
+            // With its last task the thread ends, and tells the scope itself.
+            if has_failed && !is_joined && !self.parts.tasks.is_empty() {
+                self.fail_around_the_first(value);
+            }
+        }
+        if self.parts.detached != 0 {
+            self.uncount_if_all_are_detached();
         }
         // SAFETY: made by a pool; nothing leads to it any more.
         unsafe { self.pool.give(task) };
+    }
+    /// The program does not wait for the mounted thread if all its tasks are detached, busy or not.
+    #[cold]
+    pub(crate) fn uncount_if_all_are_detached(&mut self) {
+        let is_hosts = self.block.id == super::HOST_THREAD;
+        if self.parts.detached as usize == self.parts.tasks.count
+            && !(is_hosts && self.scheduler.host_stays())
+        {
+            self.scheduler.uncount(&self.own, &self.block);
+        }
     }
     /// A task has ended and left scopes open, since it was killed where it waited for their members, or its cleanups were cut short: nobody awaits these members, so they are cancelled.
     #[cold]
@@ -885,12 +960,9 @@ impl Thread {
         // SAFETY: a task of the mounted thread.
         let (scope, is_waiting_for_scope) =
             unsafe { ((*task).scope.clone(), (*task).wait == Wait::Scope) };
-        // What it has opened while it tidies up: only that concerns it then.
         // SAFETY: as above.
-        let tidying = unsafe { (*task).more_if_any().and_then(|m| m.tidying.as_ref()) };
-        let outermost = tidying.map(|tidying| tidying.scope.clone());
-        let is_tidying = outermost.is_some();
-        let Some(cancelled) = scope::cancelled_within(scope.as_ref(), outermost.as_ref()) else {
+        let is_tidying = unsafe { (*task).more_if_any().is_some_and(|m| m.tidying.is_some()) };
+        let Some(cancelled) = scope::cancelled_in(scope.as_ref()) else {
             return;
         };
         let awaits_this =
@@ -919,7 +991,8 @@ impl Thread {
         let block = Counted::downgrade(&self.block.to_arc());
         let owner = self.task_pointer();
         let parent = self.task().scope.clone();
-        let scope = Scope::new(parent, owner, block);
+        let is_tidying = self.task().is(flag::WAS_CANCELLED) && self.is_in_handler();
+        let scope = Scope::new(parent, owner, block, is_tidying);
         // One that is over already is noticed at the first blocking point, not only when somebody looks at the timers.
         let is_over = limit.is_some_and(|nanoseconds| nanoseconds <= 0);
         if is_over {
@@ -933,7 +1006,6 @@ impl Thread {
             // SAFETY: a new scope; the scheduler lives longer than its scopes.
             unsafe { scope.set_timer(timers, deadline, now) };
         }
-        let is_tidying = self.task().is(flag::WAS_CANCELLED) && self.is_in_handler();
         let task = self.task();
         task.scope = Some(scope.clone());
         if is_tidying {
@@ -1031,7 +1103,10 @@ impl Thread {
                 self.free_handle(kept);
                 self.task_outcome(handle)
             }
-            Some(Failure::Thread(block)) => self.outcome_of(&block),
+            Some(Failure::Thread(message)) => {
+                let error = self.deliver(message)?;
+                Err(self.throw_outcome(error))
+            }
             // Who came to the end without being interrupted has what it wanted: a message that was received is not lost.
             None if is_timed_out && (error.is_some() || was_interrupted || has_cut_members) => {
                 Err(self.throw_new(ErrorKind::Timeout, "the time limit was reached"))

@@ -34,6 +34,10 @@ fn run_block(scheduler: &Arc<Scheduler>, own: &Own, block: *const ThreadBlock) {
 static ENGINE: LazyLock<Arc<Engine>> = LazyLock::new(Engine::new);
 
 fn scheduler(carriers: usize) -> (Arc<Scheduler>, Own) {
+    scheduler_of(carriers, carriers)
+}
+/// `most`: with those that are held.
+fn scheduler_of(carriers: usize, most: usize) -> (Arc<Scheduler>, Own) {
     let settings = Settings {
         memory: 0,
         depth: 1,
@@ -54,7 +58,7 @@ fn scheduler(carriers: usize) -> (Arc<Scheduler>, Own) {
         settings,
         Schedule::Ordinary,
         crate::io::FaultLevel::None,
-        carriers,
+        most,
         crate::io::Policy::Offload,
         output,
     );
@@ -179,6 +183,25 @@ fn stealing_to_the_end() {
         for block in &blocks {
             assert!(block.signal.is_ended());
             assert_eq!(Counted::strong_count(block), 1, "nothing else holds it");
+        }
+    });
+}
+
+/// Two carriers where one may run, since one that was held has come back: it rests, and passes on what it has, while the other goes to sleep, or looks for work.
+#[test]
+fn resting_against_going_to_sleep() {
+    check("resting_against_going_to_sleep", PREEMPTIONS, || {
+        let (scheduler, mut own) = scheduler_of(1, 2);
+        let other = scheduler.count_carrier();
+        let blocks = [0; 2].map(|_| ready_thread(&scheduler, &other));
+        for block in &blocks {
+            scheduler.enqueue_woken(&other, Counted::as_ptr(block));
+        }
+        scheduler.start_counted(other);
+        run_to(&scheduler, &mut own, "done");
+        scheduler.stop(&mut own);
+        for block in &blocks {
+            assert!(block.signal.is_ended());
         }
     });
 }

@@ -127,7 +127,7 @@ fn last_member_against_cancel_of_the_owner() {
             let block = thread_block(2);
             let _ = block.signal.begin();
             let owner = task_of(&block);
-            let scope = Scope::new(None, owner, Counted::downgrade(&block));
+            let scope = Scope::new(None, owner, Counted::downgrade(&block), false);
             // They are only compared.
             let member = |i: usize| std::ptr::without_provenance_mut(8 * (i + 1));
             assert!(!scope.enter(member(0)) && !scope.enter(member(1)));
@@ -185,8 +185,13 @@ fn threads_enter_and_leave_an_inner_scope() {
         || {
             let block = thread_block(2);
             let owner = task_of(&block);
-            let outer = Scope::new(None, owner, Counted::downgrade(&block));
-            let inner = Scope::new(Some(outer.clone()), owner, Counted::downgrade(&block));
+            let outer = Scope::new(None, owner, Counted::downgrade(&block), false);
+            let inner = Scope::new(
+                Some(outer.clone()),
+                owner,
+                Counted::downgrade(&block),
+                false,
+            );
             let (stays, leaves, enters) = (thread_block(3), thread_block(4), thread_block(5));
             outer.enter_thread(&stays);
             inner.enter_thread(&leaves);
