@@ -188,8 +188,20 @@ impl Thread {
 
     /// `config.servers[3]`.
     pub(super) fn path_text(&mut self, what: &str, path: &[Step]) -> String {
+        /// Of a longer path the middle is left out.
+        const MOST_STEPS: usize = 24;
         let mut text = what.to_string();
-        for step in path {
+        let middle = match path.len() > MOST_STEPS {
+            true => MOST_STEPS / 2..path.len() - MOST_STEPS / 2,
+            false => 0..0,
+        };
+        for (i, step) in path.iter().enumerate() {
+            if middle.contains(&i) {
+                if i == middle.start {
+                    text.push_str("[…]");
+                }
+                continue;
+            }
             match step {
                 Step::Index(i) => text.push_str(&format!("[{i}]")),
                 Step::Key(key) => match crate::ops::text::as_str(*key) {
@@ -305,7 +317,9 @@ impl Thread {
             return Ok(value);
         }
         let value = self.var(module.owned_slot(index));
-        if value.is_unset() && self.is_foreign(module) {
+        // A constant has no value anywhere then.
+        let is_const = module.const_globals.contains(&index);
+        if value.is_unset() && !is_const && self.is_foreign(module) {
             let name = self.slot_name(module, crate::module::Slot::Global(index));
             return Err(self.not_shared(&name));
         }
