@@ -125,6 +125,12 @@ pub(crate) fn failure(kind: &'static str, text: &str) -> io::Error {
     })
 }
 
+/// What comes does not fit the memory that the program may have: a `LimitError`.
+pub(crate) fn no_memory(what: &str) -> io::Error {
+    failure(NO_MEMORY, &format!("{what} does not fit the memory"))
+}
+const NO_MEMORY: &str = "no memory";
+
 /// Throws an `IoError`: `fs.read: /nope: no such file or directory`. Its `data` says what kind of error it is.
 pub(crate) fn io_error(ctx: &mut Ctx, subject: &str, error: &io::Error) -> Trap {
     let name = ctx.name().replacen(".__", ".", 1);
@@ -145,6 +151,9 @@ pub(crate) fn io_error_of(ctx: &mut Ctx, name: &str, subject: &str, error: &io::
         };
         format!("{name}: {shown}{dots}: {reason}")
     };
+    if kind_of(error) == Some(NO_MEMORY) {
+        return ctx.throw(ErrorKind::Limit, message);
+    }
     let data = kind_of(error).map_or(Value::NIL, |kind| ctx.str(kind));
     ctx.throw_with(ErrorKind::Io, &message, data)
 }

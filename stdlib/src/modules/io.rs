@@ -1,6 +1,6 @@
 //! `io`: standard input and output.
 
-use crate::support::{io_error, new_str, settle};
+use crate::support::{io_error, new_str, no_memory, settle};
 use heddle_vm::io::Resource;
 use heddle_vm::native::{Ctx, NativeModule, NativeResult, Trap};
 use heddle_vm::thread::Outside;
@@ -194,7 +194,7 @@ fn take_input(
         if input.bytes.len() < limit {
             return Ok(());
         }
-        Err(io::Error::other("what was read does not fit the memory"))
+        Err(no_memory("what was read"))
     };
     #[cfg(unix)]
     if is_told_of() {

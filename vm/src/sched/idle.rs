@@ -183,6 +183,7 @@ impl Scheduler {
         // As before any sleep: references that it owes would keep what they lead to.
         bundle::settle();
         self.trim();
+        crate::sync::window("before_rest");
         let idle = &self.idle;
         let mut state = idle.state.lock();
         let running = state.carriers - state.sleeping;

@@ -4,7 +4,7 @@ use super::address::Address;
 use super::socket::{Options, Socket};
 use super::tls;
 use super::transport::Transport;
-use crate::support::{failure, io_error, io_error_of, new_bytes, new_str, settle};
+use crate::support::{failure, io_error, io_error_of, new_bytes, new_str, no_memory, settle};
 use heddle_vm::Value;
 use heddle_vm::io::{Direction, Faults, Resource};
 use heddle_vm::native::{Ctx, NativeResult, Trap};
@@ -445,10 +445,7 @@ fn read_more(
     SCRATCH.with_borrow_mut(|scratch| {
         loop {
             if input.rest().len() > limit {
-                return Err(failure(
-                    "too long",
-                    "what was received does not fit the memory",
-                ));
+                return Err(no_memory("what was received"));
             }
             let (n, is_all) = stream.read(scratch, faults)?;
             (*has_all, input.is_at_end) = (is_all, n == 0);

@@ -1,7 +1,7 @@
 //! The ends of pipes.
 
 use super::super::buffer::{BLOCK, Buffer};
-use crate::support::{io_error, settle};
+use crate::support::{io_error, no_memory, settle};
 use heddle_vm::Value;
 use heddle_vm::io::{Direction, Resource};
 use heddle_vm::native::{Ctx, NativeResult, Trap};
@@ -103,7 +103,7 @@ fn fill<T>(
                 let mut pipe = reader.pipe.lock();
                 let pipe = pipe.as_mut().ok_or_else(closed)?;
                 if input.rest().len() > limit {
-                    return Err(io::Error::other("what came does not fit the memory"));
+                    return Err(no_memory("what came"));
                 }
                 *has_all = input.fill(|to| pipe.read(to))?;
             }
