@@ -364,6 +364,11 @@ impl Scope {
         state.is_awaited = false;
         state.failure.take()
     }
+    /// Whether a failure that came now would be the one that it throws.
+    pub(crate) fn takes_failure(&self) -> bool {
+        let state = self.state.lock();
+        state.failure.is_none() && !state.is_timed_out && !state.is_closed
+    }
     /// The first failure cancels the scope; gives whether this was it, else the failure back.
     pub(crate) fn fail(&self, failure: Failure) -> Result<(), Failure> {
         let mut state = self.state.lock();

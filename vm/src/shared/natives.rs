@@ -179,7 +179,6 @@ fn task_detach(ctx: &mut Ctx) -> NativeResult {
                 ctx.thread.parts.detached += 1;
                 let has_detached = &ctx.thread.scheduler.has_detached;
                 has_detached.store(true, Ordering::Relaxed);
-                ctx.thread.uncount_if_all_are_detached();
             }
         }
     } else {

@@ -338,22 +338,41 @@ impl Thread {
         let main = self.main.clone();
         // From here on no other carrier runs.
         let (failed, left) = scheduler.stop(&mut self.own);
+        self.report_errors_of(&left);
         main.signal.requeue();
         let _ = main.signal.begin();
         // What others asked of this run is not for the next one.
         let _ = main.signal.take_requests();
         self.mount_thread(BlockRef::new(&main));
-        // Its objects must be whole again: the host calls it again.
-        while self.heap.is_held() {
-            self.heap.abort_long_graph();
-            let _ = self.heap.long_graph_step();
-        }
+        // The host calls it again.
+        self.make_objects_whole();
         self.discard_tasks();
         self.base = std::ptr::null_mut();
         self.goes_home = false;
         main.note_unregistered();
         self.end_threads(left);
         (failed, scheduler.exit.lock().take())
+    }
+    /// A walk of the mounted heap that was cut off has left objects without headers.
+    fn make_objects_whole(&mut self) {
+        while self.heap.is_held() {
+            self.heap.abort_long_graph();
+            let _ = self.heap.long_graph_step();
+        }
+    }
+    /// Errors that nobody has joined for, of threads that were stopped where they were.
+    fn report_errors_of(&mut self, left: &[Counted<ThreadBlock>]) {
+        for block in left {
+            // SAFETY: no carrier has it mounted, and none runs.
+            let parts = unsafe { &(*block.parts.get()).parts };
+            let may_have_some = parts.main_ended == task::Ended::Failed || parts.has_failed_tasks();
+            if may_have_some && !Counted::ptr_eq(block, &self.main) && !block.has_ended() {
+                self.mount_thread(BlockRef::new(block));
+                self.make_objects_whole();
+                self.report_errors_of_stopped();
+                self.park_thread();
+            }
+        }
     }
     /// Threads that were stopped where they were: what holds a handle of one finds it ended.
     fn end_threads(&mut self, left: Vec<Counted<ThreadBlock>>) {

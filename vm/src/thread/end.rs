@@ -4,11 +4,12 @@ use super::{Stopped, Thread};
 use crate::heap::{GraphError, Heap};
 use crate::object::TaskObject;
 use crate::sched::block::Outcome;
-use crate::sched::scope::Failure;
+use crate::sched::scope::{Failure, Scope};
 use crate::shared::Message;
 use crate::task::{self};
 use crate::types::ErrorKind;
 use crate::value::Value;
+use std::sync::Arc;
 
 impl Thread {
     /// The mounted thread has no tasks any more: its result goes to its joiners.
@@ -18,17 +19,12 @@ impl Thread {
         let main_ended = self.parts.main_ended;
         let mut has_failed = main_ended != task::Ended::Returned;
         let mut value = result;
-        let mut others = match self.parts.more_if_any() {
-            Some(more) => more.failed.to_vec(),
-            None => Vec::new(),
-        };
+        let mut others = self.unjoined_errors();
         // Who joins a killed thread gets that; errors of its tasks are reported, or its scope's.
         let is_killed = self.parts.stopped == Stopped::Killed && block.scope.is_none();
         if !has_failed && !others.is_empty() && !is_killed {
             has_failed = true;
-            let (handle, _) = others.remove(0);
-            // SAFETY: a task's handle.
-            value = unsafe { (*handle.as_object().cast::<TaskObject>()).result };
+            (value, _) = others.remove(0);
         }
         if !others.is_empty() {
             self.report_lost(&others);
@@ -65,10 +61,12 @@ impl Thread {
         let mounted = unsafe { &mut *block.parts.get_mut() };
         mounted.parts.more = None;
         // A scope of which it is a member throws its error, but its owner may join for it before it comes to know that; each has one of their own.
-        let for_scope = (has_failed && stopped == Stopped::No && block.scope.is_some())
-            .then(|| mounted.heap().copy_out(value).ok())
-            .flatten()
-            .map(|(heap, copy)| Message::copied(heap, copy));
+        let is_wanted = |scope: &Arc<Scope>| scope.takes_failure() && !block.end.lock().is_detached;
+        let for_scope =
+            (has_failed && stopped == Stopped::No && block.scope.as_ref().is_some_and(is_wanted))
+                .then(|| mounted.heap().copy_out(value).ok())
+                .flatten()
+                .map(|(heap, copy)| Message::copied(heap, copy));
         let mut is_refused = false;
         let message = match Message::parcel(mounted.heap(), value) {
             Ok(message) => message,
@@ -133,6 +131,30 @@ impl Thread {
                 .unregister(&self.own, &block, counts, reports),
         );
     }
+    /// Errors of the mounted thread's tasks that nobody has joined for, with the places of their starts.
+    fn unjoined_errors(&self) -> Vec<(Value, u32)> {
+        let Some(more) = self.parts.more_if_any() else {
+            return Vec::new();
+        };
+        let failed = more.failed.to_vec().into_iter();
+        failed
+            // SAFETY: a task's handle.
+            .map(|(handle, site)| unsafe {
+                ((*handle.as_object().cast::<TaskObject>()).result, site)
+            })
+            .collect()
+    }
+    /// The program has ended before this thread, which is mounted, as it waits for nothing but detached tasks: its errors are reported.
+    #[cold]
+    pub(super) fn report_errors_of_stopped(&mut self) {
+        let mut errors = self.unjoined_errors();
+        if self.parts.main_ended == task::Ended::Failed && !self.block.end.lock().is_joined {
+            errors.insert(0, (self.parts.main_result, self.block.site));
+        }
+        if !errors.is_empty() && self.parts.stopped == Stopped::No {
+            self.report_lost(&errors);
+        }
+    }
     /// Keeps errors of tasks of a thread that ends, besides the one that is the thread's: its heap goes.
     #[cold]
     pub(super) fn report_lost(&mut self, failed: &[(Value, u32)]) {
@@ -141,12 +163,10 @@ impl Thread {
             return;
         }
         let scheduler = self.scheduler.clone();
-        for &(handle, site) in failed {
+        for &(error, site) in failed {
             if scheduler.lost_errors.lock().is_full() {
                 continue;
             }
-            // SAFETY: a task's handle.
-            let error = unsafe { (*handle.as_object().cast::<TaskObject>()).result };
             if let Some(message) = self.error_for_outside(error) {
                 scheduler.lost_errors.lock().list.push((message, site));
             }

@@ -146,6 +146,11 @@ impl Parts {
     pub(crate) fn more_if_any(&self) -> Option<&MoreParts> {
         self.more.as_deref()
     }
+    /// Whether tasks have failed that nobody has joined for.
+    pub(super) fn has_failed_tasks(&self) -> bool {
+        let more = self.more_if_any();
+        more.is_some_and(|more| more.failed.list.len() > more.failed.first)
+    }
     pub(crate) fn more_if_any_mut(&mut self) -> Option<&mut MoreParts> {
         self.more.as_deref_mut()
     }

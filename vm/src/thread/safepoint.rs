@@ -1,6 +1,6 @@
 //! Fuel, slices and safepoints: where a task may be left.
 
-use super::{MIGRATION_FUEL, MIGRATIONS_BY_LENGTH, SLICE_FUEL, Stress, Thread};
+use super::{MIGRATION_FUEL, MIGRATIONS_BY_LENGTH, SLICE_FUEL, Stopped, Stress, Thread};
 use crate::heap::{Collect, bundle};
 use crate::interp::Exit;
 use crate::sched::block::CANCEL;
@@ -145,14 +145,20 @@ impl Thread {
                 return self.unwind();
             }
         }
+        let ending = self.scheduler.ending.load(Ordering::Relaxed);
+        // (What was told to end has a bound of its own, and its defers run.)
+        if self.parts.detached != 0 && self.parts.stopped == Stopped::No && ending == 0 {
+            self.uncount_if_all_are_detached();
+        }
         self.scheduler.tell_if_done();
         if self.scheduler.is_stopping() {
             return Some(Exit::Ended);
         }
-        // After an interrupt the program's own thread tidies up as long as it takes, and may wait for the others in a scope.
-        let is_ending = self.scheduler.ending.load(Ordering::Relaxed) & CANCEL != 0
+        // After an interrupt the program's own thread tidies up, and may wait for others in a scope: for those that were cancelled not longer than if the program had failed.
+        let is_ending = ending & CANCEL != 0
             || self.scheduler.is_interrupted.load(Ordering::Relaxed)
-                && self.block.id != super::HOST_THREAD;
+                && self.block.id != super::HOST_THREAD
+                && self.parts.stopped == Stopped::Cancelled;
         if is_ending {
             self.count_after_failure(spent);
         }

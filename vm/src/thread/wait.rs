@@ -494,8 +494,21 @@ impl Thread {
     fn keep_failure(&mut self, handle: Value) {
         if handle.type_id() == type_id::THREAD {
             let block = thread_of(handle);
-            if block.scope.is_none() && block.end.lock().give_up() {
-                self.scheduler.keep_failed(block);
+            let message = {
+                let mut end = block.end.lock();
+                if !end.give_up() {
+                    return;
+                }
+                match &end.outcome {
+                    Outcome::Failed(message) => message.again(),
+                    _ => None,
+                }
+            };
+            match (&block.scope, message) {
+                (Some(scope), Some(message)) if scope.takes_failure() => {
+                    self.fail_other_scope(message, scope);
+                }
+                _ => self.scheduler.keep_failed(block),
             }
             return;
         }
@@ -508,6 +521,11 @@ impl Thread {
             return;
         }
         object.header.aux |= TaskObject::KNOWN;
+        if let Some(scope) = self.block.scope.clone().filter(|s| s.takes_failure())
+            && let Some(message) = self.error_for_outside(object.result)
+        {
+            return self.fail_other_scope(message, &scope);
+        }
         self.parts.more().failed.push(handle, NO_SITE);
         if self.block.id == super::carrier::HOST_THREAD {
             self.scheduler.note_failed_task();
@@ -575,23 +593,31 @@ impl Thread {
     /// A task of a thread that is a member of a scope has failed, and nobody joins for it: what is started inside is a member, so the scope does not wait for the thread's end to fail.
     #[cold]
     fn fail_scope_around(&mut self, error: Value, scope: &Arc<Scope>) {
-        if self.parts.stopped == super::Stopped::Killed || self.block.end.lock().is_detached {
+        if self.parts.stopped == super::Stopped::Killed || !scope.takes_failure() {
             return;
         }
-        if let Some(message) = self.error_for_outside(error)
-            && scope.fail(Failure::Thread(message)).is_ok()
         {
+            // Who joins for the thread gets it when that ends.
+            let end = self.block.end.lock();
+            if end.is_detached || !end.joiners.is_empty() {
+                return;
+            }
+        }
+        if let Some(message) = self.error_for_outside(error) {
+            self.fail_other_scope(message, scope);
+        }
+    }
+    /// A scope of another thread hears of an error.
+    #[cold]
+    fn fail_other_scope(&mut self, error: Message, scope: &Arc<Scope>) {
+        if scope.fail(Failure::Thread(error)).is_ok() {
             self.scheduler.cancel_scope(&self.own, scope);
         }
     }
-    /// The same of its first task, whose error joiners of the thread get.
+    /// The same of its first task.
     #[cold]
     fn fail_around_the_first(&mut self, error: Value) {
-        let Some(scope) = self.block.scope.clone() else {
-            return;
-        };
-        let is_awaited = !self.block.end.lock().joiners.is_empty();
-        if !is_awaited {
+        if let Some(scope) = self.block.scope.clone() {
             self.fail_scope_around(error, &scope);
         }
     }
@@ -828,13 +854,10 @@ impl Thread {
                 self.fail_around_the_first(value);
             }
         }
-        if self.parts.detached != 0 {
-            self.uncount_if_all_are_detached();
-        }
         // SAFETY: made by a pool; nothing leads to it any more.
         unsafe { self.pool.give(task) };
     }
-    /// The program does not wait for the mounted thread if all its tasks are detached, busy or not.
+    /// The program does not wait for the mounted thread if all its tasks are detached: looked at when it waits, and, as they may be busy, at the end of a slice.
     #[cold]
     pub(crate) fn uncount_if_all_are_detached(&mut self) {
         let is_hosts = self.block.id == super::HOST_THREAD;
