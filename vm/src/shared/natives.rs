@@ -174,7 +174,8 @@ fn task_detach(ctx: &mut Ctx) -> NativeResult {
         let is_hosts = ctx.thread.block.id == crate::thread::HOST_THREAD;
         // SAFETY: a task of this thread that has not ended.
         unsafe {
-            if !(*task).is(flag::IS_DETACHED) && !(is_hosts && (*task).is(flag::IS_FIRST)) {
+            let is_first = is_hosts && (*task).is(flag::IS_FIRST);
+            if !(is_first || (*task).is(flag::IS_DETACHED)) {
                 (*task).set(flag::IS_DETACHED);
                 ctx.thread.parts.detached += 1;
                 let has_detached = &ctx.thread.scheduler.has_detached;
