@@ -367,6 +367,19 @@ impl End {
         self.is_joined = true;
         Some(again)
     }
+    /// The error for a scope, which nobody else has: what is mutable goes there for good.
+    pub(crate) fn error_for_scope(&mut self) -> Option<Message> {
+        let again = match &self.outcome {
+            Outcome::Failed(message) => message.again(),
+            _ => return None,
+        };
+        again.or_else(
+            || match std::mem::replace(&mut self.outcome, Outcome::Taken) {
+                Outcome::Failed(message) => Some(message),
+                _ => None,
+            },
+        )
+    }
     /// The outcome for a joiner, and whether it is an error: what is shared can be had again and again, what is mutable goes to the first. `None`: it did.
     pub(crate) fn take(&mut self) -> Option<(Message, bool)> {
         (self.is_joined, self.is_taken) = (true, true);

@@ -338,7 +338,9 @@ impl Thread {
         let main = self.main.clone();
         // From here on no other carrier runs.
         let (failed, left) = scheduler.stop(&mut self.own);
-        self.report_errors_of(&left);
+        if scheduler.exit.lock().is_none() {
+            self.report_errors_of(&left);
+        }
         main.signal.requeue();
         let _ = main.signal.begin();
         // What others asked of this run is not for the next one.
@@ -360,13 +362,14 @@ impl Thread {
             let _ = self.heap.long_graph_step();
         }
     }
-    /// Errors that nobody has joined for, of threads that were stopped where they were.
+    /// Errors that nobody has joined for, of threads that the program has not waited for, as only detached tasks were left in them.
     fn report_errors_of(&mut self, left: &[Counted<ThreadBlock>]) {
         for block in left {
             // SAFETY: no carrier has it mounted, and none runs.
             let parts = unsafe { &(*block.parts.get()).parts };
             let may_have_some = parts.main_ended == task::Ended::Failed || parts.has_failed_tasks();
-            if may_have_some && !Counted::ptr_eq(block, &self.main) && !block.has_ended() {
+            let is_left_out = may_have_some && block.end.lock().is_uncounted;
+            if is_left_out && !Counted::ptr_eq(block, &self.main) && !block.has_ended() {
                 self.mount_thread(BlockRef::new(block));
                 self.make_objects_whole();
                 self.report_errors_of_stopped();

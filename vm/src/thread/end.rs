@@ -95,7 +95,8 @@ impl Thread {
         let reports =
             has_failed && !is_joined && !is_detached && !was_stopped && block.scope.is_none();
         if let Some(scope) = &block.scope {
-            if has_failed && !is_joined && !is_detached && !was_stopped {
+            if has_failed && !is_joined && !is_detached && !was_stopped && scope.takes_failure() {
+                let mut is_moved = false;
                 let mut end = block.end.lock();
                 let again = match &end.outcome {
                     Outcome::Failed(message) => message.again(),
@@ -104,7 +105,10 @@ impl Thread {
                 // What cannot be copied either goes to the scope alone, unless somebody was faster.
                 let message = again.or(for_scope).or_else(|| {
                     match std::mem::replace(&mut end.outcome, Outcome::Taken) {
-                        Outcome::Failed(message) => Some(message),
+                        Outcome::Failed(message) => {
+                            is_moved = true;
+                            Some(message)
+                        }
                         other => {
                             end.outcome = other;
                             None
@@ -112,10 +116,13 @@ impl Thread {
                     }
                 });
                 drop(end);
-                if let Some(message) = message
-                    && scope.fail(Failure::Thread(message)).is_ok()
-                {
-                    self.scheduler.cancel_scope(&self.own, scope);
+                match message.map(|message| scope.fail(Failure::Thread(message))) {
+                    Some(Ok(())) => self.scheduler.cancel_scope(&self.own, scope),
+                    // Another one was faster.
+                    Some(Err(Failure::Thread(message))) if is_moved => {
+                        block.end.lock().outcome = Outcome::Failed(message);
+                    }
+                    _ => {}
                 }
             }
             if let Some(owner) = scope.leave_thread(&block) {
@@ -148,10 +155,15 @@ impl Thread {
     #[cold]
     pub(super) fn report_errors_of_stopped(&mut self) {
         let mut errors = self.unjoined_errors();
-        if self.parts.main_ended == task::Ended::Failed && !self.block.end.lock().is_joined {
+        let is_awaited = !self.block.end.lock().joiners.is_empty();
+        if self.parts.main_ended == task::Ended::Failed {
             errors.insert(0, (self.parts.main_result, self.block.site));
         }
-        if !errors.is_empty() && self.parts.stopped == Stopped::No {
+        if is_awaited && !errors.is_empty() {
+            // A joiner would have got it.
+            errors.remove(0);
+        }
+        if !errors.is_empty() && self.parts.stopped != Stopped::Killed {
             self.report_lost(&errors);
         }
     }

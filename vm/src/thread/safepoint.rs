@@ -146,8 +146,8 @@ impl Thread {
             }
         }
         let ending = self.scheduler.ending.load(Ordering::Relaxed);
-        // (What was told to end has a bound of its own, and its defers run.)
-        if self.parts.detached != 0 && self.parts.stopped == Stopped::No && ending == 0 {
+        // (What was killed, and what is told to end with the program, has a bound of its own, and its defers run.)
+        if self.parts.detached != 0 && self.parts.stopped != Stopped::Killed && ending == 0 {
             self.uncount_if_all_are_detached();
         }
         self.scheduler.tell_if_done();

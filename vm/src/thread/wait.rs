@@ -494,21 +494,18 @@ impl Thread {
     fn keep_failure(&mut self, handle: Value) {
         if handle.type_id() == type_id::THREAD {
             let block = thread_of(handle);
-            let message = {
-                let mut end = block.end.lock();
-                if !end.give_up() {
-                    return;
-                }
-                match &end.outcome {
-                    Outcome::Failed(message) => message.again(),
-                    _ => None,
-                }
+            let mut end = block.end.lock();
+            if !end.give_up() {
+                return;
+            }
+            let Some(scope) = &block.scope else {
+                drop(end);
+                return self.scheduler.keep_failed(block);
             };
-            match (&block.scope, message) {
-                (Some(scope), Some(message)) if scope.takes_failure() => {
-                    self.fail_other_scope(message, scope);
-                }
-                _ => self.scheduler.keep_failed(block),
+            let message = end.error_for_scope();
+            drop(end);
+            if let Some(message) = message {
+                self.fail_other_scope(message, scope);
             }
             return;
         }
@@ -521,7 +518,12 @@ impl Thread {
             return;
         }
         object.header.aux |= TaskObject::KNOWN;
-        if let Some(scope) = self.block.scope.clone().filter(|s| s.takes_failure())
+        let is_for_scope = {
+            let end = self.block.end.lock();
+            !end.is_detached && end.joiners.is_empty()
+        };
+        if is_for_scope
+            && let Some(scope) = self.block.scope.clone().filter(|s| s.takes_failure())
             && let Some(message) = self.error_for_outside(object.result)
         {
             return self.fail_other_scope(message, &scope);
