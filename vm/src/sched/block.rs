@@ -279,7 +279,7 @@ pub(crate) struct End {
     pub(crate) joiners: WaitList,
     /// Somebody got its outcome, or was claimed for it.
     pub(crate) is_joined: bool,
-    /// Somebody asked for it who was not handed it.
+    /// Somebody has asked for it (`take`), and not only been claimed.
     is_taken: bool,
     /// How many were claimed at its end who have not asked, nor given up.
     claimed: u32,
@@ -331,6 +331,11 @@ impl End {
             self.claimed += 1;
         }
         joiners
+    }
+    /// Whether somebody waits for it. (Arms of a `select` that others have won may be in the list yet.)
+    pub(crate) fn is_awaited(&self) -> bool {
+        // SAFETY: under the lock of the list's owner.
+        unsafe { self.joiners.count_waiting() > 0 }
     }
     /// One who was claimed at its end was killed before it could ask for the outcome. `true`: that is an error, and nobody knows of it.
     pub(crate) fn give_up(&mut self) -> bool {

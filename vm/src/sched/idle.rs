@@ -157,16 +157,17 @@ impl Scheduler {
     /// Whether those that do not sleep are as many as may run. There can be more carriers only where some were held: those that took their places stay, for the next time.
     fn runs_enough(&self) -> bool {
         let carriers = self.carriers();
-        carriers > self.settings.carriers
-            && carriers.saturating_sub(self.idle.sleeping.load(Ordering::Relaxed))
-                >= self.most_carriers()
+        carriers > self.settings.carriers && self.awake(carriers) >= self.most_carriers()
+    }
+    /// How many of the carriers do not sleep, held ones included.
+    fn awake(&self, carriers: usize) -> usize {
+        carriers.saturating_sub(self.idle.sleeping.load(Ordering::Relaxed))
     }
     /// Whether this carrier has been one too many for some turns: calls that hold carriers for a short time come one behind the other.
     fn is_surplus(&self, own: &mut Own) -> bool {
         let carriers = self.carriers();
         if carriers <= self.settings.carriers
-            || carriers.saturating_sub(self.idle.sleeping.load(Ordering::Relaxed))
-                <= self.most_carriers()
+            || self.awake(carriers) <= self.most_carriers()
             || self.is_migrating
         {
             own.surplus = 0;

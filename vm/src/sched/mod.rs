@@ -340,10 +340,9 @@ impl Scheduler {
             let (gone, others): (Vec<_>, Vec<_>) =
                 std::mem::take(&mut *failed).into_iter().partition(|block| {
                     let is_known = block.end.lock().is_known();
-                    unreachable += usize::from(Counted::strong_count(block) == 1);
-                    let is_left_out = !is_known
-                        && Counted::strong_count(block) == 1
-                        && unreachable > LostErrors::MOST;
+                    let is_unreachable = Counted::strong_count(block) == 1;
+                    unreachable += usize::from(is_unreachable);
+                    let is_left_out = !is_known && is_unreachable && unreachable > LostErrors::MOST;
                     left_out += usize::from(is_left_out);
                     is_known || is_left_out
                 });

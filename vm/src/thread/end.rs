@@ -96,25 +96,10 @@ impl Thread {
             has_failed && !is_joined && !is_detached && !was_stopped && block.scope.is_none();
         if let Some(scope) = &block.scope {
             if has_failed && !is_joined && !is_detached && !was_stopped && scope.takes_failure() {
-                let mut is_moved = false;
                 let mut end = block.end.lock();
-                let again = match &end.outcome {
-                    Outcome::Failed(message) => message.again(),
-                    _ => None,
-                };
                 // What cannot be copied either goes to the scope alone, unless somebody was faster.
-                let message = again.or(for_scope).or_else(|| {
-                    match std::mem::replace(&mut end.outcome, Outcome::Taken) {
-                        Outcome::Failed(message) => {
-                            is_moved = true;
-                            Some(message)
-                        }
-                        other => {
-                            end.outcome = other;
-                            None
-                        }
-                    }
-                });
+                let message = for_scope.or_else(|| end.error_for_scope());
+                let is_moved = matches!(end.outcome, Outcome::Taken);
                 drop(end);
                 match message.map(|message| scope.fail(Failure::Thread(message))) {
                     Some(Ok(())) => self.scheduler.cancel_scope(&self.own, scope),
@@ -155,7 +140,7 @@ impl Thread {
     #[cold]
     pub(super) fn report_errors_of_stopped(&mut self) {
         let mut errors = self.unjoined_errors();
-        let is_awaited = !self.block.end.lock().joiners.is_empty();
+        let is_awaited = self.block.end.lock().is_awaited();
         if self.parts.main_ended == task::Ended::Failed {
             errors.insert(0, (self.parts.main_result, self.block.site));
         }

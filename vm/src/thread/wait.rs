@@ -520,7 +520,7 @@ impl Thread {
         object.header.aux |= TaskObject::KNOWN;
         let is_for_scope = {
             let end = self.block.end.lock();
-            !end.is_detached && end.joiners.is_empty()
+            !end.is_detached && !end.is_awaited()
         };
         if is_for_scope
             && let Some(scope) = self.block.scope.clone().filter(|s| s.takes_failure())
@@ -601,7 +601,7 @@ impl Thread {
         {
             // Who joins for the thread gets it when that ends.
             let end = self.block.end.lock();
-            if end.is_detached || !end.joiners.is_empty() {
+            if end.is_detached || end.is_awaited() {
                 return;
             }
         }
@@ -614,13 +614,6 @@ impl Thread {
     fn fail_other_scope(&mut self, error: Message, scope: &Arc<Scope>) {
         if scope.fail(Failure::Thread(error)).is_ok() {
             self.scheduler.cancel_scope(&self.own, scope);
-        }
-    }
-    /// The same of its first task.
-    #[cold]
-    fn fail_around_the_first(&mut self, error: Value) {
-        if let Some(scope) = self.block.scope.clone() {
-            self.fail_scope_around(error, &scope);
         }
     }
     fn fail_early(&mut self, kept: usize, scope: &Arc<Scope>) {
@@ -852,8 +845,12 @@ impl Thread {
         if is_first {
             self.wake_joiners(task, joiner);
             // With its last task the thread ends, and tells the scope itself.
-            if has_failed && !is_joined && !self.parts.tasks.is_empty() {
-                self.fail_around_the_first(value);
+            if has_failed
+                && !is_joined
+                && !self.parts.tasks.is_empty()
+                && let Some(around) = self.block.scope.clone()
+            {
+                self.fail_scope_around(value, &around);
             }
         }
         // SAFETY: made by a pool; nothing leads to it any more.
