@@ -31,6 +31,8 @@ pub(crate) const HOME: u32 = 8;
 pub(crate) const KILL_TASKS: u32 = 16;
 /// Collect: see `Thread::collects_before_deadlock`.
 pub(crate) const COLLECT: u32 = 32;
+/// Who joined for it has given up: see `Thread::stop_awaiting`.
+pub(crate) const FAILURES: u32 = 64;
 
 /// The word of a thread: its state and its inbox of woken tasks in one, so that a waker does all with one operation and touches nothing afterwards unless it was the
 /// one that made the thread runnable.

@@ -19,13 +19,17 @@
 
 use super::Thread;
 use super::carrier::HOST_THREAD;
+use super::wait::claim_own;
 use crate::bytecode::{HandlerRange, Op, Word};
 use crate::interp::frame::Frames;
 use crate::module::Proto;
 use crate::native::Trap;
-use crate::task::{InHandler, flag};
+use crate::sched::scope;
+use crate::sched::wait::Claimed;
+use crate::task::{InHandler, Task, Wait, flag};
 use crate::types::ErrorKind;
 use crate::value::Value;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// No frame's slot: the handler has been left.
@@ -39,6 +43,101 @@ const REST_OF_KILL_FUEL: u64 = 1_000_000;
 const SWALLOWED_FUEL: usize = 5_000;
 
 impl Thread {
+    /// `cancel` of a task of the mounted thread.
+    pub(crate) fn cancel_task(&mut self, task: *mut Task) {
+        // SAFETY: a task of the mounted thread; its flags are its thread's.
+        let is_tidying = unsafe {
+            (*task).flags |= flag::IS_CANCELLED;
+            (*task)
+                .more_if_any()
+                .is_some_and(|more| more.tidying.is_some())
+        };
+        if !is_tidying {
+            self.deliver_cancel(task);
+        }
+    }
+    /// It is thrown where the task waits, or at its next blocking point. While the task tidies up after an earlier one, nothing happens; nor while it waits for the members of a
+    /// scope that is cancelled itself.
+    pub(super) fn deliver_cancel(&mut self, task: *mut Task) {
+        // SAFETY: as above.
+        let is_tidying = unsafe {
+            let awaits_cancelled = (*task).wait == Wait::Scope
+                && (*task)
+                    .scope
+                    .as_ref()
+                    .is_some_and(|scope| scope.state.lock().is_cancelled);
+            if (*task).flags & flag::WAS_CANCELLED != 0 {
+                return;
+            }
+            awaits_cancelled
+        };
+        if !is_tidying && claim_own(task, Claimed::Cancelled) {
+            self.make_ready(task);
+        } else {
+            // SAFETY: a task of the mounted thread; its flags are its thread's.
+            unsafe { (*task).flags |= flag::CANCEL_PENDING };
+        }
+    }
+    pub(crate) fn kill_task(&mut self, task: *mut Task) {
+        // SAFETY: as above.
+        unsafe {
+            if (*task).flags & flag::IS_KILLED != 0 {
+                return;
+            }
+            (*task).flags |= flag::IS_KILLED;
+        }
+        if claim_own(task, Claimed::Killed) {
+            self.make_ready(task);
+        }
+    }
+    /// Cancels the tasks in scopes of the mounted thread that were cancelled, each once for each scope.
+    pub(crate) fn cancel_in_scopes(&mut self) {
+        // Members without an identity are counted only with one.
+        self.make_all_identities();
+        let scopes = self.scheduler.cancelled.take(self.block.id);
+        // (Tasks that are discarded leave no scope.)
+        if self.parts.tasks.is_empty() {
+            return;
+        }
+        for scope in scopes {
+            let mut tasks = scope.tasks_inside();
+            // Those that were started last first, whatever their addresses are: a schedule can be repeated.
+            // SAFETY: members that have not ended, of this thread.
+            tasks.sort_by_key(|task| std::cmp::Reverse(unsafe { (**task).id() }));
+            for task in tasks {
+                self.cancel_in_scopes_of(task);
+            }
+        }
+    }
+    /// Cancels a task of the mounted thread if a scope that it is in was cancelled, and it was not told so far.
+    #[inline(never)]
+    pub(super) fn cancel_in_scopes_of(&mut self, task: *mut Task) {
+        // SAFETY: a task of the mounted thread.
+        let (scope, is_waiting_for_scope) =
+            unsafe { ((*task).scope.clone(), (*task).wait == Wait::Scope) };
+        // SAFETY: as above.
+        let is_tidying = unsafe { (*task).more_if_any().is_some_and(|m| m.tidying.is_some()) };
+        let Some(cancelled) = scope::cancelled_in(scope.as_ref()) else {
+            return;
+        };
+        let awaits_this =
+            is_waiting_for_scope && scope.as_ref().is_some_and(|s| Arc::ptr_eq(s, &cancelled));
+        // SAFETY: as above.
+        let (seen, is_cancelled) = unsafe {
+            (
+                (*task).more_if_any().and_then(|m| m.cancelled_for.as_ref()),
+                (*task).is(flag::IS_CANCELLED),
+            )
+        };
+        if !awaits_this
+            && (is_tidying || !is_cancelled)
+            && seen.is_none_or(|seen| !Arc::ptr_eq(seen, &cancelled))
+        {
+            // SAFETY: as above.
+            unsafe { (*task).more().cancelled_for = Some(cancelled) };
+            self.deliver_cancel(task);
+        }
+    }
     /// A killed task has used so much more fuel: whether the cleanup that it is in ends now.
     #[cold]
     pub(super) fn uses_up_kill_fuel(&mut self, spent: u64) -> bool {

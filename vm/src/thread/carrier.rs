@@ -8,7 +8,7 @@ use crate::heap::Heap;
 use crate::interp::Exit;
 use crate::native::NativeDef;
 use crate::object::{Closure, Kind, TaskObject};
-use crate::sched::block::{CANCEL, COLLECT, HOME, KILL, KILL_TASKS, Outcome, SCOPES};
+use crate::sched::block::{CANCEL, COLLECT, FAILURES, HOME, KILL, KILL_TASKS, Outcome, SCOPES};
 use crate::sched::scope::Failure as ScopeFailure;
 use crate::sched::{Next, Own, Scheduler, ThreadBlock, sites::NO_SITE};
 use crate::shared::Message;
@@ -724,11 +724,11 @@ impl Thread {
         if requests & SCOPES != 0 {
             self.cancel_in_scopes();
         }
-        if requests & (HOME | KILL_TASKS | COLLECT) != 0 {
+        if requests & (HOME | KILL_TASKS | COLLECT | FAILURES) != 0 {
             self.take_orders(requests);
         }
     }
-    /// What hosts that stay ask for.
+    /// What is asked for rarely.
     #[cold]
     fn take_orders(&mut self, requests: u32) {
         if requests & KILL_TASKS != 0 {
@@ -737,6 +737,9 @@ impl Thread {
         self.goes_home |= requests & HOME != 0;
         if requests & COLLECT != 0 {
             self.heap.want_full_collection();
+        }
+        if requests & FAILURES != 0 {
+            self.tell_scope_around();
         }
     }
     /// The host wants its thread, which is mounted, or the host's carrier is called.

@@ -1,23 +1,175 @@
-//! A thread has no tasks any more: its result, its failures, its joiners.
+//! The end of a task, and of a thread, which has no tasks any more: results, failures, joiners.
 
-use super::{Stopped, Thread};
+use super::{HOST_THREAD, Stopped, Thread};
 use crate::heap::{GraphError, Heap};
 use crate::object::TaskObject;
 use crate::sched::block::Outcome;
-use crate::sched::scope::{Failure, Scope};
-use crate::shared::Message;
-use crate::task::{self};
+use crate::sched::scope::{self, Failure, Scope};
+use crate::sched::wait::Waiter;
+use crate::shared::{self, Message, ObjectState};
+use crate::task::{Ended, Task, flag};
 use crate::types::ErrorKind;
 use crate::value::Value;
 use std::sync::Arc;
 
 impl Thread {
+    #[inline]
+    pub(crate) fn end_task(&mut self, task: *mut Task, value: Value, how: Ended) {
+        self.end_task_as(task, value, how, false);
+    }
+    /// `is_inline`: it is a threadlet that has not waited.
+    pub(crate) fn end_task_as(
+        &mut self,
+        task: *mut Task,
+        value: Value,
+        how: Ended,
+        is_inline: bool,
+    ) {
+        // SAFETY: the task that has just ended.
+        let is_first = unsafe { (*task).is(flag::IS_FIRST) };
+        if how == Ended::Failed && !is_first {
+            // The error is reported by the handle.
+            self.handle_of(task, Value::NIL);
+        }
+        self.parts.tasks.remove(task);
+        // SAFETY: a task of the mounted thread that has just ended; nobody waits for it but its joiners, which are this thread's.
+        let (handle, flags, site, scope, joiner) = unsafe {
+            debug_assert!(!(*task).waiter.is_linked());
+            let handle = (*task).handle;
+            if handle.is_object() {
+                let object = handle.as_object().cast::<TaskObject>();
+                (*object).result = value;
+                (*object).header.aux |= how as u16;
+                if (*task).is(flag::IS_DETACHED) {
+                    (*object).header.aux |= TaskObject::KNOWN;
+                }
+                self.heap.barrier(object.cast(), value);
+            }
+            let joiner = (*task).joiners.claim_first();
+            (
+                handle,
+                (*task).flags,
+                (*task).site,
+                (*task).scope.take(),
+                joiner,
+            )
+        };
+        // Before those that it has opened are closed, by which it is known as their owner.
+        let membership = match is_first {
+            true => None,
+            false => scope::membership(task, scope.as_ref()),
+        };
+        if let Some(scope) = scope.as_ref().filter(|scope| scope.is_of(task)) {
+            self.abandon_scopes(task, scope);
+        }
+        // SAFETY: as above.
+        if let Some(more) = unsafe { (*task).more_if_any_mut() } {
+            for lock in std::mem::take(&mut more.locks) {
+                self.unlock_for(lock, task);
+            }
+        }
+        let has_failed = how == Ended::Failed;
+        self.parts.detached -= (flags & flag::IS_DETACHED != 0) as u32;
+        let is_joined = joiner.is_some();
+        if is_first {
+            self.parts.main_result = value;
+            self.parts.main_ended = how;
+            if self.block.id == HOST_THREAD && self.scheduler.host_stays() {
+                // It is mounted, so nobody has to enqueue it.
+                let _ = self.block.signal.request(crate::sched::block::HOME);
+            }
+        } else {
+            let scope = membership;
+            if has_failed && !is_joined && flags & flag::IS_DETACHED == 0 {
+                match &scope {
+                    None => {
+                        self.parts.more().failed.push(handle, site);
+                        if self.block.id == HOST_THREAD {
+                            self.scheduler.note_failed_task();
+                        }
+                        match self.block.scope.clone() {
+                            Some(around) if is_inline => self.keep_early(handle, around),
+                            Some(around) => self.fail_scope_around(value, &around),
+                            None => {}
+                        }
+                    }
+                    Some(scope) if is_inline => self.keep_early(handle, scope.clone()),
+                    Some(scope) => {
+                        let kept = self.new_handle(handle);
+                        match scope.fail(Failure::Task(kept)) {
+                            Ok(()) => self.scheduler.cancel_scope(&self.own, scope),
+                            Err(_) => self.free_handle(kept),
+                        }
+                    }
+                }
+            }
+            self.wake_joiners(task, joiner);
+            if let Some(scope) = scope
+                && let Some(owner) = scope.leave(task)
+            {
+                self.wake(owner);
+            }
+        }
+        if is_first {
+            self.wake_joiners(task, joiner);
+            // With its last task the thread ends, and tells the scope itself.
+            if has_failed
+                && !is_joined
+                && !self.parts.tasks.is_empty()
+                && let Some(around) = self.block.scope.clone()
+            {
+                self.fail_scope_around(value, &around);
+            }
+        }
+        // SAFETY: made by a pool; nothing leads to it any more.
+        unsafe { self.pool.give(task) };
+    }
+    /// The program does not wait for the mounted thread if all its tasks are detached: looked at when it waits, and, as they may be busy, at the end of a slice.
+    #[cold]
+    pub(crate) fn uncount_if_all_are_detached(&mut self) {
+        let is_hosts = self.block.id == HOST_THREAD;
+        if self.parts.detached as usize == self.parts.tasks.count
+            && !(is_hosts && self.scheduler.host_stays())
+        {
+            self.scheduler.uncount(&self.own, &self.block);
+        }
+    }
+    /// Wakes those who wait for a task that has ended: `first`, claimed already, and the others.
+    #[inline]
+    fn wake_joiners(&mut self, task: *mut Task, first: Option<*mut Waiter>) {
+        let mut next = first;
+        while let Some(waiter) = next {
+            // SAFETY: who is claimed is ours until it is woken; all are this thread's, as is the list.
+            unsafe {
+                self.make_ready((*waiter).task());
+                next = (*task).joiners.claim_first();
+            }
+        }
+        // Arms of a `select` that something else has ended.
+        // SAFETY: as above.
+        unsafe { (*task).joiners.let_go() };
+    }
+    /// A task ended while it held a mutex, or called the function of a `Once`.
+    fn unlock_for(&mut self, lock: Message, task: *mut Task) {
+        let Some(object) = lock.peek().and_then(shared::held_by_task) else {
+            return;
+        };
+        let next = match &mut *object.state.lock() {
+            ObjectState::Mutex(mutex) if mutex.holder == Some(task) => mutex.unlock(),
+            ObjectState::Once(once) => once.leave(task),
+            _ => None,
+        };
+        self.wake_all(next);
+    }
+
+    // --- threads
+
     /// The mounted thread has no tasks any more: its result goes to its joiners.
     pub(super) fn end_thread(&mut self) {
         let block = self.block;
         let result = self.parts.main_result;
         let main_ended = self.parts.main_ended;
-        let mut has_failed = main_ended != task::Ended::Returned;
+        let mut has_failed = main_ended != Ended::Returned;
         let mut value = result;
         let mut others = self.unjoined_errors();
         // Who joins a killed thread gets that; errors of its tasks are reported, or its scope's.
@@ -36,9 +188,9 @@ impl Thread {
             has_failed = true;
         }
         let stopped = match main_ended {
-            task::Ended::Killed => Stopped::Killed,
+            Ended::Killed => Stopped::Killed,
             _ if was_killed => Stopped::Killed,
-            task::Ended::Cancelled => Stopped::Cancelled,
+            Ended::Cancelled => Stopped::Cancelled,
             _ if has_failed && self.is_stop_error(value) => self.parts.stopped,
             _ => Stopped::No,
         };
@@ -122,66 +274,6 @@ impl Thread {
             self.scheduler
                 .unregister(&self.own, &block, counts, reports),
         );
-    }
-    /// Errors of the mounted thread's tasks that nobody has joined for, with the places of their starts.
-    fn unjoined_errors(&self) -> Vec<(Value, u32)> {
-        let Some(more) = self.parts.more_if_any() else {
-            return Vec::new();
-        };
-        let failed = more.failed.to_vec().into_iter();
-        failed
-            // SAFETY: a task's handle.
-            .map(|(handle, site)| unsafe {
-                ((*handle.as_object().cast::<TaskObject>()).result, site)
-            })
-            .collect()
-    }
-    /// The program has ended before this thread, which is mounted, as it waits for nothing but detached tasks: its errors are reported.
-    #[cold]
-    pub(super) fn report_errors_of_stopped(&mut self) {
-        let mut errors = self.unjoined_errors();
-        let is_awaited = self.block.end.lock().is_awaited();
-        if self.parts.main_ended == task::Ended::Failed {
-            errors.insert(0, (self.parts.main_result, self.block.site));
-        }
-        if is_awaited && !errors.is_empty() {
-            // A joiner would have got it.
-            errors.remove(0);
-        }
-        if !errors.is_empty() && self.parts.stopped != Stopped::Killed {
-            self.report_lost(&errors);
-        }
-    }
-    /// Keeps errors of tasks of a thread that ends, besides the one that is the thread's: its heap goes.
-    #[cold]
-    pub(super) fn report_lost(&mut self, failed: &[(Value, u32)]) {
-        let block = self.block;
-        if block.scope.is_some() || block.end.lock().is_detached {
-            return;
-        }
-        let scheduler = self.scheduler.clone();
-        for &(error, site) in failed {
-            if scheduler.lost_errors.lock().is_full() {
-                continue;
-            }
-            if let Some(message) = self.error_for_outside(error) {
-                scheduler.lost_errors.lock().list.push((message, site));
-            }
-        }
-        scheduler.call_host();
-    }
-    /// A copy of an error, for who is not of this thread.
-    #[cold]
-    pub(super) fn error_for_outside(&mut self, error: Value) -> Option<Message> {
-        let copy = self.heap.copy_out(error).or_else(|_| {
-            // It leads to what is bound to the thread.
-            let text = self.show_short(error);
-            let text = self.text_value(&text);
-            let plain = self.new_error(ErrorKind::Error, text);
-            self.heap.copy_out(plain)
-        });
-        let (heap, copy) = copy.ok()?;
-        Some(Message::copied(heap, copy))
     }
     /// What joiners of a thread get whose result, or error, leads to something that is bound to it, in `fresh`: a `ShareError`; the error, without those of its parts
     /// that cannot cross.

@@ -10,6 +10,8 @@ mod collection;
 mod cross;
 mod end;
 mod expression;
+mod failures;
+mod join;
 mod leaks;
 mod liveness;
 mod mount;
@@ -23,6 +25,7 @@ pub(crate) mod report;
 mod roots;
 mod runtime;
 mod safepoint;
+mod scopes;
 mod stack;
 mod start;
 mod stay;
@@ -34,8 +37,8 @@ mod wakers;
 pub(crate) use wait::{claim_own, end_wait};
 
 pub(crate) use carrier::{Carrier, Ended, HOST_THREAD, Settings};
+pub(crate) use join::thread_of;
 pub use runtime::RUNTIME;
-pub(crate) use wait::thread_of;
 
 pub use crate::sched::host::{TaskInfo, Waker};
 pub(crate) use mount::FIRST_SLOTS;
