@@ -183,6 +183,16 @@ impl<T> Counted<T> {
     pub(crate) fn strong_count(this: &Counted<T>) -> u32 {
         this.counts().load(Ordering::Relaxed) as u32
     }
+    /// Drops it. `is_solo`: no other OS thread has a reference (see `sched::solo`).
+    #[inline]
+    pub(crate) fn give_back(this: Counted<T>, is_solo: bool) {
+        let counts = this.counts().load(Ordering::Relaxed);
+        if is_solo && counts as u32 > 1 {
+            // Others keep the value.
+            this.counts().store(counts - STRONG, Ordering::Relaxed);
+            std::mem::forget(this);
+        }
+    }
     #[cold]
     fn drop_value(&mut self) {
         // SAFETY: no strong reference is left, and none can be made; weak ones keep the memory.

@@ -87,6 +87,8 @@ pub struct Engine {
     no_vars: RwLock<Vec<Box<[Value]>>>,
     /// Some function has more registers than a stack limit leaves room for: see `Thread::slots_beyond_limit`.
     has_wide_frames: AtomicBool,
+    /// A host's thread was made for it.
+    has_host: AtomicBool,
     /// Definitions of the host's functions; function objects point to them.
     pub(crate) host_functions: Mutex<Vec<crate::hosting::HostFunction>>,
 }
@@ -199,6 +201,7 @@ impl Engine {
             next_var: AtomicU32::new(0),
             no_vars: RwLock::default(),
             has_wide_frames: AtomicBool::new(false),
+            has_host: AtomicBool::new(false),
             host_functions: Mutex::default(),
         };
         for text in KNOWN_SYMBOLS {
@@ -410,6 +413,10 @@ impl Engine {
     #[inline]
     pub(crate) fn has_wide_frames(&self) -> bool {
         self.has_wide_frames.load(Ordering::Relaxed)
+    }
+    /// For the host's thread: whether it is the first.
+    pub(crate) fn take_host(&self) -> bool {
+        !self.has_host.swap(true, Ordering::Relaxed)
     }
     /// A function with so many registers is linked. It can run only when that is done, and seen to be.
     pub(crate) fn note_registers(&self, registers: usize) {

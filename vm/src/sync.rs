@@ -247,6 +247,21 @@ impl<T> Lock<T> {
             blocking: None,
         }
     }
+    /// As `lock`. `is_solo`: no other OS thread can reach the lock now (see `sched::solo`); who comes before it is given back finds it held.
+    #[inline]
+    pub(crate) fn lock_where(&self, is_solo: bool) -> LockGuard<'_, T> {
+        if !is_solo || cfg!(loom) {
+            return self.lock();
+        }
+        debug_assert!(!self.held.load(Ordering::Relaxed), "a lock is held twice");
+        self.held.store(true, Ordering::Relaxed);
+        LockGuard {
+            lock: self,
+            here: PhantomData,
+            #[cfg(loom)]
+            blocking: None,
+        }
+    }
     #[cold]
     fn wait(&self) {
         let mut turns = 0u32;
@@ -388,5 +403,20 @@ mod tests {
             }
         });
         assert_eq!(*lock.lock(), 40_000);
+    }
+
+    /// See `sched::solo`: who is started while a lock is held that was taken by an ordinary store waits for it.
+    #[test]
+    fn a_lock_taken_without_others_holds_them_off() {
+        let lock = Lock::new(0u64);
+        std::thread::scope(|scope| {
+            let mut value = lock.lock_where(true);
+            let other = scope.spawn(|| *lock.lock() *= 10);
+            std::thread::sleep(std::time::Duration::from_millis(20));
+            assert!(!other.is_finished());
+            *value = 7;
+            drop(value);
+        });
+        assert_eq!(*lock.lock_where(true), 70);
     }
 }

@@ -93,10 +93,12 @@ impl Signal {
     /// The thread lives until the exchange succeeds, as it has a task that was claimed and not run. `newest` may have been run and freed since it was read: only its
     /// address is used, and if the exchange finds it again it is the newest once more (the same task, or another one at its address), which the link then rightly names.
     ///
+    /// `is_solo`: see `sched::solo`; for the operations below, too.
+    ///
     /// # Safety
     /// The task belongs to this thread, is claimed by the caller, and nobody else uses its link.
     #[must_use]
-    pub(crate) unsafe fn push(&self, task: *mut Task) -> bool {
+    pub(crate) unsafe fn push(&self, task: *mut Task, is_solo: bool) -> bool {
         // Release: who takes the inbox sees what the waker wrote into the task.
         crate::sync::window("push");
         let release = mutation!("push_relaxed", Ordering::Release, Ordering::Relaxed);
@@ -116,6 +118,10 @@ impl Signal {
             let was_idle = mutation!("push_looks_once", word, first) & STATE == IDLE;
             let state = if was_idle { QUEUED } else { word & STATE };
             let new = task as usize | word & NOTIFIED | state;
+            if is_solo {
+                self.word.store(new, Ordering::Relaxed);
+                return was_idle;
+            }
             match self
                 .word
                 .compare_exchange_weak(word, new, release, Ordering::Relaxed)
@@ -173,9 +179,14 @@ impl Signal {
         reversed((before & INBOX) as *mut Task)
     }
     /// The same for one that was taken out of a queue; `None`: the program ends, and the carrier to which a task of it is pinned was faster (`seize`).
-    pub(crate) fn try_begin(&self) -> Option<*mut Task> {
+    pub(crate) fn try_begin(&self, is_solo: bool) -> Option<*mut Task> {
         crate::sync::window("begin");
         let begin = |word: usize| (word & STATE == QUEUED).then_some(RUNNING);
+        if is_solo {
+            let before = self.word.load(Ordering::Relaxed);
+            self.word.store(begin(before)?, Ordering::Relaxed);
+            return Some(reversed((before & INBOX) as *mut Task));
+        }
         let before = self
             .word
             .fetch_update(Ordering::AcqRel, Ordering::Relaxed, begin)
@@ -184,9 +195,16 @@ impl Signal {
     }
     /// The carrier has unmounted the thread, which has nothing to run: `true` if that is so; else something came meanwhile, and the thread is still the caller's.
     #[must_use]
-    pub(crate) fn finish(&self) -> bool {
+    pub(crate) fn finish(&self, is_solo: bool) -> bool {
         // Release: the next carrier sees what this one wrote.
         crate::sync::window("finish");
+        if is_solo {
+            let has_nothing = self.word.load(Ordering::Relaxed) == RUNNING;
+            if has_nothing {
+                self.word.store(IDLE, Ordering::Relaxed);
+            }
+            return has_nothing;
+        }
         let release = mutation!("finish_relaxed", Ordering::AcqRel, Ordering::Relaxed);
         if mutation!("inbox_not_read_again", false, true) {
             self.word.store(IDLE, release);

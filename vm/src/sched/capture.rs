@@ -66,6 +66,7 @@ impl Thread {
             }
             places.free -= 1;
         }
+        scheduler.end_solo();
         scheduler.held.count.fetch_add(1, Ordering::SeqCst);
         if !scheduler.held.is_watched.load(Ordering::SeqCst) {
             scheduler.call_watchdog();

@@ -272,6 +272,7 @@ impl Scheduler {
     }
     #[cold]
     fn start_carrier(self: &Arc<Self>) {
+        self.end_solo();
         let mut state = self.idle.state.lock();
         let is_stopping = mutation!("started_after_stop", state.is_stopping, false);
         if !self.may_start(state.carriers) || is_stopping {
@@ -776,6 +777,7 @@ impl Scheduler {
     /// From now on somebody outside the carriers may wake tasks (by `wake_from_outside`), or let the host start some: nothing is a deadlock before `remove_source`. Both
     /// change the number under the lock under which a deadlock is decided, after a look into the queues: what a source has woken is seen there if the source is not seen any more.
     pub(crate) fn add_source(&self) {
+        self.end_solo();
         self.idle.state.lock().sources += 1;
     }
     /// It wakes nobody any more.

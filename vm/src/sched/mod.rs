@@ -16,6 +16,7 @@
 //! | `workers` | OS threads for calls that block |
 //! | `pinned` | carriers that wait for one task |
 //! | `capture` | carriers that are held by calls that block |
+//! | `solo` | no other OS thread: cheaper operations |
 //! | `scope` | structured concurrency |
 //! | `sites` | where tasks and threads were started |
 //! | `models` | model checks of all that |
@@ -37,6 +38,7 @@ pub(crate) mod reactor;
 mod registry;
 pub(crate) mod scope;
 pub(crate) mod sites;
+mod solo;
 pub(crate) mod timers;
 pub(crate) mod wait;
 pub(crate) mod workers;
@@ -178,6 +180,8 @@ pub(crate) struct Scheduler {
     is_told_large: AtomicBool,
     /// `STOPPING`, `PAUSED`: looked at by all carriers, at each safepoint and before each task.
     control: AtomicU8,
+    /// See `solo`.
+    is_shared: AtomicBool,
     /// So many threads have a heap whose objects nobody may read; see `heap::long`.
     pub(crate) held_heaps: AtomicUsize,
     /// Everything was collected since a collection last woke somebody, and everything waits.
@@ -244,6 +248,7 @@ impl Scheduler {
             has_host_ended: AtomicBool::new(false),
             is_told_large: AtomicBool::new(false),
             control: AtomicU8::new(0),
+            is_shared: AtomicBool::new(false),
             held_heaps: AtomicUsize::new(0),
             has_collected_all: AtomicBool::new(false),
             ending: AtomicU32::new(0),
@@ -285,6 +290,11 @@ impl Scheduler {
         self.choices.now()
     }
     pub(crate) fn new_thread_id(&self) -> u64 {
+        if self.is_solo() {
+            let id = self.next_thread.load(Ordering::Relaxed);
+            self.next_thread.store(id + 1, Ordering::Relaxed);
+            return id;
+        }
         self.next_thread.fetch_add(1, Ordering::Relaxed)
     }
     pub(crate) fn is_stopping(&self) -> bool {
@@ -326,7 +336,9 @@ impl Scheduler {
 
     /// A thread begins; it counts until `unregister`.
     pub(crate) fn register(&self, own: &Own, block: Counted<ThreadBlock>) {
-        self.slot(own.number).threads.add(own.number, block);
+        let is_solo = self.is_solo();
+        let part = &self.slot(own.number).threads;
+        part.add(own.number, block, is_solo);
     }
     /// A thread has failed with an error that nobody has joined for yet: it is reported at the end, unless somebody does.
     pub(crate) fn keep_failed(&self, block: &ThreadBlock) {
@@ -368,7 +380,8 @@ impl Scheduler {
         counts: bool,
         has_failed: bool,
     ) -> Option<Counted<ThreadBlock>> {
-        let block = registry::remove(block, |number| &self.slot(number).threads)?;
+        let part_of = |number: usize| &self.slot(number).threads;
+        let block = registry::remove(block, part_of, self.is_solo())?;
         if has_failed {
             self.keep_failed(&block);
         }
@@ -561,7 +574,7 @@ impl Scheduler {
         // SAFETY: a claimed task, and with it its thread, lives until it is in the inbox; and if the thread was idle then, until it is in the queue.
         unsafe {
             let block = (*task).block;
-            if (*block).signal.push(task) {
+            if (*block).signal.push(task, self.is_solo()) {
                 self.enqueue_woken(own, block);
             }
         }
@@ -575,7 +588,7 @@ impl Scheduler {
         // SAFETY: as in `wake`.
         unsafe {
             let block = (*task).block;
-            if (*block).signal.push(task) {
+            if (*block).signal.push(task, false) {
                 self.injector.push(Queued(block));
                 crate::sync::window("injected");
                 // A carrier that is about to sleep either finds it there, or is seen here.

@@ -71,10 +71,10 @@ impl Part {
         self.started
             .store(self.started.load(Ordering::Relaxed) + 1, Ordering::Release);
     }
-    /// A thread begins.
-    pub(super) fn add(&self, number: usize, block: Counted<ThreadBlock>) {
+    /// A thread begins. `is_solo`: see `sched::solo`.
+    pub(super) fn add(&self, number: usize, block: Counted<ThreadBlock>, is_solo: bool) {
         self.note_start();
-        let mut threads = self.threads.lock();
+        let mut threads = self.threads.lock_where(is_solo);
         threads.add(block, |block, at| {
             let place = place_of(number as u64, at);
             block.registered.store(place, Ordering::Relaxed);
@@ -108,10 +108,11 @@ fn place_of(part: u64, at: usize) -> u64 {
     part << INDEX_BITS | at as u64
 }
 
-/// Takes a thread out; `None`: it was in no part.
+/// Takes a thread out; `None`: it was in no part. `is_solo`: see `sched::solo`.
 pub(super) fn remove<'a>(
     block: &ThreadBlock,
     part_of: impl FnOnce(usize) -> &'a Part,
+    is_solo: bool,
 ) -> Option<Counted<ThreadBlock>> {
     let place = block.registered.load(Ordering::Relaxed);
     if place == NOWHERE {
@@ -120,7 +121,7 @@ pub(super) fn remove<'a>(
     // The part stays what it is; the index may change until the lock is held, by removals that close gaps.
     let number = place >> INDEX_BITS;
     let part = part_of(number as usize);
-    let mut threads = part.threads.lock();
+    let mut threads = part.threads.lock_where(is_solo);
     let place = block.registered.load(Ordering::Relaxed);
     if place == NOWHERE {
         // Somebody else has taken it out: the host's thread ends again if it is cancelled at its end.

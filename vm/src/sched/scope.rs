@@ -41,6 +41,8 @@ pub(crate) struct ScopeState {
     pub(crate) failure: Option<Failure>,
     pub(crate) is_cancelled: bool,
     pub(crate) is_timed_out: bool,
+    /// It had failed, or its time was over, before an error left its body.
+    pub(crate) had_failed: bool,
     /// Members were told to end since the time was over.
     pub(crate) has_cut_members: bool,
     /// The owner waits for `live` to become 0.
@@ -193,6 +195,7 @@ impl Scope {
                 failure: None,
                 is_cancelled: false,
                 is_timed_out: false,
+                had_failed: false,
                 has_cut_members: false,
                 is_awaited: false,
                 is_refused: false,

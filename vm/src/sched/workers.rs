@@ -117,6 +117,7 @@ impl Workers {
 impl Scheduler {
     /// Gives a job to the workers; `false`: there is none, and none can be started.
     pub(crate) fn give_work(self: &Arc<Self>, job: Arc<SharedObject>) -> bool {
+        self.end_solo();
         let workers = &self.workers;
         let program = *workers.ended.read();
         let mut state = workers.state.lock();
@@ -207,6 +208,7 @@ impl Scheduler {
         }
     }
     fn do_job(self: &Arc<Self>, job: &Arc<SharedObject>, program: u64) {
+        debug_assert!(cfg!(loom) || !self.is_solo());
         let work = match &mut *job.state.lock() {
             ObjectState::Job(job) => job.take_work(),
             _ => unreachable!("a job's state"),

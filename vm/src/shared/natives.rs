@@ -305,6 +305,7 @@ fn scope_cancel(ctx: &mut Ctx) -> NativeResult {
     }
     let has_members = {
         let mut state = scope.state.lock();
+        state.had_failed |= state.failure.is_some() || state.is_timed_out;
         scope.mark_cancelled(&mut state);
         state.live > 0
     };
@@ -1083,7 +1084,7 @@ impl Thread {
     /// Sends to a channel, or waits for room; the blocking point is past.
     #[inline(always)]
     fn send_now(&mut self, object: &'static SharedObject, message: Message) -> SentNow {
-        let mut state = object.state.lock();
+        let mut state = object.state.lock_where(self.scheduler.is_solo());
         let ObjectState::Channel(channel) = &mut *state else {
             unreachable!("the type says that it is a channel")
         };
@@ -1140,7 +1141,7 @@ impl Thread {
         object: &'static SharedObject,
         wait: Wait,
     ) -> Result<Option<Value>, Trap> {
-        let mut state = object.state.lock();
+        let mut state = object.state.lock_where(self.scheduler.is_solo());
         let ObjectState::Channel(channel) = &mut *state else {
             unreachable!("the type says that it is a channel")
         };

@@ -81,6 +81,7 @@ impl Carrier {
     }
     /// Runs threads until the program ends; gives the queues back.
     pub(crate) fn run(mut self, scheduler: &Arc<Scheduler>) -> Own {
+        debug_assert!(!scheduler.is_solo());
         account::enter(Some(&scheduler.account));
         self.0.own.progress.note_os_thread();
         crate::sched::carrier_loop(&mut self.0, scheduler);
@@ -570,7 +571,7 @@ impl Thread {
     pub(crate) fn run_block(&mut self, block: *const ThreadBlock, goes_on: bool) {
         // SAFETY: a thread in a queue is kept by the registry, and stays there at least until it has been run.
         let block = unsafe { BlockRef::from_ptr(block) };
-        let Some(inbox) = block.signal.try_begin() else {
+        let Some(inbox) = block.signal.try_begin(self.scheduler.is_solo()) else {
             return;
         };
         self.mount_thread(block);
@@ -616,7 +617,7 @@ impl Thread {
                 self.uncount_if_all_are_detached();
             }
             self.park_thread();
-            if block.signal.finish() {
+            if block.signal.finish(self.scheduler.is_solo()) {
                 // From here on another carrier may run it, and it may end.
                 return;
             }
@@ -628,7 +629,7 @@ impl Thread {
         } else if block.id == HOST_THREAD {
             // It stays, and its heap with it: the host may call it again.
             self.park_thread();
-            let _ = block.signal.finish();
+            let _ = block.signal.finish(self.scheduler.is_solo());
             // If only detached tasks were left it does not count any more.
             let counts = !block.end.lock().is_uncounted;
             self.scheduler.unregister(&self.own, &block, counts, false);

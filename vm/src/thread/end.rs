@@ -1,6 +1,7 @@
 //! The end of a task, and of a thread, which has no tasks any more: results, failures, joiners.
 
 use super::{HOST_THREAD, Stopped, Thread};
+use crate::counted::Counted;
 use crate::heap::{GraphError, Heap};
 use crate::object::TaskObject;
 use crate::sched::block::Outcome;
@@ -230,7 +231,7 @@ impl Thread {
         };
         mounted.drop_heap();
         let (mut woken, is_joined, is_detached, counts) = {
-            let mut end = block.end.lock();
+            let mut end = block.end.lock_where(self.scheduler.is_solo());
             let outcome = match has_failed {
                 _ if is_refused => Outcome::Refused(message),
                 false => Outcome::Returned(message),
@@ -270,10 +271,12 @@ impl Thread {
             // SAFETY: claimed above.
             unsafe { self.scheduler.wake(&self.own, task) };
         }
-        drop(
-            self.scheduler
-                .unregister(&self.own, &block, counts, reports),
-        );
+        if let Some(block) = self
+            .scheduler
+            .unregister(&self.own, &block, counts, reports)
+        {
+            Counted::give_back(block, self.scheduler.is_solo());
+        }
     }
     /// What joiners of a thread get whose result, or error, leads to something that is bound to it, in `fresh`: a `ShareError`; the error, without those of its parts
     /// that cannot cross.

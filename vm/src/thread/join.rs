@@ -133,7 +133,7 @@ impl Thread {
         if std::ptr::eq(block, self.block.as_ptr()) || block.id == HOST_THREAD {
             return FastPath::NotUsual;
         }
-        let mut end = block.end.lock();
+        let mut end = block.end.lock_where(self.scheduler.is_solo());
         if !matches!(end.outcome, Outcome::None) {
             let Some(message) = end.returned() else {
                 return FastPath::NotUsual;

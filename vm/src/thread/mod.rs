@@ -235,7 +235,12 @@ pub(crate) struct Mounted {
 
 impl Thread {
     /// A thread without tasks, for a host.
+    ///
+    /// # Panics
+    ///
+    /// If another one has been made for this engine: what scripts share belongs to one host (see `sched::solo`).
     pub fn new(engine: Arc<Engine>, options: Options) -> Box<Thread> {
+        assert!(engine.take_host(), "an engine has one thread of a host");
         let carriers = match options.schedule {
             Schedule::Ordinary => options.carriers.clamp(1, MOST_CARRIERS),
             Schedule::Seed(_) => 1,

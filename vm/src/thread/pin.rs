@@ -198,7 +198,7 @@ impl Thread {
                 self.scheduler.pass_on(Counted::as_ptr(block));
                 return false;
             }
-            if block.signal.finish() {
+            if block.signal.finish(false) {
                 return false;
             }
             self.mount_thread(BlockRef::new(block));

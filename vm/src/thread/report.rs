@@ -367,7 +367,7 @@ impl Thread {
             let tasks = tasks_of(block);
             tasks.first().map(|&task| state_of_waiting(task))
         };
-        if !block.signal.finish() {
+        if !block.signal.finish(false) {
             // Something came meanwhile.
             block.signal.requeue();
             self.scheduler.enqueue_woken(&self.own, block);

@@ -97,11 +97,16 @@ impl Thread {
     ) -> Result<Value, Trap> {
         // SAFETY: the scheduler is alive.
         unsafe { scope.remove_timer() };
-        let (failure, is_timed_out, has_cut_members) = {
+        let (failure, is_timed_out, had_failed, has_cut_members) = {
             let mut state = scope.state.lock();
             state.is_closed = true;
             let failure = state.failure.take();
-            (failure, state.is_timed_out, state.has_cut_members)
+            (
+                failure,
+                state.is_timed_out,
+                state.had_failed,
+                state.has_cut_members,
+            )
         };
         let task = self.task();
         task.scope = scope.parent.clone();
@@ -125,10 +130,15 @@ impl Thread {
             }
             self.forget_handler();
         }
+        // From outside, or by a kill.
+        let is_stopped = self.task().is(flag::WAS_CANCELLED | flag::IS_KILLED);
         self.go_on_tidying(scope);
         let is_cancel = error.is_some_and(|e| e.type_id() == ErrorKind::Cancelled.type_id());
+        // The first error is thrown. What left the body after that may be what came of it: who joins a member that was cancelled for it gets `Cancelled`.
+        let is_late = had_failed && (failure.is_some() || is_cancel) && !is_stopped;
         if let Some(error) = error
             && !(is_cancel && was_cancelled_here)
+            && !is_late
         {
             if let Some(Failure::Task(kept)) = failure {
                 self.free_handle(kept);

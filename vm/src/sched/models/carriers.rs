@@ -91,7 +91,7 @@ fn waiting_thread(scheduler: &Arc<Scheduler>, own: &Own) -> (Counted<ThreadBlock
         (*task).claim.begin();
         (*block.parts.get_mut()).parts.tasks.add(task);
     }
-    assert!(block.signal.finish());
+    assert!(block.signal.finish(false));
     scheduler.register(own, block.clone());
     (block, Sent(task))
 }
@@ -357,7 +357,7 @@ fn pause_against_running() {
 fn starts_and_ends_on_two_carriers() {
     check("starts_and_ends_on_two_carriers", 4, || {
         let parts: Arc<[Part; 2]> = Arc::default();
-        parts[0].add(0, thread_block(1));
+        parts[0].add(0, thread_block(1), false);
         let has_ended = Arc::new(AtomicUsize::new(0));
         let there = parts.clone();
         let queue = Arc::new(Mutex::new(None));
@@ -367,7 +367,7 @@ fn starts_and_ends_on_two_carriers() {
             let stolen: Option<Counted<ThreadBlock>> = taken.lock().take();
             let is_there = stolen.is_some();
             if let Some(block) = stolen {
-                drop(registry::remove(&block, |number| &there[number]));
+                drop(registry::remove(&block, |number| &there[number], false));
                 there[1].note_end();
             }
             is_there
@@ -379,7 +379,7 @@ fn starts_and_ends_on_two_carriers() {
             }
         });
         let started = thread_block(2);
-        parts[0].add(0, started.clone());
+        parts[0].add(0, started.clone(), false);
         *queue.lock() = Some(started);
         let was_stolen = second.join().expect("a carrier");
         if was_stolen {

@@ -46,7 +46,7 @@ fn first_joiner_gets_the_result() {
                         if unsafe { (*block.parts.get_mut()).parts.tasks.is_empty() } {
                             return;
                         }
-                        if block.signal.finish() {
+                        if block.signal.finish(false) {
                             return;
                         }
                     }
@@ -74,7 +74,7 @@ fn first_joiner_gets_the_result() {
             // SAFETY: claimed by `finish`.
             unsafe {
                 let block = (*task).block;
-                if (*block).signal.push(task) {
+                if (*block).signal.push(task, false) {
                     joined(&ending, &got).run_block(&*block);
                 }
             }

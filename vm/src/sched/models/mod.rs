@@ -113,7 +113,7 @@ impl<F: FnMut(*mut Task) -> Step> Machine<F> {
                 block.signal.end();
                 return true;
             }
-            if block.signal.finish() {
+            if block.signal.finish(false) {
                 return false;
             }
         }

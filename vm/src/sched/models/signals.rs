@@ -66,7 +66,7 @@ fn wake_ups_against_going_idle() {
                     let must_run = unsafe {
                         (*task.0).claim.set(Claimed::Arm(0));
                         deliver(task.0, Delivery::Value(number(1 + 10 * i as i64)));
-                        block.signal.push(task.0)
+                        block.signal.push(task.0, false)
                     };
                     if must_run {
                         machine(&sum).run_block(&block);
@@ -78,7 +78,7 @@ fn wake_ups_against_going_idle() {
         let mut here = machine(&sum);
         loop {
             here.run_tasks(&block);
-            if block.signal.finish() {
+            if block.signal.finish(false) {
                 break;
             }
         }
@@ -116,7 +116,7 @@ fn request_against_going_idle() {
         let mut here = Machine::new(|_| Step::Waits);
         loop {
             here.run_tasks(&block);
-            if block.signal.finish() {
+            if block.signal.finish(false) {
                 break;
             }
         }
@@ -143,7 +143,7 @@ fn kill_against_wake_up() {
             (*task).waiter.set_owner(Owner::Shared(&*channel), 0);
             list(&channel, |list| list.push(&raw mut (*task).waiter));
         }
-        assert!(block.signal.finish());
+        assert!(block.signal.finish(false));
         let ran = Arc::new(AtomicUsize::new(0));
         let (there, channel_there, ran_there) = (block.clone(), channel.clone(), ran.clone());
         let sender = loom::thread::spawn(move || {
@@ -154,7 +154,7 @@ fn kill_against_wake_up() {
             match sent {
                 Outcome::To(task) => {
                     // SAFETY: claimed.
-                    if unsafe { there.signal.push(task) } {
+                    if unsafe { there.signal.push(task, false) } {
                         machine(&ran_there).run_block(&there);
                     }
                     true
@@ -206,7 +206,7 @@ fn seize_against_begin() {
         });
         let inbox = mutation!(
             "begun_though_seized",
-            block.signal.try_begin(),
+            block.signal.try_begin(false),
             Some(block.signal.begin())
         );
         if inbox.is_some() {
