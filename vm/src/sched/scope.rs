@@ -43,6 +43,8 @@ pub(crate) struct ScopeState {
     pub(crate) is_timed_out: bool,
     /// It had failed, or its time was over, before an error left its body.
     pub(crate) had_failed: bool,
+    /// What its owner was interrupted in was deferred: there may be an error already, on its way out.
+    pub(crate) was_told_in_defer: bool,
     /// Members were told to end since the time was over.
     pub(crate) has_cut_members: bool,
     /// The owner waits for `live` to become 0.
@@ -196,6 +198,7 @@ impl Scope {
                 is_cancelled: false,
                 is_timed_out: false,
                 had_failed: false,
+                was_told_in_defer: false,
                 has_cut_members: false,
                 is_awaited: false,
                 is_refused: false,

@@ -7,8 +7,8 @@
 //! Why that is safe: a program begins solo, and the one carrier that there is ends that, for good, *before* anything can make another OS thread touch these words and locks: it is
 //! about to start a carrier, to be held by a captured call (so that the watchdog may start one), to give a job to a worker, or to serve a host that others may call. So an ordinary
 //! load and its store have nobody between them, and come before the start of the other OS thread, in whose eyes they are done. (A lock that the carrier holds meanwhile is marked as
-//! held, so the other one waits for it.) The watchdog itself looks at nothing but `Progress` and `Held`. Who wakes from where no carrier is at hand (`wake_from_outside`) uses
-//! read-modify-write operations in any case. The host may move its machine from one OS thread to another between two runs: what it does to move it orders these.
+//! held, so the other one waits for it.) The watchdog itself looks at nothing but `Progress` and `Held`. What is dropped where no carrier is at hand (`wake_without_thread`)
+//! is dropped by the carrier's own OS thread, or after its program. The host may move its machine from one OS thread to another between two runs: what it does to move it orders these.
 //!
 //! What scripts share belongs to one scheduler, since an engine has one host (`Engine::take_host`). Models know no solo.
 

@@ -637,6 +637,14 @@ fn wait_for_all(
             }
         }
         thread.abandon_wait();
+        for (object, _) in objects
+            .iter()
+            .zip(kinds)
+            .take(arm)
+            .filter(|(_, kind)| **kind == b'j')
+        {
+            thread.stop_awaiting(*object);
+        }
         return Ok(false);
     }
     if let Some(limit) = limit {

@@ -215,6 +215,15 @@ impl Thread {
         task.clear(flag::CANCEL_PENDING);
         task.set(flag::WAS_CANCELLED);
         self.forget_handler();
+        let told_for = self
+            .task()
+            .more_if_any()
+            .and_then(|more| more.cancelled_for.clone());
+        if let Some(scope) = told_for
+            && self.is_in_deferred()
+        {
+            scope.state.lock().was_told_in_defer = true;
+        }
         if self.block.id == HOST_THREAD && self.task().is(flag::IS_FIRST) {
             let host = &self.scheduler.host;
             host.is_interrupting.store(false, Ordering::Relaxed);

@@ -180,6 +180,8 @@ impl Thread {
             (value, _) = others.remove(0);
         }
         if !others.is_empty() {
+            let was_stopped = matches!(main_ended, Ended::Cancelled | Ended::Killed);
+            self.tell_scope_of_others(&others, was_stopped);
             self.report_lost(&others);
         }
         let was_killed = self.parts.stopped == Stopped::Killed && !has_failed;

@@ -3,7 +3,7 @@
 use super::join::thread_of;
 use super::{HOST_THREAD, Stopped, Thread};
 use crate::object::{Kind, TaskObject, type_id};
-use crate::sched::block::FAILURES;
+use crate::sched::block::{FAILURES, Outcome};
 use crate::sched::scope::{Failure, Scope};
 use crate::sched::sites::NO_SITE;
 use crate::sched::wait::Claimed;
@@ -28,10 +28,17 @@ impl Thread {
                 drop(end);
                 return self.scheduler.keep_failed(block);
             };
+            if !scope.takes_failure() {
+                return;
+            }
             let message = end.error_for_scope();
+            let is_moved = matches!(end.outcome, Outcome::Taken);
             drop(end);
-            if let Some(message) = message {
-                self.fail_other_scope(message, scope);
+            if let Some(Err(message)) = message.map(|message| self.fail_other_scope(message, scope))
+                && is_moved
+            {
+                // Another one was faster: it is there for who joins.
+                block.end.lock().outcome = Outcome::Failed(message);
             }
             return;
         }
@@ -52,7 +59,8 @@ impl Thread {
             && let Some(scope) = self.block.scope.clone().filter(|s| s.takes_failure())
             && let Some(message) = self.error_for_outside(object.result)
         {
-            return self.fail_other_scope(message, &scope);
+            let _ = self.fail_other_scope(message, &scope);
+            return;
         }
         self.parts.more().failed.push(handle, NO_SITE);
         if self.block.id == HOST_THREAD {
@@ -132,12 +140,12 @@ impl Thread {
             }
         }
         if let Some(message) = self.error_for_outside(error) {
-            self.fail_other_scope(message, scope);
+            let _ = self.fail_other_scope(message, scope);
         }
     }
     /// The running task does not wait for a thread any more, though that has not ended. Errors of that thread's tasks that it would have got with the end are its scope's
     /// from now on, unless others join.
-    pub(super) fn stop_awaiting(&mut self, handle: Value) {
+    pub(crate) fn stop_awaiting(&mut self, handle: Value) {
         if handle.type_id() != type_id::THREAD {
             return;
         }
@@ -167,19 +175,57 @@ impl Thread {
         let Some(around) = self.block.scope.clone() else {
             return;
         };
+        if self.heap.is_held() {
+            // Its objects are the walk's: after that.
+            let _ = self.block.signal.request(FAILURES);
+            return;
+        }
         let first = match self.parts.main_ended {
             Ended::Failed => Some(self.parts.main_result),
-            _ => self.unjoined_errors().first().map(|&(error, _)| error),
+            _ => self.first_unjoined_error(),
         };
         if let Some(error) = first {
             self.fail_scope_around(error, &around);
         }
     }
-    /// A scope of another thread hears of an error.
+    /// The first of `unjoined_errors`, without those of threadlets whose callers could not join for them yet.
+    fn first_unjoined_error(&self) -> Option<Value> {
+        let more = self.parts.more_if_any()?;
+        let is_early = |handle| {
+            let mut early = more.early.iter();
+            early.any(|&(kept, _)| more.handles[kept] == handle)
+        };
+        let failed = more.failed.to_vec();
+        let (handle, _) = failed.into_iter().find(|&(handle, _)| !is_early(handle))?;
+        // SAFETY: a task's handle.
+        Some(unsafe { (*handle.as_object().cast::<TaskObject>()).result })
+    }
+    /// A scope of another thread hears of an error; gives it back if that has failed already.
     #[cold]
-    fn fail_other_scope(&mut self, error: Message, scope: &Arc<Scope>) {
-        if scope.fail(Failure::Thread(error)).is_ok() {
-            self.scheduler.cancel_scope(&self.own, scope);
+    fn fail_other_scope(&mut self, error: Message, scope: &Arc<Scope>) -> Result<(), Message> {
+        match scope.fail(Failure::Thread(error)) {
+            Err(Failure::Thread(error)) => return Err(error),
+            Ok(()) => self.scheduler.cancel_scope(&self.own, scope),
+            Err(Failure::Task(_)) => unreachable!("what comes back is what was given"),
+        }
+        Ok(())
+    }
+    /// The mounted thread, which is a member of a scope, ends by another error than these of its tasks, or was stopped. Who joins for it gets only that; then these are the scope's.
+    #[cold]
+    pub(super) fn tell_scope_of_others(&mut self, others: &[(Value, u32)], was_stopped: bool) {
+        let block = self.block;
+        let (Some(scope), Some(&(error, _))) = (&block.scope, others.first()) else {
+            return;
+        };
+        let is_wanted = {
+            let end = block.end.lock();
+            !end.is_detached && (was_stopped || end.is_awaited())
+        };
+        if is_wanted
+            && scope.takes_failure()
+            && let Some(message) = self.error_for_outside(error)
+        {
+            let _ = self.fail_other_scope(message, scope);
         }
     }
     fn fail_early(&mut self, kept: usize, scope: &Arc<Scope>) {

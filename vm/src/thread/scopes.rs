@@ -97,7 +97,7 @@ impl Thread {
     ) -> Result<Value, Trap> {
         // SAFETY: the scheduler is alive.
         unsafe { scope.remove_timer() };
-        let (failure, is_timed_out, had_failed, has_cut_members) = {
+        let (failure, is_timed_out, had_failed, has_cut_members, was_told_in_defer) = {
             let mut state = scope.state.lock();
             state.is_closed = true;
             let failure = state.failure.take();
@@ -106,6 +106,7 @@ impl Thread {
                 state.is_timed_out,
                 state.had_failed,
                 state.has_cut_members,
+                state.was_told_in_defer,
             )
         };
         let task = self.task();
@@ -134,8 +135,10 @@ impl Thread {
         let is_stopped = self.task().is(flag::WAS_CANCELLED | flag::IS_KILLED);
         self.go_on_tidying(scope);
         let is_cancel = error.is_some_and(|e| e.type_id() == ErrorKind::Cancelled.type_id());
-        // The first error is thrown. What left the body after that may be what came of it: who joins a member that was cancelled for it gets `Cancelled`.
-        let is_late = had_failed && (failure.is_some() || is_cancel) && !is_stopped;
+        // The first error is thrown. What left the body later came of it: a handler has thrown it that had caught the scope's `Cancelled` (not one in what is deferred: that may run as an
+        // earlier error goes out), or it is what who joins a member gets that was cancelled for the first.
+        let comes_of_it = failure.is_some() && was_interrupted && !was_told_in_defer;
+        let is_late = had_failed && (is_cancel || comes_of_it) && !is_stopped;
         if let Some(error) = error
             && !(is_cancel && was_cancelled_here)
             && !is_late
