@@ -516,7 +516,7 @@ impl Scheduler {
     /// A thread whose state the caller, a carrier, has changed to queued because it woke.
     #[inline]
     pub(crate) fn enqueue_woken(self: &Arc<Self>, own: &Own, block: *const ThreadBlock) {
-        own.push_woken(block);
+        own.push_woken(block, self.is_solo());
         // One waiting thread is for this carrier, which will soon look; more are a backlog.
         if own.len() > 1 {
             self.help();

@@ -35,6 +35,10 @@ pub(crate) struct Queued(pub(crate) *const ThreadBlock);
 // SAFETY: blocks may be used from everywhere.
 unsafe impl Send for Queued {}
 
+impl Queued {
+    const NONE: Queued = Queued(std::ptr::null());
+}
+
 /// Threads that come from elsewhere than a carrier.
 pub(super) type Injected = Injector<Queued>;
 
@@ -42,6 +46,9 @@ pub(super) type Injected = Injector<Queued>;
 pub(crate) struct Own {
     /// Threads that woke or were started, first in, first out.
     woken: Worker<Queued>,
+    /// The first of these, or null, which need not go through the queue while there is no other carrier that could take it from there (see `solo`). Who may be held then, so that others
+    /// must run it, puts it there (`share_next`).
+    next: Cell<Queued>,
     /// Threads that used up a slice.
     spent: Worker<Queued>,
     /// What was taken last comes from `spent`.
@@ -83,6 +90,7 @@ impl Own {
         };
         let own = Own {
             woken,
+            next: Cell::new(Queued::NONE),
             spent,
             runs_spent: Cell::new(false),
             is_spent_due: Cell::new(false),
@@ -99,8 +107,31 @@ impl Own {
         Own::new(usize::MAX).0
     }
     #[inline]
-    pub(super) fn push_woken(&self, block: *const ThreadBlock) {
-        self.woken.push(Queued(block));
+    pub(super) fn push_woken(&self, block: *const ThreadBlock, is_solo: bool) {
+        if is_solo && self.is_woken_empty() {
+            self.next.set(Queued(block));
+        } else {
+            self.woken.push(Queued(block));
+        }
+    }
+    /// The first that woke.
+    #[inline]
+    fn pop_woken(&self) -> Option<Queued> {
+        if self.next.get().0.is_null() {
+            return self.woken.pop();
+        }
+        Some(self.next.replace(Queued::NONE))
+    }
+    #[inline]
+    fn is_woken_empty(&self) -> bool {
+        self.next.get().0.is_null() && self.woken.is_empty()
+    }
+    /// Others may have to run what this carrier was about to.
+    pub(crate) fn share_next(&self) {
+        let next = self.next.replace(Queued::NONE);
+        if !next.0.is_null() {
+            self.woken.push(next);
+        }
     }
     /// A slice is over. `is_late`: the thread had less than half of it, as it woke when others had had their part; so it waits among those that woke.
     #[inline]
@@ -112,14 +143,14 @@ impl Own {
         }
     }
     pub(super) fn len(&self) -> usize {
-        self.woken.len() + self.spent.len()
+        self.len_woken() + self.spent.len()
     }
     pub(super) fn len_woken(&self) -> usize {
-        self.woken.len()
+        self.woken.len() + usize::from(!self.next.get().0.is_null())
     }
     /// The next of its own.
     pub(super) fn pop(&self) -> Option<Queued> {
-        self.woken.pop().or_else(|| self.spent.pop())
+        self.pop_woken().or_else(|| self.spent.pop())
     }
     /// Every so many turns: before the next one.
     #[inline]
@@ -133,14 +164,14 @@ impl Own {
         if turn.is_multiple_of(LOOKS_EVERY) || !self.found.is_empty() || self.is_spent_due.get() {
             return None;
         }
-        let queued = self.woken.pop()?;
+        let queued = self.pop_woken()?;
         self.runs_spent.set(false);
         self.turn = turn;
         Some(queued)
     }
     #[inline]
     pub(super) fn is_empty(&self) -> bool {
-        self.woken.is_empty() && self.spent.is_empty()
+        self.is_woken_empty() && self.spent.is_empty()
     }
     /// The next of its own and of the injector.
     pub(super) fn take(&mut self, injector: &Injected) -> Option<Taken> {
@@ -165,8 +196,8 @@ impl Own {
         {
             return Some(spent(queued));
         }
-        if !self.woken.is_empty()
-            && let Some(queued) = self.woken.pop()
+        if !self.is_woken_empty()
+            && let Some(queued) = self.pop_woken()
         {
             return Some(next(queued));
         }
@@ -214,7 +245,7 @@ impl Own {
     }
     /// Takes out all that there is to run: what woke, what used up its slice, what comes from elsewhere.
     pub(super) fn drain(&mut self, injector: &Injected, mut to: impl FnMut(Queued)) {
-        while let Some(queued) = self.woken.pop().or_else(|| self.spent.pop()) {
+        while let Some(queued) = self.pop_woken().or_else(|| self.spent.pop()) {
             to(queued);
         }
         while !injector.is_empty() {
@@ -225,7 +256,7 @@ impl Own {
     }
     /// Empties the queues.
     pub(super) fn clear(&mut self) {
-        while self.woken.pop().is_some() || self.spent.pop().is_some() {}
+        while self.pop_woken().is_some() || self.spent.pop().is_some() {}
     }
 }
 
