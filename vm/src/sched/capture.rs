@@ -67,7 +67,6 @@ impl Thread {
             places.free -= 1;
         }
         scheduler.end_solo();
-        self.own.share_next();
         scheduler.held.count.fetch_add(1, Ordering::SeqCst);
         if !scheduler.held.is_watched.load(Ordering::SeqCst) {
             scheduler.call_watchdog();

@@ -376,7 +376,7 @@ impl Scheduler {
         {
             return None;
         }
-        let queued = own.take_at_once()?;
+        let queued = own.take_at_once(self.is_solo())?;
         own.progress.begin();
         Some(queued.0)
     }

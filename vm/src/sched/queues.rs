@@ -18,6 +18,7 @@ pub(super) use stand_in::Injector;
 use stand_in::{Steal, Stealer, Worker};
 use std::cell::Cell;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicPtr, Ordering};
 
 /// Every so many turns a carrier looks around before it takes the next thread: the turns between are those of `take_at_once`.
 const LOOKS_EVERY: u32 = 8;
@@ -35,10 +36,6 @@ pub(crate) struct Queued(pub(crate) *const ThreadBlock);
 // SAFETY: blocks may be used from everywhere.
 unsafe impl Send for Queued {}
 
-impl Queued {
-    const NONE: Queued = Queued(std::ptr::null());
-}
-
 /// Threads that come from elsewhere than a carrier.
 pub(super) type Injected = Injector<Queued>;
 
@@ -46,9 +43,8 @@ pub(super) type Injected = Injector<Queued>;
 pub(crate) struct Own {
     /// Threads that woke or were started, first in, first out.
     woken: Worker<Queued>,
-    /// The first of these, or null, which need not go through the queue while there is no other carrier that could take it from there (see `solo`). Who may be held then, so that others
-    /// must run it, puts it there (`share_next`).
-    next: Cell<Queued>,
+    /// The first of these, or null: as long as there is no other carrier (see `solo`), it need not go through the queue.
+    next: Arc<AtomicPtr<ThreadBlock>>,
     /// Threads that used up a slice.
     spent: Worker<Queued>,
     /// What was taken last comes from `spent`.
@@ -68,6 +64,8 @@ pub(crate) struct Own {
 
 /// What other carriers see of them.
 pub(super) struct Others {
+    /// Left from the time before there were others.
+    next: Arc<AtomicPtr<ThreadBlock>>,
     woken: Stealer<Queued>,
     spent: Stealer<Queued>,
     pub(super) progress: Arc<Progress>,
@@ -83,14 +81,16 @@ impl Own {
     pub(super) fn new(number: usize) -> (Own, Others) {
         let (woken, spent) = (Worker::new_fifo(), Worker::new_fifo());
         let progress = Arc::<Progress>::default();
+        let next = Arc::<AtomicPtr<ThreadBlock>>::default();
         let others = Others {
+            next: next.clone(),
             woken: woken.stealer(),
             spent: spent.stealer(),
             progress: progress.clone(),
         };
         let own = Own {
             woken,
-            next: Cell::new(Queued::NONE),
+            next,
             spent,
             runs_spent: Cell::new(false),
             is_spent_due: Cell::new(false),
@@ -109,29 +109,32 @@ impl Own {
     #[inline]
     pub(super) fn push_woken(&self, block: *const ThreadBlock, is_solo: bool) {
         if is_solo && self.is_woken_empty() {
-            self.next.set(Queued(block));
+            // Who is started later sees it.
+            self.next.store(block.cast_mut(), Ordering::Relaxed);
         } else {
             self.woken.push(Queued(block));
         }
     }
     /// The first that woke.
     #[inline]
-    fn pop_woken(&self) -> Option<Queued> {
-        if self.next.get().0.is_null() {
+    fn pop_woken(&self, is_solo: bool) -> Option<Queued> {
+        let mut next = self.next.load(Ordering::Relaxed);
+        if next.is_null() {
             return self.woken.pop();
         }
-        Some(self.next.replace(Queued::NONE))
+        match is_solo {
+            true => self.next.store(std::ptr::null_mut(), Ordering::Relaxed),
+            false => next = self.next.swap(std::ptr::null_mut(), Ordering::AcqRel),
+        }
+        match next.is_null() {
+            // Somebody else was faster.
+            true => self.woken.pop(),
+            false => Some(Queued(next)),
+        }
     }
     #[inline]
     fn is_woken_empty(&self) -> bool {
-        self.next.get().0.is_null() && self.woken.is_empty()
-    }
-    /// Others may have to run what this carrier was about to.
-    pub(crate) fn share_next(&self) {
-        let next = self.next.replace(Queued::NONE);
-        if !next.0.is_null() {
-            self.woken.push(next);
-        }
+        self.next.load(Ordering::Relaxed).is_null() && self.woken.is_empty()
     }
     /// A slice is over. `is_late`: the thread had less than half of it, as it woke when others had had their part; so it waits among those that woke.
     #[inline]
@@ -146,25 +149,25 @@ impl Own {
         self.len_woken() + self.spent.len()
     }
     pub(super) fn len_woken(&self) -> usize {
-        self.woken.len() + usize::from(!self.next.get().0.is_null())
+        self.woken.len() + usize::from(!self.next.load(Ordering::Relaxed).is_null())
     }
     /// The next of its own.
     pub(super) fn pop(&self) -> Option<Queued> {
-        self.pop_woken().or_else(|| self.spent.pop())
+        self.pop_woken(false).or_else(|| self.spent.pop())
     }
     /// Every so many turns: before the next one.
     #[inline]
     pub(super) fn looks_at_system(&self) -> bool {
         self.turn.wrapping_add(1).is_multiple_of(SYSTEM_EVERY)
     }
-    /// The first that woke here, unless it is the turn of others.
+    /// The first that woke here, unless it is the turn of others. `is_solo`: see `solo`.
     #[inline]
-    pub(super) fn take_at_once(&mut self) -> Option<Queued> {
+    pub(super) fn take_at_once(&mut self, is_solo: bool) -> Option<Queued> {
         let turn = self.turn.wrapping_add(1);
         if turn.is_multiple_of(LOOKS_EVERY) || !self.found.is_empty() || self.is_spent_due.get() {
             return None;
         }
-        let queued = self.pop_woken()?;
+        let queued = self.pop_woken(is_solo)?;
         self.runs_spent.set(false);
         self.turn = turn;
         Some(queued)
@@ -197,7 +200,7 @@ impl Own {
             return Some(spent(queued));
         }
         if !self.is_woken_empty()
-            && let Some(queued) = self.pop_woken()
+            && let Some(queued) = self.pop_woken(false)
         {
             return Some(next(queued));
         }
@@ -227,6 +230,15 @@ impl Own {
     }
     /// Takes half of what another carrier has.
     pub(super) fn steal_from(&self, other: &Others) -> Option<Taken> {
+        if !other.next.load(Ordering::Relaxed).is_null() {
+            let next = other.next.swap(std::ptr::null_mut(), Ordering::AcqRel);
+            if !next.is_null() {
+                return Some(Taken {
+                    block: next,
+                    goes_on: false,
+                });
+            }
+        }
         for (from, to) in [(&other.woken, &self.woken), (&other.spent, &self.spent)] {
             loop {
                 match from.steal_batch_and_pop(to) {
@@ -245,7 +257,7 @@ impl Own {
     }
     /// Takes out all that there is to run: what woke, what used up its slice, what comes from elsewhere.
     pub(super) fn drain(&mut self, injector: &Injected, mut to: impl FnMut(Queued)) {
-        while let Some(queued) = self.pop_woken().or_else(|| self.spent.pop()) {
+        while let Some(queued) = self.pop_woken(false).or_else(|| self.spent.pop()) {
             to(queued);
         }
         while !injector.is_empty() {
@@ -256,13 +268,15 @@ impl Own {
     }
     /// Empties the queues.
     pub(super) fn clear(&mut self) {
-        while self.pop_woken().is_some() || self.spent.pop().is_some() {}
+        while self.pop_woken(false).is_some() || self.spent.pop().is_some() {}
     }
 }
 
 impl Others {
     pub(super) fn is_empty(&self) -> bool {
-        self.woken.is_empty() && self.spent.is_empty()
+        self.next.load(Ordering::Relaxed).is_null()
+            && self.woken.is_empty()
+            && self.spent.is_empty()
     }
 }
 
@@ -353,5 +367,41 @@ mod stand_in {
         pub(super) fn steal_batch_and_pop(&self, to: &Worker<T>) -> Steal<T> {
             self.0.steal_batch_and_pop(to)
         }
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+
+    fn block(address: usize) -> *const ThreadBlock {
+        std::ptr::without_provenance(address)
+    }
+
+    #[test]
+    fn what_woke_before_there_were_others_comes_first_and_can_be_stolen() {
+        let (own, others) = Own::new(0);
+        assert!(others.is_empty());
+        for address in [8, 16, 24] {
+            own.push_woken(block(address), true);
+        }
+        assert!(!others.is_empty() && !own.is_empty() && own.len() == 3);
+        assert_eq!(own.pop().map(|queued| queued.0), Some(block(8)));
+        // From now on others are there.
+        own.push_woken(block(32), false);
+        let (mut thief, _) = Own::new(1);
+        let stolen = thief.steal_from(&others).map(|taken| taken.block);
+        assert_eq!(stolen, Some(block(16)));
+
+        let (mut own, others) = Own::new(0);
+        own.push_woken(block(8), true);
+        own.push_woken(block(16), false);
+        let stolen = thief.steal_from(&others).map(|taken| taken.block);
+        assert_eq!(stolen, Some(block(8)));
+        assert_eq!(
+            own.take_at_once(false).map(|queued| queued.0),
+            Some(block(16))
+        );
+        assert!(own.is_empty() && others.is_empty() && own.pop().is_none());
     }
 }

@@ -212,14 +212,16 @@ impl Thread {
             self.charge_work(SWALLOWED_FUEL);
         }
         let task = self.task();
+        let is_first = !task.is(flag::WAS_CANCELLED);
         task.clear(flag::CANCEL_PENDING);
         task.set(flag::WAS_CANCELLED);
-        self.forget_handler();
-        let told_for = self
-            .task()
+        let scope = task
             .more_if_any()
             .and_then(|more| more.cancelled_for.clone());
-        if let Some(scope) = told_for
+        self.forget_handler();
+        if let Some(scope) = scope
+            && is_first
+            && scope.is_of(self.task_pointer())
             && self.is_in_deferred()
         {
             scope.state.lock().was_told_in_defer = true;

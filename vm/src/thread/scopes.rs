@@ -137,8 +137,8 @@ impl Thread {
         let is_cancel = error.is_some_and(|e| e.type_id() == ErrorKind::Cancelled.type_id());
         // The first error is thrown. What left the body later came of it: a handler has thrown it that had caught the scope's `Cancelled` (not one in what is deferred: that may run as an
         // earlier error goes out), or it is what who joins a member gets that was cancelled for the first.
-        let comes_of_it = failure.is_some() && was_interrupted && !was_told_in_defer;
-        let is_late = had_failed && (is_cancel || comes_of_it) && !is_stopped;
+        let comes_of_it = is_cancel || failure.is_some() && was_interrupted;
+        let is_late = had_failed && comes_of_it && !was_told_in_defer && !is_stopped;
         if let Some(error) = error
             && !(is_cancel && was_cancelled_here)
             && !is_late

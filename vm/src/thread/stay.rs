@@ -145,8 +145,6 @@ impl Thread {
         let scheduler = self.scheduler.clone();
         let main = self.main.clone();
         scheduler.add_source();
-        // Others run it when this OS thread is the host's again.
-        self.own.share_next();
         self.leave_home();
         scheduler.call_host();
         loop {
