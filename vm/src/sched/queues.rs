@@ -389,7 +389,7 @@ mod tests {
         assert_eq!(own.pop().map(|queued| queued.0), Some(block(8)));
         // From now on others are there.
         own.push_woken(block(32), false);
-        let (mut thief, _) = Own::new(1);
+        let (thief, _) = Own::new(1);
         let stolen = thief.steal_from(&others).map(|taken| taken.block);
         assert_eq!(stolen, Some(block(16)));
 
