@@ -3,14 +3,15 @@
 //! A shared object is named by a *handle* (`object::Handle`), which lies in a bundle that owns it: so heaps and messages that hold a handle
 //! count as they do for frozen values.
 
+pub mod atomic;
 pub mod broadcast;
-pub(crate) mod channel;
+pub mod channel;
 mod messages;
-pub mod natives;
 pub mod once;
-pub(crate) mod permits;
+pub mod permits;
 pub mod queue;
-pub(crate) mod scoped;
+pub mod scoped;
+pub mod select;
 pub mod shared_map;
 pub(crate) mod support;
 pub mod thread_local;

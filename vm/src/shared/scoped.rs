@@ -4,9 +4,23 @@
 //! `Scoped` takes that out of the chain (what lies in front of it is copied) and remembers the chain as it was before, for the end of its call. What is started then does not get that: it can
 //! never come back to what is hidden, and would keep it for as long as it lives, and its own tasks after it.
 
-use super::{Message, SharedObject};
+use super::atomic::read_atomic;
+use super::support::{make, object_arg};
+use super::{Message, ObjectState, SharedObject};
+use crate::native::{Ctx, NativeDef, NativeResult, Trap};
+use crate::object::type_id;
 use std::collections::HashSet;
 use std::sync::Arc;
+
+/// Natives of `Scoped`.
+pub static SCOPED: &[NativeDef] = crate::natives! {
+    /// A value that depends on where one is called from: `with` sets it for a call and what that starts.
+    plain "Scoped" ("default?") => |ctx| { let value = ctx.arg_or_nil(0); let value = ctx.thread.share_frozen(value, "default")?; make(ctx, type_id::SCOPED, ObjectState::Atomic(value)) };
+    /// The value here.
+    plain "Scoped.get" (self) => scoped_get;
+    plain "__scoped_push" (scoped, value) => scoped_push;
+    plain "__scoped_pop" () => |ctx| { ctx.thread.task().more().scoped.pop(); ctx.nil() };
+};
 
 /// The `Scoped` values of a task.
 #[derive(Clone, Default)]
@@ -149,6 +163,27 @@ impl Drop for Binding {
             }
         }
     }
+}
+
+fn scoped_object(ctx: &mut Ctx) -> Result<&'static SharedObject, Trap> {
+    object_arg(ctx, type_id::SCOPED, "a Scoped")
+}
+fn scoped_get(ctx: &mut Ctx) -> NativeResult {
+    let object = scoped_object(ctx)?;
+    let more = ctx.thread.task().more_if_any();
+    match more.and_then(|more| more.scoped.value_of(object)) {
+        Some(value) => ctx.thread.deliver_in_native(value),
+        None => read_atomic(ctx, object),
+    }
+}
+fn scoped_push(ctx: &mut Ctx) -> NativeResult {
+    let object = scoped_object(ctx)?;
+    let handle = ctx.arg(0);
+    let value = ctx.arg(1);
+    let value = ctx.thread.share_frozen(value, "value")?;
+    let bindings = &mut ctx.thread.task().more().scoped;
+    bindings.push(object, Message::shared(handle), value);
+    ctx.nil()
 }
 
 #[cfg(all(test, not(loom)))]

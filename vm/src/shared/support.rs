@@ -1,4 +1,4 @@
-//! What the natives of shared objects have in common, and all that those beside `natives.rs` do with waiters and tasks.
+//! What the natives of shared objects have in common.
 //!
 //! Contract of the unsafe functions here: lists are used under the lock of their owner, and a task that was claimed is handed over
 //! (`Thread::wake`, or `wake_without_thread`) by the caller, once, after the lock is released.
@@ -9,6 +9,7 @@ use crate::sched::Scheduler;
 use crate::sched::wait::{Delivery, Owner, WaitList, Waiter, deliver};
 use crate::task::{Task, Wait};
 use crate::thread::Thread;
+use crate::types::ErrorKind;
 use crate::value::Value;
 use std::sync::Weak;
 
@@ -19,6 +20,7 @@ pub(crate) fn make(ctx: &mut Ctx, type_id: u32, state: ObjectState) -> NativeRes
     Ok(ctx.thread.heap.adopt_owned(handle))
 }
 /// The object of argument 0.
+#[inline]
 pub(super) fn object_arg(
     ctx: &mut Ctx,
     id: u32,
@@ -29,10 +31,31 @@ pub(super) fn object_arg(
         None => Err(ctx.wrong_type(0, expected)),
     }
 }
+/// A whole number that is `least` or more.
+pub(super) fn count_arg(ctx: &mut Ctx, i: usize, least: i64) -> Result<i64, Trap> {
+    let n = ctx.int_arg(i)?;
+    if n < least {
+        let (name, what) = (ctx.name(), ctx.param_name(i));
+        let message = format!("{name}: {what} must be at least {least}, got {n}");
+        return Err(ctx.throw(ErrorKind::Value, message));
+    }
+    Ok(n)
+}
 /// The object that a message leads to.
 pub(super) fn object_in(message: &Message, id: u32) -> &'static SharedObject {
     let handle = message.peek().expect("a handle travels as it is");
     object_of(handle, id).expect("the message holds a handle of this type")
+}
+
+impl Thread {
+    /// A message becomes a value while a native runs, which collects nothing: a parcel that does not fit is a `LimitError`.
+    #[inline]
+    pub(crate) fn deliver_in_native(&mut self, message: Message) -> NativeResult {
+        match message.deliver(&mut self.heap) {
+            Ok(value) => Ok(value),
+            Err(_) => Err(self.throw_limit()),
+        }
+    }
 }
 
 /// The running task waits in the list, which is the only one of `object`; whoever claims it may take the message. After this the native

@@ -17,6 +17,7 @@ mod liveness;
 mod mount;
 mod named;
 mod names;
+pub mod natives;
 mod operand;
 mod options;
 mod parts;
