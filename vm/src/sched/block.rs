@@ -1,6 +1,6 @@
 //! What carriers know of a thread of the language: its word, its end, and, while no carrier has it mounted, its parts.
 
-use super::scope::{Place, Scope};
+use super::scope::{Failure, Place, Scope};
 use super::wait::{Delivery, NodeKind, WaitList, Waiter, deliver};
 use crate::account;
 use crate::counted::COUNT_BYTES;
@@ -392,8 +392,28 @@ impl End {
         self.is_joined = true;
         Some(again)
     }
-    /// The error for a scope, which nobody else has: what is mutable goes there for good.
-    pub(crate) fn error_for_scope(&mut self) -> Option<Message> {
+    /// The scope of which the thread is a member gets the error by which that has ended: `copy`, or else the error itself, which then is the scope's for good if it is
+    /// mutable. If the scope does not take it, it stays for who joins. As all this is under the lock of the end, the error is in one of both places whenever somebody looks.
+    /// What comes back is to be dropped without the lock.
+    pub(crate) fn tell_scope(
+        &mut self,
+        copy: Option<Message>,
+        scope: &Scope,
+    ) -> Result<(), Option<Message>> {
+        let is_copy = copy.is_some();
+        let Some(error) = copy.or_else(|| self.error_for_scope()) else {
+            return Err(None);
+        };
+        let Err(Failure::Thread(error)) = scope.fail(Failure::Thread(error)) else {
+            return Ok(());
+        };
+        if is_copy || !matches!(self.outcome, Outcome::Taken) {
+            return Err(Some(error));
+        }
+        self.outcome = Outcome::Failed(error);
+        Err(None)
+    }
+    fn error_for_scope(&mut self) -> Option<Message> {
         let again = match &self.outcome {
             Outcome::Failed(message) => message.again(),
             _ => return None,

@@ -53,6 +53,8 @@ pub(crate) struct ScopeState {
     pub(crate) is_refused: bool,
     /// The owner has left it, and need not exist any more.
     pub(crate) is_closed: bool,
+    /// It is closed, and the owner went on behind it: no error was on its way out.
+    pub(crate) has_ended_well: bool,
 }
 
 /// Whom a cancel of the scope concerns, besides the owner.
@@ -203,6 +205,7 @@ impl Scope {
                 is_awaited: false,
                 is_refused: false,
                 is_closed: false,
+                has_ended_well: false,
             }),
             place: Place::nowhere(),
             timer: UnsafeCell::new(Waiter::new(NodeKind::Scope)),
@@ -374,6 +377,10 @@ impl Scope {
     pub(crate) fn takes_failure(&self) -> bool {
         let state = self.state.lock();
         state.failure.is_none() && !state.is_timed_out && !state.is_closed
+    }
+    /// Whether it is over, and threw nothing.
+    pub(crate) fn has_ended_well(&self) -> bool {
+        self.state.lock().has_ended_well
     }
     /// The first failure cancels the scope; gives whether this was it, else the failure back.
     pub(crate) fn fail(&self, failure: Failure) -> Result<(), Failure> {

@@ -251,18 +251,10 @@ impl Thread {
             has_failed && !is_joined && !is_detached && !was_stopped && block.scope.is_none();
         if let Some(scope) = &block.scope {
             if has_failed && !is_joined && !is_detached && !was_stopped && scope.takes_failure() {
-                let mut end = block.end.lock();
-                // What cannot be copied either goes to the scope alone, unless somebody was faster.
-                let message = for_scope.or_else(|| end.error_for_scope());
-                let is_moved = matches!(end.outcome, Outcome::Taken);
-                drop(end);
-                match message.map(|message| scope.fail(Failure::Thread(message))) {
-                    Some(Ok(())) => self.scheduler.cancel_scope(&self.own, scope),
-                    // Another one was faster.
-                    Some(Err(Failure::Thread(message))) if is_moved => {
-                        block.end.lock().outcome = Outcome::Failed(message);
-                    }
-                    _ => {}
+                // Who was faster and joined has what it got, unless that was moved: a scope's error is nobody else's then.
+                let told = block.end.lock().tell_scope(for_scope, scope);
+                if told.is_ok() {
+                    self.scheduler.cancel_scope(&self.own, scope);
                 }
             }
             if let Some(owner) = scope.leave_thread(&block) {

@@ -3,7 +3,7 @@
 use super::join::thread_of;
 use super::{HOST_THREAD, Stopped, Thread};
 use crate::object::{Kind, TaskObject, type_id};
-use crate::sched::block::{FAILURES, Outcome};
+use crate::sched::block::FAILURES;
 use crate::sched::scope::{Failure, Scope};
 use crate::sched::sites::NO_SITE;
 use crate::sched::wait::Claimed;
@@ -28,17 +28,13 @@ impl Thread {
                 drop(end);
                 return self.scheduler.keep_failed(block);
             };
-            if !scope.takes_failure() {
-                return;
-            }
-            let message = end.error_for_scope();
-            let is_moved = matches!(end.outcome, Outcome::Taken);
+            let told = end.tell_scope(None, scope);
             drop(end);
-            if let Some(Err(message)) = message.map(|message| self.fail_other_scope(message, scope))
-                && is_moved
-            {
-                // Another one was faster: it is there for who joins.
-                block.end.lock().outcome = Outcome::Failed(message);
+            if told.is_ok() {
+                self.scheduler.cancel_scope(&self.own, scope);
+            } else if scope.has_ended_well() {
+                // It counted on the joiner, and can throw nothing any more.
+                self.scheduler.keep_failed(block);
             }
             return;
         }

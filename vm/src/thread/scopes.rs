@@ -101,6 +101,7 @@ impl Thread {
             let mut state = scope.state.lock();
             state.is_closed = true;
             let failure = state.failure.take();
+            state.has_ended_well = failure.is_none() && error.is_none();
             (
                 failure,
                 state.is_timed_out,
