@@ -47,6 +47,13 @@ impl Dropped {
             Vec::new()
         }
     }
+    /// The thread has ended, and its table with it.
+    #[inline]
+    pub(crate) fn forget(&self, thread: u64) {
+        if self.has_any.load(Ordering::Relaxed) {
+            drop(self.take_some(thread));
+        }
+    }
     #[cold]
     fn take_some(&self, thread: u64) -> Vec<usize> {
         let mut taken = Vec::new();

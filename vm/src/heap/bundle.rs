@@ -44,7 +44,7 @@ const HEAD_BYTES: usize = size_of::<BundleHead>();
 const _: () = assert!(HEAD_BYTES == 24);
 
 /// Sizes of blocks are multiples of it, as their alignment: an allocator need not make them larger to align them.
-const UNIT_BYTES: usize = 16;
+pub(super) const UNIT_BYTES: usize = 16;
 const PLACE_BITS: u32 = 28;
 /// No heap's table knows it.
 const NO_PLACE: u64 = (1 << PLACE_BITS) - 1;
@@ -61,7 +61,12 @@ impl BundleHead {
     }
     /// Of the whole block.
     pub(crate) fn bytes(&self) -> usize {
-        (self.extent.load(Ordering::Relaxed) >> PLACE_BITS) as usize * UNIT_BYTES
+        self.units() as usize * UNIT_BYTES
+    }
+    /// The same in units.
+    #[inline]
+    pub(crate) fn units(&self) -> u64 {
+        self.extent.load(Ordering::Relaxed) >> PLACE_BITS
     }
     /// Whether the caller's reference is the only one at this moment.
     pub(crate) fn is_unique(&self) -> bool {
@@ -766,6 +771,23 @@ impl Heap {
             unsafe {
                 if let Some(head) = bundle_of(value.as_object()) {
                     self.bundles.enter(head, true);
+                    self.note_bundle_bytes();
+                }
+            }
+        }
+        value
+    }
+
+    /// The same of a value of a bundle of which this heap holds none: one that was made just now, or the first value of a new heap.
+    #[inline]
+    pub(crate) fn adopt_new(&mut self, value: Value) -> Value {
+        debug_assert!(!value.is_local());
+        if value.is_shared() {
+            // SAFETY: the caller's reference keeps the value alive.
+            unsafe {
+                if let Some(head) = bundle_of(value.as_object()) {
+                    debug_assert!(!self.bundles.holds(head));
+                    self.bundles.enter_new(head);
                     self.note_bundle_bytes();
                 }
             }

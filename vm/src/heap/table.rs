@@ -30,7 +30,7 @@
 //!
 //! Contract: heads passed in belong to live bundles.
 
-use super::bundle::{BundleHead, bundle_of, release, release_later, retain};
+use super::bundle::{BundleHead, UNIT_BYTES, bundle_of, release, release_later, retain};
 use crate::account;
 use crate::object::Header;
 use crate::value::Value;
@@ -39,10 +39,8 @@ use std::hash::{BuildHasherDefault, Hasher};
 
 /// So many entries of `More` are searched for.
 const IN_A_ROW: usize = 12;
-/// A bundle that others hold, too, counts as at most so many bytes of what entered: giving it back frees nothing by itself.
-const MAX_SHARED_ENTERED_BYTES: usize = 1024;
-/// Unit of the counters of bytes.
-const UNIT_BYTES: usize = 16;
+/// A bundle that others hold, too, counts as at most so much of what entered: giving it back frees nothing by itself.
+const MAX_SHARED_ENTERED_UNITS: u64 = 1024 / UNIT_BYTES as u64;
 
 const OLD: usize = 1;
 const MET: usize = 2;
@@ -132,6 +130,7 @@ impl More {
         self.elsewhere.get(&(head as usize)).copied()
     }
     /// Adds an entry whose head is not there.
+    #[inline(never)]
     fn insert(&mut self, entry: Entry) {
         if !self.has_places && self.entries.len() == IN_A_ROW {
             self.has_places = true;
@@ -316,7 +315,7 @@ impl BundleTable {
         {
             entry.0 |= OLD;
             // SAFETY: the table's reference keeps it.
-            add(&mut self.aged, unsafe { (*head).bytes() });
+            add(&mut self.aged, unsafe { (*head).units() });
         }
     }
 
@@ -334,21 +333,29 @@ impl BundleTable {
                 }
                 return;
             }
-            let bytes = (*head).bytes();
-            let is_alone = is_owned && (*head).is_unique();
             if !is_owned {
                 retain(head);
             }
-            let weight = if is_alone {
-                bytes
-            } else {
-                bytes.min(MAX_SHARED_ENTERED_BYTES)
-            };
-            add(&mut self.entered, weight);
-            self.insert(Entry::new(head, 0));
+            self.enter_new(head);
         }
     }
+    /// The same of a bundle that is not in the table; the caller's reference becomes the table's.
+    ///
+    /// # Safety
+    /// See the head of the file.
+    #[inline]
+    pub(crate) unsafe fn enter_new(&mut self, head: *mut BundleHead) {
+        // SAFETY: the caller's reference keeps the bundle.
+        let (units, is_alone) = unsafe { ((*head).units(), (*head).is_unique()) };
+        let weight = match is_alone {
+            true => units,
+            false => units.min(MAX_SHARED_ENTERED_UNITS),
+        };
+        add(&mut self.entered, weight);
+        self.insert(Entry::new(head, 0));
+    }
 
+    #[inline]
     fn insert(&mut self, entry: Entry) {
         match self.few.iter_mut().find(|entry| entry.is_none()) {
             Some(place) => *place = entry,
@@ -356,6 +363,11 @@ impl BundleTable {
         }
     }
 
+    /// Whether the heap holds this one.
+    pub(super) fn holds(&self, head: *mut BundleHead) -> bool {
+        let more = || self.more.as_ref().is_some_and(|m| m.find(head).is_some());
+        self.few.iter().any(|entry| entry.is(head)) || more()
+    }
     /// Whether the heap holds none.
     #[inline(always)]
     pub(crate) fn is_empty(&self) -> bool {
@@ -425,7 +437,7 @@ impl BundleTable {
             retain(head);
             add(
                 &mut self.aged,
-                (*head).bytes().min(MAX_SHARED_ENTERED_BYTES),
+                (*head).units().min(MAX_SHARED_ENTERED_UNITS),
             );
         }
         self.insert(Entry::new(head, OLD | MET));
@@ -461,7 +473,7 @@ impl BundleTable {
                 if entry.has(MET) {
                     if !entry.has(OLD) {
                         entry.0 |= OLD;
-                        add(&mut aged, (*head).bytes());
+                        add(&mut aged, (*head).units());
                     }
                     return Fate::Stays;
                 }
@@ -491,10 +503,9 @@ impl BundleTable {
     }
 }
 
-/// Adds bytes to a counter of units, at least one; stops at its maximum.
-fn add(counter: &mut u32, bytes: usize) {
-    let units = u32::try_from(bytes.div_ceil(UNIT_BYTES)).unwrap_or(u32::MAX);
-    *counter = counter.saturating_add(units.max(1));
+/// Adds to a counter, which stops at its maximum.
+fn add(counter: &mut u32, units: u64) {
+    *counter = counter.saturating_add(u32::try_from(units).unwrap_or(u32::MAX));
 }
 
 impl Drop for BundleTable {

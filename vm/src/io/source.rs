@@ -210,7 +210,7 @@ impl<'c> Ctx<'c> {
         let source = Source::new(&sources, resource, what, interest)?;
         let target: *const Source = &raw const *source;
         let handle = bundle::new_handle(type_id, target.cast(), bundle::Payload::Source(source));
-        Ok(self.thread.heap.adopt_owned(handle))
+        Ok(self.thread.heap.adopt_new(handle))
     }
     fn source(&self, i: usize) -> Option<&'c Source> {
         let value = self.arg(i);

@@ -380,13 +380,18 @@ impl Scheduler {
         counts: bool,
         has_failed: bool,
     ) -> Option<Counted<ThreadBlock>> {
-        let part_of = |number: usize| &self.slot(number).threads;
+        let own_part = &self.slot(own.number).threads;
+        // Most often it has started here.
+        let part_of = |number: usize| match number == own.number {
+            true => own_part,
+            false => &self.slot(number).threads,
+        };
         let block = registry::remove(block, part_of, self.is_solo())?;
         if has_failed {
             self.keep_failed(&block);
         }
         if counts {
-            self.slot(own.number).threads.note_end();
+            own_part.note_end();
             self.tell_if_done();
         }
         Some(block)
@@ -516,9 +521,8 @@ impl Scheduler {
     /// A thread whose state the caller, a carrier, has changed to queued because it woke.
     #[inline]
     pub(crate) fn enqueue_woken(self: &Arc<Self>, own: &Own, block: *const ThreadBlock) {
-        own.push_woken(block, self.is_solo());
         // One waiting thread is for this carrier, which will soon look; more are a backlog.
-        if own.len() > 1 {
+        if own.push_woken(block, self.is_solo()) {
             self.help();
         }
     }

@@ -106,14 +106,16 @@ impl Own {
     pub(crate) fn nothing() -> Own {
         Own::new(usize::MAX).0
     }
+    /// Gives whether there are several now.
     #[inline]
-    pub(super) fn push_woken(&self, block: *const ThreadBlock, is_solo: bool) {
+    pub(super) fn push_woken(&self, block: *const ThreadBlock, is_solo: bool) -> bool {
         if is_solo && self.is_woken_empty() {
             // Who is started later sees it.
             self.next.store(block.cast_mut(), Ordering::Relaxed);
-        } else {
-            self.woken.push(Queued(block));
+            return !self.spent.is_empty();
         }
+        self.woken.push(Queued(block));
+        self.len() > 1
     }
     /// The first that woke.
     #[inline]

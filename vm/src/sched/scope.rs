@@ -490,11 +490,17 @@ impl Cancelled {
         }
     }
     /// Those of one thread. When it has ended nobody adds any more.
-    #[inline]
     pub(crate) fn take(&self, thread: u64) -> Vec<Arc<Scope>> {
         match self.has_any.load(Ordering::Relaxed) {
             true => self.take_some(thread),
             false => Vec::new(),
+        }
+    }
+    /// The thread has ended.
+    #[inline]
+    pub(crate) fn forget(&self, thread: u64) {
+        if self.has_any.load(Ordering::Relaxed) {
+            drop(self.take_some(thread));
         }
     }
     #[cold]

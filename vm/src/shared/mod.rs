@@ -253,10 +253,15 @@ impl Message {
     }
     /// The result of a thread that has ended. What is local in it is handed over with the heap, of which nothing is left then. Refused is what leads to something that
     /// is bound to its thread: the heap stays as it is.
+    #[inline]
     pub(crate) fn parcel(heap: &mut Heap, value: Value) -> Result<Message, GraphError> {
-        if !value.is_local() {
-            return Ok(Message::shared(value));
+        match value.is_local() {
+            true => Message::whole_heap(heap, value),
+            false => Ok(Message::shared(value)),
         }
+    }
+    #[inline(never)]
+    fn whole_heap(heap: &mut Heap, value: Value) -> Result<Message, GraphError> {
         let whole = std::mem::replace(heap, Heap::new(0));
         match Parcel::of_thread(whole, value) {
             Ok(parcel) => Ok(Message::of_parcel(parcel)),
@@ -325,6 +330,14 @@ impl Message {
         if !self.0.is_local() {
             // The message's reference becomes the heap's.
             return Ok(heap.adopt_owned(std::mem::ManuallyDrop::new(self).0));
+        }
+        self.deliver_parcel(heap)
+    }
+    /// The same for a heap that holds nothing yet.
+    #[inline]
+    pub(crate) fn deliver_first(self, heap: &mut Heap) -> Result<Value, Message> {
+        if !self.0.is_local() {
+            return Ok(heap.adopt_new(std::mem::ManuallyDrop::new(self).0));
         }
         self.deliver_parcel(heap)
     }

@@ -17,7 +17,7 @@ use std::sync::Weak;
 pub(crate) fn make(ctx: &mut Ctx, type_id: u32, state: ObjectState) -> NativeResult {
     ctx.thread.reserve_shared(SharedObject::BYTES)?;
     let handle = SharedObject::handle(type_id, state);
-    Ok(ctx.thread.heap.adopt_owned(handle))
+    Ok(ctx.thread.heap.adopt_new(handle))
 }
 /// The object of argument 0.
 #[inline]

@@ -208,7 +208,7 @@ impl Thread {
         };
         let memory_limit = self.memory_limit;
         // Its table goes.
-        drop(self.scheduler.dropped.take(block.id));
+        self.scheduler.dropped.forget(block.id);
         self.park_thread();
         // The run stack may hold values of its heap: whoever is mounted next clears it.
         self.stack_owner = 0;
@@ -242,7 +242,7 @@ impl Thread {
             let woken = end.finish(outcome, stopped);
             (woken, end.is_joined, end.is_detached, !end.is_uncounted)
         };
-        drop(self.scheduler.cancelled.take(block.id));
+        self.scheduler.cancelled.forget(block.id);
         crate::sync::window("thread_end");
         block.signal.end();
         crate::sync::window("thread_ended");

@@ -70,12 +70,22 @@ impl Thread {
     /// Lets the fast path read the mounted thread's variables; one that has none reads a table in which every slot is unset.
     #[inline]
     pub(crate) fn use_vars(&mut self) {
-        // Most threads set none.
-        if self.parts.more.is_none() && self.no_var_count == self.engine.var_count() {
-            (self.vars, self.var_count) = (self.no_vars, self.no_var_count);
-        } else {
-            self.look_for_vars();
+        let count = self.engine.var_count();
+        match self.parts.more_if_any_mut() {
+            Some(more) if !more.vars.is_empty() => {
+                if more.vars.len() == count as usize {
+                    (self.vars, self.var_count) = (more.vars.as_mut_ptr(), count);
+                    return;
+                }
+            }
+            // Most threads set none.
+            _ if self.no_var_count == count => {
+                (self.vars, self.var_count) = (self.no_vars, count);
+                return;
+            }
+            _ => {}
         }
+        self.look_for_vars();
     }
     #[inline(never)]
     pub(super) fn look_for_vars(&mut self) {

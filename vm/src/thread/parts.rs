@@ -157,13 +157,22 @@ impl Parts {
 }
 
 impl Drop for Parts {
+    #[inline]
     fn drop(&mut self) {
         drop_tasks(&mut self.tasks);
     }
 }
 
 /// Ends tasks without running them any further. Nobody else may wake one: no carrier runs, or all their objects are their thread's.
+#[inline]
 pub(crate) fn drop_tasks(tasks: &mut TaskList) {
+    // A thread that has ended has none.
+    if !tasks.is_empty() {
+        drop_all_tasks(tasks);
+    }
+}
+#[cold]
+fn drop_all_tasks(tasks: &mut TaskList) {
     // First all: a task may wait for another one's end.
     for task in tasks.iter() {
         // SAFETY: made by a pool, and alive; so is what it waits for, which its heap holds.

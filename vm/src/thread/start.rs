@@ -49,6 +49,7 @@ pub(super) fn first_slots(function: Value, argc: usize) -> usize {
 ///
 /// # Safety
 /// The task is alive, and nobody else uses it.
+#[inline]
 pub(super) unsafe fn inherit(starter: &Task, task: *mut Task) {
     if let Some(more) = starter.more_if_any()
         && !more.scoped.is_empty()
@@ -141,13 +142,13 @@ impl Thread {
             Counted::as_ptr(&block).cast(),
             bundle::Payload::Thread(block),
         );
-        self.heap.adopt_owned(handle)
+        self.heap.adopt_new(handle)
     }
     /// A handle of the troop that all threads belong to.
     pub(crate) fn troop_handle(&mut self) -> Value {
         let scheduler = Arc::as_ptr(&self.scheduler);
         let handle = bundle::new_handle(type_id::TROOP, scheduler.cast(), bundle::Payload::Nothing);
-        self.heap.adopt_owned(handle)
+        self.heap.adopt_new(handle)
     }
 
     /// The number of the place where the running task starts something.
@@ -321,7 +322,7 @@ impl Thread {
         // SAFETY: as above.
         let mounted = unsafe { &mut *fresh.parts.get_mut() };
         let heap = mounted.heap();
-        let mut delivered = function.deliver(heap);
+        let mut delivered = function.deliver_first(heap);
         // SAFETY: the window's slots hold messages, each of which is taken once; what was delivered is put in its place.
         unsafe {
             if let Ok(function) = delivered {
