@@ -18,15 +18,12 @@ impl Thread {
         copy_mask: u32,
         is_wanted: bool,
     ) -> Result<Value, Trap> {
-        let what = match kind {
-            start::SPAWN => {
-                debug_assert_eq!(copy_mask, 0);
-                return self.spawn(at, argc, name, is_wanted);
-            }
-            start::THREAD => return self.spawn_thread(at, argc, name, copy_mask, is_wanted),
-            _ => "threadlet",
-        };
-        Err(self.throw_new(ErrorKind::Error, &format!("{what} is not built yet")))
+        if kind == start::SPAWN {
+            debug_assert_eq!(copy_mask, 0);
+            return self.spawn(at, argc, name, is_wanted);
+        }
+        debug_assert_eq!(kind, start::THREAD, "verified: there is nothing else");
+        self.spawn_thread(at, argc, name, copy_mask, is_wanted)
     }
 
     /// `InvokeCopy`: a method call some of whose arguments were written `copy(x)`. A native that crosses finds them in `copy_mask`

@@ -380,18 +380,13 @@ impl Scheduler {
         counts: bool,
         has_failed: bool,
     ) -> Option<Counted<ThreadBlock>> {
-        let own_part = &self.slot(own.number).threads;
-        // Most often it has started here.
-        let part_of = |number: usize| match number == own.number {
-            true => own_part,
-            false => &self.slot(number).threads,
-        };
+        let part_of = |number: usize| &self.slot(number).threads;
         let block = registry::remove(block, part_of, self.is_solo())?;
         if has_failed {
             self.keep_failed(&block);
         }
         if counts {
-            own_part.note_end();
+            self.slot(own.number).threads.note_end();
             self.tell_if_done();
         }
         Some(block)
