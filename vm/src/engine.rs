@@ -498,7 +498,7 @@ impl TypeInfo {
             is_unit: false,
             methods: RwLock::default(),
             value: RwLock::new(Value::UNSET),
-            constructor: RwLock::new(Value::UNSET),
+            constructor: crate::types::LinkedValue::new(Value::UNSET),
             unit: RwLock::new(Value::UNSET),
         }
     }

@@ -157,7 +157,7 @@ impl Engine {
         }
         let type_name = if name == "Set" { "set" } else { name };
         match self.type_by_name(type_name) {
-            Some(id) => *self.type_info(id).constructor.write() = value,
+            Some(id) => self.type_info(id).constructor.set(value),
             None => self.set_prelude(name, value),
         }
     }
@@ -873,14 +873,14 @@ impl Linker<'_> {
                 && let Some(constructor) = def.constructor
             {
                 let made = self.member(constructor, id, &mut captured);
-                *self.engine.type_info(id).constructor.write() = made;
+                self.engine.type_info(id).constructor.set(made);
             }
             for &variant in &def.variants {
                 let constructor = self.code.types[variant as usize].constructor;
                 if let Some(constructor) = constructor {
                     let made = self.member(constructor, id, &mut captured);
                     let variant = self.type_ids[variant as usize];
-                    *self.engine.type_info(variant).constructor.write() = made;
+                    self.engine.type_info(variant).constructor.set(made);
                 }
             }
             if def.is_unit && !def.is_local {

@@ -4,6 +4,7 @@
 use crate::value::Value;
 use parking_lot::RwLock;
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// An interned name of the engine (fields, methods, operators).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -61,9 +62,27 @@ pub struct TypeInfo {
     /// The type as a value; shared.
     pub value: RwLock<Value>,
     /// What calling the type calls; unset: cannot be called.
-    pub constructor: RwLock<Value>,
+    pub constructor: LinkedValue,
     /// The one instance of a unit variant.
     pub unit: RwLock<Value>,
+}
+
+/// A shared value that is set when a module is linked, and read by every carrier without a lock.
+#[derive(Debug)]
+pub struct LinkedValue(AtomicU64);
+
+impl LinkedValue {
+    pub(crate) fn new(value: Value) -> LinkedValue {
+        LinkedValue(AtomicU64::new(value.bits()))
+    }
+    #[inline(always)]
+    pub fn get(&self) -> Value {
+        // Acquire: what it leads to was made before it.
+        Value::from_bits(self.0.load(Ordering::Acquire))
+    }
+    pub(crate) fn set(&self, value: Value) {
+        self.0.store(value.bits(), Ordering::Release);
+    }
 }
 
 // SAFETY: the values in here are shared.

@@ -95,7 +95,7 @@ impl Thread {
                 Some(Kind::Type) => {
                     // SAFETY: types live as long as the engine.
                     let info = unsafe { &*self.type_info_of(callee) };
-                    let constructor = *info.constructor.read();
+                    let constructor = info.constructor.get();
                     if constructor.is_unset() {
                         let hint = match info.shape {
                             Shape::Variant if info.is_unit => format!(

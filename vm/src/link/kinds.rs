@@ -98,7 +98,7 @@ impl Linker<'_> {
                 added,
             });
         }
-        let constructor = *kind.constructor.read();
+        let constructor = kind.constructor.get();
         if !constructor.is_kind(Kind::Closure) {
             let what = format!("is based on {}, which cannot be made", kind.name);
             return Err(self.wrong_base(index, &what));

@@ -115,6 +115,7 @@ impl<'c> Ctx<'c> {
         }
     }
     /// An int argument that may be left out.
+    #[inline]
     pub fn opt_int_arg(&mut self, i: usize) -> Result<Option<i64>, Trap> {
         if self.arg_or_nil(i).is_nil() {
             Ok(None)
@@ -165,6 +166,7 @@ impl<'c> Ctx<'c> {
         }
     }
     /// The text of a string value.
+    #[inline]
     pub fn as_str(&self, v: Value) -> Option<&'c str> {
         ops::text::as_str(v)
     }

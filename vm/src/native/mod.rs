@@ -70,6 +70,27 @@ pub struct NativeDef {
     pub given_up: Option<NativeFn>,
     /// What it does in the usual case, for method calls with all arguments.
     pub(crate) fast_path: Option<FastPathFn>,
+    /// With so many arguments, up to all of them, a call needs no binding: those that are left out are unset.
+    pub(crate) fewest: u8,
+}
+
+/// How many arguments a native must have, if it has so few that may be left out that there is always room for these behind a frame, and does not wait: who waits keeps
+/// its arguments as they were given.
+const fn fewest(params: &[&str], class: Class) -> u8 {
+    const MOST_LEFT_OUT: usize = 8;
+    let mut required = 0;
+    while required < params.len() {
+        let name = params[required].as_bytes();
+        if name[name.len() - 1] == b'?' || name[0] == b'.' {
+            break;
+        }
+        required += 1;
+    }
+    let is_plain = matches!(class, Class::Plain);
+    match is_plain && params.len() - required <= MOST_LEFT_OUT && params.len() < 128 {
+        true => required as u8,
+        false => u8::MAX,
+    }
 }
 
 /// How the fast path of a native ended. It neither panics nor collects, and nobody counts it: it is short.
@@ -104,6 +125,7 @@ impl NativeDef {
             blocking: None,
             given_up: None,
             fast_path: None,
+            fewest: fewest(params, class),
         }
     }
     /// What it does in the usual case.
@@ -137,7 +159,7 @@ impl NativeDef {
     pub fn fixed(&self) -> usize {
         self.params.len() - self.has_rest() as usize
     }
-    /// The number of arguments with which a call needs no binding; `u16::MAX`: every call does.
+    /// The number of parameters, if a call may do without binding (see `fewest`); `u16::MAX`: every call needs it.
     pub(crate) fn exact_arity(&self) -> u16 {
         if self.has_rest() {
             u16::MAX

@@ -6,7 +6,7 @@ use crate::bytecode::{Op, Word};
 use crate::interp::{acquire_word, fast, frame, link_constant, set_link_constant};
 use crate::module::{Link, Module, NearHead, Proto, Slot, near_call};
 use crate::native::{FastPath, NativeDef, Trap};
-use crate::object::{Closure as ClosureObject, Kind, ModuleObject, NativeFunction};
+use crate::object::{Closure as ClosureObject, Kind, ModuleObject, NativeFunction, TypeObject};
 use crate::ops;
 use crate::thread::Thread;
 use crate::types::{ErrorKind, Sym};
@@ -63,7 +63,7 @@ fn initialise_first(
     t.pc = place;
     Some(t.call_into(w.a(), initialiser, &[]))
 }
-/// A `CallK` of a permanent closure that takes exactly these arguments becomes a `CallNear` or `CallFn`, one of a native a `CallNative`.
+/// A `CallK` of a permanent closure that takes exactly these arguments becomes a `CallNear` or `CallFn`, one of a native that needs no binding a `CallNative`.
 fn quicken_call(t: &mut Thread, w: Word, callee: Value) {
     if !callee.is_shared() {
         return;
@@ -76,10 +76,9 @@ fn quicken_call(t: &mut Thread, w: Word, callee: Value) {
                 let proto = (*callee.as_object().cast::<ClosureObject>()).proto();
                 (*proto).exact_arity as usize == w.c()
             }
-            Some(Kind::Native) => {
-                let native = callee.as_object().cast::<NativeFunction>();
-                (*native).header.aux as usize == w.c() && (*(*native).def).host.is_none()
-            }
+            Some(Kind::Native | Kind::Type) => native_of(callee).is_some_and(|native| {
+                takes_as_given(native, w.c()) && (*native.def).host.is_none()
+            }),
             _ => false,
         };
         if !fits {
@@ -91,7 +90,7 @@ fn quicken_call(t: &mut Thread, w: Word, callee: Value) {
             return;
         }
         let place = t.pc.sub(1);
-        let word = if callee.is_kind(Kind::Native) {
+        let word = if !callee.is_kind(Kind::Closure) {
             w.with_op(Op::CallNative)
         } else {
             near_call(w, place, callee).unwrap_or(w.with_op(Op::CallFn))
@@ -100,15 +99,58 @@ fn quicken_call(t: &mut Thread, w: Word, callee: Value) {
             .store(word.0, std::sync::atomic::Ordering::Release);
     }
 }
+/// The native that a call of this runs: it is that, or a type with such a constructor.
+///
+/// # Safety
+/// The value is permanent.
+#[inline(always)]
+unsafe fn native_of(callee: Value) -> Option<&'static NativeFunction> {
+    // SAFETY: promised by the caller; types live as long as the engine.
+    unsafe {
+        let mut callee = callee.as_object();
+        if (*callee).kind == Kind::Type {
+            let constructor = (*(*callee.cast::<TypeObject>()).info).constructor.get();
+            if !constructor.is_object() {
+                return None;
+            }
+            callee = constructor.as_object();
+        }
+        ((*callee).kind == Kind::Native).then(|| &*callee.cast::<NativeFunction>())
+    }
+}
+/// Whether a call with so many arguments needs no binding: it has all, or leaves out some that may be.
+#[inline(always)]
+fn takes_as_given(native: &NativeFunction, argc: usize) -> bool {
+    let params = native.header.aux as usize;
+    // SAFETY: definitions live as long as the engine.
+    params == argc
+        || params > argc
+            && params != u16::MAX as usize
+            && unsafe { (*native.def).fewest as usize <= argc }
+}
+/// Makes those arguments unset that a call which `takes_as_given` leaves out; gives how many there are then.
+#[inline(always)]
+fn fill_window(t: &mut Thread, native: &NativeFunction, w: Word) -> usize {
+    let params = native.header.aux as usize;
+    for i in w.c()..params {
+        // SAFETY: behind the window is nothing that is used; a few slots more than the frame has may be written.
+        unsafe { *t.base.add(w.a() + 2 + i) = Value::UNSET };
+    }
+    params
+}
 pub(crate) fn CallNative(t: &mut Thread, w: Word) -> Done {
     t.charge_call()?;
-    // SAFETY: the constant was a native when the instruction was made, and never changes; definitions live as long as the engine.
-    let def = unsafe {
+    // SAFETY: the instruction's constant, which led to a native when the instruction was made and never changes; definitions live as long as the engine.
+    unsafe {
         acquire_word(t.pc);
-        let native = link_constant(t.constant_place(w.imm()));
-        &*(*native.as_object().cast::<NativeFunction>()).def
-    };
-    t.call_plain(def, w.a(), w.c(), w.b())
+        let callee = link_constant(t.constant_place(w.imm()));
+        if let Some(native) = native_of(callee) {
+            let argc = fill_window(t, native, w);
+            return t.call_plain(&*native.def, w.a(), argc, w.b());
+        }
+        t.set_reg(w.a(), callee);
+    }
+    t.call_window(w.a(), w.c(), w.b(), &[])
 }
 pub(crate) fn CallNear(t: &mut Thread, w: Word) -> Done {
     // SAFETY: made by `near_call`: there begins the code of a permanent closure's function.
@@ -168,7 +210,7 @@ pub(crate) fn Invoke(t: &mut Thread, w: Word) -> Done {
             }
             if method.is_kind(Kind::Native) {
                 let native = method.as_object().cast::<NativeFunction>();
-                if (*native).header.aux as usize == w.c() && (*(*native).def).host.is_none() {
+                if takes_as_given(&*native, w.c()) && (*(*native).def).host.is_none() {
                     if w.op() == Some(Op::Invoke) && method != t.list_push {
                         let word = cache.sub(1).cast::<std::sync::atomic::AtomicU64>();
                         (*word).store(
@@ -176,7 +218,8 @@ pub(crate) fn Invoke(t: &mut Thread, w: Word) -> Done {
                             std::sync::atomic::Ordering::Relaxed,
                         );
                     }
-                    return t.call_plain(&*(*native).def, w.a(), w.c(), w.b());
+                    let argc = fill_window(t, &*native, w);
+                    return t.call_plain(&*(*native).def, w.a(), argc, w.b());
                 }
             }
             return t.call_window(w.a(), w.c(), w.b(), &[]);
@@ -211,11 +254,12 @@ pub(crate) fn InvokeNative(t: &mut Thread, w: Word) -> Done {
         {
             let method = *t.methods.add(index as usize);
             let native = method.as_object().cast::<NativeFunction>();
-            if (*native).header.kind == Kind::Native && (*native).header.aux as usize == w.c() {
+            if (*native).header.kind == Kind::Native && takes_as_given(&*native, w.c()) {
                 let def = &*(*native).def;
                 if let Some(fast_path) = def.fast_path
                     && !t.is_stressed()
                 {
+                    // (Who has one takes no fewer arguments.)
                     t.charge_call()?;
                     t.pc = t.pc.add(1);
                     match fast_path(t, t.base.add(w.a() + 2)) {
@@ -228,13 +272,14 @@ pub(crate) fn InvokeNative(t: &mut Thread, w: Word) -> Done {
                             t.wait_dest = w.b();
                             return Err(Trap::Suspend);
                         }
-                        FastPath::NotUsual => return invoke_plain(t, w, def),
+                        FastPath::NotUsual => return invoke_plain(t, w, def, w.c()),
                     }
                 }
                 if def.host.is_none() {
                     t.charge_call()?;
                     t.pc = t.pc.add(1);
-                    return invoke_plain(t, w, def);
+                    let argc = fill_window(t, &*native, w);
+                    return invoke_plain(t, w, def, argc);
                 }
             }
         }
@@ -243,8 +288,8 @@ pub(crate) fn InvokeNative(t: &mut Thread, w: Word) -> Done {
 }
 /// Out of line, so that the fast paths above need few registers.
 #[inline(never)]
-fn invoke_plain(t: &mut Thread, w: Word, def: &'static NativeDef) -> Done {
-    t.call_plain(def, w.a(), w.c(), w.b())
+fn invoke_plain(t: &mut Thread, w: Word, def: &'static NativeDef, argc: usize) -> Done {
+    t.call_plain(def, w.a(), argc, w.b())
 }
 pub(crate) fn InvokePush(t: &mut Thread, w: Word) -> Done {
     Invoke(t, w)

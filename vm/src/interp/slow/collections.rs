@@ -24,6 +24,11 @@ pub(crate) fn ListAppend(t: &mut Thread, w: Word) -> Done {
     if !list.is_kind(Kind::List) {
         return Err(t.throw_new(ErrorKind::Type, "only a list can be appended to"));
     }
+    if w.c() == 1 {
+        let element = t.reg(w.b());
+        let done = ops::list::push(&mut t.heap, list, element);
+        return t.checked(done);
+    }
     // All or none: if there is no room the instruction is run again.
     // SAFETY: verified: the run lies in the frame.
     let items = unsafe { std::slice::from_raw_parts(t.base.add(w.b()), w.c()) };

@@ -57,7 +57,7 @@ impl TestTypes {
             is_unit: at == EMPTY,
             methods: Default::default(),
             value: RwLock::new(Value::NIL),
-            constructor: RwLock::new(Value::UNSET),
+            constructor: crate::types::LinkedValue::new(Value::UNSET),
             unit: RwLock::new(Value::UNSET),
         };
         let infos = vec![
