@@ -71,21 +71,18 @@ impl Thread {
     #[inline]
     pub(crate) fn use_vars(&mut self) {
         let count = self.engine.var_count();
-        match self.parts.more_if_any_mut() {
-            Some(more) if !more.vars.is_empty() => {
-                if more.vars.len() == count as usize {
-                    (self.vars, self.var_count) = (more.vars.as_mut_ptr(), count);
-                    return;
-                }
-            }
-            // Most threads set none.
-            _ if self.no_var_count == count => {
-                (self.vars, self.var_count) = (self.no_vars, count);
-                return;
-            }
-            _ => {}
+        let own = self.parts.more_if_any_mut().map(|more| &mut more.vars);
+        let own = own.filter(|vars| !vars.is_empty());
+        // Most threads set none.
+        let (vars, len) = match own {
+            Some(vars) => (vars.as_mut_ptr(), vars.len() as u32),
+            None => (self.no_vars, self.no_var_count),
+        };
+        if len == count {
+            (self.vars, self.var_count) = (vars, count);
+        } else {
+            self.look_for_vars();
         }
-        self.look_for_vars();
     }
     #[inline(never)]
     pub(super) fn look_for_vars(&mut self) {
