@@ -226,6 +226,29 @@ impl Place<'_> {
                     "write just its name; `name = value` gives it a default",
                 )
             }
+            (Some(Tok::Catch), Some(Tok::Key)) => with(
+                "E0123",
+                "what is caught has no declared type",
+                "write `catch e if e is Kind { … }`",
+            ),
+            (Some(Tok::For), Some(Tok::Key)) => with(
+                "E0123",
+                "a loop's variable has no declared type",
+                "write just its name",
+            ),
+            // The body of a struct, or what a variant holds.
+            (prev, Some(Tok::Key))
+                if self.expects("identifier")
+                    && !self.expects_expression()
+                    && (self.expects("var") && self.expects("gen")
+                        || matches!(prev, Some(Tok::LParen | Tok::Comma)) && self.expects(")")) =>
+            {
+                with(
+                    "E0123",
+                    "a field has no declared type",
+                    "write just its name; `name = value` gives it a default",
+                )
+            }
             (_, Some(Tok::Sep) | None) if self.expects("{") && !self.expects_expression() => {
                 let diagnostic = Diagnostic::error("E0125", "expected `{`", self.span());
                 Some(if self.brace_follows {
@@ -581,7 +604,8 @@ fn describe(tok: Tok, text: &str) -> String {
         Tok::Bytes => "bytes".into(),
         Tok::StrMid | Tok::StrTail => "`}`".into(),
         Tok::Spec => "a format spec".into(),
-        Tok::Ident | Tok::Key => format!("`{}`", cut(text)),
+        Tok::Ident => format!("`{}`", cut(text)),
+        Tok::Key => format!("`{}:`", cut(text)),
         _ => match terminal_of(tok) {
             Some(word) => format!("`{word}`"),
             None => format!("`{}`", cut(text)),
