@@ -130,6 +130,8 @@ impl NativeDef {
     }
     /// What it does in the usual case.
     pub(crate) const fn fast_path(mut self, func: FastPathFn) -> NativeDef {
+        // It reads them all: none may be left out.
+        assert!(self.fewest == u8::MAX || self.fewest as usize == self.params.len());
         self.fast_path = Some(func);
         self
     }

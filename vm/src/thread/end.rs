@@ -251,7 +251,7 @@ impl Thread {
             has_failed && !is_joined && !is_detached && !was_stopped && block.scope.is_none();
         if let Some(scope) = &block.scope {
             if has_failed && !is_joined && !is_detached && !was_stopped && scope.takes_failure() {
-                // Who was faster and joined has what it got, unless that was moved: a scope's error is nobody else's then.
+                // A copy, if there is one, so that who joins late gets the error, too; what cannot be copied goes to whoever is first.
                 let told = block.end.lock().tell_scope(for_scope, scope);
                 if told.is_ok() {
                     self.scheduler.cancel_scope(&self.own, scope);

@@ -259,7 +259,7 @@ pub(crate) fn InvokeNative(t: &mut Thread, w: Word) -> Done {
                 if let Some(fast_path) = def.fast_path
                     && !t.is_stressed()
                 {
-                    // (Who has one takes no fewer arguments.)
+                    // (Who has one leaves no argument out: see `NativeDef::fast_path`.)
                     t.charge_call()?;
                     t.pc = t.pc.add(1);
                     match fast_path(t, t.base.add(w.a() + 2)) {
